@@ -1,0 +1,1 @@
+"""Balanced multi-modal training for PyTorch."""
