@@ -1,1 +1,27 @@
-"""Balanced multi-modal training for PyTorch."""
+"""Balanced multi-modal training for PyTorch.
+
+``Balanced`` wraps a model of any number of modalities and any fusion; a method such as ``AGM``
+keeps a fast modality from starving the others. This package imports PyTorch alone; training,
+data sets and reports live in subpackages behind extras.
+"""
+
+from counterpoise import absence, references, scores
+from counterpoise.balanced import Balanced, Output
+from counterpoise.coalitions import Sampling, shapley_weights
+from counterpoise.methods import AGM, Joint, Method, Signals
+
+__all__ = [
+    "AGM",
+    "Balanced",
+    "Joint",
+    "Method",
+    "Output",
+    "Sampling",
+    "Signals",
+    "absence",
+    "references",
+    "scores",
+    "shapley_weights",
+]
+
+__version__ = "0.1.0"

@@ -1,0 +1,350 @@
+"""The module that wraps the user's model.
+
+Everything that a step of balancing needs happens inside one forward call: what the gradient will
+be is known once the coalitions are evaluated. So nothing has to be hooked or called between
+forward and backward, and mixed precision, accumulation, clipping, DDP and compilation see an
+ordinary module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from counterpoise.absence import Absence, AbsentValues
+from counterpoise.coalitions import ATTRIBUTIONS, EXACT_LIMIT, Plan, Sampling, exact_plan
+from counterpoise.engine import LEVELS, Engine, Values
+from counterpoise.errors import check_choice
+from counterpoise.methods.agm import AGM
+from counterpoise.methods.method import Method, Need, Signals
+from counterpoise.modulation import modulate, value_factors
+from counterpoise.nests import Nest, tensors
+from counterpoise.scores import (
+    Criterion,
+    CrossEntropy,
+    Score,
+    criterion_of,
+    mean_over_processes,
+    score_responses,
+)
+from counterpoise.validation import (
+    check_call,
+    check_encoders,
+    check_modalities,
+    check_select,
+    default_sampling,
+    inspect,
+)
+
+__all__ = ["Balanced", "Output"]
+
+
+class Output(NamedTuple):
+    """What ``Balanced`` returns.
+
+    Attributes:
+        logits: Equal to the model's own bit for bit, shape (B, ...). Under modulation their
+            gradient is spread over the coalitions.
+        raw: What the model returned, before ``select``.
+        loss: The scalar to minimise: ``criterion(logits, target)`` and what the method adds to
+            it. None without a target.
+        responses: Mono-modal responses, shape (M, B, ...), float32 or wider. Under Shapley
+            attribution they sum to the logits over M. None where they were not asked for.
+        scores: Mean loss of each response over the batch, shape (M,), detached, in the units of
+            the score (nats). None without responses or target.
+        coefficients: Factor of each response's gradient, shape (M,), detached. Ones where the
+            method leaves the responses alone. None outside training.
+        sampling_error: Standard error of each response, root mean square over its entries,
+            shape (M,). None where coalitions are exact.
+    """
+
+    logits: Tensor
+    raw: Any
+    loss: Tensor | None = None
+    responses: Tensor | None = None
+    scores: Tensor | None = None
+    coefficients: Tensor | None = None
+    sampling_error: Tensor | None = None
+
+
+class Balanced(nn.Module):
+    """Wraps a multi-modal model so that a method can balance its modalities in training.
+
+    Args:
+        model: Any module that takes its modalities as keywords. It stays as it is: same class,
+            same parameters, same state dict, at ``balanced.model``.
+        modalities: The keywords that are modalities, two or more, in order. Each may be a tensor
+            or a nest of tensors, rows of the batch first.
+        method: What balances. Default: ``AGM()``.
+        encoders: Path of each modality's encoder in the model, such as
+            ``{"audio": "audio_encoder"}``: lets the engine replay features, which is cheaper.
+        coalitions: Level of the engine. "inputs": whole-model passes, right for any model.
+            "features": the same numbers, each encoder run twice. "shared": each encoder run
+            once, which differs where an encoder behaves differently in train and eval mode.
+            Default: "features" with ``encoders``, else "inputs".
+        absent: What stands in for an absent modality; zeros by default. See
+            :mod:`counterpoise.absence`.
+        score: Per-sample loss that scores the responses. Default: cross-entropy. See
+            :mod:`counterpoise.scores`.
+        criterion: Scalar loss that ``out.loss`` is made of. Default: the one of ``score``.
+        attribution: "shapley" (published), "leave_one_out" or "alone".
+        sampling: Estimate Shapley values by ``Sampling(num_passes=...)`` instead of evaluating
+            all 2^M - 1 coalitions. Beyond 8 modalities this is done in any case, with a warning
+            that states the number of passes unless ``sampling`` is given.
+        select: From the model's output to its logits, where the output is no tensor.
+        monitor: Compute responses and scores in training, without gradient, also for methods
+            that do not need them.
+        process_group: Processes to average scores over when training is distributed. Default:
+            all.
+
+    Shapes: logits are (B, ...) with rows of the batch first.
+
+    In training mode ``target`` is required, and the method's state moves on by a step. In eval
+    mode a call is one forward pass of the model. The first training call validates the set-up
+    on its batch (see :meth:`validate`).
+
+    Example:
+        >>> import torch, counterpoise as cp
+        >>> from torch import nn
+        >>> class Net(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.sound, self.sight = nn.Linear(3, 4), nn.Linear(5, 4)
+        ...         self.head = nn.Linear(8, 2)
+        ...     def forward(self, audio, image):
+        ...         return self.head(torch.cat([self.sound(audio), self.sight(image)], dim=1))
+        >>> balanced = cp.Balanced(Net(), ("audio", "image"), cp.AGM(alpha=1.0))
+        >>> out = balanced(audio=torch.randn(7, 3), image=torch.randn(7, 5),
+        ...                target=torch.randint(2, (7,)))
+        >>> out.loss.backward()
+        >>> out.responses.shape, out.scores.shape, out.coefficients.shape
+        (torch.Size([2, 7, 2]), torch.Size([2]), torch.Size([2]))
+
+    Reference: Li et al., "Boosting Multi-modal Model Performance with Adaptive Gradient
+    Modulation", ICCV 2023, section 3.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        modalities: Sequence[str],
+        method: Method | None = None,
+        *,
+        encoders: Mapping[str, str] | None = None,
+        coalitions: str | None = None,
+        absent: Absence | Mapping[str, Nest] | None = None,
+        score: Score | None = None,
+        criterion: Criterion | None = None,
+        attribution: str = "shapley",
+        sampling: Sampling | None = None,
+        select: Callable[[Any], Tensor] | None = None,
+        monitor: bool = False,
+        process_group: Any = None,
+    ) -> None:
+        super().__init__()
+        names = check_modalities(modalities)
+        level = coalitions or ("features" if encoders else "inputs")
+        check_choice("coalitions", level, LEVELS)
+        check_choice("attribution", attribution, ATTRIBUTIONS)
+        check_encoders(model, names, encoders, level)
+        self.model = model
+        self.method = AGM() if method is None else method
+        self.absent = AbsentValues(names, absent)
+        self.method.bind(names, _state_dtype(model))
+        self.score: Score = CrossEntropy() if score is None else score
+        self.criterion: Criterion = criterion or criterion_of(self.score)
+        self.attribution, self.monitor, self.process_group = attribution, monitor, process_group
+        self.sampling = default_sampling(len(names), attribution, sampling, EXACT_LIMIT)
+        self.engine = Engine(names, level, dict(encoders or {}), select or check_select)
+        self._exact = None if self.sampling else exact_plan(len(names), attribution)
+        self._placed: Plan | None = None
+        self._inspected = False
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names of the modalities, in the order of every M axis."""
+        return self.engine.modalities
+
+    def forward(self, *, target: Nest = None, **inputs: Any) -> Output:
+        """Run the model, and in training whatever the method needs beside it.
+
+        Args:
+            target: What the score and the criterion compare with; required in training mode.
+            **inputs: The modalities by name; other keywords pass through to the model.
+
+        Returns:
+            An :class:`Output`.
+
+        Raises:
+            TypeError: If a modality is missing, or training without a target.
+        """
+        modal, others = self._split(inputs)
+        if not self.training:
+            values = self.engine.values(self.model, modal, others, self.absent, None)
+            loss = None if target is None else self.criterion(values.full, target)
+            return Output(values.full, values.raw, loss)
+        if target is None:
+            raise TypeError(
+                "`target` should be given in training mode; found None. Call "
+                "balanced(..., target=labels), or balanced.eval() first for prediction."
+            )
+        if not self._inspected and not torch.compiler.is_compiling():
+            self._inspect(modal, others)
+        need = self.method.needs()
+        evaluated = self._evaluate(modal, others, target, need)
+        return self._balance(evaluated, need)
+
+    @torch.no_grad()
+    def respond(self, *, target: Nest = None, **inputs: Any) -> Output:
+        """Return responses, and scores where there is a target, without gradient or effect.
+
+        The model runs in the mode that it is in; the method's state does not move. For
+        evaluation: ``balanced.eval().respond(...)``.
+        """
+        modal, others = self._split(inputs)
+        evaluated = self._evaluate(modal, others, target, "values", training=False)
+        loss = None if target is None else self.criterion(evaluated.values.full, target)
+        return evaluated.output(evaluated.values.full, loss, None)
+
+    def validate(self, *, target: Nest = None, **inputs: Any) -> None:
+        """Check, on a batch, that the engine's level is right for the model; learn what is cheap.
+
+        Runs the model in eval mode without gradient and leaves no trace in it or in the random
+        state. The first training step does this by itself; call it before ``torch.compile``,
+        under which it cannot run and the coalitions would stay on the safe and slow way.
+
+        Raises:
+            ValueError: If an encoder sees another modality, an absent value has the wrong
+                shape, or replayed coalitions differ from whole passes. The message says which.
+            RuntimeError: If an encoder is not called exactly once, or inputs change in place.
+        """
+        del target
+        self._inspect(*self._split(inputs))
+
+    def extra_repr(self) -> str:
+        """Show the modalities and the level."""
+        return f"modalities={self.modalities}, coalitions={self.engine.level!r}"
+
+    # -- one training step -------------------------------------------------------------------
+
+    def _evaluate(
+        self,
+        modal: dict[str, Nest],
+        others: dict[str, Any],
+        target: Nest,
+        need: Need,
+        *,
+        training: bool = True,
+    ) -> _Evaluated:
+        """Run the passes; make responses and scores of them where anybody wants any."""
+        wanted = need != "nothing" or self.monitor or not training
+        plan = self._plan(modal) if wanted else None
+        values = self.engine.values(
+            self.model,
+            modal,
+            others,
+            self.absent,
+            plan,
+            gradient=need == "gradients",
+        )
+        signals = Signals(values.full, target)
+        if plan is None or values.partial is None:
+            return _Evaluated(values, signals)
+        # Differences of half-precision logits are noise: from here on float32 at least.
+        with torch.autocast(values.full.device.type, enabled=False):
+            wide_SB = torch.cat([values.partial, values.full.unsqueeze(0)])
+            wide_SB = wide_SB.to(torch.promote_types(wide_SB.dtype, torch.float32))
+            weights = plan.weights.to(wide_SB)
+            responses = torch.tensordot(weights, wide_SB, dims=1)
+            signals = signals._replace(
+                responses=responses if need == "gradients" else responses.detach()
+            )
+            error = None if plan.groups is None else Sampling.error(plan, wide_SB)
+            if target is not None:
+                signals = self._scored(signals, plan, wide_SB.detach(), training)
+        return _Evaluated(values, signals, weights, error)
+
+    def _scored(self, signals: Signals, plan: Plan, wide_SB: Tensor, training: bool) -> Signals:
+        assert signals.responses is not None
+        losses = score_responses(self.score, signals.responses.detach(), signals.target)
+        group = self.process_group
+        scores, num_samples = (
+            mean_over_processes(losses, group)
+            if training
+            else (
+                losses.mean(dim=1),
+                None,
+            )
+        )
+        finite_S = wide_SB.isfinite().flatten(1).all(dim=1)
+        return signals._replace(
+            scores=scores, num_samples=num_samples, finite=(plan.members & finite_S).any(dim=1)
+        )
+
+    def _balance(self, evaluated: _Evaluated, need: Need) -> Output:
+        """Let the method act on responses and loss."""
+        values, signals = evaluated.values, evaluated.signals
+        coefficients = None if need == "nothing" else self.method.coefficients(signals)
+        logits = values.full
+        if coefficients is None:
+            coefficients = torch.ones(len(self.modalities), device=logits.device)
+        elif need == "gradients":
+            assert values.partial is not None
+            assert evaluated.weights is not None
+            factors = value_factors(coefficients.to(evaluated.weights), evaluated.weights)
+            logits = modulate(values.full, values.partial, factors)
+        loss = self.method.loss(
+            self.criterion(logits, signals.target), signals._replace(logits=logits)
+        )
+        return evaluated.output(logits, loss, coefficients)
+
+    def _plan(self, modal: dict[str, Nest]) -> Plan:
+        device = tensors(modal)[0].device
+        if self._exact is None:
+            assert self.sampling is not None
+            return self.sampling.plan(len(self.modalities)).to(device)
+        if self._placed is None or self._placed.weights.device != device:
+            self._placed = self._exact.to(device)
+        return self._placed
+
+    # -- what comes in -----------------------------------------------------------------------
+
+    def _split(self, inputs: dict[str, Any]) -> tuple[dict[str, Nest], dict[str, Any]]:
+        check_call(self.model, self.modalities, inputs)
+        modal = {name: inputs[name] for name in self.modalities}
+        return modal, {k: v for k, v in inputs.items() if k not in modal}
+
+    def _inspect(self, modal: dict[str, Nest], others: dict[str, Any]) -> None:
+        found = inspect(self.engine, self.model, modal, others, self.absent)
+        if found is not None:
+            self.engine, self._inspected = found, True
+
+
+class _Evaluated(NamedTuple):
+    """What the passes of one step came to."""
+
+    values: Values
+    signals: Signals
+    weights: Tensor | None = None
+    sampling_error: Tensor | None = None
+
+    def output(self, logits: Tensor, loss: Tensor | None, coefficients: Tensor | None) -> Output:
+        signals = self.signals
+        return Output(
+            logits,
+            self.values.raw,
+            loss,
+            signals.responses,
+            signals.scores,
+            coefficients,
+            self.sampling_error,
+        )
+
+
+def _state_dtype(model: nn.Module) -> torch.dtype:
+    """Return the type for running averages: that of the weights, float32 at least."""
+    floating = (p.dtype for p in model.parameters() if p.is_floating_point())
+    return torch.promote_types(next(floating, torch.float32), torch.float32)

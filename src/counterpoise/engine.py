@@ -1,0 +1,274 @@
+"""The values of coalitions, at three levels of cost.
+
+``"inputs"`` runs the whole model once a coalition. ``"features"`` and ``"shared"`` run each
+encoder a fixed number of times, replay its output, and run the rest of the model for the
+coalitions, all of them in one call where the rest treats rows independently.
+
+Legend: M modalities, S coalitions beside the full one, B rows of the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from counterpoise.absence import AbsentValues
+from counterpoise.coalitions import Coalition, Plan
+from counterpoise.nests import Nest, expand_rows, map_tensors, repeat_rows, shapes
+from counterpoise.replay import Answer, EvaluationMode, Interception, resolve
+
+__all__ = ["LEVELS", "Engine", "Step", "Values"]
+
+LEVELS = ("inputs", "features", "shared")
+
+Observer = Callable[[int, Any], Any]
+"""Sees the output of encoder number i in the full pass and returns what the model gets."""
+
+
+class Values(NamedTuple):
+    """What the coalitions of one batch came to.
+
+    Attributes:
+        raw: What the model returned for the full coalition, in the mode the model was in.
+        full: Its logits, shape (B, ...).
+        partial: Logits of the other coalitions in eval mode, shape (S, B, ...); or None.
+    """
+
+    raw: Any
+    full: Tensor
+    partial: Tensor | None
+
+
+@dataclass
+class Engine:
+    """Evaluates coalitions of modalities on one batch of a model.
+
+    The engine holds no module, so that wrapping never changes what a model owns; models come
+    as arguments.
+
+    Args:
+        modalities: Names, in order.
+        level: One of :data:`LEVELS`.
+        encoders: Path of each modality's encoder in the model; all of them beyond ``"inputs"``.
+        select: From the model's output to its logits.
+        batched: Whether coalitions of the rest may be evaluated as one longer batch, whose
+            inputs the rest does not look at. Right only where it was found to make no difference.
+        cloned: Indices of encoders whose output the rest of the model changes in place.
+    """
+
+    modalities: tuple[str, ...]
+    level: str
+    encoders: Mapping[str, str]
+    select: Callable[[Any], Tensor]
+    batched: bool = False
+    cloned: frozenset[int] = frozenset()
+
+    def values(
+        self,
+        model: nn.Module,
+        inputs: Mapping[str, Nest],
+        others: Mapping[str, Any],
+        absent: AbsentValues,
+        plan: Plan | None,
+        *,
+        gradient: bool = True,
+        observer: Observer | None = None,
+    ) -> Values:
+        """Run the full coalition, then the partial ones.
+
+        Args:
+            model: The user's module.
+            inputs: Modality to batch.
+            others: Keywords that pass through.
+            absent: What stands in for absent modalities.
+            plan: Coalitions to evaluate; None for the full one alone.
+            gradient: Whether the partial values carry gradients.
+            observer: Sees, and may replace, the outputs of the encoders in the full pass.
+        """
+        step = Step(self, model, inputs, others, absent, observer)
+        raw, full = step.full_pass()
+        if plan is None:
+            return Values(raw, full, None)
+        with EvaluationMode(model), torch.set_grad_enabled(gradient and torch.is_grad_enabled()):
+            return Values(raw, full, step.partial_passes(plan, full.shape[0]))
+
+
+@dataclass
+class Step:
+    """One batch on its way through the coalitions.
+
+    Attributes:
+        features: By encoder, the output on the batch that replays use.
+        absences: By encoder, the output on the absent value, broadcastable to the features.
+        shapes: By encoder, the shapes of its output in the full pass.
+        calls: By encoder, how often it was called in the present pass.
+    """
+
+    engine: Engine
+    model: nn.Module
+    inputs: Mapping[str, Nest]
+    others: Mapping[str, Any]
+    absent: AbsentValues
+    observer: Observer | None = None
+    features: dict[int, Nest] = field(default_factory=dict)
+    absences: dict[int, Nest] = field(default_factory=dict)
+    shapes: dict[int, list[torch.Size]] = field(default_factory=dict)
+    calls: dict[int, int] = field(default_factory=dict)
+    stand_ins: dict[int, Nest] = field(default_factory=dict)
+
+    # -- passes ------------------------------------------------------------------------------
+
+    def full_pass(self) -> tuple[Any, Tensor]:
+        """Run the full coalition in the mode the model is in; return its output and logits."""
+        engine = self.engine
+        if engine.level == "inputs" and self.observer is None:
+            raw = self.model(**self.inputs, **self.others)
+            return raw, engine.select(raw)
+        return self.run(self.inputs, self.others, self._answer_full)
+
+    def partial_passes(self, plan: Plan, num_rows: int) -> Tensor:
+        """Run the other coalitions in the order of the plan; return their logits, stacked."""
+        if self.engine.level == "inputs":
+            return torch.stack([self._whole(coalition) for coalition in plan.partial])
+        values: list[Tensor] = []
+        for coalition in plan.partial:
+            if self.engine.batched and self._knows_encoders():
+                break
+            values.append(self._replayed(coalition, num_rows))
+        if len(values) == len(plan.partial):
+            return torch.stack(values)
+        together = self._together(plan.members[:, len(values) : -1], num_rows)
+        return torch.cat([torch.stack(values), together]) if values else together
+
+    def _whole(self, coalition: Coalition) -> Tensor:
+        return self.engine.select(self.model(**self.inputs_of(coalition), **self.others))
+
+    def _replayed(self, coalition: Coalition, num_rows: int) -> Tensor:
+        def answer(i: int, forward: Any, args: Any, kwargs: Any) -> Any:
+            self.count(i)
+            if i in coalition:
+                if i not in self.features:
+                    self.features[i] = forward(*args, **kwargs)
+                return self._protected(i, self.features[i])
+            if i not in self.absences:
+                self._encode_absent(i, forward, args, kwargs, num_rows)
+            return self._protected(i, self._expanded_absence(i))
+
+        return self.run(self.inputs_of(coalition), self.others, answer)[1]
+
+    def _together(self, present_MS: Tensor, num_rows: int) -> Tensor:
+        times = present_MS.shape[1]
+
+        def answer(i: int, forward: Any, args: Any, kwargs: Any) -> Any:
+            self.count(i)
+            if i not in self.absences:
+                self._encode_absent(i, forward, args, kwargs, times * num_rows)
+            return map_tensors(
+                lambda feature, absence: _choose(present_MS[i], feature, absence),
+                self.features[i],
+                self.absences[i],
+            )
+
+        inputs = {
+            name: expand_rows(
+                self.absent(i, map_tensors(lambda t: t[:1], self.inputs[name])), times * num_rows
+            )
+            for i, name in enumerate(self.engine.modalities)
+        }
+        others = repeat_rows(dict(self.others), times, num_rows)
+        logits = self.run(inputs, others, answer)[1]
+        return logits.view(times, num_rows, *logits.shape[1:])
+
+    def run(
+        self, inputs: Mapping[str, Nest], others: Mapping[str, Any], answer: Answer
+    ) -> tuple[Any, Tensor]:
+        """Run the model with its encoders' calls answered; return its output and logits."""
+        encoders = resolve(self.model, self.engine.encoders, self.engine.modalities)
+        self.calls = dict.fromkeys((i for i, e in enumerate(encoders) if e is not None), 0)
+        with Interception(encoders, answer):
+            raw = self.model(**inputs, **others)
+        for i, count in self.calls.items():
+            if count != 1:
+                raise RuntimeError(self._miscounted(i, count))
+        return raw, self.engine.select(raw)
+
+    # -- encoders ----------------------------------------------------------------------------
+
+    def _answer_full(self, i: int, forward: Any, args: Any, kwargs: Any) -> Any:
+        self.count(i)
+        output = forward(*args, **kwargs)
+        if self.observer is not None:
+            output = self.observer(i, output)
+        self.shapes[i] = shapes(output)
+        if self.engine.level == "shared":
+            self.features[i] = output
+        return self._protected(i, output)
+
+    def _encode_absent(self, i: int, forward: Any, args: Any, kwargs: Any, num_rows: int) -> None:
+        if not self.absent.varies(i):
+            sliced = map_tensors(
+                lambda t: t[:1] if t.shape[:1] == (num_rows,) else t, (args, kwargs)
+            )
+            output = forward(*sliced[0], **sliced[1])
+            if _broadcasts(shapes(output), self.shapes[i]):
+                self.absences[i] = output
+                return
+        # Rows differ, or the output's batch axis is not where the input's is: the whole batch.
+        self.absences[i] = forward(*args, **kwargs)
+
+    def _expanded_absence(self, i: int) -> Nest:
+        targets = iter(self.shapes[i])
+        return map_tensors(lambda t: t.expand(next(targets)), self.absences[i])
+
+    def _knows_encoders(self) -> bool:
+        """Whether replaying needs no encoder to see more than one absent sample."""
+        members = range(len(self.engine.modalities))
+        present = all(i in self.features for i in members)
+        return present and all(i in self.absences or not self.absent.varies(i) for i in members)
+
+    def _protected(self, i: int, output: Nest) -> Nest:
+        return map_tensors(torch.clone, output) if i in self.engine.cloned else output
+
+    def inputs_of(self, coalition: Coalition) -> dict[str, Nest]:
+        """Return the model's inputs with every modality outside the coalition absent."""
+        return {
+            name: self.inputs[name] if i in coalition else self._stand_in(i)
+            for i, name in enumerate(self.engine.modalities)
+        }
+
+    def _stand_in(self, i: int) -> Nest:
+        if i not in self.stand_ins:
+            self.stand_ins[i] = self.absent(i, self.inputs[self.engine.modalities[i]])
+        return self.stand_ins[i]
+
+    def count(self, i: int) -> None:
+        """Note a call of encoder number ``i``; the second in a pass is an error."""
+        self.calls[i] += 1
+        if self.calls[i] > 1:
+            raise RuntimeError(self._miscounted(i, self.calls[i]))
+
+    def _miscounted(self, i: int, count: int) -> str:
+        name = self.engine.modalities[i]
+        found = "none" if count == 0 else "a second call"
+        return (
+            f"`encoders[{name!r}]` = {self.engine.encoders[name]!r} should be called exactly once "
+            f"in a forward pass of the model; found {found}. Name a module that is called once "
+            '(by `module(...)`, not by another method), or use coalitions="inputs".'
+        )
+
+
+def _broadcasts(given: list[torch.Size], wanted: list[torch.Size]) -> bool:
+    return len(given) == len(wanted) and all(
+        len(g) == len(w) and all(a in (1, b) for a, b in zip(g, w, strict=True))
+        for g, w in zip(given, wanted, strict=True)
+    )
+
+
+def _choose(present_S: Tensor, feature: Tensor, absence: Tensor) -> Tensor:
+    """Stack, for each coalition, the feature or the absence: (S,), (B, ...) -> (S B, ...)."""
+    present = present_S.view(-1, *[1] * feature.dim())
+    return torch.where(present, feature.unsqueeze(0), absence.unsqueeze(0)).flatten(0, 1)

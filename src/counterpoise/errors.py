@@ -1,0 +1,47 @@
+"""How errors read, written once: the thing, the rule, what was found, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = ["check_choice", "check_count", "check_range", "suggestion"]
+
+
+def check_count(name: str, value: object, *, at_least: int) -> None:
+    """Raise unless ``value`` is an integer of at least ``at_least``."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"`{name}` should be an integer; found {value!r}.")
+    if value < at_least:
+        raise ValueError(
+            f"`{name}` should be at least {at_least}; found {value}. Pass {at_least} or more."
+        )
+
+
+def check_range(
+    name: str, value: float, *, low: float, high: float = float("inf"), open_low: bool = False
+) -> None:
+    """Raise unless ``low <= value <= high`` (``low < value`` when ``open_low``) and finite."""
+    above = value > low if open_low else value >= low
+    if not (above and value <= high and abs(value) < float("inf")):
+        lower = f"above {low:g}" if open_low else f"at least {low:g}"
+        upper = "" if high == float("inf") else f" and at most {high:g}"
+        raise ValueError(
+            f"`{name}` should be finite, {lower}{upper}; found {value}. Choose a value in range."
+        )
+
+
+def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
+    """Raise, with the nearest name suggested, unless ``value`` is one of ``choices``."""
+    known = list(choices)
+    if value not in known:
+        raise ValueError(
+            f"`{name}` should be one of {', '.join(map(repr, known))}; found {value!r}."
+            + suggestion(str(value), known)
+        )
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return ' Did you mean ...?' for the nearest known name, or nothing."""
+    near = get_close_matches(name, list(known), n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,311 @@
+"""Up-front checks: what is wrong with a set-up is said before the first training step.
+
+Static checks run when a model is wrapped, the inspection on the first batch. The inspection also
+finds out what the engine may do to be cheap: whether coalitions of the rest of the model can be
+evaluated as one longer batch, and whose outputs have to be cloned.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from inspect import Parameter, signature
+from math import sqrt
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from counterpoise.absence import AbsentValues
+from counterpoise.coalitions import Coalition, Plan, Sampling
+from counterpoise.engine import Engine, Step
+from counterpoise.errors import suggestion
+from counterpoise.nests import Nest, map_tensors, tensors
+from counterpoise.replay import EvaluationMode
+
+__all__ = [
+    "check_call",
+    "check_encoders",
+    "check_modalities",
+    "check_select",
+    "default_sampling",
+    "inspect",
+]
+
+logger = logging.getLogger(__name__)
+
+# -- when a model is wrapped ---------------------------------------------------------------------
+
+
+def check_modalities(modalities: Sequence[str]) -> tuple[str, ...]:
+    """Return the names, two or more different strings."""
+    if isinstance(modalities, str) or not all(isinstance(name, str) for name in modalities):
+        raise TypeError(
+            f"`modalities` should be a sequence of names; found {modalities!r}. "
+            'Pass for example ("audio", "image").'
+        )
+    if len(modalities) < 2:
+        raise ValueError(
+            f"`modalities` should name two or more; found {len(modalities)}. One modality has "
+            "nobody to compete with: train the model as it is."
+        )
+    for name in modalities:
+        if list(modalities).count(name) > 1:
+            raise ValueError(
+                f"`modalities` should differ from each other; found {name!r} twice. Remove one."
+            )
+        if name == "target":
+            raise ValueError(
+                "`modalities` should leave the name 'target' to the labels; found it among them. "
+                "Rename the modality in the model's forward."
+            )
+    return tuple(modalities)
+
+
+def check_encoders(
+    model: nn.Module, modalities: Sequence[str], encoders: Mapping[str, str] | None, level: str
+) -> None:
+    """Raise unless every encoder is a module of the model, a different one for each modality."""
+    if level == "inputs" and not encoders:
+        return
+    encoders = encoders or {}
+    for name in encoders:
+        if name not in modalities:
+            raise ValueError(
+                f"`encoders` should name modalities, which are {', '.join(modalities)}; found "
+                f"{name!r}.{suggestion(name, modalities)}"
+            )
+    missing = [name for name in modalities if name not in encoders]
+    if missing and level != "inputs":
+        raise ValueError(
+            f'`encoders` should name an encoder for each modality when coalitions="{level}"; '
+            f'found none for {", ".join(missing)}. Add it, or use coalitions="inputs".'
+        )
+    paths = dict(model.named_modules(remove_duplicate=False))
+    owners: dict[nn.Module, str] = {}
+    for name, path in encoders.items():
+        if not path or path not in paths:
+            raise ValueError(
+                f"`encoders[{name!r}]` should be the path of a module of the model; found "
+                f"{path!r}.{suggestion(path, paths)} See `model.named_modules()` for the paths."
+            )
+        if paths[path] in owners:
+            raise ValueError(
+                f"`encoders` should be a different module for each modality; found {path!r} for "
+                f"both {owners[paths[path]]!r} and {name!r}. For tied encoders use "
+                'coalitions="inputs" without `encoders`.'
+            )
+        owners[paths[path]] = name
+
+
+def default_sampling(
+    num_modalities: int, attribution: str, sampling: Sampling | None, exact_limit: int
+) -> Sampling | None:
+    """Return the sampling to use; None where coalitions are exact."""
+    if sampling is not None:
+        if attribution != "shapley":
+            raise ValueError(
+                '`sampling` should go with attribution="shapley"; found '
+                f"{attribution!r}. Leave `sampling` out: {attribution} needs few coalitions."
+            )
+        sampling.num_pairs(num_modalities)
+        return sampling
+    if attribution != "shapley" or num_modalities <= exact_limit:
+        return None
+    chosen = Sampling(2 + 16 * (num_modalities - 1))
+    warnings.warn(
+        f"Shapley values of {num_modalities} modalities are sampled with {chosen.num_passes} "
+        f"passes a step instead of {2**num_modalities - 1}; `out.sampling_error` tells how well. "
+        "Pass `sampling=Sampling(num_passes=...)` to choose, which also ends this warning.",
+        stacklevel=3,
+    )
+    return chosen
+
+
+# -- at every call -------------------------------------------------------------------------------
+
+
+def check_call(model: nn.Module, modalities: Sequence[str], inputs: Mapping[str, Any]) -> None:
+    """Raise unless the keywords are the modalities and others that the model takes."""
+    for name in modalities:
+        if inputs.get(name) is None:
+            given = ", ".join(inputs) or "no keyword"
+            raise TypeError(
+                f"Modality {name!r} should be given as a keyword; found {given}. Pass its batch, "
+                "also where it is to be absent."
+            )
+    if len(inputs) == len(modalities) or torch.compiler.is_compiling():
+        return
+    known = _keywords(model)
+    for name in inputs:
+        if known is not None and name not in modalities and name not in known:
+            raise TypeError(
+                f"Keyword {name!r} should be a modality or an argument of the model's forward, "
+                f"which takes {', '.join(known)}; found neither."
+                f"{suggestion(name, [*known, *modalities])}"
+            )
+
+
+def _keywords(model: nn.Module) -> list[str] | None:
+    """Return the keywords of a model's forward, None where it takes any."""
+    parameters = signature(model.forward).parameters.values()
+    if any(p.kind is Parameter.VAR_KEYWORD for p in parameters):
+        return None
+    return [p.name for p in parameters if p.kind is not Parameter.VAR_POSITIONAL]
+
+
+def check_select(raw: Any) -> Tensor:
+    """Return the model's output as logits: the default of ``select``."""
+    if isinstance(raw, Tensor):
+        return raw
+    raise TypeError(
+        f"The model should return a tensor of logits; found {type(raw).__name__}. Pass "
+        "`select=`, a function from what it returns to the logits, such as "
+        "select=lambda output: output.logits."
+    )
+
+
+# -- on the first batch --------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def inspect(
+    engine: Engine,
+    model: nn.Module,
+    inputs: Mapping[str, Nest],
+    others: Mapping[str, Any],
+    absent: AbsentValues,
+) -> Engine | None:
+    """Hold the engine's values against whole-model passes; return it as cheap as is right.
+
+    Returns:
+        The engine to use from now on, or None if the batch is empty and tells nothing.
+    """
+    inputs = {name: map_tensors(torch.clone, value) for name, value in inputs.items()}
+    versions = {name: _versions(value) for name, value in inputs.items()}
+    with _random_state_kept(inputs), EvaluationMode(model):
+        whole = replace(engine, level="inputs")
+        step = Step(whole, model, inputs, others, absent)
+        probe = _Probe(step)
+        full = probe.run(tuple(range(len(engine.modalities))))
+        for name, value in inputs.items():
+            if _versions(value) != versions[name]:
+                raise RuntimeError(
+                    f"The model should leave its inputs as they are; found modality {name!r} "
+                    "changed in place. Replace the in-place operation, which would corrupt the "
+                    "coalitions after the first."
+                )
+        if full.shape[0] == 0:
+            return None
+        plan = _telling_plan(len(engine.modalities)).to(full.device)
+        truth = torch.stack([probe.run(s) for s in plan.partial])
+        if engine.level == "inputs":
+            return engine
+        engine = replace(engine, cloned=frozenset(probe.changed))
+        looped = Step(engine, model, inputs, others, absent, stand_ins=step.stand_ins)
+        looped.full_pass()
+        _compare(looped.partial_passes(plan, full.shape[0]), truth, engine)
+        return replace(engine, batched=_can_batch(engine, looped, plan, truth))
+
+
+@dataclass
+class _Probe:
+    """Whole-model passes that watch what the encoders are given and what becomes of outputs."""
+
+    step: Step
+    given: dict[int, list[Tensor]] = field(default_factory=dict)
+    changed: set[int] = field(default_factory=set)
+
+    def run(self, coalition: Coalition) -> Tensor:
+        """Run one coalition; the full one first."""
+        outputs: dict[int, tuple[Nest, list[int]]] = {}
+
+        def answer(i: int, forward: Any, args: Any, kwargs: Any) -> Any:
+            self.step.count(i)
+            if i in coalition:
+                self._check_given(i, tensors((args, kwargs)))
+            output = forward(*args, **kwargs)
+            outputs[i] = (output, _versions(output))
+            return output
+
+        inputs = self.step.inputs_of(coalition)
+        _, logits = self.step.run(inputs, self.step.others, answer)
+        self.changed |= {i for i, (output, old) in outputs.items() if _versions(output) != old}
+        return logits
+
+    def _check_given(self, i: int, given: list[Tensor]) -> None:
+        first = self.given.setdefault(i, [tensor.clone() for tensor in given])
+        engine = self.step.engine
+        same = len(first) == len(given) and all(
+            torch.equal(torch.nan_to_num(a), torch.nan_to_num(b))
+            for a, b in zip(first, given, strict=True)
+        )
+        if not same:
+            name = engine.modalities[i]
+            raise ValueError(
+                f"`encoders[{name!r}]` = {engine.encoders[name]!r} should see modality {name!r} "
+                "alone; found that its input changes when another modality is absent. Name a "
+                'module that runs before modalities meet, or use coalitions="inputs".'
+            )
+
+
+def _telling_plan(num_modalities: int) -> Plan:
+    """Plan each modality alone, and all but each: every encoder present, and absent."""
+    everyone = range(num_modalities)
+    alone: list[Coalition] = [(i,) for i in everyone]
+    rest: list[Coalition] = [tuple(j for j in everyone if j != i) for i in everyone]
+    partial = list(dict.fromkeys(alone + rest))
+    return Plan.make(partial, torch.zeros(num_modalities, len(partial) + 1))
+
+
+def _can_batch(engine: Engine, looped: Step, plan: Plan, truth: Tensor) -> bool:
+    """Try the coalitions as one longer batch; they may be so run only if nothing changes."""
+    step = Step(
+        replace(engine, batched=True), looped.model, looped.inputs, looped.others, looped.absent
+    )
+    step.features, step.absences = looped.features, looped.absences
+    step.shapes, step.stand_ins = looped.shapes, looped.stand_ins
+    try:
+        together = step.partial_passes(plan, truth.shape[1])
+    # A model may object to a longer batch in any way it likes; the loop, which has just been
+    # found right, serves it.
+    except Exception as error:
+        logger.info("Coalitions run one by one: as one batch the model raised %r.", error)
+        return False
+    agree = together.shape == truth.shape and _close(together, truth)
+    if not agree:
+        logger.info("Coalitions run one by one: as one batch they come out differently.")
+    return agree
+
+
+def _compare(found: Tensor, truth: Tensor, engine: Engine) -> None:
+    if not _close(found, truth):
+        worst = (found - truth).abs().nan_to_num().max().item()
+        raise ValueError(
+            f'`coalitions` = "{engine.level}" should give the values of whole-model passes; found '
+            f"a difference of {worst:.3g} in eval mode. The rest of the model may be random in "
+            "eval mode, keep state between calls, or use an encoder's internals: use "
+            'coalitions="inputs".'
+        )
+
+
+def _close(found: Tensor, truth: Tensor) -> bool:
+    tolerance = sqrt(torch.finfo(truth.dtype).eps)
+    scale = truth.nan_to_num(posinf=0, neginf=0).abs().max().item()
+    return torch.allclose(found, truth, rtol=tolerance, atol=tolerance * scale, equal_nan=True)
+
+
+def _versions(nest: Nest) -> list[int]:
+    return [0 if t.is_inference() else t._version for t in tensors(nest)]
+
+
+@contextmanager
+def _random_state_kept(inputs: Mapping[str, Nest]) -> Iterator[None]:
+    devices = {t.device for value in inputs.values() for t in tensors(value)}
+    accelerators = [device for device in devices if device.type != "cpu"]
+    kind = accelerators[0].type if accelerators else "cuda"
+    with torch.random.fork_rng(devices=accelerators, device_type=kind):
+        yield
