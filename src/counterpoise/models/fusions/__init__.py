@@ -1,0 +1,8 @@
+"""Fusions: from an ordered list of modalities' features to logits."""
+
+from counterpoise.models.fusions.base import Fusion
+from counterpoise.models.fusions.early import MaxOut
+from counterpoise.models.fusions.intermediate import CrossAttention, FiLM, Gated
+from counterpoise.models.fusions.late import Additive, Concatenation
+
+__all__ = ["Additive", "Concatenation", "CrossAttention", "FiLM", "Fusion", "Gated", "MaxOut"]

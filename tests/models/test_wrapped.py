@@ -1,0 +1,69 @@
+"""Every built network inside Balanced: paths accepted, the levels of the engine agree."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+import counterpoise as cp
+from counterpoise.models import FUSIONS, Transformer, build
+
+SHAPES = {"left": (5,), "middle": (3, 8), "right": (1, 11, 13)}
+IMAGES = {"left": (1, 11, 13), "middle": (3, 8, 9), "right": (2, 17, 8)}
+
+
+def gradients(fusion, shapes, level):
+    torch.manual_seed(43)
+    network = build(shapes, 3, fusion=fusion, num_features=8).double()
+    for module in network.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    for encoder in network.encoders.values():
+        if isinstance(encoder, Transformer):
+            for block in encoder.blocks:
+                block.attention.dropout = 0.0
+    balanced = cp.Balanced(
+        network,
+        modalities=tuple(shapes),
+        method=cp.AGM(alpha=1.0),
+        encoders=network.encoder_paths,
+        coalitions=level,
+    )
+    target = torch.tensor([0, 2])
+    for _ in range(2):  # at the first step every coefficient is 1
+        network.zero_grad()
+        inputs = {name: torch.randn(2, *shape).double() for name, shape in shapes.items()}
+        out = balanced(**inputs, target=target)
+        F.cross_entropy(out.logits, target).backward()
+    return out, [parameter.grad for parameter in network.parameters()]
+
+
+@pytest.mark.parametrize("shapes", [SHAPES, IMAGES], ids=["mixed", "images"])
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_levels_agree_on_every_built_network(fusion, shapes):
+    expected, expected_gradients = gradients(fusion, shapes, "inputs")
+    assert (expected.coefficients != 1).all()
+    for level in ("features", "shared"):
+        out, found = gradients(fusion, shapes, level)
+        torch.testing.assert_close(out.responses, expected.responses, rtol=0, atol=1e-12)
+        torch.testing.assert_close(out.coefficients, expected.coefficients, rtol=0, atol=1e-12)
+        torch.testing.assert_close(found, expected_gradients, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("level", ["inputs", "features", "shared"])
+def test_padded_sequences_pass_through_every_level(level):
+    torch.manual_seed(47)
+    shapes = {"text": (7, 5), "other": (11,)}
+    network = build(shapes, 3, fusion="cross_attention", num_features=8)
+    balanced = cp.Balanced(
+        network,
+        modalities=tuple(shapes),
+        method=cp.AGM(alpha=1.0),
+        encoders=network.encoder_paths,
+        coalitions=level,
+    )
+    mask = torch.tensor([[True] * 3 + [False] * 4, [True] * 7])
+    text = {"tokens": torch.randn(2, 7, 5), "mask": mask}
+    out = balanced(text=text, other=torch.randn(2, 11), target=torch.tensor([0, 2]))
+    torch.testing.assert_close(out.responses.sum(0), out.logits, rtol=0, atol=1e-5)
+    out.loss.backward()
+    assert all(parameter.grad.isfinite().all() for parameter in network.parameters())
