@@ -15,7 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from counterpoise.absence import Absence, AbsentValues
-from counterpoise.coalitions import ATTRIBUTIONS, EXACT_LIMIT, Plan, Sampling, exact_plan
+from counterpoise.coalitions import (
+    ATTRIBUTIONS,
+    EXACT_LIMIT,
+    Plan,
+    Sampling,
+    exact_plan,
+    separable_plan,
+)
 from counterpoise.engine import LEVELS, Engine, Values
 from counterpoise.errors import check_choice
 from counterpoise.methods.agm import AGM
@@ -319,8 +326,12 @@ class Balanced(nn.Module):
 
     def _inspect(self, modal: dict[str, Nest], others: dict[str, Any]) -> None:
         found = inspect(self.engine, self.model, modal, others, self.absent)
-        if found is not None:
-            self.engine, self._inspected = found, True
+        if found is None:
+            return
+        self.engine, self._inspected = found, True
+        if found.separable and self._exact is not None and self.attribution == "shapley":
+            self._exact, self._placed = separable_plan(len(self.modalities)), None
+        self._plan(modal)
 
 
 class _Evaluated(NamedTuple):

@@ -30,6 +30,7 @@ __all__ = [
     "coalitions",
     "exact_plan",
     "leave_one_out_weights",
+    "separable_plan",
     "shapley_weights",
 ]
 
@@ -202,6 +203,30 @@ def exact_plan(num_modalities: int, attribution: str = "shapley") -> Plan:
     used[-1] = True
     partial = tuple(s for s, u in zip(coalitions(num_modalities), used.tolist(), strict=True) if u)
     return Plan.make(partial[:-1], weights[:, used])
+
+
+def separable_plan(num_modalities: int) -> Plan:
+    """Evaluate each modality alone: enough where values are sums of what each modality gives.
+
+    If v(S) is additive over the members of S, all 2^M - 1 Shapley weights collapse into
+    phi_m = v(all) / M + v({m}) - mean over j of v({j}), exactly, and for a full coalition that
+    differs from the sum (because it ran in train mode) too.
+
+    Args:
+        num_modalities: M, at least 2.
+
+    Returns:
+        A plan of M coalitions beside the full one.
+
+    Example:
+        >>> separable_plan(2).weights
+        tensor([[ 0.5000, -0.5000,  0.5000],
+                [-0.5000,  0.5000,  0.5000]], dtype=torch.float64)
+    """
+    check_count("num_modalities", num_modalities, at_least=2)
+    share = torch.full((num_modalities, 1), 1 / num_modalities, dtype=torch.float64)
+    alone = torch.eye(num_modalities, dtype=torch.float64) - share
+    return Plan.make(coalitions(num_modalities)[:num_modalities], torch.cat([alone, share], dim=1))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ Legend: M modalities, S coalitions beside the full one, B rows of the batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -57,6 +57,8 @@ class Engine:
         select: From the model's output to its logits.
         batched: Whether coalitions of the rest may be evaluated as one longer batch, whose
             inputs the rest does not look at. Right only where it was found to make no difference.
+        separable: Whether the logits are a sum of what each modality's features give, whatever
+            the weights, so that modalities alone tell the values of all coalitions.
         cloned: Indices of encoders whose output the rest of the model changes in place.
     """
 
@@ -65,6 +67,7 @@ class Engine:
     encoders: Mapping[str, str]
     select: Callable[[Any], Tensor]
     batched: bool = False
+    separable: bool = False
     cloned: frozenset[int] = frozenset()
 
     def values(
@@ -141,7 +144,7 @@ class Step:
             values.append(self._replayed(coalition, num_rows))
         if len(values) == len(plan.partial):
             return torch.stack(values)
-        together = self._together(plan.members[:, len(values) : -1], num_rows)
+        together = self._together(plan.partial[len(values) :], num_rows)
         return torch.cat([torch.stack(values), together]) if values else together
 
     def _whole(self, coalition: Coalition) -> Tensor:
@@ -160,15 +163,16 @@ class Step:
 
         return self.run(self.inputs_of(coalition), self.others, answer)[1]
 
-    def _together(self, present_MS: Tensor, num_rows: int) -> Tensor:
-        times = present_MS.shape[1]
+    def _together(self, partial: Sequence[Coalition], num_rows: int) -> Tensor:
+        times = len(partial)
 
         def answer(i: int, forward: Any, args: Any, kwargs: Any) -> Any:
             self.count(i)
             if i not in self.absences:
                 self._encode_absent(i, forward, args, kwargs, times * num_rows)
+            present = [i in coalition for coalition in partial]
             return map_tensors(
-                lambda feature, absence: _choose(present_MS[i], feature, absence),
+                lambda feature, absence: _stack(present, feature, absence),
                 self.features[i],
                 self.absences[i],
             )
@@ -268,7 +272,8 @@ def _broadcasts(given: list[torch.Size], wanted: list[torch.Size]) -> bool:
     )
 
 
-def _choose(present_S: Tensor, feature: Tensor, absence: Tensor) -> Tensor:
-    """Stack, for each coalition, the feature or the absence: (S,), (B, ...) -> (S B, ...)."""
-    present = present_S.view(-1, *[1] * feature.dim())
-    return torch.where(present, feature.unsqueeze(0), absence.unsqueeze(0)).flatten(0, 1)
+def _stack(present: Sequence[bool], feature: Tensor, absence: Tensor) -> Tensor:
+    """Stack, for each of S coalitions, the feature or the absence: (B, ...) -> (S B, ...)."""
+    # Faster than torch.where: no mask is read, and the backward adds up slices where they lie.
+    missing = absence.expand_as(feature)
+    return torch.cat([feature if here else missing for here in present])

@@ -21,11 +21,15 @@ Nest = Any
 
 def tensors(nest: Nest) -> list[Tensor]:
     """Return the tensors of a nest, in order."""
+    if isinstance(nest, Tensor):
+        return [nest]
     return [leaf for leaf in pytree.tree_leaves(nest) if isinstance(leaf, Tensor)]
 
 
 def map_tensors(function: Callable[..., Any], nest: Nest, *others: Nest) -> Nest:
     """Apply ``function`` to each tensor of ``nest`` and its counterparts in ``others``."""
+    if isinstance(nest, Tensor):  # by far the most frequent nest, spared the tree
+        return function(nest, *others)
 
     def apply(leaf: Any, *rest: Any) -> Any:
         return function(leaf, *rest) if isinstance(leaf, Tensor) else leaf

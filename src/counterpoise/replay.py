@@ -27,12 +27,10 @@ class EvaluationMode:
     """
 
     def __init__(self, module: nn.Module) -> None:
-        self._modules = list(module.modules())
-        self._flags: list[bool] = []
+        self._switched = [each for each in module.modules() if each.training]
 
     def __enter__(self) -> None:
-        self._flags = [module.training for module in self._modules]
-        for module in self._modules:
+        for module in self._switched:
             module.training = False
 
     def __exit__(
@@ -41,8 +39,8 @@ class EvaluationMode:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for module, flag in zip(self._modules, self._flags, strict=True):
-            module.training = flag
+        for module in self._switched:
+            module.training = True
 
 
 class Interception:

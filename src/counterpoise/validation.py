@@ -208,7 +208,11 @@ def inspect(
         looped = Step(engine, model, inputs, others, absent, stand_ins=step.stand_ins)
         looped.full_pass()
         _compare(looped.partial_passes(plan, full.shape[0]), truth, engine)
-        return replace(engine, batched=_can_batch(engine, looped, plan, truth))
+        return replace(
+            engine,
+            batched=_can_batch(engine, looped, plan, truth),
+            separable=_is_separable(looped),
+        )
 
 
 @dataclass
@@ -279,6 +283,68 @@ def _can_batch(engine: Engine, looped: Step, plan: Plan, truth: Tensor) -> bool:
     if not agree:
         logger.info("Coalitions run one by one: as one batch they come out differently.")
     return agree
+
+
+def _is_separable(step: Step) -> bool:
+    """Find out whether the logits are a sum over modalities, by the structure of the model.
+
+    The rest of the model is given random weights, three times over, and has to be additive to
+    rounding each time: weights at hand could make any network look so (zeros, to begin with).
+    """
+    model, num_modalities = step.model, len(step.engine.modalities)
+    everyone = tuple(range(num_modalities))
+    subsets: list[Coalition] = [(), *((i,) for i in everyone), everyone[1:], everyone]
+    plan = Plan.make(subsets, torch.zeros(num_modalities, len(subsets) + 1))
+    num_rows = tensors(step.features)[0].shape[0]
+    looped = replace(step, engine=replace(step.engine, batched=False))
+    for _ in range(3):
+        weights = {name: _random_like(p) for name, p in _rest_of(step)}
+        # As above: a model that cannot be called with other weights is taken as it is.
+        try:
+            with _weights_of(model, weights):
+                values = looped.partial_passes(plan, num_rows).to(torch.float64)
+        except Exception as error:
+            logger.info("The model is not taken apart: with random weights it raised %r.", error)
+            return False
+        empty, alone, rest, full = values[0], values[1:-2], values[-2], values[-1]
+        predicted = torch.stack(
+            [empty + (alone[1:] - empty).sum(dim=0), empty + (alone - empty).sum(dim=0)]
+        )
+        found = torch.stack([rest, full])
+        scale = found.abs().max()
+        if not scale > 0 or not (found - predicted).abs().max() <= 100 * _eps(step) * scale:
+            return False
+    return True
+
+
+def _rest_of(step: Step) -> list[tuple[str, nn.Parameter]]:
+    encoders = tuple(f"{path}." for path in step.engine.encoders.values())
+    named = step.model.named_parameters()
+    return [(name, p) for name, p in named if not name.startswith(encoders)]
+
+
+def _random_like(parameter: Tensor) -> Tensor:
+    fan_in = max(parameter[0].numel(), 1) if parameter.dim() > 1 else 4
+    return torch.randn_like(parameter) / sqrt(fan_in)
+
+
+def _eps(step: Step) -> float:
+    kinds = [t.dtype for t in tensors(step.features) if t.is_floating_point()]
+    return max(torch.finfo(kind).eps for kind in kinds)
+
+
+@contextmanager
+def _weights_of(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
+    """Let a model compute with other values of some of its parameters for a while."""
+    named = dict(model.named_parameters())
+    own = {name: named[name].data for name in weights}
+    try:
+        for name, value in weights.items():
+            named[name].data = value
+        yield
+    finally:
+        for name, value in own.items():
+            named[name].data = value
 
 
 def _compare(found: Tensor, truth: Tensor, engine: Engine) -> None:
