@@ -29,7 +29,7 @@ def gradients(fusion, shapes, level):
         coalitions=level,
     )
     target = torch.tensor([0, 2])
-    for _ in range(2):  # at the first step every coefficient is 1
+    for _ in range(2):  # the second step has a reference to be compared with
         network.zero_grad()
         inputs = {name: torch.randn(2, *shape).double() for name, shape in shapes.items()}
         out = balanced(**inputs, target=target)

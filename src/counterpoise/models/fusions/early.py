@@ -25,7 +25,7 @@ class MaxOut(Fusion):
     Args:
         sizes: D_m: lengths of feature vectors, or channels of feature maps, of two or more
             modalities.
-        num_classes: C.
+        num_classes: Number of logits, C.
         width: Outputs of the linear maps. Default: 64.
         features: ``"vector"`` or ``"map"``: what the encoders return. Default: ``"vector"``.
         grid: For maps: side of the grid to which each is averaged first, so that images of

@@ -29,7 +29,7 @@ class FiLM(Fusion):
 
     Args:
         sizes: D_m, the feature sizes of two or more modalities.
-        num_classes: C.
+        num_classes: Number of logits, C.
         conditioned: Index of the modality that is scaled and shifted. Default: 0. The fused
             feature has its size.
 
@@ -74,7 +74,7 @@ class Gated(Fusion):
 
     Args:
         sizes: D_m, the feature sizes of two or more modalities.
-        num_classes: C.
+        num_classes: Number of logits, C.
         width: Size of the fused feature. Default: 64.
 
     Raises:
@@ -128,7 +128,7 @@ class CrossAttention(Fusion):
     Args:
         sizes: D_m: the lengths of feature vectors or tokens, or the channels of feature maps, of
             two or more modalities.
-        num_classes: C.
+        num_classes: Number of logits, C.
         width: Length of the tokens inside, a multiple of ``num_heads``. Default: 64.
         num_heads: Heads of attention. Default: 4.
         query: Index of the modality whose tokens attend to the others'. Default: 0.

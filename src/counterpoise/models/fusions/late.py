@@ -19,7 +19,7 @@ class Heads(nn.ModuleList):
 
     Args:
         sizes: D_m of each modality.
-        num_classes: C.
+        num_classes: Number of logits, C.
 
     Example:
         >>> import torch
@@ -48,7 +48,7 @@ class Additive(Fusion):
 
     Args:
         sizes: D_m, the feature sizes of two or more modalities.
-        num_classes: C.
+        num_classes: Number of logits, C.
 
     Raises:
         ValueError: If there are fewer than two modalities or a count is below 1; in the forward
@@ -78,7 +78,7 @@ class Concatenation(Fusion):
 
     Args:
         sizes: D_m, the feature sizes of two or more modalities.
-        num_classes: C.
+        num_classes: Number of logits, C.
         widths: Outputs of the shared layers before the head. Default: (), the head alone. With
             layers, modalities can interact: their responses no longer simply add.
 
