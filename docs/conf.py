@@ -1,0 +1,110 @@
+"""Configuration of the documentation: `sphinx-build -W --keep-going -n docs docs/_build/html`.
+
+Offline and strict: every reference has to lead to a page here, or at least to something that can
+be imported (a type of PyTorch, an internal helper), which is then shown without a link.
+"""
+
+import pydoc
+import sys
+from importlib import import_module
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import public_names
+
+import counterpoise
+
+project = "Counterpoise"
+author = "The Counterpoise authors"
+version = release = counterpoise.__version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+]
+nitpicky = True
+exclude_patterns = ["_build"]
+templates_path = ["_templates"]
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+
+# Formulae in docstrings write the size of a coalition as |S|, which reStructuredText would look up.
+rst_epilog = ".. |S| replace:: \\|S\\|"
+
+html_theme = "furo"
+html_title = f"Counterpoise {version}"
+html_show_sphinx = False
+html_show_copyright = False
+html_copy_source = False
+
+maximum_signature_line_length = 88
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_custom_sections = [
+    "Shapes",
+    ("Attributes", "params_style"),  # as a list: a directive for each collides with properties
+    ("Differs from the official code", "notes_style"),
+    ("Differs from the original", "notes_style"),
+    ("Differs from the paper", "notes_style"),
+    ("Reference", "notes_style"),
+]
+
+autosummary_context = {"public": public_names.context()}
+_pages = {
+    id(getattr(import_module(module), name)): home
+    for module, found in public_names.homes().items()
+    for name, home in found.items()
+    if public_names.is_keyed(getattr(import_module(module), name))
+}
+
+
+def _locate(node):
+    """Import what a reference means, seen from the object on whose page it stands."""
+    target = node["reftarget"]
+    owner = pydoc.locate(Path(node["refdoc"]).name)
+    module, name = getattr(owner, "__module__", ""), getattr(owner, "__name__", "")
+    for prefix in ("", f"{module}.", f"{module}.{name}.", f"{node.get('py:module')}."):
+        found = pydoc.locate(prefix + target)
+        if found is not None:
+            return found
+    return None
+
+
+def _resolve(app, env, node, contnode):
+    """Lead references by internal or re-exported paths to the public page."""
+    if node.get("refdomain") != "py":
+        return None
+    found = _locate(node)
+    if found is None:
+        return None  # a warning, and so an error
+    if id(found) not in _pages:
+        return contnode
+    python = env.get_domain("py")
+    return python.resolve_xref(
+        env, node["refdoc"], app.builder, "obj", _pages[id(found)], node, contnode
+    )
+
+
+def _skip(app, what, name, member, skip, options):
+    """Leave out the fields of named tuples, whose docstrings say only 'Alias for field'."""
+    return True if type(member).__name__ == "_tuplegetter" else skip
+
+
+def _describe_constants(app, what, name, member, options, lines):
+    """Show the docstring below a constant instead of the one of its type."""
+    if what == "data":
+        lines[:] = [*public_names.docstring(*name.rsplit(".", 1)).splitlines(), ""]
+
+
+def setup(app):
+    """Connect the three handlers above."""
+    app.connect("missing-reference", _resolve)
+    app.connect("autodoc-skip-member", _skip)
+    app.connect("autodoc-process-docstring", _describe_constants)
