@@ -25,6 +25,7 @@ from counterpoise.coalitions import (
 )
 from counterpoise.engine import LEVELS, Engine, Values
 from counterpoise.errors import check_choice
+from counterpoise.inspection import inspect
 from counterpoise.methods.agm import AGM
 from counterpoise.methods.method import Method, Need, Signals
 from counterpoise.modulation import modulate, value_factors
@@ -43,7 +44,6 @@ from counterpoise.validation import (
     check_modalities,
     check_select,
     default_sampling,
-    inspect,
 )
 
 __all__ = ["Balanced", "Output"]
