@@ -103,8 +103,24 @@ def _describe_constants(app, what, name, member, options, lines):
         lines[:] = [*public_names.docstring(*name.rsplit(".", 1)).splitlines(), ""]
 
 
+_written = {}
+
+
+def _keep(app, what, name, member, options, lines):
+    """Remember what stands below an attribute, before Napoleon sees it."""
+    _written[name] = list(lines)
+
+
+def _restore(app, what, name, member, options, lines):
+    """Undo that Napoleon reads 'One panel a row: ...' as type and text: types are annotated."""
+    if what in ("attribute", "property"):
+        lines[:] = _written[name]
+
+
 def setup(app):
-    """Connect the three handlers above."""
+    """Connect the handlers above."""
     app.connect("missing-reference", _resolve)
     app.connect("autodoc-skip-member", _skip)
     app.connect("autodoc-process-docstring", _describe_constants)
+    app.connect("autodoc-process-docstring", _keep, priority=400)
+    app.connect("autodoc-process-docstring", _restore, priority=600)
