@@ -1,0 +1,47 @@
+"""Wrapping a network at each level, and watching what that costs."""
+
+import torch
+
+import counterpoise as cp
+
+LEVELS = ("inputs", "features", "shared")
+
+
+def wrap(model, level="inputs", method=None, **options):
+    """Wrap a network that knows its ``names`` and ``encoders``, naming encoders where needed."""
+    encoders = None if level == "inputs" else model.encoders
+    method = cp.AGM(alpha=1.7) if method is None else method
+    return cp.Balanced(model, model.names, method, encoders=encoders, coalitions=level, **options)
+
+
+def gradients(module):
+    """Return a copy of each parameter's gradient, None where there is none."""
+    named = module.named_parameters()
+    return {name: None if p.grad is None else p.grad.clone() for name, p in named}
+
+
+def assert_same(found, expected):
+    """Compare two mappings of tensors bit for bit."""
+    assert found.keys() == expected.keys()
+    for name, tensor in found.items():
+        other = expected[name]
+        same = tensor is other if tensor is None or other is None else torch.equal(tensor, other)
+        assert same, name
+
+
+class Calls:
+    """Notes how many rows each call of a module sees, until the block ends."""
+
+    def __init__(self, module):
+        self.module, self.rows = module, []
+
+    def __enter__(self):
+        def note(module, args, kwargs):
+            first = next(iter((*args, *kwargs.values())))
+            self.rows.append(len(first))
+
+        self.handle = self.module.register_forward_pre_hook(note, with_kwargs=True)
+        return self.rows
+
+    def __exit__(self, *exception):
+        self.handle.remove()
