@@ -6,13 +6,15 @@ data sets and reports live in subpackages behind extras.
 """
 
 from counterpoise import absence, references, scores
-from counterpoise.balanced import Balanced, Output
+from counterpoise.balanced import Balanced
 from counterpoise.coalitions import Sampling, shapley_weights
-from counterpoise.methods import AGM, Joint, Method, Signals
+from counterpoise.methods import AGM, Evaluation, Joint, Method, Signals
+from counterpoise.output import Output
 
 __all__ = [
     "AGM",
     "Balanced",
+    "Evaluation",
     "Joint",
     "Method",
     "Output",

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from counterpoise.absence import Absence, AbsentValues
+from counterpoise.branches import Branches, GradientScaling
 from counterpoise.coalitions import (
     ATTRIBUTIONS,
     EXACT_LIMIT,
@@ -23,13 +24,14 @@ from counterpoise.coalitions import (
     exact_plan,
     separable_plan,
 )
-from counterpoise.engine import LEVELS, Engine, Values
+from counterpoise.engine import LEVELS, Engine, Observer, Values
 from counterpoise.errors import check_choice
 from counterpoise.inspection import inspect
 from counterpoise.methods.agm import AGM
-from counterpoise.methods.method import Method, Need, Signals
+from counterpoise.methods.method import Evaluation, Method, Need, Signals
 from counterpoise.modulation import modulate, value_factors
 from counterpoise.nests import Nest, tensors
+from counterpoise.output import Output
 from counterpoise.scores import (
     Criterion,
     CrossEntropy,
@@ -45,36 +47,9 @@ from counterpoise.validation import (
     check_select,
     default_sampling,
 )
+from counterpoise.watch import Watch, check_grip
 
-__all__ = ["Balanced", "Output"]
-
-
-class Output(NamedTuple):
-    """What ``Balanced`` returns.
-
-    Attributes:
-        logits: Equal to the model's own bit for bit, shape (B, ...). Under modulation their
-            gradient is spread over the coalitions.
-        raw: What the model returned, before ``select``.
-        loss: The scalar to minimise: ``criterion(logits, target)`` and what the method adds to
-            it. None without a target.
-        responses: Mono-modal responses, shape (M, B, ...), float32 or wider. Under Shapley
-            attribution they sum to the logits over M. None where they were not asked for.
-        scores: Mean loss of each response over the batch, shape (M,), detached, in the units of
-            the score (nats). None without responses or target.
-        coefficients: Factor of each response's gradient, shape (M,), detached. Ones where the
-            method leaves the responses alone. None outside training.
-        sampling_error: Standard error of each response, root mean square over its entries,
-            shape (M,). None where coalitions are exact.
-    """
-
-    logits: Tensor
-    raw: Any
-    loss: Tensor | None = None
-    responses: Tensor | None = None
-    scores: Tensor | None = None
-    coefficients: Tensor | None = None
-    sampling_error: Tensor | None = None
+__all__ = ["Balanced"]
 
 
 class Balanced(nn.Module):
@@ -92,6 +67,11 @@ class Balanced(nn.Module):
             "features": the same numbers, each encoder run twice. "shared": each encoder run
             once, which differs where an encoder behaves differently in train and eval mode.
             Default: "features" with ``encoders``, else "inputs".
+        heads: Path of each modality's own head where the fusion is additive, that is where the
+            heads' outputs add up to the logits: methods that need mono-modal logits then take
+            them from there instead of evaluating coalitions.
+        branches: Path or paths of what each modality owns, for methods that act on a modality's
+            learning rate or weights. Default: its encoder and its head.
         absent: What stands in for an absent modality; zeros by default. See
             :mod:`counterpoise.absence`.
         score: Per-sample loss that scores the responses. Default: cross-entropy. See
@@ -142,6 +122,8 @@ class Balanced(nn.Module):
         *,
         encoders: Mapping[str, str] | None = None,
         coalitions: str | None = None,
+        heads: Mapping[str, str] | None = None,
+        branches: Mapping[str, str | Sequence[str]] | None = None,
         absent: Absence | Mapping[str, Nest] | None = None,
         score: Score | None = None,
         criterion: Criterion | None = None,
@@ -157,18 +139,24 @@ class Balanced(nn.Module):
         check_choice("coalitions", level, LEVELS)
         check_choice("attribution", attribution, ATTRIBUTIONS)
         check_encoders(model, names, encoders, level)
+        self.branches = Branches(
+            model, names, encoders=encoders or {}, heads=heads or {}, branches=branches
+        )
         self.model = model
         self.method = AGM() if method is None else method
+        check_grip(self.method, self.branches, model)
         self.absent = AbsentValues(names, absent)
         self.method.bind(names, _state_dtype(model))
         self.score: Score = CrossEntropy() if score is None else score
         self.criterion: Criterion = criterion or criterion_of(self.score)
         self.attribution, self.monitor, self.process_group = attribution, monitor, process_group
         self.sampling = default_sampling(len(names), attribution, sampling, EXACT_LIMIT)
+        self._chosen = sampling is not None
         self.engine = Engine(names, level, dict(encoders or {}), select or check_select)
         self._exact = None if self.sampling else exact_plan(len(names), attribution)
         self._placed: Plan | None = None
         self._inspected = False
+        self._gradients = GradientScaling()
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -200,9 +188,12 @@ class Balanced(nn.Module):
             )
         if not self._inspected and not torch.compiler.is_compiling():
             self._inspect(modal, others)
-        need = self.method.needs()
-        evaluated = self._evaluate(modal, others, target, need)
-        return self._balance(evaluated, need)
+        modal = dict(self.method.inputs(modal, target))
+        watch = Watch(self.method, self.branches, self.model)
+        need = watch.need()
+        with watch.heads:
+            evaluated = self._evaluate(modal, others, target, need, observer=watch.observer)
+        return self._balance(evaluated, need, watch)
 
     @torch.no_grad()
     def respond(self, *, target: Nest = None, **inputs: Any) -> Output:
@@ -231,6 +222,27 @@ class Balanced(nn.Module):
         del target
         self._inspect(*self._split(inputs))
 
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return parameters for an optimiser: a group a modality, and one of the rest.
+
+        Each group carries "modality", a name or None, so that a training loop can scale the
+        learning rates of branches as ``method.learning_rates()`` says. Absent values that are
+        learned, and what a method trains of its own, are in the rest.
+        """
+        branches = self.branches.parameters(self.model)
+        groups: list[dict[str, Any]] = [
+            {"params": parameters, "modality": name}
+            for name, parameters in zip(self.modalities, branches, strict=True)
+            if parameters
+        ]
+        owned = {p for parameters in branches for p in parameters}
+        rest = [p for p in self.parameters() if p not in owned]
+        return [*groups, {"params": rest, "modality": None}] if rest else groups
+
+    def on_validation(self, evaluation: Evaluation) -> None:
+        """Hand validation results, never those of test data, to the method."""
+        self.method.on_validation(evaluation, self.branches.modules(self.model))
+
     def extra_repr(self) -> str:
         """Show the modalities and the level."""
         return f"modalities={self.modalities}, coalitions={self.engine.level!r}"
@@ -245,6 +257,7 @@ class Balanced(nn.Module):
         need: Need,
         *,
         training: bool = True,
+        observer: Observer | None = None,
     ) -> _Evaluated:
         """Run the passes; make responses and scores of them where anybody wants any."""
         wanted = need != "nothing" or self.monitor or not training
@@ -256,6 +269,7 @@ class Balanced(nn.Module):
             self.absent,
             plan,
             gradient=need == "gradients",
+            observer=observer,
         )
         signals = Signals(values.full, target)
         if plan is None or values.partial is None:
@@ -277,24 +291,20 @@ class Balanced(nn.Module):
     def _scored(self, signals: Signals, plan: Plan, wide_SB: Tensor, training: bool) -> Signals:
         assert signals.responses is not None
         losses = score_responses(self.score, signals.responses.detach(), signals.target)
-        group = self.process_group
-        scores, num_samples = (
-            mean_over_processes(losses, group)
-            if training
-            else (
-                losses.mean(dim=1),
-                None,
-            )
-        )
+        if not training:
+            return signals._replace(scores=losses.mean(dim=1))
+        scores, num_samples = mean_over_processes(losses, self.process_group)
         finite_S = wide_SB.isfinite().flatten(1).all(dim=1)
         return signals._replace(
             scores=scores, num_samples=num_samples, finite=(plan.members & finite_S).any(dim=1)
         )
 
-    def _balance(self, evaluated: _Evaluated, need: Need) -> Output:
-        """Let the method act on responses and loss."""
-        values, signals = evaluated.values, evaluated.signals
-        coefficients = None if need == "nothing" else self.method.coefficients(signals)
+    def _balance(self, evaluated: _Evaluated, need: Need, watch: Watch) -> Output:
+        """Let the method act on responses, loss and gradients."""
+        values, method = evaluated.values, self.method
+        signals = watch.complete(evaluated.signals)._replace(criterion=self.criterion)
+        asked = method.needs() != "nothing" or method.needs_unimodal() != "nothing"
+        coefficients = method.coefficients(signals) if asked else None
         logits = values.full
         if coefficients is None:
             coefficients = torch.ones(len(self.modalities), device=logits.device)
@@ -303,9 +313,12 @@ class Balanced(nn.Module):
             assert evaluated.weights is not None
             factors = value_factors(coefficients.to(evaluated.weights), evaluated.weights)
             logits = modulate(values.full, values.partial, factors)
-        loss = self.method.loss(
-            self.criterion(logits, signals.target), signals._replace(logits=logits)
-        )
+        signals = signals._replace(logits=logits)
+        loss = method.loss(self.criterion(logits, signals.target), signals)
+        if watch.scales_gradients:
+            if not torch.compiler.is_compiling():
+                self._gradients.attach(signals.encoder_parameters)
+            self._gradients.set(method.encoder_factors(signals), method.encoder_gradient)
         return evaluated.output(logits, loss, coefficients)
 
     def _plan(self, modal: dict[str, Nest]) -> Plan:
@@ -329,9 +342,11 @@ class Balanced(nn.Module):
         if found is None:
             return
         self.engine, self._inspected = found, True
-        if found.separable and self._exact is not None and self.attribution == "shapley":
+        if found.separable and self.attribution == "shapley" and not self._chosen:
             self._exact, self._placed = separable_plan(len(self.modalities)), None
         self._plan(modal)
+        encoders = self.branches.encoder_parameters(self.model)
+        self._gradients.attach(encoders if self.method.acts_on == "encoders" else [])
 
 
 class _Evaluated(NamedTuple):

@@ -21,7 +21,7 @@ from counterpoise.coalitions import Coalition, Plan
 from counterpoise.nests import Nest, expand_rows, map_tensors, repeat_rows, shapes
 from counterpoise.replay import Answer, EvaluationMode, Interception, resolve
 
-__all__ = ["LEVELS", "Engine", "Step", "Values"]
+__all__ = ["LEVELS", "Engine", "Observer", "Step", "Values"]
 
 LEVELS = ("inputs", "features", "shared")
 

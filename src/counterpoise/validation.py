@@ -102,7 +102,8 @@ def default_sampling(
     chosen = Sampling(2 + 16 * (num_modalities - 1))
     warnings.warn(
         f"Shapley values of {num_modalities} modalities are sampled with {chosen.num_passes} "
-        f"passes a step instead of {2**num_modalities - 1}; `out.sampling_error` tells how well. "
+        f"passes a step instead of {2**num_modalities - 1} (unless the model turns out to add "
+        "up its modalities, which is exact and cheaper); `out.sampling_error` tells how well. "
         "Pass `sampling=Sampling(num_passes=...)` to choose, which also ends this warning.",
         stacklevel=3,
     )

@@ -29,19 +29,26 @@ def assert_same(found, expected):
         assert same, name
 
 
+def plain_step(model, inputs, target):
+    """Leave the plain joint gradient in a model's parameters; return its logits."""
+    logits = model(**inputs)
+    torch.nn.functional.cross_entropy(logits, target).backward()
+    return logits
+
+
 class Calls:
-    """Notes how many rows each call of a module sees, until the block ends."""
+    """Notes the rows that each call of a module sees, and its mode, until the block ends."""
 
     def __init__(self, module):
-        self.module, self.rows = module, []
+        self.module, self.notes = module, []
 
     def __enter__(self):
         def note(module, args, kwargs):
             first = next(iter((*args, *kwargs.values())))
-            self.rows.append(len(first))
+            self.notes.append((len(first), "train" if module.training else "eval"))
 
         self.handle = self.module.register_forward_pre_hook(note, with_kwargs=True)
-        return self.rows
+        return self.notes
 
     def __exit__(self, *exception):
         self.handle.remove()

@@ -2,6 +2,6 @@
 
 from counterpoise.methods.agm import AGM, discrepancy_ratio
 from counterpoise.methods.joint import Joint
-from counterpoise.methods.method import Method, Signals
+from counterpoise.methods.method import Evaluation, Method, Signals
 
-__all__ = ["AGM", "Joint", "Method", "Signals", "discrepancy_ratio"]
+__all__ = ["AGM", "Evaluation", "Joint", "Method", "Signals", "discrepancy_ratio"]

@@ -8,7 +8,7 @@ knows the names of a model.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from counterpoise.nests import Nest
 
-__all__ = ["Method", "Signals"]
+__all__ = ["Evaluation", "Method", "Need", "Signals"]
 
 Need = Literal["nothing", "values", "gradients"]
 
@@ -28,11 +28,17 @@ class Signals(NamedTuple):
         logits: Of the model, shape (B, ...), with graph.
         target: As given.
         responses: Mono-modal responses, shape (M, B, ...), with graph if the method needs
-            "gradients"; None if it needs "nothing".
+            "gradients"; None if nobody needs them.
         scores: Mean loss of each response over the batch of all processes, shape (M,),
             detached; None without responses. NaN where a batch is empty.
         num_samples: How many samples the scores are the mean of, a scalar tensor.
         finite: Boolean, shape (M,): whether some coalition with the modality is finite.
+        unimodal_logits: Logits of each modality on its own, shape (M, B, ...): those of additive
+            heads, with graph, where the user named ``heads``, else the responses.
+        features: Output of each modality's encoder in the full pass, with graph, in order of
+            modality; empty unless the method asks for features.
+        encoder_parameters: Parameters of each modality's encoder, in order of modality.
+        criterion: The joint loss as a function of logits and target.
     """
 
     logits: Tensor
@@ -41,10 +47,44 @@ class Signals(NamedTuple):
     scores: Tensor | None = None
     num_samples: Tensor | None = None
     finite: Tensor | None = None
+    unimodal_logits: Tensor | None = None
+    features: tuple[Nest, ...] = ()
+    encoder_parameters: Sequence[Sequence[nn.Parameter]] = ()
+    criterion: Callable[[Tensor, Nest], Tensor] | None = None
+
+
+class Evaluation(NamedTuple):
+    """What a method sees of a validation epoch. Never of the test data.
+
+    Attributes:
+        epoch: The training epoch after which validation took place, from 0.
+        loss: Joint loss.
+        accuracy: Joint accuracy in [0, 1].
+        unimodal_loss: Loss of each modality's own logits, shape (M,).
+        unimodal_accuracy: Accuracy of each modality's own logits, shape (M,).
+    """
+
+    epoch: int
+    loss: float
+    accuracy: float
+    unimodal_loss: Tensor
+    unimodal_accuracy: Tensor
 
 
 class Method(nn.Module):
     """A way of balancing modalities: subclass it and answer at the places that matter.
+
+    Every answer is optional. In the order in which a training step asks: :meth:`inputs` (the
+    data), :meth:`feature` (a modality's feature), :meth:`coefficients` (the responses),
+    :meth:`loss` (the loss), :meth:`encoder_factors` and :meth:`encoder_gradient` (the gradient
+    of an encoder's parameters), :meth:`learning_rates` (a branch's learning rate); and between
+    epochs :meth:`set_epoch`, :meth:`on_validation` and :meth:`finished`.
+
+    Attributes:
+        asks_features: Set it to True to be given ``signals.features`` and asked for
+            :meth:`feature`.
+        acts_on: "encoders" or "branches" if the method can do nothing without them, which is
+            then an error when the model is wrapped.
 
     Example: a method that halves the gradient of whichever modality is ahead.
 
@@ -60,6 +100,8 @@ class Method(nn.Module):
         tensor([0.5000, 1.0000])
     """
 
+    asks_features: bool = False
+    acts_on: Literal["", "encoders", "branches"] = ""
     modalities: tuple[str, ...] = ()
     epoch: int = 0
 
@@ -90,11 +132,28 @@ class Method(nn.Module):
         """
         return "nothing"
 
+    def needs_unimodal(self) -> Need:
+        """Return what the method needs of the modalities' own logits at present.
+
+        They cost coalition passes only where there are no additive heads to take them from.
+        """
+        return "nothing"
+
+    # -- places in a training step -----------------------------------------------------------
+
+    def inputs(self, inputs: Mapping[str, Nest], target: Nest) -> Mapping[str, Nest]:
+        """Place: the data. Return the modalities' batches to train on."""
+        return inputs
+
+    def feature(self, index: int, feature: Nest) -> Nest:
+        """Place: a modality's feature. Return what the rest of the model gets in the full pass."""
+        return feature
+
     def coefficients(self, signals: Signals) -> Tensor | None:
         """Place: the responses. Return the factor of each response's gradient, shape (M,).
 
-        Called once a training step whenever the method needs anything, and may update state.
-        None (the default) leaves the gradient as it is.
+        Called once a training step whenever responses or unimodal logits were asked for, so that
+        state may be updated here. None (the default) leaves the gradient as it is.
         """
         return None
 
@@ -102,9 +161,42 @@ class Method(nn.Module):
         """Place: the loss. Return the scalar to minimise; by default the joint loss itself."""
         return joint
 
+    def encoder_factors(self, signals: Signals) -> Tensor | None:
+        """Place: the gradient of encoders. Return the factor of each encoder's, shape (M,).
+
+        Called once a training step, after :meth:`loss`. None: leave all gradients alone.
+        """
+        return None
+
+    def encoder_gradient(self, gradient: Tensor, factor: Tensor) -> Tensor:
+        """Place: the gradient of one parameter of an encoder. Return what it becomes.
+
+        Called in the backward pass with the modality's factor, a scalar, if
+        :meth:`encoder_factors` gave any. Default: their product.
+        """
+        return factor * gradient
+
+    # -- places between steps ----------------------------------------------------------------
+
+    def learning_rates(self) -> Tensor | None:
+        """Place: learning rates. Return the factor of each branch's rate, shape (M,), or None.
+
+        Zero freezes a branch: no update, and batch-norm statistics stand still.
+        """
+        return None
+
     def set_epoch(self, epoch: int) -> None:
         """Place: the epoch. Called by the training loop when epoch 0, 1, ... starts."""
         self.epoch = epoch
+
+    def on_validation(
+        self, evaluation: Evaluation, branches: Sequence[Sequence[nn.Module]]
+    ) -> None:
+        """Place: the end of a validation epoch, with the modules of each branch at hand."""
+
+    def finished(self) -> bool:
+        """Return whether training should end here."""
+        return False
 
     def check(self) -> None:
         """Raise if state tells that something went wrong; waits for the device, so call rarely."""

@@ -1,0 +1,37 @@
+"""What a call of ``Balanced`` returns."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+__all__ = ["Output"]
+
+
+class Output(NamedTuple):
+    """What ``Balanced`` returns.
+
+    Attributes:
+        logits: Equal to the model's own bit for bit, shape (B, ...). Under modulation their
+            gradient is spread over the coalitions.
+        raw: What the model returned, before ``select``.
+        loss: The scalar to minimise: ``criterion(logits, target)`` and what the method adds to
+            it. None without a target.
+        responses: Mono-modal responses, shape (M, B, ...), float32 or wider. Under Shapley
+            attribution they sum to the logits over M. None where they were not asked for.
+        scores: Mean loss of each response over the batch, shape (M,), detached, in the units of
+            the score (nats). None without responses or target.
+        coefficients: Factor of each response's gradient, shape (M,), detached. Ones where the
+            method leaves the responses alone. None outside training.
+        sampling_error: Standard error of each response, root mean square over its entries,
+            shape (M,). None where coalitions are exact.
+    """
+
+    logits: Tensor
+    raw: Any
+    loss: Tensor | None = None
+    responses: Tensor | None = None
+    scores: Tensor | None = None
+    coefficients: Tensor | None = None
+    sampling_error: Tensor | None = None
