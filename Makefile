@@ -21,6 +21,7 @@ check: .venv/dev
 	$(BIN)/mypy
 
 docs: .venv/dev
+	rm -rf docs/api/generated
 	$(BIN)/sphinx-build -W --keep-going -q -n -b html docs docs/_build
 
 test-slow: .venv/dev

@@ -204,6 +204,7 @@ class Balanced(nn.Module):
         """
         modal, others = self._split(inputs)
         evaluated = self._evaluate(modal, others, target, "values", training=False)
+        torch.clear_autocast_cache()  # of weights cast without gradient, if within autocast
         loss = None if target is None else self.criterion(evaluated.values.full, target)
         return evaluated.output(evaluated.values.full, loss, None)
 

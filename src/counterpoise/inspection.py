@@ -233,3 +233,5 @@ def _random_state_kept(inputs: Mapping[str, Nest]) -> Iterator[None]:
     kind = accelerators[0].type if accelerators else "cuda"
     with torch.random.fork_rng(devices=accelerators, device_type=kind):
         yield
+    # Weights that autocast cast without gradient must not be found again by the training pass.
+    torch.clear_autocast_cache()
