@@ -8,6 +8,7 @@ ordinary module.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -231,14 +232,14 @@ class Balanced(nn.Module):
         learned, and what a method trains of its own, are in the rest.
         """
         branches = self.branches.parameters(self.model)
+        owners = Counter(p for parameters in branches for p in parameters)
         groups: list[dict[str, Any]] = [
-            {"params": parameters, "modality": name}
+            {"params": [p for p in parameters if owners[p] == 1], "modality": name}
             for name, parameters in zip(self.modalities, branches, strict=True)
-            if parameters
         ]
-        owned = {p for parameters in branches for p in parameters}
-        rest = [p for p in self.parameters() if p not in owned]
-        return [*groups, {"params": rest, "modality": None}] if rest else groups
+        rest = [p for p in self.parameters() if owners[p] != 1]
+        groups.append({"params": rest, "modality": None})
+        return [group for group in groups if group["params"]]
 
     def on_validation(self, evaluation: Evaluation) -> None:
         """Hand validation results, never those of test data, to the method."""

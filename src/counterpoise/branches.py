@@ -65,7 +65,8 @@ class Branches:
                 "`heads` should name a head for each modality or be left out; found none for "
                 f"{', '.join(missing)}. Add it: heads are those of an additive fusion."
             )
-        self._check_owners(model)
+        if branches is not None:
+            self.check_owners(model)
 
     def encoder_parameters(self, model: nn.Module) -> list[list[nn.Parameter]]:
         """Return the parameters of each modality's encoder, in order of modality."""
@@ -123,7 +124,12 @@ class Branches:
                     f"found {name!r}.{suggestion(name, self.modalities)}"
                 )
 
-    def _check_owners(self, model: nn.Module) -> None:
+    def check_owners(self, model: nn.Module) -> None:
+        """Raise if a parameter is in the branches of two modalities.
+
+        Raises:
+            ValueError: Naming the parameter and both modalities.
+        """
         owners: dict[nn.Parameter, str] = {}
         names = {p: name for name, p in model.named_parameters()}
         for name, parameters in zip(self.modalities, self.parameters(model), strict=True):

@@ -66,5 +66,6 @@ def check_grip(method: Method, branches: Branches, model: nn.Module) -> None:
     name = type(method).__name__
     if method.acts_on:
         branches.require(method.acts_on, name)
+        branches.check_owners(model)
     if type(method).encoder_factors is not Method.encoder_factors:
         branches.require_trainable(model, name)
