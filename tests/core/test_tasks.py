@@ -1,0 +1,91 @@
+"""Tasks beside one label a sample: labels a pixel, several labels, regression, losses of one's own."""
+
+from typing import ClassVar
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import counterpoise as cp
+from support.networks import Late, batch
+from support.wrapping import LEVELS, wrap
+
+ROWS = 7
+
+
+class Pixels(nn.Module):
+    """Labels each pixel of an image from it and a vector."""
+
+    names = ("image", "hint")
+    encoders: ClassVar = {"image": "image", "hint": "hint"}
+
+    def __init__(self):
+        super().__init__()
+        self.image, self.hint = nn.Conv2d(2, 6, 3, padding=1), nn.Linear(5, 6)
+        self.head = nn.Conv2d(6, 3, 1)
+
+    def forward(self, image, hint):
+        return self.head(torch.relu(self.image(image) + self.hint(hint)[:, :, None, None]))
+
+
+def pixels_batch():
+    inputs = {"image": torch.randn(ROWS, 2, 11, 13), "hint": torch.randn(ROWS, 5)}
+    return inputs, torch.randint(3, (ROWS, 11, 13))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_each_pixel_may_be_labelled(level):
+    torch.manual_seed(2)
+    balanced = wrap(Pixels(), level, score=cp.scores.CrossEntropy(ignore_index=2))
+    inputs, target = pixels_batch()
+    out = balanced(**inputs, target=target)
+    out.loss.backward()
+    assert out.responses.shape == (2, ROWS, 3, 11, 13)
+    torch.testing.assert_close(out.responses.sum(dim=0), out.logits)
+    for score, phi in zip(out.scores, out.responses, strict=True):
+        means = [
+            F.cross_entropy(p[None], t[None], ignore_index=2)
+            for p, t in zip(phi, target, strict=True)
+        ]
+        torch.testing.assert_close(score, torch.stack(means).mean().detach())
+
+
+@pytest.mark.parametrize(
+    ("score", "target", "loss"),
+    [
+        (
+            cp.scores.BinaryCrossEntropy(),
+            torch.randint(2, (ROWS, 4), generator=torch.Generator().manual_seed(0)),
+            lambda phi, y: F.binary_cross_entropy_with_logits(phi, y.float()),
+        ),
+        (cp.scores.SquaredError(), torch.linspace(-1, 1, ROWS * 4).view(ROWS, 4), F.mse_loss),
+        (cp.scores.AbsoluteError(), torch.linspace(-1, 1, ROWS * 4).view(ROWS, 4), F.l1_loss),
+    ],
+)
+@pytest.mark.parametrize("level", LEVELS)
+def test_other_tasks_are_scored_and_trained_by_their_own_loss(level, score, target, loss):
+    torch.manual_seed(2)
+    balanced = wrap(Late(2), level, score=score)
+    inputs, _ = batch(2, ROWS, dtype=torch.float32)
+    out = balanced(**inputs, target=target)
+    torch.testing.assert_close(out.loss, loss(out.logits, target))
+    expected = torch.stack([loss(phi, target) for phi in out.responses])
+    torch.testing.assert_close(out.scores, expected.detach())
+    assert out.coefficients.ne(1).all()
+
+
+def test_a_score_and_a_criterion_may_be_functions():
+    def margin(logits, target):
+        return F.multi_margin_loss(logits, target, reduction="none")
+
+    def smoothed(logits, target):
+        return F.cross_entropy(logits, target, label_smoothing=0.1)
+
+    torch.manual_seed(2)
+    inputs, target = batch(2, ROWS, dtype=torch.float32)
+    for criterion, expected in ((None, F.multi_margin_loss), (smoothed, smoothed)):
+        out = wrap(Late(2), score=margin, criterion=criterion)(**inputs, target=target)
+        torch.testing.assert_close(out.loss, expected(out.logits, target))
+        own = torch.stack([F.multi_margin_loss(phi, target) for phi in out.responses])
+        torch.testing.assert_close(out.scores, own.detach())
