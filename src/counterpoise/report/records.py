@@ -1,0 +1,213 @@
+"""Run records as the report reads them: checked, labelled, and asked for their numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+__all__ = ["Run", "modalities_of", "read_runs", "show_setting"]
+
+Record = Mapping[str, Any]
+
+# What the report reads of a record; a dot leads into a nested mapping.
+_KEYS: Final = (
+    *("name", "method.name", "method.settings", "model", "seed", "versions", "hardware"),
+    *("data.name", "data.fingerprint", "data.note", "data.modalities", "data.num_classes"),
+    *("data.sizes.train", "data.sizes.validation", "data.sizes.test"),
+    *("started", "wall_time_seconds", "seconds_per_step", "best_epoch"),
+    *("test.accuracy", "test.response_accuracy"),
+    *("epochs", "steps.step", "steps.scores", "steps.coefficients"),
+)
+_EPOCH_KEYS: Final = ("epoch", "validation_accuracy", "validation_response_accuracy")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One record under the name that the page gives it.
+
+    Args:
+        label: A name that no other run on the page has.
+        record: The record, checked by `read_runs`.
+    """
+
+    label: str
+    record: Record
+
+    @property
+    def modalities(self) -> list[str]:
+        """The names of the modalities, in order."""
+        return list(self.record["data"]["modalities"])
+
+    @property
+    def accuracy(self) -> float | None:
+        """Test accuracy of the whole model, in [0, 1]; None when it was not measured."""
+        return _number(self.record["test"]["accuracy"])
+
+    def response_accuracy(self, modality: str) -> float | None:
+        """Test accuracy of the modality's response; None when it was not measured."""
+        return _number((self.record["test"]["response_accuracy"] or {}).get(modality))
+
+    @property
+    def seconds_per_step(self) -> float | None:
+        """Wall time of a training step in seconds; None when it was not measured."""
+        return _number(self.record["seconds_per_step"])
+
+    def over_steps(self, quantity: str) -> dict[str, list[float]]:
+        """`"scores"` or `"coefficients"` of each modality at each recorded step; {} when absent."""
+        values = self.record["steps"][quantity] or {}
+        return {modality: [_float(value) for value in row] for modality, row in values.items()}
+
+    @property
+    def coefficient_range(self) -> tuple[float | None, float | None]:
+        """The lowest and highest finite coefficient of any modality at any recorded step."""
+        rows = self.over_steps("coefficients").values()
+        finite = [value for row in rows for value in row if math.isfinite(value)]
+        return (min(finite), max(finite)) if finite else (None, None)
+
+    def over_epochs(self, modality: str | None = None) -> tuple[list[float], list[float]]:
+        """Epochs and the validation accuracy after each, of the model or of one response."""
+        entries = self.record["epochs"]
+        if modality is None:
+            values = [entry["validation_accuracy"] for entry in entries]
+        else:
+            responses = [entry["validation_response_accuracy"] or {} for entry in entries]
+            values = [response.get(modality) for response in responses]
+        return [_float(entry["epoch"]) for entry in entries], [_float(value) for value in values]
+
+    @property
+    def num_non_finite(self) -> int:
+        """How many recorded scores and coefficients are missing, NaN or infinite."""
+        quantities = (self.over_steps("scores"), self.over_steps("coefficients"))
+        rows = [row for quantity in quantities for row in quantity.values()]
+        return sum(not math.isfinite(value) for row in rows for value in row)
+
+
+def read_runs(records: Sequence[Record]) -> list[Run]:
+    """Checks records and gives each a label of its own.
+
+    Args:
+        records: The contents of run records, at least one.
+
+    Returns:
+        One run a record, in order, labelled by its method; where methods repeat, by what else
+        tells them apart: settings that differ, the seed, the run's name, its number.
+
+    Raises:
+        TypeError: `records` is one record instead of a sequence of records.
+        ValueError: There are no records, a key is missing, or a series has the wrong length.
+    """
+    if isinstance(records, (str, bytes, Mapping)) or not isinstance(records, Sequence):
+        raise TypeError(
+            f"`records` should be a sequence of mappings; found {type(records).__name__}. "
+            "Put a single record into a list."
+        )
+    if not records:
+        raise ValueError("`records` should hold at least one run; found none. Train a model first.")
+    for index, record in enumerate(records):
+        _check(record, index)
+    return [Run(label, record) for label, record in zip(_labels(records), records, strict=True)]
+
+
+def modalities_of(runs: Sequence[Run]) -> list[str]:
+    """The modalities of all runs, each once, in the order in which they first appear."""
+    return list(dict.fromkeys(modality for run in runs for modality in run.modalities))
+
+
+def show_setting(value: object) -> str:
+    """A setting in short: an object that a record names by its class path reads as its call.
+
+    Args:
+        value: A plain value, or a mapping with `class_path` and `init_args`.
+
+    Example:
+        >>> show_setting({"class_path": "counterpoise.Exponential", "init_args": {"decay": 0.9}})
+        'Exponential(decay=0.9)'
+        >>> show_setting(0.9)
+        '0.9'
+    """
+    if not isinstance(value, Mapping) or "class_path" not in value:
+        return str(value)
+    arguments = (value.get("init_args") or {}).items()
+    shown = ", ".join(f"{key}={show_setting(each)}" for key, each in arguments)
+    return f"{str(value['class_path']).rpartition('.')[2]}({shown})"
+
+
+def _check(record: Record, index: int) -> None:
+    where = f"`records[{index}]`"
+    if not isinstance(record, Mapping):
+        raise TypeError(
+            f"{where} should be a mapping; found {type(record).__name__}. "
+            "Pass what json.load makes of a record.json."
+        )
+    where += f" (run {record.get('name', 'without a name')!r})"
+    for key in _KEYS:
+        _check_key(record, key, where)
+    for number, entry in enumerate(record["epochs"]):
+        for key in _EPOCH_KEYS:
+            _check_key(entry, key, f"{where}, epochs[{number}],")
+    num_steps = len(record["steps"]["step"])
+    for quantity in ("scores", "coefficients"):
+        for modality, values in (record["steps"][quantity] or {}).items():
+            if len(values) != num_steps:
+                raise ValueError(
+                    f"{where} should have a value of steps.{quantity}.{modality} for each of "
+                    f"{num_steps} recorded steps; found {len(values)}. Record them together."
+                )
+
+
+def _check_key(record: Record, key: str, where: str) -> None:
+    place: Any = record
+    for part in key.split("."):
+        if not isinstance(place, Mapping) or part not in place:
+            found = sorted(map(str, place)) if isinstance(place, Mapping) else place
+            raise ValueError(
+                f"{where} should have the key '{key}'; found {found} where '{part}' belongs. "
+                "Write None for what was not measured."
+            )
+        place = place[part]
+
+
+def _labels(records: Sequence[Record]) -> list[str]:
+    labels = [str(record["method"]["name"]) for record in records]
+    for marks_of in (_differing_settings, _seeds, _names, _numbers):
+        namesakes: dict[str, list[int]] = {}
+        for index, label in enumerate(labels):
+            namesakes.setdefault(label, []).append(index)
+        for members in namesakes.values():
+            marks = marks_of([records[index] for index in members])
+            if len(set(marks)) > 1:  # what they all share tells nothing apart
+                for index, mark in zip(members, marks, strict=True):
+                    labels[index] += f" ({mark})" if mark else ""
+    return labels
+
+
+def _differing_settings(records: Sequence[Record]) -> list[str]:
+    settings = [record["method"]["settings"] or {} for record in records]
+    keys = dict.fromkeys(key for mine in settings for key in mine)
+    differing = [key for key in keys if len({str(mine.get(key)) for mine in settings}) > 1]
+    return [
+        ", ".join(f"{key}={show_setting(mine[key])}" for key in differing if key in mine)
+        for mine in settings
+    ]
+
+
+def _seeds(records: Sequence[Record]) -> list[str]:
+    return [f"seed {record['seed']}" for record in records]
+
+
+def _names(records: Sequence[Record]) -> list[str]:
+    return [str(record["name"]) for record in records]
+
+
+def _numbers(records: Sequence[Record]) -> list[str]:
+    return [f"run {number}" for number, _ in enumerate(records, start=1)]
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _float(value: Any) -> float:
+    return math.nan if value is None else float(value)

@@ -1,0 +1,110 @@
+import csv
+import io
+import math
+
+import pytest
+
+from counterpoise.report import Column, Table
+from counterpoise.report.formats import decimals, percent, significant
+
+COLUMNS = [
+    Column("method", "Method", numeric=False),
+    Column("accuracy", "model", "Accuracy, %", percent, bar=True),
+    Column("cost", "ms", show=decimals(1)),
+]
+
+
+def test_one_number_is_shown_in_all_three_renderings():
+    table = Table("Runs", COLUMNS, [("AGM", 0.912345678901, 1234.56)])
+    assert "91.2<" in table.to_html()
+    assert "| AGM | 91.2 | 1,234.6 |" in table.to_markdown()
+    assert table.to_csv() == "method,accuracy,cost\nAGM,0.912345678901,1234.56\n"
+
+
+def test_groups_head_neighbouring_columns_only():
+    columns = [Column(name, name, group) for name, group in zip("abcde", "xx xy", strict=True)]
+    grouped = Table("", columns, []).groups
+    assert [(group, [c.name for c in members]) for group, members in grouped] == [
+        ("x", ["a", "b"]),
+        (" ", ["c"]),
+        ("x", ["d"]),
+        ("y", ["e"]),
+    ]
+
+
+def test_ungrouped_neighbours_are_not_joined():
+    columns = [Column("a", "a"), Column("b", "b")]
+    assert [group for group, _ in Table("", columns, []).groups] == ["", ""]
+
+
+def test_markdown_headings_carry_their_group():
+    assert "| Method | Accuracy, %: model | ms |" in Table("", COLUMNS, []).to_markdown()
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(None, "–"), (math.nan, "NaN"), (math.inf, "∞"), (-math.inf, "−∞"), (0.5, "50.0"), (0, "0.0")],  # noqa: RUF001
+)
+def test_values_that_are_no_numbers_are_named(value, shown):
+    assert COLUMNS[1].text(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "share"), [(0.25, 0.25), (1.7, 1.0), (-0.2, 0.0), (None, None), (math.nan, None)]
+)
+def test_bars_stay_inside_their_cell(value, share):
+    assert COLUMNS[1].share(value) == share
+
+
+def test_columns_without_bars_draw_none():
+    assert COLUMNS[2].share(0.5) is None
+    assert 'class="bar"' not in Table("", [COLUMNS[0], COLUMNS[2]], [("AGM", 0.5)]).to_html()
+
+
+def test_missing_values_are_empty_in_csv():
+    table = Table("", COLUMNS, [("a,b", None, 2.0)])
+    assert list(csv.reader(io.StringIO(table.to_csv())))[1] == ["a,b", "", "2.0"]
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("a|b", r"a\|b"),
+        ("<script>", "&lt;script&gt;"),
+        ("*a* [b](c)", r"\*a\* \[b\](c)"),
+        ("two\nlines", "two lines"),
+    ],
+)
+def test_markdown_escapes_names(name, written):
+    assert f"| {written} | " in Table("", COLUMNS, [(name, 0.5, 1.0)]).to_markdown()
+
+
+def test_html_escapes_names_and_captions():
+    html = Table("<b>", [Column("<i>", "<u>")], [("<script>",)]).to_html()
+    assert "&lt;b&gt;" in html
+    assert "&lt;u&gt;" in html
+    assert "&lt;script&gt;" in html
+    assert not any(tag in html for tag in ("<b>", "<i>", "<u>", "<script>"))
+
+
+def test_error_for_repeated_columns():
+    with pytest.raises(
+        ValueError, match=r"`columns` should have distinct names; found \['a', 'a'\]"
+    ):
+        Table("", [Column("a", "A"), Column("a", "B")], [])
+
+
+def test_error_for_short_row_names_the_row():
+    with pytest.raises(
+        ValueError,
+        match=r"`rows\[1\]` should have a value for each of 3 columns; found 2\. Put None",
+    ):
+        Table("", COLUMNS, [("a", 0.1, 0.2), ("b", 0.1)])
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.0, "0"), (3.14159, "3.1"), (1e-15, "10⁻¹⁵"), (-1e-7, "-10⁻⁷"), (2.34e9, "2.3·10⁹")],
+)
+def test_extreme_numbers_are_shown_with_powers(value, shown):
+    assert significant(value, 2) == shown
