@@ -26,7 +26,6 @@ _NAMES: Final = ("ink", "muted", "rule", "paper", *(f"tone-{k}" for k in range(N
 # Colours that no drawing asks for by itself, one for each CSS variable.
 _PAINTS: Final = {name: f"#0102{index:02x}" for index, name in enumerate(_NAMES)}
 _VARIABLES: Final = {value: f"var(--{name})" for name, value in _PAINTS.items()}
-_XLINK: Final = "{http://www.w3.org/1999/xlink}href"
 
 
 def tone(index: int) -> str:
