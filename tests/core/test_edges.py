@@ -53,8 +53,8 @@ def test_a_batch_of_one_is_like_any_other(level):
 def test_a_batch_of_one_under_batch_norm_is_pytorchs_own_error(level):
     balanced = wrap(made(), level)
     flags = [m.training for m in balanced.modules()]
+    inputs, target = batch(3, 1)
     with pytest.raises(ValueError, match="Expected more than 1 value per channel when training"):
-        inputs, target = batch(3, 1)
         balanced(**inputs, target=target)
     assert [m.training for m in balanced.modules()] == flags
 

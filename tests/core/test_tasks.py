@@ -1,4 +1,4 @@
-"""Tasks beside one label a sample: labels a pixel, several labels, regression, losses of one's own."""
+"""Tasks beside one label a sample: a label a pixel, several labels, regression, own losses."""
 
 from typing import ClassVar
 

@@ -1,0 +1,197 @@
+"""What stands in for an absent modality, tensor by tensor and nest by nest."""
+
+import pytest
+import torch
+from torch import nn
+
+import counterpoise as cp
+from counterpoise.absence import (
+    Absence,
+    AbsentValues,
+    Constant,
+    Keep,
+    Learned,
+    Noise,
+    Zeros,
+    data_mean,
+)
+from support.networks import Late, batch
+from support.wrapping import LEVELS, wrap
+
+NAMES = ("text", "image")
+DTYPES = [torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.bool]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_zeros_have_the_form_of_what_they_replace(dtype):
+    x = torch.ones(3, 2, dtype=dtype)
+    filled = Zeros()(x)
+    assert filled.dtype == dtype
+    assert filled.shape == x.shape
+    assert not filled.any()
+
+
+@pytest.mark.parametrize("value", [5, torch.tensor([5, 7]), torch.tensor([[5], [5], [7]])])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int64])
+def test_a_constant_is_broadcast_to_every_sample_and_owns_its_memory(value, dtype):
+    x = torch.zeros(11, 3, 2, dtype=dtype)
+    filled = Constant(value)(x)
+    assert filled.dtype == dtype
+    for row in filled:
+        assert torch.equal(row, torch.as_tensor(value).to(dtype).expand(3, 2))
+    filled[0] = 1
+    assert filled[1].ge(5).all()
+
+
+def test_the_mean_of_the_data_is_over_all_rows_of_all_batches():
+    data = torch.randn(11, 3, generator=torch.Generator().manual_seed(0))
+    found = data_mean(part for part in data.split(4))
+    assert isinstance(found, Constant)
+    assert found.value.dtype == torch.float32
+    torch.testing.assert_close(found.value, data.mean(dim=0))
+
+
+def test_noise_has_the_asked_mean_and_spread_and_is_drawn_from_the_global_seed():
+    torch.manual_seed(0)
+    drawn = Noise(std=2.0, mean=3.0)(torch.zeros(400, 50))
+    assert drawn.mean().item() == pytest.approx(3, abs=0.05)
+    assert drawn.std().item() == pytest.approx(2, abs=0.05)
+    torch.manual_seed(0)
+    assert torch.equal(Noise(std=2.0, mean=3.0)(torch.zeros(400, 50)), drawn)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_noise_is_drawn_once_a_step_for_all_coalitions(level):
+    torch.manual_seed(0)
+    balanced = wrap(Late(3, norm=False), level, absent=Noise())
+    inputs, target = batch(3, 7, dtype=torch.float32)
+    balanced(**inputs, target=target)
+    seen, drawn = [], []
+    balanced.model.eye.layers.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    for _ in range(2):
+        seen.clear()
+        balanced(**inputs, target=target)
+        absent = [x for x in seen if not torch.equal(x, inputs["eye"])]
+        assert absent
+        assert all(torch.equal(x, absent[0]) for x in absent)
+        drawn.append(absent[0])
+    assert not torch.equal(*drawn)
+
+
+def test_a_learned_value_starts_at_zero_and_is_a_parameter():
+    learned = Learned((2,))
+    assert torch.equal(learned(torch.ones(3, 2)), torch.zeros(3, 2))
+    learned(torch.ones(3, 2)).sum().backward()
+    assert learned.value.grad.tolist() == [3, 3]
+
+
+def test_keep_leaves_a_tensor_as_it_is():
+    x = torch.randn(3, 2)
+    assert Keep()(x) is x
+
+
+def test_one_absence_serves_all_tensors_of_a_nest_and_leaves_other_leaves_alone():
+    absent = AbsentValues(NAMES, Constant(1))
+    filled = absent(0, {"ids": torch.zeros(3, 2, dtype=torch.long), "lengths": [2, 2, 1]})
+    assert filled["ids"].tolist() == [[1, 1]] * 3
+    assert filled["lengths"] == [2, 2, 1]
+
+
+def test_modalities_that_are_left_out_get_zeros():
+    absent = AbsentValues(NAMES, {"image": Constant(2)})
+    assert absent(0, torch.ones(3)).tolist() == [0, 0, 0]
+    assert absent(1, torch.ones(3)).tolist() == [2, 2, 2]
+
+
+def test_each_tensor_of_a_nest_may_have_its_own_absence():
+    absent = AbsentValues(NAMES, {"text": (Constant(4), [Keep()])})
+    filled = absent(0, (torch.ones(3), [torch.ones(3)]))
+    assert filled[0].tolist() == [4, 4, 4]
+    assert filled[1][0].tolist() == [1, 1, 1]
+    assert absent.varies(0)
+    assert not absent.varies(1)
+
+
+class Shrinking(Absence):
+    def forward(self, x):
+        return x[:, :1]
+
+
+def test_an_absence_without_forward_is_abstract():
+    with pytest.raises(NotImplementedError):
+        Absence()(torch.ones(2))
+
+
+@pytest.mark.parametrize(
+    ("absent", "message"),
+    [
+        ({"imgae": Zeros()}, r"`absent` should name modalities, which are text, image; found 'i.*"),
+        ({"imgae": Zeros()}, r"Did you mean 'image'\?"),
+    ],
+)
+def test_an_absence_for_no_modality_is_an_error(absent, message):
+    with pytest.raises(ValueError, match=message):
+        AbsentValues(NAMES, absent)
+
+
+@pytest.mark.parametrize("absent", [{"text": 0.0}, {"text": {"ids": 1}}, 0.0, nn.Identity()])
+def test_what_is_no_absence_is_an_error(absent):
+    message = r"`absent` for modality 'text' should be an Absence or a nest of them; found .* Wrap"
+    with pytest.raises(TypeError, match=message):
+        AbsentValues(NAMES, absent)
+
+
+@pytest.mark.parametrize(
+    ("absent", "message"),
+    [
+        (
+            {"image": Constant(torch.zeros(4))},
+            r"modality 'image': `absent` value of `Constant` should broadcast to one sample of "
+            r"shape \(3,\); found \(4,\)\. Leave out the batch axis",
+        ),
+        (
+            {"image": Learned((7, 3))},
+            r"modality 'image': `absent` value of `Learned` should .* \(3,\); found \(7, 3\)",
+        ),
+        (
+            {"image": Shrinking()},
+            r"`absent` for modality 'image' should return the shape of its input, \(7, 3\); found "
+            r"\(7, 1\) from Shrinking\. Broadcast",
+        ),
+        (
+            {"image": [Zeros(), Zeros()]},
+            r"(?s)`absent` for modality 'image' should have the form of the modality, .*; found .*\. "
+            r"Give one absence, or one for each tensor in the same nest",
+        ),
+    ],
+)
+def test_an_absent_value_of_the_wrong_form_is_an_error_that_names_the_modality(absent, message):
+    with pytest.raises(ValueError, match=message):
+        AbsentValues(NAMES, absent)(1, torch.ones(7, 3))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_wrong_form_is_said_before_the_first_step(level):
+    balanced = wrap(Late(2), level, absent={"eye": Constant(torch.zeros(4))})
+    inputs, target = batch(2, 7, dtype=torch.float32)
+    message = r"modality 'eye': `absent` value of `Constant` should broadcast .*\(5,\)"
+    for call in (balanced.validate, balanced):
+        with pytest.raises(ValueError, match=message):
+            call(**inputs, target=target)
+    assert balanced.method.num_steps == 0
+
+
+def test_the_mean_of_ids_is_an_error():
+    with pytest.raises(TypeError, match=r"`batches` should be floating point; found torch\.int64"):
+        data_mean([torch.tensor([[1, 2]])])
+
+
+@pytest.mark.parametrize("batches", [[], [torch.zeros(0, 3)]])
+def test_the_mean_of_nothing_is_an_error(batches):
+    with pytest.raises(ValueError, match=r"`batches` should hold at least one row; found none"):
+        data_mean(batches)
+
+
+def test_noise_of_negative_spread_is_an_error():
+    with pytest.raises(ValueError, match=r"`std` should be finite, at least 0; found -1\.0"):
+        cp.absence.Noise(std=-1.0)

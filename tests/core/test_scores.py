@@ -1,0 +1,145 @@
+"""Per-sample losses against PyTorch's own, their floors, and what is averaged."""
+
+from math import log
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+import counterpoise as cp
+from counterpoise.scores import criterion_of, mean_over_processes, score_responses
+from support.properties import repeatable
+
+SHAPES = [(), (5,), (3, 2)]
+
+
+def logits_and_labels(extra, seed=0, rows=7, classes=4):
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(rows, classes, *extra, generator=generator, dtype=torch.float64)
+    return logits, torch.randint(classes, (rows, *extra), generator=generator)
+
+
+@pytest.mark.parametrize("extra", SHAPES)
+def test_cross_entropy_is_pytorchs_averaged_over_each_sample(extra):
+    logits, labels = logits_and_labels(extra)
+    expected = F.cross_entropy(logits, labels, reduction="none").view(7, -1).mean(dim=1)
+    torch.testing.assert_close(cp.scores.CrossEntropy()(logits, labels), expected)
+
+
+@pytest.mark.parametrize("extra", SHAPES)
+def test_cross_entropy_takes_probabilities_for_labels(extra):
+    logits, labels = logits_and_labels(extra)
+    shares = torch.randn(logits.shape, dtype=torch.float64).softmax(dim=1)
+    expected = F.cross_entropy(logits, shares, reduction="none").view(7, -1).mean(dim=1)
+    torch.testing.assert_close(cp.scores.CrossEntropy()(logits, shares), expected)
+    hot = F.one_hot(labels, 4).movedim(-1, 1).double()
+    score = cp.scores.CrossEntropy()
+    torch.testing.assert_close(score(logits, hot), score(logits, labels))
+
+
+def test_ignored_entries_do_not_count():
+    logits, labels = logits_and_labels((5,))
+    labels[:, 1:3] = -1
+    expected = F.cross_entropy(logits, labels, ignore_index=-1, reduction="none").sum(1) / 3
+    score = cp.scores.CrossEntropy(ignore_index=-1)
+    torch.testing.assert_close(score(logits, labels), expected)
+    torch.testing.assert_close(
+        score.criterion(logits, labels), F.cross_entropy(logits, labels, ignore_index=-1)
+    )
+
+
+def test_a_sample_of_ignored_entries_alone_costs_nothing():
+    logits, labels = logits_and_labels((5,))
+    labels[3] = -100
+    losses = cp.scores.CrossEntropy()(logits, labels)
+    assert losses[3] == 0
+    assert losses.isfinite().all()
+
+
+@pytest.mark.parametrize("floor", [1e-8, 1e-3])
+def test_a_probability_is_floored(floor):
+    logits = torch.tensor([[0.0, 1e6], [1e6, 0.0]])
+    labels = torch.tensor([0, 0])
+    assert cp.scores.CrossEntropy(floor)(logits, labels).tolist() == pytest.approx([-log(floor), 0])
+    score = cp.scores.BinaryCrossEntropy(floor)
+    assert score(torch.tensor([[-1e6]]), torch.ones(1, 1)).item() == pytest.approx(-log(floor))
+    assert score.criterion(torch.tensor([[-1e6]]), torch.ones(1, 1)) == 1e6
+
+
+@pytest.mark.parametrize(
+    ("score", "loss"),
+    [
+        (cp.scores.BinaryCrossEntropy(), F.binary_cross_entropy_with_logits),
+        (cp.scores.SquaredError(), F.mse_loss),
+        (cp.scores.AbsoluteError(), F.l1_loss),
+    ],
+)
+@pytest.mark.parametrize("shape", [(7,), (7, 1), (7, 3), (7, 2, 5)])
+def test_other_scores_are_pytorchs_averaged_over_each_sample(score, loss, shape):
+    generator = torch.Generator().manual_seed(0)
+    prediction = torch.randn(shape, generator=generator, dtype=torch.float64)
+    target = torch.randint(2, shape, generator=generator)
+    expected = loss(prediction, target.double(), reduction="none").view(7, -1).mean(dim=1)
+    torch.testing.assert_close(score(prediction, target), expected)
+    torch.testing.assert_close(
+        score.criterion(prediction, target), loss(prediction, target.double())
+    )
+
+
+@repeatable
+@given(st.integers(2, 5), st.integers(0, 7), st.sampled_from([(), (3,)]))
+def test_responses_are_scored_as_one_by_one(num_modalities, rows, extra):
+    torch.manual_seed(num_modalities + 10 * rows)
+    responses = torch.randn(num_modalities, rows, 4, *extra)
+    target = torch.randint(4, (rows, *extra))
+    found = score_responses(cp.scores.CrossEntropy(), responses, target)
+    assert found.shape == (num_modalities, rows)
+    for scores, phi in zip(found, responses, strict=True):
+        torch.testing.assert_close(scores, cp.scores.CrossEntropy()(phi, target))
+
+
+def test_a_target_may_be_a_nest():
+    def weighted(logits, target):
+        return target["weight"] * F.cross_entropy(logits, target["label"], reduction="none")
+
+    logits, labels = logits_and_labels(())
+    target = {"label": labels, "weight": torch.linspace(0, 1, 7, dtype=torch.float64)}
+    found = score_responses(weighted, torch.stack([logits, 2 * logits]), target)
+    torch.testing.assert_close(found[1], weighted(2 * logits, target))
+
+
+@pytest.mark.parametrize(
+    ("score", "shape"), [(F.cross_entropy, r"\(\)"), (lambda logits, target: logits, r"\(14, 4\)")]
+)
+def test_a_score_that_is_not_one_loss_a_sample_is_an_error(score, shape):
+    logits, labels = logits_and_labels(())
+    message = rf"`score` should return one loss a sample, shape \(14,\) here; found shape {shape}\."
+    with pytest.raises(ValueError, match=message):
+        score_responses(score, torch.stack([logits, logits]), labels)
+
+
+def test_the_mean_is_over_samples_and_says_of_how_many():
+    means, num_samples = mean_over_processes(torch.tensor([[1.0, 2.0, 6.0], [0.0, 0.0, 3.0]]))
+    assert means.tolist() == [3, 1]
+    assert num_samples == 3
+
+
+def test_the_mean_over_no_sample_is_nan():
+    means, num_samples = mean_over_processes(torch.zeros(2, 0))
+    assert means.isnan().all()
+    assert num_samples == 0
+
+
+def test_the_criterion_of_a_plain_function_is_its_mean():
+    logits, labels = logits_and_labels(())
+    criterion = criterion_of(lambda z, y: F.cross_entropy(z, y, reduction="none"))
+    torch.testing.assert_close(criterion(logits, labels), F.cross_entropy(logits, labels))
+
+
+@pytest.mark.parametrize("make", [cp.scores.CrossEntropy, cp.scores.BinaryCrossEntropy])
+@pytest.mark.parametrize("floor", [0.0, -1e-8, 1.5, float("nan")])
+def test_a_floor_that_is_no_probability_is_an_error(make, floor):
+    with pytest.raises(ValueError, match=r"`floor` should be finite, above 0 and at most 1; found"):
+        make(floor=floor)
