@@ -69,7 +69,7 @@ def inspect(
         return replace(
             engine,
             batched=_can_batch(engine, looped, plan, truth),
-            separable=_is_separable(looped),
+            separable=_is_separable(looped, full.shape[0]),
         )
 
 
@@ -143,7 +143,7 @@ def _can_batch(engine: Engine, looped: Step, plan: Plan, truth: Tensor) -> bool:
     return agree
 
 
-def _is_separable(step: Step) -> bool:
+def _is_separable(step: Step, num_rows: int) -> bool:
     """Find out whether the logits are a sum over modalities, by the structure of the model.
 
     The rest of the model is given random weights, three times over, and has to be additive to
@@ -153,7 +153,6 @@ def _is_separable(step: Step) -> bool:
     everyone = tuple(range(num_modalities))
     subsets: list[Coalition] = [(), *((i,) for i in everyone), everyone[1:], everyone]
     plan = Plan.make(subsets, torch.zeros(num_modalities, len(subsets) + 1))
-    num_rows = tensors(step.features)[0].shape[0]
     looped = replace(step, engine=replace(step.engine, batched=False))
     for _ in range(3):
         weights = {name: _random_like(p) for name, p in _rest_of(step)}
