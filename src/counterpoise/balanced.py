@@ -304,7 +304,9 @@ class Balanced(nn.Module):
     def _balance(self, evaluated: _Evaluated, need: Need, watch: Watch) -> Output:
         """Let the method act on responses, loss and gradients."""
         values, method = evaluated.values, self.method
-        signals = watch.complete(evaluated.signals)._replace(criterion=self.criterion)
+        signals = watch.complete(evaluated.signals)._replace(
+            criterion=self.criterion, score=self.score, process_group=self.process_group
+        )
         asked = method.needs() != "nothing" or method.needs_unimodal() != "nothing"
         coefficients = method.coefficients(signals) if asked else None
         logits = values.full
@@ -320,7 +322,10 @@ class Balanced(nn.Module):
         if watch.scales_gradients:
             if not torch.compiler.is_compiling():
                 self._gradients.attach(signals.encoder_parameters)
-            self._gradients.set(method.encoder_factors(signals), method.encoder_gradient)
+            scales = method.encoder_factors(signals)
+            self._gradients.set(scales, method.encoder_gradient)
+            if scales is not None:
+                coefficients = coefficients * scales
         return evaluated.output(logits, loss, coefficients)
 
     def _plan(self, modal: dict[str, Nest]) -> Plan:

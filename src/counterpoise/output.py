@@ -22,8 +22,8 @@ class Output(NamedTuple):
             attribution they sum to the logits over M. None where they were not asked for.
         scores: Mean loss of each response over the batch, shape (M,), detached, in the units of
             the score (nats). None without responses or target.
-        coefficients: Factor of each response's gradient, shape (M,), detached. Ones where the
-            method leaves the responses alone. None outside training.
+        coefficients: Factor of the gradient of each modality, of its response or of its encoder,
+            shape (M,), detached. Ones where the method scales neither. None outside training.
         sampling_error: Standard error of each response, root mean square over its entries,
             shape (M,). None where coalitions are exact.
     """

@@ -180,19 +180,26 @@ def score_responses(score: Score, responses_MB: Tensor, target: Nest) -> Tensor:
     return losses.view(num_modalities, batch)
 
 
-def mean_over_processes(losses_MB: Tensor, group: object = None) -> tuple[Tensor, Tensor]:
+def mean_over_processes(
+    losses_MB: Tensor, group: object = None, counted_B: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Average per-sample losses over the batch, and over the batches of all processes.
 
     Args:
         losses_MB: Shape (M, B).
         group: Process group; None for the default one.
+        counted_B: Boolean, shape (B,): the samples that count; None for all.
 
     Returns:
         The mean over all samples, shape (M,), NaN where there is no sample at all; and the
         number of samples, a scalar tensor.
     """
     num_modalities, batch = losses_MB.shape
-    totals = torch.cat([losses_MB.sum(dim=1), losses_MB.new_full((1,), batch)])
+    count = losses_MB.new_full((1,), batch)
+    if counted_B is not None:
+        losses_MB = losses_MB.where(counted_B, 0)
+        count = counted_B.sum(dtype=losses_MB.dtype).unsqueeze(0)
+    totals = torch.cat([losses_MB.sum(dim=1), count])
     distributed = torch.distributed
     if distributed.is_available() and distributed.is_initialized():
         distributed.all_reduce(totals, group=group)

@@ -9,7 +9,7 @@ knows the names of a model.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +39,8 @@ class Signals(NamedTuple):
             modality; empty unless the method asks for features.
         encoder_parameters: Parameters of each modality's encoder, in order of modality.
         criterion: The joint loss as a function of logits and target.
+        score: The loss of each sample as a function of logits and target; None: cross-entropy.
+        process_group: Processes that statistics are averaged over; None: all there are.
     """
 
     logits: Tensor
@@ -51,6 +53,8 @@ class Signals(NamedTuple):
     features: tuple[Nest, ...] = ()
     encoder_parameters: Sequence[Sequence[nn.Parameter]] = ()
     criterion: Callable[[Tensor, Nest], Tensor] | None = None
+    score: Callable[[Tensor, Nest], Tensor] | None = None
+    process_group: Any = None
 
 
 class Evaluation(NamedTuple):
