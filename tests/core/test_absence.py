@@ -160,7 +160,7 @@ def test_what_is_no_absence_is_an_error(absent):
         ),
         (
             {"image": [Zeros(), Zeros()]},
-            r"(?s)`absent` for modality 'image' should have the form of the modality, .*; found .*\. "
+            r"(?s)`absent` for modality 'image' should have the form of .*; found .*\. "
             r"Give one absence, or one for each tensor in the same nest",
         ),
     ],

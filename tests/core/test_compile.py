@@ -1,0 +1,95 @@
+"""``torch.compile`` takes a training step in one graph and changes no number."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+
+import counterpoise as cp
+from support.networks import CrossAttention, MaxOut, batch
+from support.wrapping import LEVELS, assert_same, gradients, wrap
+
+# PyTorch's own tracer still names what PyTorch deprecates.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*torch.autograd.function.Function.*:DeprecationWarning"
+)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_compiler():
+    torch.compiler.reset()
+    yield
+    torch.compiler.reset()
+
+
+def made(fusion, level, method=cp.AGM, **options):
+    torch.manual_seed(5)
+    balanced = wrap(fusion(3), level, method(), **options)
+    balanced.validate(**batch(3, 7, dtype=torch.float32)[0])
+    return balanced
+
+
+def train(balanced, step, num_steps=3):
+    """Take steps; return what came out of each, and the gradients."""
+    optimiser = torch.optim.SGD(balanced.parameters(), lr=0.3)
+    record = []
+    for seed in range(num_steps):
+        inputs, target = batch(3, 7, seed=seed, dtype=torch.float32)
+        optimiser.zero_grad()
+        out = step(**inputs, target=target)
+        out.loss.backward()
+        record.append((out._asdict(), gradients(balanced)))
+        optimiser.step()
+    return record
+
+
+def assert_compiled_equals_eager(balanced):
+    eager = twin_of(balanced)
+    expected = train(eager, eager)
+    compiled = torch.compile(balanced, fullgraph=True, backend="aot_eager")
+    found = train(balanced, compiled)
+    for (out, grads), (its_out, its_grads) in zip(found, expected, strict=True):
+        assert_same(out, its_out)
+        assert_same(grads, its_grads)
+    assert_same(balanced.state_dict(), eager.state_dict())
+    assert not any("forward" in vars(m) for m in balanced.model.modules())
+    assert all(m.training for m in balanced.modules())
+
+
+def twin_of(balanced):
+    """Wrap a copy of the model in the same way."""
+    model, method = deepcopy(balanced.model), type(balanced.method)()
+    twin = wrap(model, balanced.engine.level, method, monitor=balanced.monitor)
+    twin.validate(**batch(3, 7, dtype=torch.float32)[0])
+    return twin
+
+
+@pytest.mark.parametrize(
+    ("level", "fusion"), [*((level, MaxOut) for level in LEVELS), ("features", CrossAttention)]
+)
+def test_a_compiled_step_equals_the_eager_one_bit_for_bit(level, fusion):
+    assert_compiled_equals_eager(made(fusion, level))
+
+
+def test_coalitions_one_by_one_compile_too():
+    balanced = made(MaxOut, "shared")
+    balanced.engine.batched = False
+    compiled = torch.compile(balanced, fullgraph=True, backend="aot_eager")
+    eager = twin_of(balanced)
+    eager.engine.batched = False
+    for (out, grads), (its_out, its_grads) in zip(
+        train(balanced, compiled, 1), train(eager, eager, 1), strict=True
+    ):
+        assert_same(out, its_out)
+        assert_same(grads, its_grads)
+
+
+def test_monitored_joint_training_compiles():
+    assert_compiled_equals_eager(made(MaxOut, "shared", cp.Joint, monitor=True))
+
+
+def test_evaluation_compiles():
+    balanced = made(MaxOut, "features").eval()
+    compiled = torch.compile(balanced, fullgraph=True, backend="aot_eager")
+    inputs, target = batch(3, 7, dtype=torch.float32)
+    assert torch.equal(compiled(**inputs, target=target).logits, balanced.model(**inputs))

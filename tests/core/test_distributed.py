@@ -1,0 +1,50 @@
+"""Two processes under DDP: one set of coefficients, and the gradients of the joined batch."""
+
+import torch
+from torch import multiprocessing
+
+import counterpoise as cp
+from support.processes import ROWS, network, train, work
+from support.wrapping import wrap
+
+CLOSE = {"rtol": 1e-10, "atol": 1e-12}
+
+
+def run(tmp_path, level, cuts, **options):
+    """Train in two processes, the first with the rows before the cuts; return their steps."""
+    multiprocessing.spawn(work, (str(tmp_path), level, cuts, options), nprocs=2, join=True)
+    return [torch.load(tmp_path / f"{rank}.pt")["steps"] for rank in range(2)]
+
+
+def alone(level, num_steps, **options):
+    """Train in this process on the joined batches."""
+    balanced = wrap(network(), level, cp.AGM(alpha=1.7))
+    return train(balanced, balanced, [slice(None)] * num_steps, **options)["steps"]
+
+
+def assert_one_set_of_coefficients(ours, theirs, joined):
+    for key in ("scores", "coefficients", "running"):
+        assert torch.equal(ours[key], theirs[key]), key
+        torch.testing.assert_close(ours[key], joined[key], **CLOSE)
+    assert joined["coefficients"].ne(1).all()
+
+
+def assert_one_set_of_gradients(ours, theirs, joined):
+    for name, expected in joined["gradients"].items():
+        assert torch.equal(ours["gradients"][name], theirs["gradients"][name]), name
+        torch.testing.assert_close(ours["gradients"][name], expected, **CLOSE)
+
+
+def test_equal_halves_train_as_the_joined_batch(tmp_path):
+    steps = run(tmp_path, "inputs", [ROWS // 2] * 3, lr=0.3)
+    for ours, theirs, joined in zip(*steps, alone("inputs", 3, lr=0.3), strict=True):
+        assert_one_set_of_coefficients(ours, theirs, joined)
+        assert_one_set_of_gradients(ours, theirs, joined)
+
+
+def test_unequal_and_empty_parts_are_weighed_by_their_samples(tmp_path):
+    # Without a step of the optimiser: DDP itself weighs the gradients of unequal parts alike.
+    steps = run(tmp_path, "shared", [ROWS // 2, 3, ROWS], lr=0.0)
+    for ours, theirs, joined in zip(*steps, alone("shared", 3, lr=0.0), strict=True):
+        assert_one_set_of_coefficients(ours, theirs, joined)
+        assert all(g.isfinite().all() for g in ours["gradients"].values())
