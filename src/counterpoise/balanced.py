@@ -198,16 +198,21 @@ class Balanced(nn.Module):
 
     @torch.no_grad()
     def respond(self, *, target: Nest = None, **inputs: Any) -> Output:
-        """Return responses, and scores where there is a target, without gradient or effect.
+        """Return responses and unimodal logits, and scores where there is a target.
 
-        The model runs in the mode that it is in; the method's state does not move. For
-        evaluation: ``balanced.eval().respond(...)``.
+        Without gradient or effect: the model runs in the mode that it is in, and the method's
+        state does not move. For evaluation: ``balanced.eval().respond(...)``.
         """
         modal, others = self._split(inputs)
-        evaluated = self._evaluate(modal, others, target, "values", training=False)
+        watch = Watch(self.method, self.branches, self.model, acting=False)
+        with watch.heads:
+            evaluated = self._evaluate(
+                modal, others, target, "values", training=False, observer=watch.observer
+            )
+        own = watch.complete(evaluated.signals).unimodal_logits
         torch.clear_autocast_cache()  # of weights cast without gradient, if within autocast
         loss = None if target is None else self.criterion(evaluated.values.full, target)
-        return evaluated.output(evaluated.values.full, loss, None)
+        return evaluated.output(evaluated.values.full, loss, None)._replace(unimodal_logits=own)
 
     def validate(self, *, target: Nest = None, **inputs: Any) -> None:
         """Check, on a batch, that the engine's level is right for the model; learn what is cheap.

@@ -26,6 +26,8 @@ class Output(NamedTuple):
             shape (M,), detached. Ones where the method scales neither. None outside training.
         sampling_error: Standard error of each response, root mean square over its entries,
             shape (M,). None where coalitions are exact.
+        unimodal_logits: From ``respond``: logits of each modality on its own, shape (M, B, ...),
+            those of the method's own heads, of additive heads, or the responses. Else None.
     """
 
     logits: Tensor
@@ -35,3 +37,4 @@ class Output(NamedTuple):
     scores: Tensor | None = None
     coefficients: Tensor | None = None
     sampling_error: Tensor | None = None
+    unimodal_logits: Tensor | None = None

@@ -20,18 +20,25 @@ NEEDS: tuple[Need, ...] = ("nothing", "values", "gradients")
 class Watch:
     """Picks up, during the full pass of one step, what the method asks for.
 
+    Args:
+        acting: Whether the method may act, as in training; if not, what belongs to the
+            modalities alone is picked up and nothing else happens.
+
     Attributes:
         observer: For the engine: sees the encoders' outputs. None where nobody asks.
         heads: Context in which the additive heads are listened to.
         scales_gradients: Whether the method scales gradients of encoders.
     """
 
-    def __init__(self, method: Method, branches: Branches, model: nn.Module) -> None:
-        self.method, self.branches, self.model = method, branches, model
+    def __init__(
+        self, method: Method, branches: Branches, model: nn.Module, *, acting: bool = True
+    ) -> None:
+        self.method, self.branches, self.model, self.acting = method, branches, model, acting
         self.features: dict[int, Nest] = {}
         self.logits: dict[int, Tensor] = {}
         self.observer = self._feature if method.asks_features and branches.encoders else None
-        wanted = branches.heads if method.needs_unimodal() != "nothing" else {}
+        listens = not acting or method.needs_unimodal() != "nothing"
+        wanted = branches.heads if listens else {}
         self.heads = Interception(resolve(model, wanted, branches.modalities), self._head)
         self.scales_gradients = type(method).encoder_factors is not Method.encoder_factors
 
@@ -43,9 +50,12 @@ class Watch:
     def complete(self, signals: Signals) -> Signals:
         """Add what was picked up to the signals."""
         heads = [self.logits[i] for i in sorted(self.logits)]
+        features = tuple(self.features[i] for i in sorted(self.features))
+        own = self.method.unimodal_logits(features) if features else None
+        given = torch.stack(heads) if heads else signals.responses
         return signals._replace(
-            unimodal_logits=torch.stack(heads) if heads else signals.responses,
-            features=tuple(self.features[i] for i in sorted(self.features)),
+            unimodal_logits=given if own is None else own,
+            features=features,
             encoder_parameters=self.branches.encoder_parameters(self.model)
             if self.method.acts_on == "encoders"
             else (),
@@ -53,7 +63,7 @@ class Watch:
 
     def _feature(self, index: int, feature: Nest) -> Nest:
         self.features[index] = feature
-        return self.method.feature(index, feature)
+        return self.method.feature(index, feature) if self.acting else feature
 
     def _head(self, index: int, forward: Any, args: Any, kwargs: Any) -> Any:
         output = forward(*args, **kwargs)
@@ -64,6 +74,8 @@ class Watch:
 def check_grip(method: Method, branches: Branches, model: nn.Module) -> None:
     """Raise unless the method finds what it acts on."""
     name = type(method).__name__
+    if method.asks_features:
+        branches.require("encoders", name)
     if method.acts_on:
         branches.require(method.acts_on, name)
         branches.check_owners(model)

@@ -33,8 +33,9 @@ class Signals(NamedTuple):
             detached; None without responses. NaN where a batch is empty.
         num_samples: How many samples the scores are the mean of, a scalar tensor.
         finite: Boolean, shape (M,): whether some coalition with the modality is finite.
-        unimodal_logits: Logits of each modality on its own, shape (M, B, ...): those of additive
-            heads, with graph, where the user named ``heads``, else the responses.
+        unimodal_logits: Logits of each modality on its own, shape (M, B, ...): those of the
+            method's own heads where it has any; else those of additive heads, with graph, where
+            the user named ``heads``; else the responses.
         features: Output of each modality's encoder in the full pass, with graph, in order of
             modality; empty unless the method asks for features.
         encoder_parameters: Parameters of each modality's encoder, in order of modality.
@@ -142,6 +143,16 @@ class Method(nn.Module):
         They cost coalition passes only where there are no additive heads to take them from.
         """
         return "nothing"
+
+    def unimodal_logits(self, features: Sequence[Nest]) -> Tensor | None:
+        """Return logits of heads of the method's own, shape (M, B, ...), None if it has none.
+
+        Asked in training and in evaluation if the method asks for features.
+
+        Args:
+            features: Output of each modality's encoder, in order of modality.
+        """
+        return None
 
     # -- places in a training step -----------------------------------------------------------
 
