@@ -1,0 +1,128 @@
+"""How a configuration comes together: defaults, then files, then options of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from inspect import isabstract
+from typing import Any
+
+from counterpoise.errors import check_choice
+from counterpoise.recipes import read
+
+__all__ = ["merge", "resolve", "without_overridden"]
+
+
+def resolve(
+    arguments: Sequence[str], defaults: Mapping[str, Any], bases: Mapping[str, type]
+) -> tuple[dict[str, Any], list[str]]:
+    """Take the ``--config`` out of the arguments and lay what they say over the defaults.
+
+    Args:
+        arguments: Options as typed.
+        defaults: What holds under every file.
+        bases: For sections that name a class, what it has to derive from.
+
+    Returns:
+        The configuration below the options, and the other options.
+
+    Raises:
+        ValueError: If a file cannot be read or a class that is named is not known.
+    """
+    config, rest = dict(defaults), list(arguments)
+    while (index := _first(rest, "--config")) is not None:
+        _, equals, value = rest.pop(index).partition("=")
+        if not equals:
+            if index == len(rest):
+                raise ValueError("`--config` should be followed by a file or a recipe; found none.")
+            value = rest.pop(index)
+        config = merge(config, read(value))
+    _check_names(config, rest, bases)
+    return without_overridden(config, rest), rest
+
+
+def _first(arguments: Sequence[str], option: str) -> int | None:
+    return next((i for i, a in enumerate(arguments) if a.partition("=")[0] == option), None)
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay a configuration over another: settings of one class never pass on to another class.
+
+    A section that names a class is a mapping with "class_path" and "init_args", or the name
+    alone. Where both name the same class, or none, their settings are merged; else the one on
+    top replaces the other whole.
+
+    Example:
+        >>> base = {"seed": 1, "method": {"class_path": "AGM", "init_args": {"alpha": 2.5}}}
+        >>> merge(base, {"method": "Joint"})
+        {'seed': 1, 'method': {'class_path': 'Joint'}}
+        >>> merge(base, {"method": {"class_path": "AGM", "init_args": {"clamp": 1.0}}})["method"]
+        {'class_path': 'AGM', 'init_args': {'alpha': 2.5, 'clamp': 1.0}}
+    """
+    merged = dict(base)
+    for key, new in over.items():
+        old = merged.get(key)
+        if isinstance(new, str) and _class_of(old):
+            new = {"class_path": new}
+        both = isinstance(old, Mapping) and isinstance(new, Mapping)
+        same = both and _class_of(old) == _class_of(new)
+        merged[key] = merge(old, new) if same else new  # type: ignore[arg-type]
+    return merged
+
+
+def without_overridden(config: Mapping[str, Any], arguments: Sequence[str]) -> dict[str, Any]:
+    """Drop the sections for which the arguments ``--section NAME`` name another class.
+
+    Example:
+        >>> config = {"method": {"class_path": "AGM", "init_args": {"alpha": 2.5}}, "seed": 1}
+        >>> without_overridden(config, ["--method", "OGM"])
+        {'seed': 1}
+        >>> without_overridden(config, ["--method=AGM"]) == config
+        True
+    """
+    kept = dict(config)
+    for name, value in _pairs(arguments):
+        section, _, inner = name.partition(".")
+        found = kept.get(section)
+        if not isinstance(found, Mapping):
+            continue
+        if inner and "init_args" in found:
+            below = without_overridden(found["init_args"], [f"--{inner}={value}"])
+            kept[section] = {**found, "init_args": below}
+        elif not inner and _class_of(found) not in (None, value.rpartition(".")[2]):
+            del kept[section]
+    return kept
+
+
+def _pairs(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield each option's name without dashes and its value; "" where none follows."""
+    for index, argument in enumerate(arguments):
+        if argument.startswith("--"):
+            name, equals, value = argument.removeprefix("--").partition("=")
+            following = arguments[index + 1] if index + 1 < len(arguments) else ""
+            yield name, value if equals else following
+
+
+def _check_names(
+    config: Mapping[str, Any], arguments: Sequence[str], bases: Mapping[str, type]
+) -> None:
+    """Raise, with the nearest name suggested, where a class is named that there is not."""
+    named = {key: _class_of(section) or section for key, section in config.items()}
+    named.update(_pairs(arguments))
+    for key, base in bases.items():
+        name = named.get(key)
+        if isinstance(name, str) and name.isidentifier() and name not in ("null", "None"):
+            check_choice(key, name, sorted(kind.__name__ for kind in _concrete(base)))
+
+
+def _concrete(base: type) -> Iterator[type]:
+    kinds: list[type] = base.__subclasses__()
+    for kind in kinds:
+        if not isabstract(kind):
+            yield kind
+        yield from _concrete(kind)
+
+
+def _class_of(section: Any) -> str | None:
+    """The name of the class that a section is for, without its module."""
+    path = section.get("class_path") if isinstance(section, Mapping) else None
+    return None if path is None else str(path).rpartition(".")[2]

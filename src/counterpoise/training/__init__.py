@@ -1,0 +1,64 @@
+"""Training by Lightning: from a recipe to a record, resumable to the bit.
+
+Settings import PyTorch alone; what needs Lightning is imported when it is first asked for.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from counterpoise.training.architectures import Architecture, Network
+from counterpoise.training.optimization import (
+    SGD,
+    Adam,
+    AdamW,
+    Constant,
+    Cosine,
+    Optimizer,
+    Schedule,
+    StepLR,
+)
+from counterpoise.training.options import TrainerOptions
+from counterpoise.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from counterpoise.training.callbacks import Checkpoints, RandomState
+    from counterpoise.training.data import MultimodalDataModule
+    from counterpoise.training.module import BalancedModule
+    from counterpoise.training.recorder import Recorder
+    from counterpoise.training.run import train
+
+_LAZY = {
+    "BalancedModule": "module",
+    "Checkpoints": "callbacks",
+    "MultimodalDataModule": "data",
+    "RandomState": "callbacks",
+    "Recorder": "recorder",
+    "train": "run",
+}
+
+__all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Architecture",
+    "BalancedModule",
+    "Checkpoints",
+    "Constant",
+    "Cosine",
+    "MultimodalDataModule",
+    "Network",
+    "Optimizer",
+    "RandomState",
+    "Recipe",
+    "Recorder",
+    "Schedule",
+    "StepLR",
+    "TrainerOptions",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)

@@ -1,0 +1,88 @@
+"""How a run builds its network, once it knows the data."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from counterpoise.models import MultimodalNetwork, build
+
+if TYPE_CHECKING:
+    from counterpoise.data import Splits
+
+__all__ = ["Architecture", "Network"]
+
+
+class Architecture(ABC):
+    """Builds a network for a data set. Subclass it, as a frozen dataclass, to train your own.
+
+    Example:
+        >>> from counterpoise.training import Architecture
+        >>> class Sum(nn.Module):
+        ...     def __init__(self, sizes, num_classes):
+        ...         super().__init__()
+        ...         self.heads = nn.ModuleDict(
+        ...             {name: nn.Linear(size, num_classes) for name, (size,) in sizes.items()}
+        ...         )
+        ...     def forward(self, **inputs):
+        ...         return sum(self.heads[name](x) for name, x in inputs.items())
+        >>> class Linear(Architecture):
+        ...     def build(self, splits):
+        ...         return Sum(splits.sample_shapes, splits.num_classes)
+        ...     def encoder_paths(self, model):
+        ...         return {name: f"heads.{name}" for name in model.heads}
+    """
+
+    @abstractmethod
+    def build(self, splits: Splits) -> nn.Module:
+        """Return a fresh network, drawn from torch's global generator.
+
+        It takes each modality of ``splits`` by keyword and returns logits (B, num_classes).
+        """
+
+    def encoder_paths(self, model: nn.Module) -> dict[str, str] | None:
+        """Return the path of each modality's encoder in the network; None if it has none."""
+        return None
+
+    def head_paths(self, model: nn.Module) -> dict[str, str] | None:
+        """Return the path of each modality's head where heads add up to logits, else None."""
+        return None
+
+
+@dataclass(frozen=True)
+class Network(Architecture):
+    """One encoder for each modality and a fusion: what :func:`counterpoise.models.build` makes.
+
+    Args:
+        encoder: Name of the encoder of all modalities, or of each: "auto", "mlp", "lenet",
+            "resnet8", "resnet18" or "transformer". "auto" goes by the shape of the samples.
+        fusion: "additive", "concatenation", "maxout", "film", "gated" or "cross_attention".
+        num_features: Size of the features, at least 1.
+    """
+
+    encoder: str | dict[str, str] = "auto"
+    fusion: str = "concatenation"
+    num_features: int = 64
+
+    def build(self, splits: Splits) -> nn.Module:
+        """Return the network."""
+        return build(
+            splits.sample_shapes,
+            splits.num_classes,
+            encoder=self.encoder,
+            fusion=self.fusion,
+            num_features=self.num_features,
+        )
+
+    def encoder_paths(self, model: nn.Module) -> dict[str, str] | None:
+        """Return the paths that the network itself knows."""
+        assert isinstance(model, MultimodalNetwork)
+        return model.encoder_paths
+
+    def head_paths(self, model: nn.Module) -> dict[str, str] | None:
+        """Return the paths that the network itself knows, if its fusion is additive."""
+        assert isinstance(model, MultimodalNetwork)
+        return model.head_paths or None

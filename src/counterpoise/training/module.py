@@ -1,0 +1,199 @@
+"""A wrapped model as Lightning trains it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+from torchmetrics import Metric
+
+from counterpoise.balanced import Balanced
+from counterpoise.methods import Evaluation, Method
+from counterpoise.output import Output
+from counterpoise.training.optimization import SGD, Constant, Optimizer, Schedule
+from counterpoise.training.rates import BranchRates
+from counterpoise.training.tally import Tally
+
+__all__ = ["BalancedModule"]
+
+Batch = dict[str, Any]
+
+
+class BalancedModule(LightningModule):
+    """Trains a :class:`counterpoise.Balanced` under Lightning's Trainer, whatever its method.
+
+    A batch is a mapping: each modality's name to its input, "target" to the labels, and
+    whatever else the model takes. Every ``log_every_n_steps`` of the Trainer "loss" and
+    "accuracy" of the batch are logged, and for each modality "response_accuracy/<name>",
+    "score/<name>" and "coefficient/<name>", as far as the method has them; after each epoch
+    "train_loss", "train_accuracy", "validation_loss", "validation_accuracy",
+    "validation_response_accuracy/<name>" and "validation_score/<name>"; after testing the same
+    with "test". Between records no step waits for the device.
+
+    The method is told of each epoch and of each validation, may set the learning rates of
+    branches, and may end training.
+
+    Args:
+        balanced: The wrapped model.
+        metric: What is reported as accuracy, such as
+            ``torchmetrics.classification.MulticlassAccuracy(10, average="micro")``. The module
+            works on clones of it.
+        optimizer: Settings of the optimiser. Default: ``SGD()``.
+        schedule: Settings of the learning rate. Default: ``Constant()``.
+
+    Raises:
+        FloatingPointError: In training, at a record, if the method met a score that is not
+            finite.
+
+    Example:
+        >>> import counterpoise as cp
+        >>> from counterpoise.models import build
+        >>> from torchmetrics.classification import MulticlassAccuracy
+        >>> model = build({"left": (3,), "right": (5,)}, num_classes=2)
+        >>> balanced = cp.Balanced(model, model.modalities, cp.AGM())
+        >>> module = BalancedModule(balanced, MulticlassAccuracy(2, average="micro"))
+        >>> module.configure_optimizers()["optimizer"].defaults["lr"]
+        0.01
+    """
+
+    def __init__(
+        self,
+        balanced: Balanced,
+        metric: Metric,
+        *,
+        optimizer: Optimizer | None = None,
+        schedule: Schedule | None = None,
+    ) -> None:
+        super().__init__()
+        self.balanced = balanced
+        self.optimizer_settings = optimizer or SGD()
+        self.schedule_settings = schedule or Constant()
+        self.batch_metric = metric.clone()
+        self.training_tally = Tally(metric, persistent=True)
+        self.validation_tally = Tally(metric, balanced.modalities)
+        self.test_tally = Tally(metric, balanced.modalities)
+        self.rates = BranchRates(balanced)
+        self._evaluation: Evaluation | None = None
+
+    def configure_optimizers(self) -> Any:
+        """Build the optimiser, a group of parameters for each modality, and its schedule."""
+        optimizer = self.optimizer_settings.build(self.balanced.parameter_groups())
+        max_epochs = self._trainer.max_epochs if self._trainer is not None else None
+        schedule = self.schedule_settings.build(optimizer, max_epochs or 1)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule}}
+
+    # -- training ----------------------------------------------------------------------------
+
+    def on_train_start(self) -> None:
+        """Tell the method where training starts: a resumed run may start within an epoch."""
+        self.on_train_epoch_start()
+        self._end_if_finished()
+
+    def on_train_epoch_start(self) -> None:
+        """Tell the method the epoch, and ask for the branches' learning rates."""
+        self.balanced.method.set_epoch(self.current_epoch)
+        self.rates.refresh()
+
+    def optimizer_step(
+        self,
+        epoch: int,
+        batch_idx: int,
+        optimizer: Any,
+        optimizer_closure: Callable[[], Any] | None = None,
+    ) -> None:
+        """Step with the branches' learning rates."""
+        with self.rates.applied(optimizer):
+            super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+
+    def _end_if_finished(self) -> None:
+        if self.balanced.method.finished():
+            self.trainer.should_stop = True
+
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """Return the loss; at a record also its "values", scalars on the device by name."""
+        out: Output = self.balanced(**batch)
+        self.training_tally.update(out, batch["target"])
+        if not self._records(batch_idx):
+            return {"loss": out.loss}
+        self.balanced.method.check()
+        values = self._values(out, batch["target"])
+        self.log_dict(values, batch_size=len(batch["target"]))
+        return {"loss": out.loss, "values": values}
+
+    def on_train_epoch_end(self) -> None:
+        """Log what the epoch's training added up to."""
+        self._log_tally("train", self.training_tally)
+
+    def _records(self, batch_idx: int) -> bool:
+        """Whether Lightning writes what is logged in this batch: the last one of a due step."""
+        trainer: Any = self.trainer  # its type does not tell of log_every_n_steps
+        due = (self.global_step + 1) % trainer.log_every_n_steps == 0
+        stepping = (batch_idx + 1) % trainer.accumulate_grad_batches == 0 or trainer.is_last_batch
+        return bool(due and stepping)
+
+    def _values(self, out: Output, target: Tensor) -> dict[str, Tensor]:
+        assert out.loss is not None
+        values = {"loss": out.loss.detach(), "accuracy": self._accuracy(out.logits, target)}
+        for i, name in enumerate(self.balanced.modalities):
+            if out.responses is not None:
+                values[f"response_accuracy/{name}"] = self._accuracy(out.responses[i], target)
+            if out.scores is not None:
+                values[f"score/{name}"] = out.scores[i]
+            if out.coefficients is not None and self._modulates:
+                values[f"coefficient/{name}"] = out.coefficients[i]
+        return values
+
+    @property
+    def _modulates(self) -> bool:
+        """Whether the method acts on responses; coefficients of one say nothing otherwise."""
+        return type(self.balanced.method).coefficients is not Method.coefficients
+
+    def _accuracy(self, logits: Tensor, target: Tensor) -> Tensor:
+        self.batch_metric.reset()
+        self.batch_metric.update(logits.detach(), target)
+        value: Tensor = self.batch_metric.compute()
+        return value
+
+    # -- evaluation --------------------------------------------------------------------------
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Add a batch to the validation tally."""
+        self.validation_tally.update(self.balanced.respond(**batch), batch["target"])
+
+    def on_validation_epoch_end(self) -> None:
+        """Log what validation added up to."""
+        values = self._log_tally("validation", self.validation_tally)
+        names = self.balanced.modalities
+        self._evaluation = Evaluation(
+            self.current_epoch,
+            values["loss"].item(),
+            values["accuracy"].item(),
+            torch.stack([values[f"score/{name}"] for name in names]),
+            torch.stack([values[f"response_accuracy/{name}"] for name in names]),
+        )
+
+    def on_validation_end(self) -> None:
+        """Hand the results to the method, in training, when the best weights have been saved."""
+        if self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
+            assert self._evaluation is not None
+            self.balanced.on_validation(self._evaluation)
+            self._end_if_finished()
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Add a batch to the test tally."""
+        self.test_tally.update(self.balanced.respond(**batch), batch["target"])
+
+    def on_test_epoch_end(self) -> None:
+        """Log what the test added up to."""
+        self._log_tally("test", self.test_tally)
+
+    def _log_tally(self, stage: str, tally: Tally) -> dict[str, Tensor]:
+        values = tally.compute()
+        # The tally has summed over processes: the values are the same on each.
+        distributed = self.trainer.world_size > 1
+        self.log_dict({f"{stage}_{k}": v for k, v in values.items()}, sync_dist=distributed)
+        tally.reset()
+        return values

@@ -1,0 +1,72 @@
+"""What a run is told beside its data, method and model: for how long, where, and how exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from counterpoise.errors import check_choice, check_count, check_range
+
+__all__ = ["PRECISIONS", "TrainerOptions"]
+
+PRECISIONS = ("32-true", "64-true", "bf16-mixed", "16-mixed")
+"""Number formats in which a run can compute."""
+
+
+@dataclass(frozen=True)
+class TrainerOptions:
+    """Options of the training loop, named as in Lightning's Trainer where it has them.
+
+    Args:
+        max_epochs: How many times the training data are gone through, at least 1.
+        log_every_n_steps: Steps between two records of loss, scores and coefficients. Each
+            record waits for the device, so a small number slows a fast accelerator down.
+        gradient_clip_val: Largest norm of the whole gradient. None: no clipping.
+        accumulate_grad_batches: Batches whose gradients are summed up for one optimiser step.
+        precision: One of :data:`PRECISIONS`.
+        accelerator: "auto", "cpu", "gpu" or whatever else Lightning knows.
+        devices: How many devices on each node; with more than one, training is distributed.
+        num_nodes: How many machines.
+        strategy: How to distribute; "auto" is DDP where there is more than one device.
+        deterministic: Whether only operations are allowed that give the same bits each time. A
+            run that was killed can only then be resumed bit by bit on an accelerator. Where an
+            operation has no such version, PyTorch says which, and False allows it.
+        checkpoint_every_n_steps: Optimiser steps between two checkpoints within an epoch, for
+            long epochs. None: one at the end of each epoch.
+
+    Raises:
+        ValueError: If a value is out of range.
+        TypeError: If a count is not an integer.
+
+    Example:
+        >>> TrainerOptions(max_epochs=0)
+        Traceback (most recent call last):
+        ValueError: `max_epochs` should be at least 1; found 0. Pass 1 or more.
+    """
+
+    max_epochs: int = 20
+    log_every_n_steps: int = 10
+    gradient_clip_val: float | None = None
+    accumulate_grad_batches: int = 1
+    precision: str = "32-true"
+    accelerator: str = "auto"
+    devices: int = 1
+    num_nodes: int = 1
+    strategy: str = "auto"
+    deterministic: bool = True
+    checkpoint_every_n_steps: int | None = None
+
+    def __post_init__(self) -> None:
+        counts = (
+            "max_epochs",
+            "log_every_n_steps",
+            "accumulate_grad_batches",
+            "devices",
+            "num_nodes",
+        )
+        for name in counts:
+            check_count(name, getattr(self, name), at_least=1)
+        if self.checkpoint_every_n_steps is not None:
+            check_count("checkpoint_every_n_steps", self.checkpoint_every_n_steps, at_least=1)
+        if self.gradient_clip_val is not None:
+            check_range("gradient_clip_val", self.gradient_clip_val, low=0, open_low=True)
+        check_choice("precision", self.precision, PRECISIONS)

@@ -1,0 +1,114 @@
+"""Everything that decides what a run computes, in one object that a YAML file can hold."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from counterpoise.absence import Absence
+from counterpoise.balanced import Balanced
+from counterpoise.coalitions import ATTRIBUTIONS
+from counterpoise.data import DataSource, Splits
+from counterpoise.engine import LEVELS
+from counterpoise.errors import check_choice, check_count
+from counterpoise.methods import Joint, Method
+from counterpoise.training.architectures import Architecture, Network
+from counterpoise.training.optimization import SGD, Optimizer, Schedule, StepLR
+from counterpoise.training.options import TrainerOptions
+from counterpoise.training.record import describe
+
+__all__ = ["Recipe"]
+
+_OPTIONS = TrainerOptions()
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """What to train on what, how, and from which seed: the same recipe gives the same bits.
+
+    Args:
+        data: The data set.
+        method: What balances the modalities; runs work on copies. Default: ``Joint()``.
+        model: What builds the network. Default: ``Network()``.
+        optimizer: Settings of the optimiser. Default: ``SGD()``, as published.
+        schedule: Settings of the learning rate. Default: ``StepLR()``, as published.
+        trainer: For how long, where and how exactly.
+        batch_size: Training samples in a batch of one process, at least 1.
+        drop_last: Leave out the last training batch of an epoch where it is smaller.
+        seed: Of initial weights, of the order of samples and of noise; at least 0.
+        coalitions: "inputs", "features" or "shared", as in :class:`counterpoise.Balanced`.
+            Default: "features" if the network's encoders are known.
+        attribution: "shapley", "leave_one_out" or "alone", as in ``Balanced``.
+        absent: What stands in for an absent modality, as in ``Balanced``. Default: zeros.
+        monitor: Record scores also for methods that do not need them.
+        name: What the run is called. Default: data set, method and seed.
+
+    Raises:
+        ValueError: If a setting is out of range.
+
+    Example:
+        >>> from counterpoise.data import Synthetic
+        >>> recipe = Recipe(Synthetic(), seed=7)
+        >>> recipe.name
+        'synthetic-joint-7'
+        >>> recipe.describe()["method"]
+        {'class_path': 'counterpoise.methods.joint.Joint'}
+    """
+
+    data: DataSource
+    method: Method | None = None
+    model: Architecture | None = None
+    optimizer: Optimizer | None = None
+    schedule: Schedule | None = None
+    trainer: TrainerOptions = _OPTIONS
+    batch_size: int = 64
+    drop_last: bool = False
+    seed: int = 0
+    coalitions: str | None = None
+    attribution: str = "shapley"
+    absent: Absence | None = None
+    monitor: bool = False
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        check_count("batch_size", self.batch_size, at_least=1)
+        check_count("seed", self.seed, at_least=0)
+        if self.coalitions is not None:
+            check_choice("coalitions", self.coalitions, LEVELS)
+        check_choice("attribution", self.attribution, ATTRIBUTIONS)
+        defaults: dict[str, Any] = {
+            "method": self.method or Joint(),
+            "model": self.model or Network(),
+            "optimizer": self.optimizer or SGD(),
+            "schedule": self.schedule or StepLR(),
+        }
+        method = type(defaults["method"]).__name__.lower()
+        defaults["name"] = self.name or f"{self.data.name}-{method}-{self.seed}"
+        for name, value in defaults.items():
+            object.__setattr__(self, name, value)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the recipe as a configuration file holds it, nothing left to a default."""
+        described = {field.name: describe(getattr(self, field.name)) for field in fields(self)}
+        return described | {"trainer": describe(vars(self.trainer))}
+
+    def replace(self, **changes: Any) -> Recipe:
+        """Return a copy with some fields changed, and a name of its own unless one is given."""
+        return replace(self, **{"name": None, **changes})
+
+    def build(self, splits: Splits) -> Balanced:
+        """Return a fresh network, wrapped, its weights drawn from torch's global generator."""
+        assert self.model is not None
+        model = self.model.build(splits)
+        return Balanced(
+            model,
+            splits.modalities,
+            deepcopy(self.method),
+            encoders=self.model.encoder_paths(model),
+            heads=self.model.head_paths(model),
+            coalitions=self.coalitions,
+            absent=deepcopy(self.absent),
+            attribution=self.attribution,
+            monitor=self.monitor,
+        )

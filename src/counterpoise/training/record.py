@@ -1,0 +1,151 @@
+"""What a run leaves behind for others to read, and what it takes to run it again."""
+
+from __future__ import annotations
+
+import csv
+import inspect
+import io
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+__all__ = [
+    "describe",
+    "hardware",
+    "versions",
+    "write_atomically",
+    "write_csv",
+    "write_json",
+    "write_yaml",
+]
+
+_PLAIN = (bool, int, float, str, type(None))
+
+
+def describe(value: Any) -> Any:
+    """Map an object to what a configuration file would say to make it again.
+
+    Numbers and strings stay, sequences and mappings are gone through, and an object becomes its
+    class path and the arguments of its constructor, read from the attributes of the same names.
+
+    Args:
+        value: A plain value, or an object that keeps the arguments it was made with as
+            attributes, or has a ``settings()`` that returns them.
+
+    Returns:
+        Nest of dictionaries, lists, numbers, strings and None.
+
+    Raises:
+        TypeError: If an argument is not kept.
+
+    Example:
+        >>> from counterpoise.training import SGD
+        >>> describe(SGD(learning_rate=0.5))["init_args"]["learning_rate"]
+        0.5
+        >>> describe({"window": (0, 5)})
+        {'window': [0, 5]}
+    """
+    if isinstance(value, _PLAIN):
+        return value
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, torch.Tensor):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): describe(each) for key, each in value.items()}
+    if isinstance(value, Sequence):
+        return [describe(each) for each in value]
+    kind = type(value)
+    described: dict[str, Any] = {"class_path": f"{kind.__module__}.{kind.__qualname__}"}
+    settings = _settings(value)
+    return described | ({"init_args": settings} if settings else {})
+
+
+def _settings(value: Any) -> dict[str, Any]:
+    own = getattr(value, "settings", None)
+    if callable(own):
+        return {name: describe(each) for name, each in own().items()}
+    settings = {}
+    for name, parameter in inspect.signature(type(value)).parameters.items():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        if not hasattr(value, name):
+            raise TypeError(
+                f"`{type(value).__name__}` should keep its argument `{name}` as an attribute, for "
+                "the run's record; found none. Assign it in __init__, or define settings()."
+            )
+        settings[name] = describe(getattr(value, name))
+    return settings
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of every package that has a say in the numbers."""
+    packages = ("counterpoise", "torch", "lightning", "torchmetrics", "numpy")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+def hardware(device: torch.device | None = None) -> dict[str, Any]:
+    """Return what a run computed on: device, processor, its cores and the threads in use."""
+    on_gpu = device is not None and device.type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name(device) if on_gpu else str(device or "cpu"),
+        "processor": _processor(),
+        "machine": platform.machine(),
+        "num_cores": os.cpu_count(),
+        "num_threads": torch.get_num_threads(),
+        "system": platform.system(),
+    }
+
+
+def _processor() -> str:
+    listing = Path("/proc/cpuinfo")
+    if listing.exists():
+        for line in listing.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file so that it appears whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON, with null for numbers that are not finite, which JSON does not have."""
+    text = json.dumps(_finite(content), indent=1, allow_nan=False)
+    write_atomically(path, text + "\n")
+
+
+def write_yaml(path: Path, content: Any) -> None:
+    """Write YAML in the order of the keys."""
+    write_atomically(path, yaml.safe_dump(content, sort_keys=False))
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows as CSV; a column for every key in order of appearance, empty where missing."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(path, text.getvalue())
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(each) for each in value]
+    if isinstance(value, float) and value - value != 0:
+        return None
+    return value

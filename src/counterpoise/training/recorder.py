@@ -1,0 +1,182 @@
+"""The curves of a run: what its record says about each recorded step and each epoch."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timezone
+from statistics import median
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+from torch import Tensor
+
+__all__ = ["Recorder"]
+
+
+# Lightning calls callbacks of this type last, when the module has logged the epoch.
+class Recorder(Checkpoint):
+    """Gathers what the run record says about training, and survives a kill with the checkpoint.
+
+    The values of recorded steps stay on the device until ``flush_every`` of them are there.
+
+    Args:
+        modalities: Names, in order.
+        flush_every: How many recorded steps are moved to the host together.
+    """
+
+    def __init__(self, modalities: tuple[str, ...], flush_every: int = 50) -> None:
+        self.modalities, self.flush_every = modalities, flush_every
+        self._pending: list[tuple[int, int, list[str], Tensor]] = []
+        self._rows: list[dict[str, float]] = []
+        self._epochs: list[dict[str, float]] = []
+        self._seconds_per_step: list[float] = []
+        self._started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        self._seconds = 0.0
+        self._epoch_seconds = 0.0
+        self._clock = self._mark = time.perf_counter()
+        self._steps_since_mark = 0
+
+    # -- what is asked of it -----------------------------------------------------------------
+
+    @property
+    def rows(self) -> list[dict[str, float]]:
+        """Values of each recorded step, with "step" and "epoch"."""
+        self._flush()
+        return self._rows
+
+    @property
+    def epoch_rows(self) -> list[dict[str, float]]:
+        """What was logged after each epoch, with "epoch", "step" and "seconds"."""
+        return self._epochs
+
+    @property
+    def started(self) -> str:
+        """When the run first started, in ISO 8601."""
+        return self._started
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of training in seconds, without what a kill has lost."""
+        return self._seconds
+
+    @property
+    def seconds_per_step(self) -> float | None:
+        """Median over the intervals between recorded steps of the seconds that a step took."""
+        return median(self._seconds_per_step) if self._seconds_per_step else None
+
+    def curves(self) -> dict[str, Any]:
+        """Return step, loss, scores and coefficients as columns; None where there were none."""
+        rows = self.rows
+        return {
+            "step": [int(row["step"]) for row in rows],
+            "loss": [row["loss"] for row in rows],
+            "scores": self._columns("score"),
+            "coefficients": self._columns("coefficient"),
+        }
+
+    def epochs(self) -> list[dict[str, Any]]:
+        """Return loss and accuracy of training and validation after each epoch."""
+        plain = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+        return [
+            {
+                "epoch": int(row["epoch"]),
+                **{name: row.get(name) for name in plain},
+                "validation_response_accuracy": {
+                    name: row.get(f"validation_response_accuracy/{name}")
+                    for name in self.modalities
+                },
+                "seconds": row["seconds"],
+            }
+            for row in self._epochs
+        ]
+
+    def _columns(self, quantity: str) -> dict[str, list[float | None]] | None:
+        columns = {
+            name: [row.get(f"{quantity}/{name}") for row in self.rows] for name in self.modalities
+        }
+        seen = any(value is not None for column in columns.values() for value in column)
+        return columns if seen else None
+
+    # -- gathering ---------------------------------------------------------------------------
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self._clock = time.perf_counter()
+        self._restart_interval()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave validation out of the interval."""
+        self._restart_interval()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Keep the values of a recorded step."""
+        self._steps_since_mark += 1
+        values: dict[str, Tensor] | None = outputs.get("values")
+        if values is None:
+            return
+        now = time.perf_counter()
+        self._seconds_per_step.append((now - self._mark) / self._steps_since_mark)
+        self._restart_interval()
+        stacked = torch.stack([value.float() for value in values.values()])
+        self._pending.append((trainer.global_step, trainer.current_epoch, list(values), stacked))
+        if len(self._pending) >= self.flush_every:
+            self._flush()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep what was logged for the epoch."""
+        self._flush()
+        self._tick()
+        values = {
+            name: value.item()
+            for name, value in trainer.callback_metrics.items()
+            if name.startswith(("train_", "validation_"))
+        }
+        row = {"epoch": trainer.current_epoch, "step": trainer.global_step}
+        self._epochs.append(row | values | {"seconds": self._epoch_seconds})
+        self._epoch_seconds = 0.0
+
+    def _restart_interval(self) -> None:
+        self._mark, self._steps_since_mark = time.perf_counter(), 0
+
+    def _tick(self) -> None:
+        now = time.perf_counter()
+        self._seconds += now - self._clock
+        self._epoch_seconds += now - self._clock
+        self._clock = now
+
+    def _flush(self) -> None:
+        if not self._pending:
+            return
+        pending, self._pending = self._pending, []
+        values = iter(torch.cat([stacked for *_, stacked in pending]).tolist())
+        for step, epoch, names, _ in pending:
+            row = {name: next(values) for name in names}
+            self._rows.append({"epoch": epoch, "step": step, **row})
+
+    # -- surviving a kill --------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything gathered so far."""
+        self._flush()
+        self._tick()
+        return {
+            "rows": self._rows,
+            "epochs": self._epochs,
+            "seconds_per_step": self._seconds_per_step,
+            "started": self._started,
+            "seconds": self._seconds,
+            "epoch_seconds": self._epoch_seconds,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from what was gathered."""
+        self._rows = state_dict["rows"]
+        self._epochs = state_dict["epochs"]
+        self._seconds_per_step = state_dict["seconds_per_step"]
+        self._started = state_dict["started"]
+        self._seconds = state_dict["seconds"]
+        self._epoch_seconds = state_dict["epoch_seconds"]

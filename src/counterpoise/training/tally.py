@@ -1,0 +1,102 @@
+"""What an epoch adds up to: loss and accuracy of the model, score and accuracy of responses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from counterpoise.output import Output
+
+__all__ = ["Tally"]
+
+
+class _SampleMean(Metric):
+    """The mean over samples of means over batches; without the wait that torchmetrics' has."""
+
+    full_state_update = False
+    total: Tensor
+    num_samples: Tensor
+
+    def __init__(self, *shape: int) -> None:
+        super().__init__()
+        self.add_state("total", torch.zeros(shape), dist_reduce_fx="sum")
+        self.add_state("num_samples", torch.zeros(()), dist_reduce_fx="sum")
+
+    def update(self, mean: Tensor, num_samples: int) -> None:
+        """Add the mean over so many samples."""
+        self.total = self.total + mean * num_samples
+        self.num_samples = self.num_samples + num_samples
+
+    def compute(self) -> Tensor:
+        """Return the mean over all samples."""
+        return self.total / self.num_samples
+
+
+class Tally(nn.Module):
+    """Adds up outputs over batches and processes, on the device, without waiting for it.
+
+    Args:
+        metric: What is reported as accuracy; the tally works on clones of it.
+        modalities: Names of the responses that are measured; none leaves them out.
+        persistent: Whether the sums belong to the state dict, so that an epoch can be resumed
+            in its middle.
+
+    Example:
+        >>> from torchmetrics.classification import MulticlassAccuracy
+        >>> tally = Tally(MulticlassAccuracy(2, average="micro"), ("audio",))
+        >>> logits = torch.tensor([[0.0, 1.0], [2.0, 0.0]])
+        >>> responses, scores = -logits.unsqueeze(0), torch.tensor([1.5])
+        >>> tally.update(
+        ...     Output(logits, logits, torch.tensor(0.5), responses, scores), torch.tensor([1, 0])
+        ... )
+        >>> {name: value.item() for name, value in tally.compute().items()}
+        {'loss': 0.5, 'accuracy': 1.0, 'response_accuracy/audio': 0.0, 'score/audio': 1.5}
+    """
+
+    def __init__(
+        self, metric: Metric, modalities: Sequence[str] = (), *, persistent: bool = False
+    ) -> None:
+        super().__init__()
+        self.modalities = tuple(modalities)
+        self._loss = _SampleMean()
+        self._scores = _SampleMean(len(self.modalities))
+        self._accuracy = metric.clone()
+        self._responses = [metric.clone() for _ in modalities]
+        self._metrics: list[Metric] = [self._loss, self._accuracy, *self._responses, self._scores]
+        for each in self._metrics:
+            each.persistent(persistent)
+        self.metrics = nn.ModuleList(self._metrics)
+
+    @torch.no_grad()
+    def update(self, out: Output, target: Tensor) -> None:
+        """Add a batch of B samples: ``out`` as ``Balanced`` returned it, ``target`` (B, ...)."""
+        num_samples = len(target)
+        if num_samples == 0:  # the mean loss of no sample is NaN and would spoil the sum
+            return
+        assert out.loss is not None
+        self._loss.update(out.loss.detach(), num_samples)
+        self._accuracy.update(out.logits.detach(), target)
+        if self.modalities:
+            assert out.responses is not None
+            assert out.scores is not None
+            self._scores.update(out.scores, num_samples)
+            for metric, response in zip(self._responses, out.responses, strict=True):
+                metric.update(response, target)
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return "loss", "accuracy", and "response_accuracy/..." and "score/..." by modality."""
+        values = {"loss": self._loss.compute(), "accuracy": self._accuracy.compute()}
+        if self.modalities:
+            scores = self._scores.compute()
+            for m, name in enumerate(self.modalities):
+                values[f"response_accuracy/{name}"] = self._responses[m].compute()
+                values[f"score/{name}"] = scores[m]
+        return values
+
+    def reset(self) -> None:
+        """Forget everything."""
+        for metric in self._metrics:
+            metric.reset()

@@ -1,0 +1,140 @@
+"""A run that is killed and resumed ends with the same bits as one that was not."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from counterpoise.training import RandomState, train
+from training import runs
+from training.runs import recipe, same_bits
+
+TESTS = Path(__file__).parents[1]
+
+
+class Killed(Exception):
+    """Stands for a kill: what lies on the disk is all that is left."""
+
+
+def kill_at(monkeypatch, number, act):
+    """Let forward call ``number`` act, counted from 1 at the first in training mode."""
+    forward, calls = runs.Net.forward, []
+
+    def counted(self, **inputs):
+        if self.training or calls:
+            calls.append(None)
+        if len(calls) == number:
+            act()
+        return forward(self, **inputs)
+
+    monkeypatch.setattr(runs.Net, "forward", counted)
+
+
+def stop():
+    raise Killed
+
+
+def left_behind(folder):
+    """Everything bit-comparable that a finished run leaves, without the times it took."""
+    last, best = (
+        torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)
+        for name in ("last", "best")
+    )
+    record = json.loads((folder / "record.json").read_text())
+    for timed in ("started", "wall_time_seconds", "seconds_per_step"):
+        del record[timed]
+    for epoch in record["epochs"]:
+        del epoch["seconds"]
+    kept = ("state_dict", "optimizer_states", "lr_schedulers", "epoch", "global_step")
+    random = last["callbacks"][RandomState().state_key]
+    return {name: last[name] for name in kept} | {
+        "random": random,
+        "best": best["state_dict"],
+        "record": record,
+    }
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("straight") / "run"
+    train(recipe(trainer={"checkpoint_every_n_steps": 2}), folder, progress=False)
+    return left_behind(folder)
+
+
+def test_the_comparison_sees_another_seed(straight, tmp_path):
+    train(recipe(seed=4), tmp_path / "run", progress=False)
+    assert not same_bits(left_behind(tmp_path / "run")["state_dict"], straight["state_dict"])
+
+
+# A step calls the network 3 times, and 5 steps and 2 batches of validation are an epoch of 21.
+KILLS = {
+    "before any checkpoint": 1,
+    "within the first epoch": 11,
+    "in the first validation": 17,
+    "at the start of an epoch": 22,
+    "within an epoch": 53,
+    "between two coalitions": 57,
+    "in a later validation": 83,
+    "in the last validation": 104,
+    "in the test": 107,
+}
+
+
+@pytest.mark.parametrize("number", KILLS.values(), ids=KILLS)
+@pytest.mark.parametrize("every", [None, 2])
+def test_resumed_run_ends_with_the_same_bits(straight, tmp_path, monkeypatch, number, every):
+    same = recipe(trainer={"checkpoint_every_n_steps": every})
+    with monkeypatch.context() as patch:
+        kill_at(patch, number, stop)
+        with pytest.raises(Killed):
+            train(same, tmp_path / "run", progress=False)
+    assert not (tmp_path / "run" / "record.json").exists()
+    torch.rand(number)  # whatever the process did meanwhile
+    train(same, tmp_path / "run", resume=True, progress=False)
+    assert same_bits(left_behind(tmp_path / "run"), straight)
+
+
+KILLED_PROCESS = """
+import os, signal, sys
+from pathlib import Path
+from training import runs
+from counterpoise.training import train
+
+forward, calls = runs.Net.forward, []
+
+def counted(self, **inputs):
+    if self.training or calls:
+        calls.append(None)
+    if len(calls) == 53:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return forward(self, **inputs)
+
+runs.Net.forward = counted
+train(runs.recipe(trainer={"checkpoint_every_n_steps": 2}), Path(sys.argv[1]), progress=False)
+"""
+
+
+def test_run_killed_by_the_system_is_resumed_by_another_process(straight, tmp_path):
+    environment = os.environ | {
+        "PYTHONPATH": str(TESTS),
+        "OMP_NUM_THREADS": str(torch.get_num_threads()),
+    }
+    command = [sys.executable, "-c", KILLED_PROCESS, str(tmp_path / "run")]
+    killed = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert {path.name for path in (tmp_path / "run" / "checkpoints").iterdir()} == {
+        "best.ckpt",
+        "last.ckpt",
+    }
+    train(
+        recipe(trainer={"checkpoint_every_n_steps": 2}),
+        tmp_path / "run",
+        resume=True,
+        progress=False,
+    )
+    assert same_bits(left_behind(tmp_path / "run"), straight)
