@@ -1,0 +1,22 @@
+"""Data sets: one contract, one file each, heavy packages only when their data set is built."""
+
+from counterpoise.data.contract import TARGET, Batch, DataSource, MultimodalDataset, Splits
+from counterpoise.data.digits import Digits
+from counterpoise.data.registry import SOURCES, load, register
+from counterpoise.data.synthetic import Shift, Synthetic
+from counterpoise.data.truth import Truth
+
+__all__ = [
+    "SOURCES",
+    "TARGET",
+    "Batch",
+    "DataSource",
+    "Digits",
+    "MultimodalDataset",
+    "Shift",
+    "Splits",
+    "Synthetic",
+    "Truth",
+    "load",
+    "register",
+]

@@ -1,0 +1,63 @@
+"""Data sets by name."""
+
+from __future__ import annotations
+
+from inspect import signature
+
+from counterpoise.data.contract import DataSource, Splits
+from counterpoise.data.digits import Digits
+from counterpoise.data.synthetic import Synthetic
+from counterpoise.errors import suggestion
+
+__all__ = ["SOURCES", "load", "register"]
+
+SOURCES: dict[str, type[DataSource]] = {source.name: source for source in (Digits, Synthetic)}
+"""Each data set's name and the class whose arguments are its options."""
+
+
+def register(source: type[DataSource]) -> type[DataSource]:
+    """Make a data set of one's own known to :func:`load`; usable as a class decorator.
+
+    Raises:
+        ValueError: If another class has the name already.
+    """
+    if SOURCES.setdefault(source.name, source) is not source:
+        raise ValueError(
+            f"`source` should have a name of its own; found {source.name!r}, which is "
+            f"{SOURCES[source.name].__name__}. Set another `name`."
+        )
+    return source
+
+
+def load(name: str, **options: object) -> Splits:
+    """Load a data set by its name.
+
+    Args:
+        name: A key of :data:`SOURCES`.
+        options: The arguments of its class.
+
+    Returns:
+        The data, divided into training, validation and test.
+
+    Raises:
+        ValueError: If there is no such data set; the nearest name is suggested.
+        TypeError: If the data set has no such option; the nearest is suggested.
+
+    Example:
+        >>> load("synthetic", num_train=7).train.sample_shapes
+        {'m1': (32,), 'm2': (32,)}
+    """
+    if name not in SOURCES:
+        raise ValueError(
+            f"`name` should be a known data set ({', '.join(sorted(SOURCES))}); "
+            f"found {name!r}.{suggestion(name, SOURCES)}"
+        )
+    source = SOURCES[name]
+    known = signature(source).parameters
+    for option in options:
+        if option not in known:
+            raise TypeError(
+                f"`{name}` should be given options among {', '.join(known)}; "
+                f"found {option!r}.{suggestion(option, known)}"
+            )
+    return source(**options).load()
