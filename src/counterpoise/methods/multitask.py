@@ -1,0 +1,77 @@
+"""What methods share that train each modality's own logits beside the joint ones."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from inspect import signature
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from counterpoise.errors import suggestion
+from counterpoise.methods.method import Method, Need, Signals
+from counterpoise.nests import Nest
+
+__all__ = ["Multitask"]
+
+
+class Multitask(Method, ABC):
+    """Has a loss for each modality: the criterion of its own logits.
+
+    The logits are those of heads of the method's own if it has any; else those of the additive
+    heads that the model was wrapped with; else the responses.
+
+    Args:
+        heads: Modality to a module that maps the output of its encoder to logits; part of the
+            method, trained with the rest, not with a branch. None: as above.
+    """
+
+    def __init__(self, heads: Mapping[str, nn.Module] | None) -> None:
+        super().__init__()
+        self.heads = None if heads is None else nn.ModuleDict(dict(heads))
+        self.asks_features = heads is not None
+
+    def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
+        """Check that there is a head for each modality, or none.
+
+        Raises:
+            ValueError: If not.
+        """
+        names = self.modalities if self.heads is None else tuple(self.heads)
+        for name in (*names, *self.modalities):
+            if name not in self.modalities or name not in names:
+                raise ValueError(
+                    f"`heads` should have a head for each of {', '.join(self.modalities)}; found "
+                    f"{', '.join(names)}.{suggestion(name, self.modalities)} Name each once."
+                )
+
+    @abstractmethod
+    def trains_unimodal(self) -> bool:
+        """Return whether the modalities' losses matter at present."""
+
+    def needs_unimodal(self) -> Need:
+        """Return "gradients" where logits are trained that the method has no heads for."""
+        return "gradients" if self.heads is None and self.trains_unimodal() else "nothing"
+
+    def unimodal_logits(self, features: Sequence[Nest]) -> Tensor | None:
+        """Return the logits of the method's own heads, shape (M, B, ...); None without heads."""
+        if self.heads is None:
+            return None
+        heads = [self.heads[name] for name in self.modalities]
+        return torch.stack([head(each) for head, each in zip(heads, features, strict=True)])
+
+    def unimodal_losses(self, signals: Signals) -> Tensor:
+        """Return the loss of each modality's own logits, shape (M,), with graph."""
+        assert signals.criterion is not None
+        assert signals.unimodal_logits is not None
+        losses = [signals.criterion(each, signals.target) for each in signals.unimodal_logits]
+        return torch.stack(losses)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments that the method was made with, for a run's record."""
+        kept = {name: getattr(self, name) for name in signature(type(self)).parameters}
+        if self.heads is not None:
+            kept["heads"] = {name: repr(head) for name, head in self.heads.items()}
+        return kept

@@ -1,0 +1,73 @@
+"""Joint training with a loss on each modality's own logits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from counterpoise.methods.method import Signals
+from counterpoise.methods.multitask import Multitask
+from counterpoise.methods.settings import PerModality, per_modality
+
+__all__ = ["UnimodalLoss"]
+
+
+class UnimodalLoss(Multitask):
+    r"""Adds to the joint loss that of each modality's own logits: L + sum_m w_m L_m.
+
+    The plainest remedy for modality competition, and the baseline that later methods have to
+    beat: every encoder is told directly, however little the fused logits need it.
+
+    Args:
+        weights: w_m, at least 0: one for all modalities, one each, or one each by name. None:
+            1 each, as published. 0 for all is joint training bit for bit.
+        heads: Modality to a module that maps its encoder's output to logits: trained along and
+            not needed afterwards. None: the additive heads that the model was wrapped with, or
+            else the mono-modal responses.
+
+    Raises:
+        ValueError: When a model is wrapped, if weights or heads do not match the modalities.
+
+    Example:
+        >>> method = UnimodalLoss(weights=[0.5, 2.0])
+        >>> method.bind(["audio", "image"])
+        >>> total = lambda logits, target: logits.sum()
+        >>> signals = Signals(None, None, unimodal_logits=torch.eye(2), criterion=total)
+        >>> method.loss(torch.tensor(3.0), signals)
+        tensor(5.5000)
+
+    Reference: Wang et al., "What Makes Training Multi-modal Classification Networks Hard?",
+    CVPR 2020, where it is blending with equal weights. On the responses it needs no head and
+    no additive fusion, which is ours.
+    """
+
+    weights_M: Tensor
+    _trains_unimodal = False
+
+    def __init__(
+        self,
+        weights: PerModality | None = None,
+        heads: Mapping[str, nn.Module] | None = None,
+    ) -> None:
+        super().__init__(heads)
+        self.weights = weights
+
+    def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
+        """Learn each modality's weight."""
+        super().allocate(num_modalities, dtype)
+        weights = per_modality("weights", self.weights, self.modalities, default=1.0)
+        self._trains_unimodal = any(weights)
+        self.register_buffer("weights_M", torch.tensor(weights, dtype=dtype), persistent=False)
+
+    def trains_unimodal(self) -> bool:
+        """Return whether a weight is above zero."""
+        return self._trains_unimodal
+
+    def loss(self, joint: Tensor, signals: Signals) -> Tensor:
+        """Return the joint loss and the weighted losses of the modalities, summed."""
+        if not self.trains_unimodal():
+            return joint
+        losses = self.unimodal_losses(signals)
+        return joint + (losses * self.weights_M.to(losses)).sum()
