@@ -8,18 +8,46 @@ data sets and reports live in subpackages behind extras.
 from counterpoise import absence, references, scores
 from counterpoise.balanced import Balanced
 from counterpoise.coalitions import Sampling, shapley_weights
-from counterpoise.methods import AGM, Evaluation, Joint, Method, Signals
+from counterpoise.methods import (
+    AGM,
+    CGGM,
+    MLB,
+    MSES,
+    MSLR,
+    OGM,
+    OGMGE,
+    OPM,
+    PMR,
+    Evaluation,
+    GBlend,
+    Joint,
+    Method,
+    MMPareto,
+    Signals,
+    UnimodalLoss,
+)
 from counterpoise.output import Output
 
 __all__ = [
     "AGM",
+    "CGGM",
+    "MLB",
+    "MSES",
+    "MSLR",
+    "OGM",
+    "OGMGE",
+    "OPM",
+    "PMR",
     "Balanced",
     "Evaluation",
+    "GBlend",
     "Joint",
+    "MMPareto",
     "Method",
     "Output",
     "Sampling",
     "Signals",
+    "UnimodalLoss",
     "absence",
     "references",
     "scores",

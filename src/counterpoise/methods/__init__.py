@@ -1,7 +1,37 @@
 """Methods of balancing, one a file, under the contract of :mod:`counterpoise.methods.method`."""
 
 from counterpoise.methods.agm import AGM, discrepancy_ratio
+from counterpoise.methods.cggm import CGGM
+from counterpoise.methods.gblend import GBlend, blend_weights
 from counterpoise.methods.joint import Joint
 from counterpoise.methods.method import Evaluation, Method, Signals
+from counterpoise.methods.mlb import MLB
+from counterpoise.methods.mmpareto import MMPareto, pareto_weights
+from counterpoise.methods.mses import MSES
+from counterpoise.methods.mslr import MSLR
+from counterpoise.methods.ogm import OGM, OGMGE
+from counterpoise.methods.opm import OPM
+from counterpoise.methods.pmr import PMR
+from counterpoise.methods.unimodal import UnimodalLoss
 
-__all__ = ["AGM", "Evaluation", "Joint", "Method", "Signals", "discrepancy_ratio"]
+__all__ = [
+    "AGM",
+    "CGGM",
+    "MLB",
+    "MSES",
+    "MSLR",
+    "OGM",
+    "OGMGE",
+    "OPM",
+    "PMR",
+    "Evaluation",
+    "GBlend",
+    "Joint",
+    "MMPareto",
+    "Method",
+    "Signals",
+    "UnimodalLoss",
+    "blend_weights",
+    "discrepancy_ratio",
+    "pareto_weights",
+]

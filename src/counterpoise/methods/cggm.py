@@ -1,0 +1,156 @@
+"""Classifier-guided gradient modulation.
+
+Legend: d_m growth of the accuracy of modality m's classifier since the step before, B_m its
+balancing term, rho scale of the encoders' gradients, lambda weight of the direction term.
+
+Reference: Guo et al., "Classifier-guided Gradient Modulation for Enhanced Multimodal Learning",
+NeurIPS 2024, section 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from counterpoise.errors import check_range
+from counterpoise.methods.evidence import confidences
+from counterpoise.methods.method import Need, Signals
+from counterpoise.methods.multitask import Multitask
+from counterpoise.nests import Nest, map_tensors
+from counterpoise.scores import mean_over_processes
+
+__all__ = ["CGGM"]
+
+
+class CGGM(Multitask):
+    r"""Slows encoders whose classifiers gain fast, and turns the joint gradient to the others.
+
+    The gradient of encoder m is scaled by rho B_m with B_m = sum_{j != m} d_j / sum_j d_j, and
+    the loss gets lambda mean_m (|B_m| - B_m cos(g, g_m)), where g is the gradient of the joint
+    loss in the joint logits and g_m that of modality m's loss in its own.
+
+    Args:
+        rho: Scale, at least 0. Published: 1.3. The B_m sum to M - 1, so that at par each
+            encoder's gradient is scaled by rho (M - 1) / M.
+        direction: lambda, at least 0. Published: 0.2. With 0 the loss stays the joint one.
+        clamp: B_m is kept between 0 and this; above 0.
+        heads: Modality to a module that maps its encoder's output to logits: the paper's
+            classifiers. They are trained along, on detached features. None: the additive heads
+            that the model was wrapped with, or else the mono-modal responses.
+
+    Attributes:
+        accuracies: Of the last step, shape (M,); zero before the first, as in the official code.
+        balance: B of the last step, shape (M,).
+
+    Needs ``encoders``. Accuracy is that of class labels; for other targets it is the mean of
+    exp(-score). The accuracies of single batches are noisy: large batches serve this method.
+
+    Differs from the paper: gradients are compared in the logits, where they have one shape in
+    any model, instead of in last layers built alike; B is clamped, since where accuracies move
+    apart the formula has no bound and negative terms, which climb the loss; where no accuracy
+    moves in sum, B_m is (M - 1) / M, its value at par. Differs from the official code: that
+    takes the cosine of the last layers' weights and not of their gradients, and adds it a step
+    later. Under DDP the cosines are those of each process's batch.
+
+    Example:
+        >>> method = CGGM(rho=1.3)
+        >>> method.balance_of(torch.tensor([0.03, 0.01]))  # the first gains three times as much
+        tensor([0.2500, 0.7500])
+
+    Reference: Guo et al., "Classifier-guided Gradient Modulation for Enhanced Multimodal
+    Learning", NeurIPS 2024, section 3.
+    """
+
+    acts_on = "encoders"
+    accuracies: Tensor
+    balance: Tensor
+
+    def __init__(
+        self,
+        rho: float = 1.3,
+        direction: float = 0.2,
+        *,
+        clamp: float = 2.0,
+        heads: Mapping[str, nn.Module] | None = None,
+    ) -> None:
+        super().__init__(heads)
+        check_range("rho", rho, low=0)
+        check_range("direction", direction, low=0)
+        check_range("clamp", clamp, low=0, open_low=True)
+        self.rho, self.direction, self.clamp = rho, direction, clamp
+
+    def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
+        """Make room for accuracies and balancing terms."""
+        super().allocate(num_modalities, dtype)
+        self.register_buffer("accuracies", torch.zeros(num_modalities, dtype=dtype))
+        par = (num_modalities - 1) / num_modalities
+        self.register_buffer("balance", torch.full((num_modalities,), par, dtype=dtype))
+
+    def trains_unimodal(self) -> bool:
+        """Return whether the method has classifiers of its own to train."""
+        return self.heads is not None
+
+    def needs_unimodal(self) -> Need:
+        """Return "nothing" with classifiers of the method's own, else "values"."""
+        return "values" if self.heads is None else "nothing"
+
+    def unimodal_logits(self, features: Sequence[Nest]) -> Tensor | None:
+        """Return the logits of the method's own classifiers on detached features."""
+        return super().unimodal_logits([map_tensors(Tensor.detach, each) for each in features])
+
+    def loss(self, joint: Tensor, signals: Signals) -> Tensor:
+        """Return the joint loss with the direction term, and the own classifiers' losses."""
+        self._observe(signals)
+        total = joint + self.unimodal_losses(signals).sum() if self.trains_unimodal() else joint
+        if not self.direction or not torch.is_grad_enabled():
+            return total
+        balance = self.balance.to(joint)
+        cosines = _cosines(joint, signals)
+        return total + self.direction * (balance.abs() - balance * cosines).mean()
+
+    def encoder_factors(self, signals: Signals) -> Tensor:
+        """Return rho B, shape (M,)."""
+        return self.rho * self.balance
+
+    def balance_of(self, gains: Tensor) -> Tensor:
+        """Return B for given growths of accuracy d, shape (M,)."""
+        total = gains.sum()
+        shares = (total - gains) / total.where(total != 0, torch.ones_like(total))
+        par = torch.full_like(gains, (len(gains) - 1) / len(gains))
+        return shares.where(total != 0, par).clamp(0, self.clamp)
+
+    def _observe(self, signals: Signals) -> None:
+        found = _accuracies(signals).to(self.accuracies.dtype)
+        known = found.isfinite().all()
+        self.balance = self.balance_of(found - self.accuracies).where(known, self.balance)
+        self.accuracies = found.where(known, self.accuracies)
+
+
+def _cosines(joint: Tensor, signals: Signals) -> Tensor:
+    """Return cos(g, g_m), shape (M,), with the graph of g."""
+    criterion, logits_M = signals.criterion, signals.unimodal_logits
+    assert criterion is not None
+    assert logits_M is not None
+    (g,) = torch.autograd.grad(joint, signals.logits, create_graph=True)
+    own_M = logits_M.detach().requires_grad_()
+    losses = torch.stack([criterion(own, signals.target) for own in own_M])
+    (g_M,) = torch.autograd.grad(losses.sum(), own_M)
+    wide = torch.promote_types(g_M.dtype, torch.float32)
+    return F.cosine_similarity(g.flatten().to(wide), g_M.flatten(1).to(wide), dim=1)
+
+
+def _accuracies(signals: Signals) -> Tensor:
+    """Return the share of samples that each modality gets right, over all processes."""
+    logits_MB, target = signals.unimodal_logits, signals.target
+    assert logits_MB is not None
+    labels = isinstance(target, Tensor) and not target.is_floating_point()
+    if not labels or target.dim() != logits_MB.dim() - 2:
+        return confidences(signals)
+    right_MB = logits_MB.detach().argmax(dim=2).eq(target).float()
+    right_MB = right_MB.view(*right_MB.shape[:2], -1).mean(dim=2)
+    finite_M = logits_MB.detach().isfinite().flatten(1).all(dim=1)
+    accuracies_M, _ = mean_over_processes(right_MB, signals.process_group)
+    return accuracies_M.where(finite_M, float("nan"))

@@ -1,0 +1,55 @@
+"""What the modalities' own logits tell about who is ahead.
+
+Legend: M modalities, B batch; s_m mean probability that modality m gives to the right answer.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from counterpoise.methods.method import Signals
+from counterpoise.scores import CrossEntropy, mean_over_processes, score_responses
+
+__all__ = ["confidences", "mean_of_others"]
+
+
+def confidences(signals: Signals, counted_B: Tensor | None = None) -> Tensor:
+    """Return s_m, how sure each modality is of the right answer, over the batch of all processes.
+
+    It is the mean of exp(-score): with cross-entropy the softmax probability of the label, at
+    least the score's floor; with another score the likelihood that it stands for.
+
+    Args:
+        signals: Of the step, with unimodal logits (M, B, ...).
+        counted_B: Boolean, shape (B,): the samples that count; None for all.
+
+    Returns:
+        Shape (M,), in [0, 1], detached, float32 or wider; NaN where no sample counts.
+
+    Example:
+        >>> logits = torch.tensor([[[0.0, 0.0]], [[0.0, 1.0986]]])
+        >>> confidences(Signals(None, torch.tensor([1]), unimodal_logits=logits))
+        tensor([0.5000, 0.7500])
+    """
+    logits = signals.unimodal_logits
+    assert logits is not None
+    with torch.autocast(logits.device.type, enabled=False):
+        wide = logits.detach().to(torch.promote_types(logits.dtype, torch.float32))
+        losses_MB = score_responses(signals.score or CrossEntropy(), wide, signals.target)
+        return mean_over_processes(losses_MB.neg().exp(), signals.process_group, counted_B)[0]
+
+
+def mean_of_others(values: Tensor) -> Tensor:
+    """Map (M,) values, or (M, M) of one modality by another, to the mean over j != m.
+
+    Exact where two or three values are equal: no total is taken that m would be subtracted from.
+
+    Example:
+        >>> mean_of_others(torch.tensor([1.0, 2.0, 6.0]))
+        tensor([4.0000, 3.5000, 1.5000])
+    """
+    num_modalities = values.shape[-1]
+    own = torch.eye(num_modalities, dtype=torch.bool, device=values.device)
+    others_MM = values.expand(num_modalities, num_modalities).masked_fill(own, 0)
+    return others_MM.sum(dim=1) / (num_modalities - 1)

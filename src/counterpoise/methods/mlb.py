@@ -1,0 +1,98 @@
+"""Multi-loss balanced training.
+
+Legend: s_m summed confidence of modality m, r_m how far the others are ahead of it, k_m its
+coefficient, beta_m the limit it tends to, alpha strength, L the joint loss, L_m a modality's own.
+
+Reference: Kontras et al., "Improving Multimodal Learning with Multi-Loss Gradient Modulation",
+BMVC 2024, section 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from counterpoise.errors import check_range
+from counterpoise.methods.evidence import confidences, mean_of_others
+from counterpoise.methods.method import Need, Signals
+from counterpoise.methods.multitask import Multitask
+
+__all__ = ["MLB"]
+
+
+class MLB(Multitask):
+    r"""Trains each modality on its own loss too, slows the surer ones and speeds up the others.
+
+    Loss L + sum_m L_m; gradient of encoder m times k_m = 1 + (beta_m - 1) tanh(alpha (r_m - 1)),
+    where r_m = mean_{j != m} s_j / s_m and beta_m = beta_max if r_m > 1, else 2. So k_m goes from
+    1 - tanh(alpha) for a modality far ahead, over 1 at par, to beta_max for one far behind.
+
+    Args:
+        alpha: Strength, at least 0; 0 leaves the gradients alone. Published: 2 for AVE, UCF101
+            and Something-Something, 0.5 for CREMA-D with ResNets.
+        beta_max: Limit of the speed-up, at least 1. Published: 2; 10 for CREMA-D with ResNets.
+        weight: Of each L_m, at least 0. Published: 1. With 0, and alpha 0, this is joint
+            training bit for bit.
+        heads: Modality to a module that maps its encoder's output to logits: the paper's
+            classifiers beside the fused one, trained along. None: the additive heads that the
+            model was wrapped with, or else the mono-modal responses.
+
+    Needs ``encoders``.
+
+    Differs from the official code: any number of modalities, as the paper; only encoders are
+    scaled, where the code scales the modality's part of a linear fusion as well.
+
+    Example:
+        >>> method = MLB(alpha=1.0, beta_max=3.0)
+        >>> method.coefficient(torch.tensor([0.8, 0.4]))  # r = 1/2, 2
+        tensor([0.5379, 2.5232])
+
+    Reference: Kontras et al., "Improving Multimodal Learning with Multi-Loss Gradient
+    Modulation", BMVC 2024, section 3.
+    """
+
+    acts_on = "encoders"
+
+    def __init__(
+        self,
+        alpha: float = 2.0,
+        beta_max: float = 2.0,
+        *,
+        weight: float = 1.0,
+        heads: Mapping[str, nn.Module] | None = None,
+    ) -> None:
+        super().__init__(heads)
+        check_range("alpha", alpha, low=0)
+        check_range("beta_max", beta_max, low=1)
+        check_range("weight", weight, low=0)
+        self.alpha, self.beta_max, self.weight = alpha, beta_max, weight
+
+    def trains_unimodal(self) -> bool:
+        """Return whether the modalities' own losses have a weight."""
+        return self.weight > 0
+
+    def needs_unimodal(self) -> Need:
+        """Return "nothing" with own heads, else "gradients", or "values" without a weight."""
+        if self.heads is not None:
+            return "nothing"
+        return "gradients" if self.trains_unimodal() else "values"
+
+    def loss(self, joint: Tensor, signals: Signals) -> Tensor:
+        """Return L + weight sum_m L_m."""
+        if not self.trains_unimodal():
+            return joint
+        return joint + self.weight * self.unimodal_losses(signals).sum()
+
+    def encoder_factors(self, signals: Signals) -> Tensor:
+        """Return k, shape (M,); ones where a confidence is not finite."""
+        s = confidences(signals)
+        k = self.coefficient(s)
+        return k.where(s.isfinite().all(), torch.ones_like(k))
+
+    def coefficient(self, s: Tensor) -> Tensor:
+        """Return k for given confidences, shape (M,); their scale does not matter."""
+        s = s.clamp_min(torch.finfo(s.dtype).tiny)
+        lead = torch.tanh(self.alpha * (mean_of_others(s) / s - 1))
+        return 1 + lead * torch.where(lead > 0, self.beta_max - 1, 1.0)

@@ -1,0 +1,148 @@
+"""Pareto integration of the gradients of joint and mono-modal losses.
+
+Legend: g_joint and g_uni the gradients of the joint and of modality m's own loss in its encoder,
+a and b their weights in what the encoder gets, gamma how much that is enlarged.
+
+Reference: Wei and Hu, "MMPareto: Boosting Multimodal Learning with Innocent Unimodal Assistance",
+ICML 2024, section 3 and algorithm 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from counterpoise.errors import check_range
+from counterpoise.methods.method import Signals
+from counterpoise.methods.multitask import Multitask
+
+__all__ = ["MMPareto", "pareto_weights"]
+
+
+class MMPareto(Multitask):
+    r"""Adds each modality's own loss, and lets no encoder be pulled against the joint loss.
+
+    Encoder m gets gamma (g_joint + g_uni) where the two agree (cosine >= 0). Where they conflict
+    it gets the shortest vector between them, which both losses agree to, as long as gamma times
+    their sum. All other parameters get the gradient of L + sum_m L_m.
+
+    Args:
+        gamma: Enlargement of the encoders' gradient, above 0. Published: 1.5.
+        weight: Of each L_m, at least 0. Published: 1. With 0, and gamma 1, this is joint
+            training bit for bit.
+        heads: Modality to a module that maps its encoder's output to logits: the paper's
+            classifiers, trained along. None: the additive heads that the model was wrapped
+            with, or else the mono-modal responses.
+
+    Needs ``encoders``. Costs a backward pass more for the joint loss and one for each modality.
+    The difference to the plain gradient is added to the loss as a linear term of value zero, so
+    that accumulation, loss scaling, clipping and DDP see an ordinary loss. In float16 the passes
+    inside are not scaled: use bfloat16.
+
+    Differs from the official code: the length is set for an encoder as a whole, as direction
+    and conflict are, where the code sets it for each tensor apart; any number of modalities.
+
+    Example:
+        >>> joint, own = torch.tensor([1.0, 0.0]), torch.tensor([-1.0, 2.0])  # they conflict
+        >>> a, b = pareto_weights(joint @ joint, joint @ own, own @ own)
+        >>> a * joint + b * own  # orthogonal to own - joint, as long as joint + own
+        tensor([1.4142, 1.4142])
+
+    Reference: Wei and Hu, "MMPareto: Boosting Multimodal Learning with Innocent Unimodal
+    Assistance", ICML 2024, algorithm 1.
+    """
+
+    acts_on = "encoders"
+
+    def __init__(
+        self,
+        gamma: float = 1.5,
+        *,
+        weight: float = 1.0,
+        heads: Mapping[str, nn.Module] | None = None,
+    ) -> None:
+        super().__init__(heads)
+        check_range("gamma", gamma, low=0, open_low=True)
+        check_range("weight", weight, low=0)
+        self.gamma, self.weight = gamma, weight
+
+    def trains_unimodal(self) -> bool:
+        """Return whether the modalities' own losses have a weight."""
+        return self.weight > 0
+
+    def loss(self, joint: Tensor, signals: Signals) -> Tensor:
+        """Return L + weight sum_m L_m, with the encoders' gradient as said above."""
+        own = self.weight * self.unimodal_losses(signals) if self.trains_unimodal() else None
+        total = joint if own is None else joint + own.sum()
+        encoders = [[p for p in ps if p.requires_grad] for ps in signals.encoder_parameters]
+        if not any(encoders) or not torch.is_grad_enabled():
+            return total
+        joint_M = _gradients(joint, encoders)
+        all_M = joint_M
+        own_M = [torch.zeros_like(g) for g in joint_M]
+        for m, loss in enumerate([] if own is None else own):
+            of_loss_M = _gradients(loss, encoders)
+            own_M[m] = of_loss_M[m]
+            all_M = [g + h for g, h in zip(all_M, of_loss_M, strict=True)]
+        for m, parameters in enumerate(encoders):
+            a, b = self._weights(joint_M[m], own_M[m], signals.process_group)
+            correction = self.gamma * (a * joint_M[m] + b * own_M[m]) - all_M[m]
+            total = total + _linear(parameters, correction.to(total.device))
+        return total
+
+    def _weights(self, joint: Tensor, own: Tensor, group: object) -> tuple[Tensor, Tensor]:
+        """Return a and b for two gradients, which are averaged over processes first."""
+        both = torch.stack([joint, own])
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.all_reduce(both, group=group)  # only directions and ratios count
+        both = both / both.abs().max().clamp_min(torch.finfo(both.dtype).tiny)
+        return pareto_weights(both[0] @ both[0], both[0] @ both[1], both[1] @ both[1])
+
+
+def pareto_weights(jj: Tensor, ju: Tensor, uu: Tensor) -> tuple[Tensor, Tensor]:
+    """Map the inner products of g_joint and g_uni to their weights a and b.
+
+    Args:
+        jj: <g_joint, g_joint>, a scalar.
+        ju: <g_joint, g_uni>.
+        uu: <g_uni, g_uni>.
+
+    Returns:
+        a and b, scalars, with |a g_joint + b g_uni| = |g_joint + g_uni|: ones if ju >= 0, else
+        proportional to the weights of the shortest convex combination. Where the two all but
+        cancel out, so that it has no direction, it is enlarged 10,000 times at most.
+    """
+    tiny = torch.finfo(jj.dtype).tiny
+    share = ((uu - ju) / (jj - 2 * ju + uu).clamp_min(tiny)).clamp(0, 1)
+    shortest = share**2 * jj + 2 * share * (1 - share) * ju + (1 - share) ** 2 * uu
+    wanted = (jj + 2 * ju + uu).clamp_min(0).sqrt()
+    scale = wanted / torch.maximum(shortest.clamp_min(0).sqrt(), 1e-4 * wanted).clamp_min(tiny)
+    conflict = ju < 0
+    one = torch.ones_like(jj)
+    return (share * scale).where(conflict, one), ((1 - share) * scale).where(conflict, one)
+
+
+def _gradients(loss: Tensor, encoders: Sequence[Sequence[nn.Parameter]]) -> list[Tensor]:
+    """Return the gradient of a loss in each encoder, as one vector each."""
+    flat = [p for parameters in encoders for p in parameters]
+    found = iter(torch.autograd.grad(loss, flat, retain_graph=True, allow_unused=True))
+    vectors = []
+    for parameters in encoders:
+        parts = [next(found) for _ in parameters]
+        pairs = zip(parts, parameters, strict=True)
+        parts = [(torch.zeros_like(p) if g is None else g).flatten() for g, p in pairs]
+        vectors.append(torch.cat(parts) if parts else loss.new_zeros(0))
+    return vectors
+
+
+def _linear(parameters: Sequence[nn.Parameter], gradient: Tensor) -> Tensor:
+    """Return a zero whose gradient in the parameters is the one given."""
+    gradient = gradient.nan_to_num(0, 0, 0)  # whoever looks for overflow finds it in the rest
+    pieces = torch.split(gradient, [p.numel() for p in parameters])
+    zeros = [
+        (piece.view_as(p) * (p - p.detach())).sum()
+        for piece, p in zip(pieces, parameters, strict=True)
+    ]
+    return torch.stack(zeros).sum() if zeros else gradient.new_zeros(())

@@ -1,0 +1,112 @@
+"""On-the-fly prediction modulation.
+
+Legend: s_m summed confidence of modality m, rho_m its discrepancy ratio, q_m the probability that
+its feature is dropped, q_base and lambda as in the paper.
+
+Reference: Wei et al., "On-the-fly Modulation for Balanced Multimodal Learning", TPAMI 2024,
+arXiv 2410.11582, equations 6 to 8.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from counterpoise.errors import check_range
+from counterpoise.methods.evidence import confidences, mean_of_others
+from counterpoise.methods.method import Method, Need, Signals
+from counterpoise.methods.window import Window, check_window, inside
+from counterpoise.nests import Nest, map_tensors, tensors
+
+__all__ = ["OPM"]
+
+
+class OPM(Method):
+    r"""Drops the feature of the surer modality from a random part of the samples.
+
+    q_m = q_base (1 + lambda tanh(rho_m - 1)) if rho_m > 1, else 0, with rho_m = mean_{j != m}
+    s_m / s_j of the last step. A dropped feature is zero in the full pass; the least sure
+    modality is never dropped.
+
+    Args:
+        probability: q_base, in [0, 1]; 0 is joint training bit for bit. Published: 0.5.
+        strength: lambda, at least 0: how much the lead adds to q; q is at most 1. Published: 0.5.
+        window: (start, stop) in epochs: drop only from ``start`` on and before ``stop``. The
+            official code starts at epoch 6. None: the whole run.
+
+    Attributes:
+        probabilities: q of the coming step, shape (M,). Zero at the first.
+
+    Needs ``encoders``, whose floating-point outputs with rows of the batch first are dropped.
+    Confidences are of the samples from which nothing was dropped: the others would make the
+    dropped modality look worse than it is.
+
+    Differs from the official code: any number of modalities; q is of the last iteration, as the
+    paper says, where the code uses the batch's own; no rescaling of what is kept by one over the
+    mean share kept, and no second coin by which 30% of the batches are spared, neither of which
+    the method's formula has.
+
+    Example:
+        >>> method = OPM(probability=0.5, strength=0.5)
+        >>> method.probability_of(torch.tensor([0.8, 0.4]))  # 0.5 (1 + 0.5 tanh 1), 0
+        tensor([0.6904, 0.0000])
+
+    Reference: Wei et al., "On-the-fly Modulation for Balanced Multimodal Learning", TPAMI 2024,
+    equations 6 to 8.
+    """
+
+    acts_on = "encoders"
+    asks_features = True
+    probabilities: Tensor
+
+    def __init__(
+        self, probability: float = 0.5, strength: float = 0.5, *, window: Window = None
+    ) -> None:
+        super().__init__()
+        check_range("probability", probability, low=0, high=1)
+        check_range("strength", strength, low=0)
+        self.probability, self.strength = probability, strength
+        self.window = check_window(window)
+        self._kept: list[Tensor] = []  # of the step under way: which samples each modality keeps
+
+    def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
+        """Make room for the probabilities."""
+        self.register_buffer("probabilities", torch.zeros(num_modalities, dtype=dtype))
+
+    def needs_unimodal(self) -> Need:
+        """Return "values" inside the window, "nothing" outside or where nothing is dropped."""
+        return "values" if self._is_active() else "nothing"
+
+    def feature(self, index: int, feature: Nest) -> Nest:
+        """Return the feature of modality number ``index`` with some rows dropped."""
+        if not self._is_active():
+            return feature
+        first = tensors(feature)[0]
+        drawn_B = torch.rand(len(first), device=first.device)
+        kept_B = drawn_B >= self.probabilities[index]
+        self._kept.append(kept_B)
+
+        def drop(tensor: Tensor) -> Tensor:
+            if not tensor.is_floating_point() or len(tensor) != len(kept_B):
+                return tensor
+            return tensor.where(kept_B.view(-1, *[1] * (tensor.dim() - 1)), 0)
+
+        return map_tensors(drop, feature)
+
+    def coefficients(self, signals: Signals) -> None:
+        """Learn the probabilities of the next step; the responses' gradients stay as they are."""
+        whole_B = torch.stack(self._kept).all(dim=0)
+        self._kept = []
+        s = confidences(signals, whole_B)
+        q = self.probability_of(s).to(self.probabilities.dtype)
+        self.probabilities = q.where(s.isfinite().all(), self.probabilities)
+
+    def probability_of(self, s: Tensor) -> Tensor:
+        """Return q for given confidences, shape (M,); their scale does not matter."""
+        s = s.clamp_min(torch.finfo(s.dtype).tiny)
+        rho = mean_of_others(s.unsqueeze(1) / s.unsqueeze(0))
+        q = self.probability * (1 + self.strength * torch.tanh(rho - 1))
+        return q.clamp_max(1).where(rho > 1, torch.zeros_like(rho))
+
+    def _is_active(self) -> bool:
+        return self.probability > 0 and inside(self.window, self.epoch)
