@@ -1,0 +1,45 @@
+"""All methods under DDP in two spawned processes; in a module that children can import."""
+
+import torch
+from torch import distributed
+from torch.nn.parallel import DistributedDataParallel
+
+from support.harness import Run, network, wrap
+from support.networks import batch
+from support.table import TABLE
+
+ROWS = 14
+
+
+class Part(Run):
+    """Trains on some rows of each batch, through another module."""
+
+    def __init__(self, balanced, rows, module=None):
+        super().__init__(balanced)
+        self.rows, self.module = rows, module
+
+    def forward(self):
+        inputs, target = batch(3, ROWS, seed=self.num_steps)
+        module = self.balanced if self.module is None else self.module
+        return module(**{n: x[self.rows] for n, x in inputs.items()}, target=target[self.rows])
+
+
+def trained(name, rows, *, distribute):
+    """Return the weights and coefficients that a method of the table comes to."""
+    row = TABLE[name]
+    make = row.parallel or row.make
+    balanced = wrap(network(norm=False), make(3))
+    run = Part(balanced, rows, DistributedDataParallel(balanced) if distribute else None)
+    run.epochs(2)
+    return {"weights": run.weights, "coefficients": torch.stack([o.coefficients for o in run.outs])}
+
+
+def work(rank, folder):
+    """One process of two: it has one half of the rows."""
+    torch.set_num_threads(1)
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2
+    )
+    half = slice(rank * ROWS // 2, (rank + 1) * ROWS // 2)
+    torch.save({name: trained(name, half, distribute=True) for name in TABLE}, f"{folder}/{rank}")
+    distributed.destroy_process_group()

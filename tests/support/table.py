@@ -1,0 +1,150 @@
+"""The table of all methods: what each promises. To add a method is to add a row."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+import counterpoise as cp
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a method promises. Entries are functions of the number of modalities.
+
+    Attributes:
+        make: At a strength that shows.
+        neutral: At zero strength: trains as Joint, bit for bit. None: has no such setting.
+        at_par: A setting in which equal modalities leave training unchanged. None: there is
+            none, by its paper.
+        encoders_only: A setting which leaves the gradients of all but encoders alone.
+        effect: From (leader, follower), how far a step moves the encoder of the modality that
+            is ahead and of the one that is behind, as ratios to Joint's, to whether that is
+            what the paper says; of ``acting``.
+        acting: The setting in which the effect is looked at. Default: ``make``.
+        warm: Epochs that the method has seen when it is.
+        parallel: A setting in which two processes train as one does. None: it draws at random
+            in each process.
+        keeps_logits: Whether the logits are the model's own in training.
+    """
+
+    make: Callable
+    neutral: Callable | None = None
+    at_par: Callable | None = None
+    encoders_only: Callable | None = None
+    effect: Callable | None = None
+    acting: Callable | None = None
+    warm: int = 3
+    parallel: Callable | None = None
+    keeps_logits: bool = True
+
+
+def same(ratio):
+    return abs(ratio - 1) < 1e-6
+
+
+TABLE = {
+    "Joint": Row(
+        make=lambda M: cp.Joint(),
+        neutral=lambda M: cp.Joint(),
+        at_par=lambda M: cp.Joint(),
+        encoders_only=lambda M: cp.Joint(),
+        effect=lambda leader, follower: same(leader) and same(follower),
+        parallel=lambda M: cp.Joint(),
+    ),
+    "AGM": Row(
+        make=lambda M: cp.AGM(alpha=1.7),
+        neutral=lambda M: cp.AGM(alpha=0.0),
+        at_par=lambda M: cp.AGM(alpha=1.7),
+        acting=lambda M: cp.AGM(alpha=0.5, reference=cp.references.NoReference()),
+        effect=lambda leader, follower: leader < 1 < follower,
+        parallel=lambda M: cp.AGM(alpha=1.7),
+    ),
+    "OGM": Row(
+        make=lambda M: cp.OGM(alpha=0.5),
+        neutral=lambda M: cp.OGM(alpha=0.0),
+        at_par=lambda M: cp.OGM(alpha=0.5),
+        encoders_only=lambda M: cp.OGM(alpha=0.5),
+        effect=lambda leader, follower: leader < 0.6 and same(follower),
+        parallel=lambda M: cp.OGM(alpha=0.5),
+    ),
+    "OGMGE": Row(  # its noise has no strength of its own and is there at par
+        make=lambda M: cp.OGMGE(alpha=0.5),
+        encoders_only=lambda M: cp.OGMGE(alpha=0.5),
+        effect=lambda leader, follower: 1 < leader < follower,
+    ),
+    "OPM": Row(
+        make=lambda M: cp.OPM(0.5, 0.5),
+        neutral=lambda M: cp.OPM(probability=0.0),
+        at_par=lambda M: cp.OPM(0.5, 0.5),
+        effect=lambda leader, follower: leader < follower and follower > 1,
+        keeps_logits=False,
+    ),
+    "MLB": Row(
+        make=lambda M: cp.MLB(alpha=1.0, beta_max=3.0),
+        neutral=lambda M: cp.MLB(alpha=0.0, weight=0.0),
+        at_par=lambda M: cp.MLB(weight=0.0),
+        encoders_only=lambda M: cp.MLB(weight=0.0),
+        acting=lambda M: cp.MLB(weight=0.0),
+        effect=lambda leader, follower: leader < 1 < follower,
+        parallel=lambda M: cp.MLB(alpha=1.0, beta_max=3.0),
+    ),
+    "CGGM": Row(  # rho scales all encoders alike even at par
+        make=lambda M: cp.CGGM(),
+        at_par=lambda M: cp.CGGM(rho=M / (M - 1), direction=0.0),
+        encoders_only=lambda M: cp.CGGM(direction=0.0),
+        acting=lambda M: cp.CGGM(rho=2.0, direction=0.0),
+        warm=0,  # at its first step accuracy itself is what was gained
+        effect=lambda leader, follower: leader < 1 < follower,
+        parallel=lambda M: cp.CGGM(direction=0.0),
+    ),
+    "MMPareto": Row(  # adds the modalities' losses, which count at par too
+        make=lambda M: cp.MMPareto(),
+        neutral=lambda M: cp.MMPareto(gamma=1.0, weight=0.0),
+        encoders_only=lambda M: cp.MMPareto(weight=0.0),
+        effect=lambda leader, follower: 1.5 < leader < follower,
+        parallel=lambda M: cp.MMPareto(),
+    ),
+    "PMR": Row(
+        make=lambda M: cp.PMR(),
+        neutral=lambda M: cp.PMR(alpha=0.0, entropy=0.0),
+        at_par=lambda M: cp.PMR(),
+        encoders_only=lambda M: cp.PMR(),
+        acting=lambda M: cp.PMR(entropy=0.0),
+        effect=lambda leader, follower: same(leader) and not same(follower),
+        parallel=lambda M: cp.PMR(),
+    ),
+    "UnimodalLoss": Row(
+        make=lambda M: cp.UnimodalLoss(),
+        neutral=lambda M: cp.UnimodalLoss(weights=0.0),
+        effect=lambda leader, follower: 1 < leader < follower,
+        parallel=lambda M: cp.UnimodalLoss(),
+    ),
+    "MSES": Row(
+        make=lambda M: cp.MSES(patience=1),
+        neutral=lambda M: cp.MSES(patience=1000),
+        encoders_only=lambda M: cp.MSES(patience=1),
+        acting=lambda M: cp.MSES(patience=1, smoothing=0.0),
+        effect=lambda leader, follower: same(leader) and follower == 0,
+        warm=14,  # until the other one's loss rises
+    ),
+    "MSLR": Row(
+        make=lambda M: cp.MSLR(window=1),
+        neutral=lambda M: cp.MSLR(mode="keep"),
+        encoders_only=lambda M: cp.MSLR(window=1),
+        effect=lambda leader, follower: leader > max(1, follower),  # its accuracy rises
+    ),
+    "GBlend": Row(
+        make=lambda M: cp.GBlend(super_epoch=1, later=1),
+        neutral=lambda M: cp.GBlend(weights=[0.0] * M + [1.0]),
+        acting=lambda M: cp.GBlend(weights=[0.0, 1.0, 1.0]),
+        effect=lambda leader, follower: same(leader) and follower > 1,
+        parallel=lambda M: cp.GBlend(),
+    ),
+}
+
+
+def rows(promise=None):
+    """Parametrise a test by the methods that make a promise, all by default."""
+    chosen = {n: r for n, r in TABLE.items() if promise is None or getattr(r, promise) is not None}
+    return pytest.mark.parametrize("row", chosen.values(), ids=chosen.keys())
