@@ -191,7 +191,7 @@ def blended(source, weights):
 
 @pytest.mark.parametrize("source", ["heads", "own heads", "responses"])
 def test_the_blended_gradient_is_that_of_the_weighted_losses(source):
-    weights, (inputs, target) = [0.1, 0.2, 0.3, 0.4], batch(3, 7)
+    weights, (inputs, target) = [0.125, 0.25, 0.375, 0.5], batch(3, 7)
     parts = []
     for index in range(4):  # one loss at a time
         one = blended(source, [float(i == index) for i in range(4)])

@@ -1,5 +1,7 @@
 """Blending under DDP in spawned processes; in a module that children can import."""
 
+import gc
+
 import torch
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
@@ -39,4 +41,5 @@ def work(rank, folder):
     balanced = blending()
     parts = [slice(0, 3) if rank == 0 else slice(3, ROWS)] * 3
     torch.save(train(balanced, DistributedDataParallel(balanced), parts), f"{folder}/{rank}.pt")
+    gc.collect()  # of DDP, whose cycles would keep the group's threads past its end
     distributed.destroy_process_group()

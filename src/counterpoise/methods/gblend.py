@@ -103,7 +103,8 @@ class GBlend(Multitask):
                 f"`weights` should have a number for each of {', '.join(self.modalities)} and "
                 f"one for the joint loss; found {len(self.weights)}. Give {count}."
             )
-        self.register_buffer("blend", torch.tensor(self.weights or [1 / count] * count).to(dtype))
+        blend = torch.tensor(self.weights or [1 / count] * count, dtype=dtype)
+        self.register_buffer("blend", blend)
         self.register_buffer("loss_sums", torch.zeros(count, dtype=dtype))
         self.register_buffer("num_samples", torch.zeros((), dtype=dtype))
         self.register_buffer("checkpoint", torch.zeros(2, count, dtype=dtype))
