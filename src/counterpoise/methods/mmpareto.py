@@ -87,6 +87,8 @@ class MMPareto(Multitask):
             own_M[m] = of_loss_M[m]
             all_M = [g + h for g, h in zip(all_M, of_loss_M, strict=True)]
         for m, parameters in enumerate(encoders):
+            if not parameters:  # frozen
+                continue
             a, b = self._weights(joint_M[m], own_M[m], signals.process_group)
             correction = self.gamma * (a * joint_M[m] + b * own_M[m]) - all_M[m]
             total = total + _linear(parameters, correction.to(total.device))
@@ -94,7 +96,7 @@ class MMPareto(Multitask):
 
     def _weights(self, joint: Tensor, own: Tensor, group: object) -> tuple[Tensor, Tensor]:
         """Return a and b for two gradients, which are averaged over processes first."""
-        both = torch.stack([joint, own])
+        both = torch.stack([joint, own]).to(torch.promote_types(joint.dtype, torch.float32))
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.all_reduce(both, group=group)  # only directions and ratios count
         both = both / both.abs().max().clamp_min(torch.finfo(both.dtype).tiny)
@@ -133,7 +135,7 @@ def _gradients(loss: Tensor, encoders: Sequence[Sequence[nn.Parameter]]) -> list
         parts = [next(found) for _ in parameters]
         pairs = zip(parts, parameters, strict=True)
         parts = [(torch.zeros_like(p) if g is None else g).flatten() for g, p in pairs]
-        vectors.append(torch.cat(parts) if parts else loss.new_zeros(0))
+        vectors.append(torch.cat([*parts, loss.new_zeros(0)]))
     return vectors
 
 
@@ -145,4 +147,4 @@ def _linear(parameters: Sequence[nn.Parameter], gradient: Tensor) -> Tensor:
         (piece.view_as(p) * (p - p.detach())).sum()
         for piece, p in zip(pieces, parameters, strict=True)
     ]
-    return torch.stack(zeros).sum() if zeros else gradient.new_zeros(())
+    return torch.stack(zeros).sum()

@@ -9,6 +9,8 @@ arXiv 2410.11582, equations 6 to 8.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -77,6 +79,11 @@ class OPM(Method):
         """Return "values" inside the window, "nothing" outside or where nothing is dropped."""
         return "values" if self._is_active() else "nothing"
 
+    def inputs(self, inputs: Mapping[str, Nest], target: Nest) -> Mapping[str, Nest]:
+        """Leave the data as they are; forget what a step that broke off has kept."""
+        self._kept = []
+        return inputs
+
     def feature(self, index: int, feature: Nest) -> Nest:
         """Return the feature of modality number ``index`` with some rows dropped."""
         if not self._is_active():
@@ -96,7 +103,6 @@ class OPM(Method):
     def coefficients(self, signals: Signals) -> None:
         """Learn the probabilities of the next step; the responses' gradients stay as they are."""
         whole_B = torch.stack(self._kept).all(dim=0)
-        self._kept = []
         s = confidences(signals, whole_B)
         q = self.probability_of(s).to(self.probabilities.dtype)
         self.probabilities = q.where(s.isfinite().all(), self.probabilities)

@@ -1,0 +1,173 @@
+"""CGGM: worked examples of both terms, its limits, and classifiers of its own."""
+
+from copy import deepcopy
+from math import sqrt
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import counterpoise as cp
+from support.harness import network, wrap
+from support.networks import batch
+from support.wrapping import gradients
+
+
+def bound(num_modalities=2, **options):
+    method = cp.CGGM(**options)
+    method.bind(("ear", "eye", "hand")[:num_modalities], torch.float64)
+    return method
+
+
+def signals(target, *guesses, joint=None):
+    """Logits that are sure of each modality's guesses, of three classes."""
+    target = torch.tensor(target)
+    guesses = torch.tensor(guesses)
+    unimodal = 5 * F.one_hot(guesses, 3).double()
+    logits = torch.zeros(len(target), 3).double() if joint is None else joint
+    return cp.Signals(
+        logits.requires_grad_(), target, unimodal_logits=unimodal, criterion=F.cross_entropy
+    )
+
+
+def step(method, given):
+    joint = F.cross_entropy(given.logits, given.target)
+    loss = method.loss(joint, given)
+    return loss, method.encoder_factors(given)
+
+
+def test_worked_example_of_the_magnitude():
+    """rho = 1.3, four samples, three modalities.
+
+    1. accuracies (3, 2, 1) / 4, before them zeros: d = (0.75, 0.5, 0.25), sum 1.5,
+       B = (0.75, 1, 1.25) / 1.5 = (0.5, 0.666667, 0.833333), factors (0.65, 0.866667, 1.083333).
+    2. accuracies (4, 4, 1) / 4: d = (0.25, 0.5, 0), sum 0.75, B = (0.666667, 0.333333, 1).
+    """
+    method = bound(3, direction=0.0)
+    target = [0, 0, 1, 2]
+    _, factors = step(method, signals(target, [0, 0, 1, 1], [0, 0, 0, 0], [1, 1, 1, 1]))
+    assert method.accuracies.tolist() == pytest.approx([0.75, 0.5, 0.25], rel=1e-6)
+    assert factors.tolist() == pytest.approx([0.65, 1.3 / 1.5, 1.3 * 1.25 / 1.5], rel=1e-6)
+    _, factors = step(method, signals(target, target, target, [1, 1, 1, 1]))
+    assert method.balance.tolist() == pytest.approx([2 / 3, 1 / 3, 1], rel=1e-6)
+
+
+def test_worked_example_of_the_direction():
+    """One sample of label 0, three classes, lambda = 0.2.
+
+    Joint logits zero: g = softmax - onehot = (-2/3, 1/3, 1/3). Modality 1 has logits zero too:
+    g_1 = g, cosine 1; the tie goes to class 0, so it is right. Modality 2 is sure of class 1:
+    g_2 = (-1, 1, 0), cosine (2/3 + 1/3) / (sqrt(6)/3 * sqrt(2)) = sqrt(3)/2 = 0.866025.
+    Accuracies (1, 0) before which were zeros: d = (1, 0), B = (0, 1), so that the term is
+    0.2 ((0 - 0) + (1 - 0.866025)) / 2 = 0.0133975.
+    """
+    method = bound(2, direction=0.2)
+    joint = torch.zeros(1, 3, dtype=torch.float64)
+    unimodal = torch.tensor([[[0.0, 0, 0]], [[0.0, 100, -100]]], dtype=torch.float64)
+    given = signals([0], [0], [1], joint=joint)._replace(unimodal_logits=unimodal)
+    loss, _ = step(method, given)
+    term = (loss - F.cross_entropy(given.logits, given.target)).item()
+    assert term == pytest.approx(0.2 * (1 - sqrt(3) / 2) / 2, rel=1e-6)
+    assert term == pytest.approx(0.0133975, rel=1e-5)
+
+
+def test_the_direction_term_turns_the_joint_gradient_to_the_slower_modality():
+    method = bound(2, direction=1.0)
+    joint = torch.zeros(1, 3, dtype=torch.float64)
+    unimodal = torch.tensor([[[0.0, 0, 0]], [[0.0, 100, -100]]], dtype=torch.float64)
+    given = signals([0], [0], [1], joint=joint)._replace(unimodal_logits=unimodal)
+    loss, _ = step(method, given)
+    (gradient,) = torch.autograd.grad(loss, given.logits)
+    moved = (given.logits - 0.1 * gradient).detach().requires_grad_()
+
+    def cosine(logits):
+        (g,) = torch.autograd.grad(F.cross_entropy(logits, given.target), logits)
+        return F.cosine_similarity(g[0], torch.tensor([-1.0, 1, 0]).double(), dim=0)
+
+    plain = torch.zeros(1, 3, dtype=torch.float64, requires_grad=True)
+    (of_joint,) = torch.autograd.grad(F.cross_entropy(plain, given.target), plain)
+    without = (plain - 0.1 * of_joint).detach().requires_grad_()
+    assert cosine(moved) > cosine(without)
+
+
+def test_where_accuracies_move_apart_the_terms_stay_within_their_limits():
+    """d = (0.3, -0.2): the formula has (-2, 3), which would climb the loss of the first."""
+    balance = cp.CGGM(clamp=2.0).balance_of(torch.tensor([0.3, -0.2]))
+    assert balance.tolist() == [0, 2]
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.25, -0.25])
+def test_equal_gains_are_at_par(gain):
+    balance = cp.CGGM().balance_of(torch.full((4,), gain))
+    assert balance.tolist() == pytest.approx([0.75] * 4)
+
+
+def test_gains_that_cancel_out_are_at_par():
+    assert cp.CGGM().balance_of(torch.tensor([0.5, -0.5])).tolist() == [0.5, 0.5]
+
+
+def test_a_modality_with_nan_leaves_the_state_alone():
+    method = bound(2, direction=0.0)
+    step(method, signals([0, 1], [0, 1], [0, 0]))
+    before = method.accuracies.clone(), method.balance.clone()
+    broken = signals([0, 1], [0, 1], [0, 0])
+    broken.unimodal_logits[1, 0, 0] = float("nan")
+    step(method, broken)
+    assert torch.equal(method.accuracies, before[0])
+    assert torch.equal(method.balance, before[1])
+
+
+def test_accuracy_of_other_targets_is_the_mean_likelihood():
+    method = bound(2, direction=0.0)
+    probabilities = torch.tensor([[1.0, 0], [0, 1]]).double()
+    unimodal = torch.zeros(2, 2, 2).double()
+    unimodal[0] = 100 * probabilities
+    given = cp.Signals(torch.zeros(2, 2), probabilities, unimodal_logits=unimodal)
+    method.loss(torch.tensor(0.0), given)
+    assert method.accuracies.tolist() == pytest.approx([1, 0.5])
+
+
+def test_accuracy_of_segments_is_over_all_of_them():
+    method = bound(2, direction=0.0)
+    target = torch.tensor([[0, 1, 1], [1, 0, 0]])
+    right = F.one_hot(target, 2).movedim(2, 1).double()  # (B, C, segments)
+    given = cp.Signals(right, target, unimodal_logits=torch.stack([right, 1 - right]))
+    method.loss(torch.tensor(0.0), given)
+    assert method.accuracies.tolist() == [1, 0]
+
+
+def test_classifiers_of_its_own_learn_from_detached_features():
+    model = network("maxout", 2, norm=False)
+    twin = deepcopy(model)
+    torch.manual_seed(1)
+    heads = {name: nn.Linear(model.width, 4).double() for name in model.names}
+    balanced = wrap(model, cp.CGGM(rho=2.0, direction=0.0, heads=heads))
+    inputs, target = batch(2, 13)
+    out = balanced(**inputs, target=target)
+    out.loss.backward()
+    assert out.responses is None
+    F.cross_entropy(twin(**inputs), target).backward()
+    for name, expected in gradients(twin).items():
+        encoder = name.split(".")[0]
+        factor = out.coefficients[model.names.index(encoder)] if encoder in model.names else 1
+        torch.testing.assert_close(gradients(model)[name], factor * expected)
+    for name, head in heads.items():
+        feature = getattr(twin, name)(inputs[name]).detach()
+        expected = deepcopy(head)
+        expected.zero_grad()
+        F.cross_entropy(expected(feature), target).backward()
+        torch.testing.assert_close(head.weight.grad, expected.weight.grad)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rho": -1.0}, r"`rho` should be finite, at least 0; found -1\.0"),
+        ({"direction": -0.1}, r"`direction` should be finite, at least 0; found -0\.1"),
+        ({"clamp": 0.0}, r"`clamp` should be finite, above 0; found 0\.0"),
+    ],
+)
+def test_wrong_arguments_are_errors_that_say_what_is_right(options, message):
+    with pytest.raises(ValueError, match=message):
+        cp.CGGM(**options)

@@ -1,0 +1,200 @@
+"""OGM and OGM-GE: worked examples, the noise, what is scaled, and an attention model of four."""
+
+from copy import deepcopy
+from math import tanh
+
+import pytest
+import torch
+from torch import nn
+
+import counterpoise as cp
+from counterpoise.models import LeNet, MaxOut, MultimodalNetwork
+from support.harness import Run, network, wrap
+from support.oracle import response_weights
+from support.wrapping import gradients, plain_step
+
+
+def coefficients(method, *probabilities):
+    return method.coefficient(torch.tensor(probabilities, dtype=torch.float64)).tolist()
+
+
+def test_worked_example_of_two_modalities():
+    """alpha = 0.5, two samples; probabilities of the labels (0.9, 0.7) and (0.5, 0.3).
+
+    s = (1.6, 0.8), rho = (2, 0.5): k = (1 - tanh(0.5 * 2), 1) = (0.238406, 1).
+    """
+    logits = torch.tensor([[0.9, 0.7], [0.5, 0.3]]).logit()
+    two_classes = torch.stack([torch.zeros(2, 2), logits], dim=2)
+    signals = cp.Signals(None, torch.tensor([1, 1]), unimodal_logits=two_classes)
+    k = cp.OGM(alpha=0.5).encoder_factors(signals)
+    assert k.tolist() == pytest.approx([0.238406, 1], rel=1e-5)
+
+
+def test_worked_example_of_three_modalities():
+    """alpha = 0.3, s = (0.8, 0.5, 0.2), each over the mean of the others:
+
+    rho = (0.8 / 0.35, 0.5 / 0.5, 0.2 / 0.65) = (2.285714, 1, 0.307692), so that
+    k = (1 - tanh(0.685714), 1, 1) = (0.404778, 1, 1).
+    """
+    expected = [1 - tanh(0.3 * 0.8 / 0.35), 1, 1]
+    assert expected[0] == pytest.approx(0.404778, rel=1e-5)
+    assert coefficients(cp.OGM(alpha=0.3), 0.8, 0.5, 0.2) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("sure", [0.0, 1e-8, 0.5, 1.0])
+@pytest.mark.parametrize("num_modalities", [2, 3])
+def test_equally_sure_modalities_are_left_alone(num_modalities, sure):
+    assert coefficients(cp.OGM(alpha=1.0), *[sure] * num_modalities) == [1] * num_modalities
+
+
+class Convolutional(MultimodalNetwork):
+    """Two LeNets on small images, which have weights of two and of four dimensions."""
+
+    def __init__(self):
+        encoders = {n: LeNet(1, (2, 3), 5, output="vector") for n in ("eye", "hand")}
+        super().__init__(encoders, MaxOut((5, 5), 4, 7))
+
+
+def images():
+    generator = torch.Generator().manual_seed(0)
+    inputs = {n: torch.randn(11, 1, 8, 8, generator=generator) for n in ("eye", "hand")}
+    return inputs, torch.randint(4, (11,), generator=generator)
+
+
+@pytest.mark.parametrize("convolutions_only", [False, True])
+@pytest.mark.parametrize("method", [cp.OGM, cp.OGMGE])
+def test_which_parameters_are_scaled(method, convolutions_only):
+    torch.manual_seed(5)
+    model = Convolutional()
+    plain, (inputs, target) = deepcopy(model), images()
+    balanced = cp.Balanced(
+        model,
+        model.modalities,
+        method(alpha=0.5, convolutions_only=convolutions_only),
+        encoders=model.encoder_paths,
+    )
+    out = balanced(**inputs, target=target)
+    out.loss.backward()
+    plain_step(plain, inputs, target)
+    assert sorted(out.coefficients.lt(1).tolist()) == [False, True]
+    braked = model.modalities[int(out.coefficients.argmin())]
+    for name, expected in gradients(plain).items():
+        encoder = name.startswith("encoders.")
+        scaled = encoder and (expected.dim() == 4 or not convolutions_only)
+        if method is cp.OGM:
+            scaled = scaled and name.startswith(f"encoders.{braked}.")
+        same = torch.allclose(gradients(model)[name], expected, rtol=1e-5, atol=1e-7)
+        assert same != scaled, name
+
+
+def test_the_noise_has_the_deviation_of_each_tensor():
+    method = cp.OGMGE(alpha=0.5)
+    torch.manual_seed(0)
+    for scale in (1e-6, 1.0, 1e6):
+        gradient = scale * torch.randn(101, 103)
+        noisy = method.encoder_gradient(gradient, torch.tensor(0.25))
+        noise = noisy - 0.25 * gradient
+        assert float(noise.std() / gradient.std()) == pytest.approx(1, rel=0.02)
+        assert abs(float(noise.mean())) < 0.05 * scale
+
+
+def test_a_tensor_of_one_element_gets_no_noise():
+    gradient = torch.tensor([3.0])
+    found = cp.OGMGE().encoder_gradient(gradient, torch.tensor(0.25))
+    assert torch.equal(found, torch.tensor([0.75]))
+
+
+@pytest.mark.parametrize("method", [cp.OGM, cp.OGMGE])
+def test_outside_the_window_training_is_joint_at_the_price_of_joint(method):
+    model = network(dropout=0.3)
+    joint = Run(wrap(deepcopy(model), cp.Joint())).epochs(2)
+    run = Run(wrap(model, method(alpha=0.5, window=(2, 3)))).epochs(2)
+    for name, expected in joint.weights.items():
+        assert torch.equal(run.weights[name], expected), name
+    assert run.outs[-1].responses is None
+    run.epochs(1)
+    assert run.outs[-1].coefficients.lt(1).any()
+    run.epochs(1)
+    assert run.outs[-1].responses is None
+
+
+def confidences_by_hand(model, inputs, target):
+    """Sum the probabilities of the labels under the responses, in loops over whole passes."""
+    model.eval()
+    sums = []
+    for weights in response_weights(len(model.names)):
+        response = 0
+        for coalition, weight in weights.items():
+            given = {
+                name: x if i in coalition else torch.zeros_like(x)
+                for i, (name, x) in enumerate(inputs.items())
+            }
+            response = response + weight * model(**given)
+        rows = zip(response.softmax(dim=1), target, strict=True)
+        sums.append(sum(p[label].item() for p, label in rows))
+    model.train()
+    return sums
+
+
+@pytest.mark.parametrize("level", ["inputs", "features", "shared"])
+def test_ogm_ge_on_an_attention_model_of_four_modalities(level):
+    model = network("attention", 4, norm=False)
+    twin, run = deepcopy(model), Run(wrap(model, cp.OGMGE(alpha=0.4), level), momentum=0.0)
+    inputs, target = run.data(0)
+    s = confidences_by_hand(twin, inputs, target)
+    rho = [own / (sum(s[j] for j in range(4) if j != m) / 3) for m, own in enumerate(s)]
+    k = [1 - tanh(0.4 * r) if r > 1 else 1 for r in rho]
+    assert 0 < sum(each < 1 for each in k) < 4
+    out = run.forward()
+    assert out.coefficients.tolist() == pytest.approx(k, rel=1e-9)
+    plain_step(twin, inputs, target)
+    draws = []
+    for seed in range(150):
+        run.balanced.zero_grad()
+        torch.manual_seed(seed)
+        run.forward().loss.backward()
+        draws.append(gradients(model))
+    for name, g in gradients(twin).items():
+        drawn = torch.stack([each[name] for each in draws])
+        if not name.startswith(model.names):
+            assert torch.equal(drawn[0], drawn[1]), name
+            torch.testing.assert_close(drawn[0], g, rtol=1e-9, atol=1e-12)
+            continue
+        factor = k[model.names.index(name.split(".")[0])]
+        error = (drawn.mean(dim=0) - factor * g).abs().max() / g.std()
+        assert error < 5 / 150**0.5, name  # five standard errors
+        assert float(drawn.std(dim=0).mean() / g.std()) == pytest.approx(1, rel=0.07), name
+
+
+def test_a_wholly_frozen_encoder_is_an_error():
+    model = network()
+    model.eye.requires_grad_(False)
+    message = (
+        r"`encoders\['eye'\]` = 'eye' should have a parameter that is trained, since OGM scales "
+        r"its gradient; found it wholly frozen\. Unfreeze it, or use a method that acts elsewhere\."
+    )
+    with pytest.raises(ValueError, match=message):
+        wrap(model, cp.OGM(alpha=0.5))
+
+
+def test_without_encoders_there_is_nothing_to_scale():
+    model = nn.Module()
+    message = r"`encoders` should be given for OGMGE, which acts on them; found none for a, b\."
+    with pytest.raises(ValueError, match=message):
+        cp.Balanced(model, ("a", "b"), cp.OGMGE())
+
+
+@pytest.mark.parametrize("method", [cp.OGM, cp.OGMGE])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"alpha": -0.1}, r"`alpha` should be finite, at least 0; found -0\.1\. Choose"),
+        (
+            {"window": (3, 3)},
+            r"`window` should be \(start, stop\) with 0 <= start < stop; found \(3, 3\)\. Use",
+        ),
+    ],
+)
+def test_wrong_arguments_are_errors_that_say_what_is_right(method, options, message):
+    with pytest.raises(ValueError, match=message):
+        method(**options)

@@ -1,0 +1,171 @@
+"""OPM: a worked example, what is dropped when, and whose confidence counts."""
+
+from math import tanh
+
+import pytest
+import torch
+from torch import nn
+
+import counterpoise as cp
+from counterpoise.methods.evidence import confidences
+from support.harness import Run, network, wrap
+
+
+def bound(num_modalities=2, **options):
+    method = cp.OPM(**options)
+    method.bind(("ear", "eye", "hand")[:num_modalities])
+    return method
+
+
+def signals(*probabilities):
+    """One sample of two classes, to whose label each modality gives a probability."""
+    right = torch.tensor(probabilities).logit()
+    logits = torch.stack([torch.zeros_like(right), right], dim=1).unsqueeze(1)
+    return cp.Signals(None, torch.tensor([1]), unimodal_logits=logits)
+
+
+def step(method, *probabilities, rows=1):
+    """Let features of ones pass, then the confidences be seen; return what is left of them."""
+    method.inputs({}, None)
+    passed = [method.feature(m, torch.ones(rows, 3)) for m in range(len(probabilities))]
+    if rows == 1:
+        method.coefficients(signals(*probabilities))
+    return passed
+
+
+def test_worked_example_of_three_modalities():
+    """q_base = 0.4, lambda = 0.5, s = (0.8, 0.5, 0.2); ratios to each of the others, averaged:
+
+    rho = ((1.6 + 4) / 2, (0.625 + 2.5) / 2, (0.25 + 0.4) / 2) = (2.8, 1.5625, 0.325);
+    q = (0.4 (1 + 0.5 tanh 1.8), 0.4 (1 + 0.5 tanh 0.5625), 0) = (0.589361, 0.501966, 0).
+    """
+    expected = [0.4 * (1 + 0.5 * tanh(1.8)), 0.4 * (1 + 0.5 * tanh(0.5625)), 0]
+    assert expected == pytest.approx([0.589361, 0.501966, 0], rel=1e-5)
+    method = bound(3, probability=0.4, strength=0.5)
+    step(method, 0.8, 0.5, 0.2)
+    assert method.probabilities.tolist() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_ratio_is_that_of_the_last_step():
+    method = bound(probability=1.0, strength=0.0)
+    ear, eye = step(method, 0.9, 0.3)
+    assert ear.eq(1).all()
+    assert eye.eq(1).all()
+    ear, eye = step(method, 0.3, 0.9)
+    assert ear.eq(0).all()
+    assert eye.eq(1).all()
+
+
+def test_where_everything_was_dropped_nothing_is_learnt():
+    method = bound(probability=1.0, strength=0.0)
+    step(method, 0.9, 0.3)
+    before = method.probabilities.clone()
+    step(method, 0.3, 0.9)  # the only sample lost a feature: its confidences do not count
+    assert torch.equal(method.probabilities, before)
+
+
+def test_the_probability_never_exceeds_one():
+    method = bound(probability=0.9, strength=10.0)
+    step(method, 0.9, 0.1)
+    assert method.probabilities.tolist() == [1, 0]
+
+
+def test_rows_are_dropped_each_on_its_own_and_of_the_leader_alone():
+    method = bound(probability=0.5, strength=0.5)
+    step(method, 0.8, 0.4)
+    q = float(method.probabilities[0])
+    torch.manual_seed(0)
+    ear, eye = step(method, 0.8, 0.4, rows=10_007)
+    assert eye.eq(1).all()
+    lost = ear.eq(0)
+    assert torch.equal(lost.all(dim=1), lost.any(dim=1))
+    assert float(lost[:, 0].float().mean()) == pytest.approx(q, abs=0.02)
+
+
+def test_of_a_nest_what_is_a_feature_of_rows_is_dropped():
+    method = bound(probability=1.0, strength=0.0)
+    step(method, 0.9, 0.3)
+    mask = torch.ones(5, 2, dtype=torch.bool)
+    table = torch.ones(7, 3)  # not rows of the batch
+    feature = {"tokens": torch.ones(5, 2, 3), "mask": mask, "table": table}
+    found = method.feature(0, feature)
+    assert found["tokens"].eq(0).all()
+    assert found["mask"] is mask
+    assert found["table"] is table
+
+
+class Sum(nn.Module):
+    """Two additive heads on the inputs themselves."""
+
+    def __init__(self):
+        super().__init__()
+        self.ear, self.eye = nn.Linear(4, 4, bias=False), nn.Linear(4, 4, bias=False)
+        self.first, self.second = nn.Identity(), nn.Identity()
+        for encoder in (self.ear, self.eye):
+            nn.init.eye_(encoder.weight)
+
+    def forward(self, ear, eye):
+        return self.first(self.ear(ear)) + self.second(self.eye(eye))
+
+
+def test_confidences_are_of_the_samples_that_lost_nothing():
+    """What was dropped has a flat softmax: counted, it would make the leader look unsure."""
+    encoders, heads = {"ear": "ear", "eye": "eye"}, {"ear": "first", "eye": "second"}
+    method = cp.OPM(probability=0.5, strength=0.0)
+    balanced = cp.Balanced(Sum(), ("ear", "eye"), method, encoders=encoders, heads=heads)
+    target = torch.arange(4).repeat(100)
+    inputs = {"ear": 4 * torch.eye(4)[target], "eye": torch.eye(4)[target]}
+    seen = []
+    learn = method.coefficients
+
+    def spy(signals):
+        seen.append(confidences(signals))
+        learn(signals)
+
+    method.coefficients = spy
+    torch.manual_seed(0)
+    for _ in range(2):
+        balanced(**inputs, target=target)
+    assert seen[1][0] < 0.7 * seen[0][0]
+    whole = method.probability_of(seen[0])
+    torch.testing.assert_close(method.probabilities, whole)
+
+
+def test_a_step_that_broke_off_leaves_nothing_behind():
+    model = network("late", 2, norm=False)
+    run = Run(wrap(model, cp.OPM())).epochs(1)
+    inputs, target = run.data(0)
+    forward = model.head.forward
+
+    def broken(x):
+        raise RuntimeError("out of memory")
+
+    model.head.forward = broken
+    with pytest.raises(RuntimeError, match="out of memory"):
+        run.balanced(**inputs, target=target)
+    model.head.forward = forward
+    part = {name: x[:5] for name, x in inputs.items()}
+    assert run.balanced(**part, target=target[:5]).loss.isfinite()
+
+
+def test_outside_the_window_the_logits_are_the_models_own():
+    model = network("late", 2, norm=False)
+    run = Run(wrap(model, cp.OPM(window=(1, 2))), lr=0.0).epochs(3)
+    inputs, _ = run.data(1)
+    assert torch.equal(run.outs[1].logits, model(**inputs))
+    assert run.outs[0].responses is None
+    own = [torch.equal(run.outs[i].logits, model(**run.data(i)[0])) for i in (2, 3, 4, 5)]
+    assert own == [True, False, True, True]  # at the first step inside nothing is known yet
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"probability": 1.5}, r"`probability` should be .*at most 1; found 1\.5\. Choose"),
+        ({"strength": -1.0}, r"`strength` should be finite, at least 0; found -1\.0"),
+        ({"window": (-1, 3)}, r"`window` should be .*; found \(-1, 3\)"),
+    ],
+)
+def test_wrong_arguments_are_errors_that_say_what_is_right(options, message):
+    with pytest.raises(ValueError, match=message):
+        cp.OPM(**options)
