@@ -2,6 +2,7 @@
 
 from counterpoise.data.contract import TARGET, Batch, DataSource, MultimodalDataset, Splits
 from counterpoise.data.digits import Digits
+from counterpoise.data.features import Features
 from counterpoise.data.registry import SOURCES, load, register
 from counterpoise.data.synthetic import Shift, Synthetic
 from counterpoise.data.truth import Truth
@@ -12,6 +13,7 @@ __all__ = [
     "Batch",
     "DataSource",
     "Digits",
+    "Features",
     "MultimodalDataset",
     "Shift",
     "Splits",
