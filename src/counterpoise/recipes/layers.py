@@ -9,7 +9,7 @@ from typing import Any
 from counterpoise.errors import check_choice
 from counterpoise.recipes import read
 
-__all__ = ["merge", "resolve", "without_overridden"]
+__all__ = ["layered", "merge", "resolve", "without_overridden"]
 
 
 def resolve(
@@ -35,9 +35,34 @@ def resolve(
             if index == len(rest):
                 raise ValueError("`--config` should be followed by a file or a recipe; found none.")
             value = rest.pop(index)
-        config = merge(config, read(value))
+        config = merge(config, layered(value))
     _check_names(config, rest, bases)
     return without_overridden(config, rest), rest
+
+
+def layered(name: str, above: Sequence[str] = ()) -> dict[str, Any]:
+    """Read a configuration, laid over the one that its ``base`` names, and so on down.
+
+    Args:
+        name: A YAML file, or the name of a packaged recipe.
+        above: The files that led here.
+
+    Raises:
+        ValueError: If a file cannot be read, or is a base of its own.
+
+    Example:
+        >>> recipe = layered("digits-mlb")
+        >>> recipe["method"]["class_path"], recipe["data"]["class_path"]
+        ('MLB', 'Digits')
+    """
+    if name in above:
+        raise ValueError(
+            f"`base` should lead to a file without one; found {' -> '.join([*above, name])}. "
+            "Remove it from one of them."
+        )
+    content = read(name)
+    base = content.pop("base", None)
+    return content if base is None else merge(layered(str(base), [*above, name]), content)
 
 
 def _first(arguments: Sequence[str], option: str) -> int | None:
