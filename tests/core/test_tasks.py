@@ -75,6 +75,31 @@ def test_other_tasks_are_scored_and_trained_by_their_own_loss(level, score, targ
     assert out.coefficients.ne(1).all()
 
 
+class Single(Late):
+    """One number a sample, without an axis for it."""
+
+    num_classes = 1
+
+    def forward(self, **inputs):
+        return super().forward(**inputs).squeeze(1)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_logits_may_be_one_number_a_sample(level):
+    torch.manual_seed(2)
+    balanced = wrap(Single(3, norm=False), level, score=cp.scores.BinaryCrossEntropy())
+    inputs, labels = batch(3, ROWS, dtype=torch.float32)
+    target = labels.gt(1).float()
+    for _ in range(2):
+        out = balanced(**inputs, target=target)
+        out.loss.backward()
+    assert out.logits.shape == (ROWS,)
+    assert out.responses.shape == (3, ROWS)
+    torch.testing.assert_close(out.responses.sum(dim=0), out.logits)
+    own = [F.binary_cross_entropy_with_logits(phi, target) for phi in out.responses]
+    torch.testing.assert_close(out.scores, torch.stack(own).detach())
+
+
 def test_a_score_and_a_criterion_may_be_functions():
     def margin(logits, target):
         return F.multi_margin_loss(logits, target, reduction="none")

@@ -1,0 +1,209 @@
+"""The first batch is inspected: a wrong level is an error before any step, and leaves no trace."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+
+import counterpoise as cp
+from support.networks import FUSIONS, Late, MaxOut, batch
+from support.wrapping import LEVELS, assert_same, wrap
+
+
+def made(fusion=Late, num_modalities=2, **options):
+    torch.manual_seed(5)
+    return fusion(num_modalities, **options)
+
+
+def data(num_modalities=2, rows=7):
+    return batch(num_modalities, rows, dtype=torch.float32)
+
+
+class Uncalled(Late):
+    """Computes an encoder's output without calling it."""
+
+    def features(self, inputs):
+        return [self.ear(inputs["ear"]), self.eye.layers(inputs["eye"])]
+
+
+class Repeated(Late):
+    """Calls an encoder twice."""
+
+    def features(self, inputs):
+        return [self.ear(inputs["ear"]), self.eye(inputs["eye"]) + self.eye(-inputs["eye"])]
+
+
+class Peeking(Late):
+    """Gives an encoder what is also made of the other modality."""
+
+    def features(self, inputs):
+        seen = self.eye(inputs["eye"] + inputs["ear"].mean())
+        return [self.ear(inputs["ear"]), seen]
+
+
+class Leaking(Late):
+    """Takes another way around an encoder."""
+
+    def forward(self, **inputs):
+        return super().forward(**inputs) + inputs["eye"].mean() * self.eye.layers[0].weight.sum()
+
+
+class Restless(Late):
+    """Is random in eval mode too."""
+
+    def forward(self, **inputs):
+        return super().forward(**inputs) + torch.randn(())
+
+
+CALLED = r"`encoders\['eye'\]` = 'eye' should be called exactly once in a forward pass of the model"
+
+
+@pytest.mark.parametrize(
+    ("network", "kind", "message"),
+    [
+        (Uncalled, RuntimeError, CALLED + r"; found none\. Name a module that is called once"),
+        (Repeated, RuntimeError, CALLED + r"; found a second call\. Name a module that"),
+        (
+            Peeking,
+            ValueError,
+            r"`encoders\['eye'\]` = 'eye' should see modality 'eye' alone; found that its input "
+            r"changes when another modality is absent\. Name a module that runs before",
+        ),
+        (
+            Restless,
+            ValueError,
+            r"`coalitions` = \"(features|shared)\" should give the values of whole-model passes; "
+            r"found a difference of .* in eval mode\. The rest of the model may be random",
+        ),
+    ],
+)
+@pytest.mark.parametrize("level", ["features", "shared"])
+def test_a_level_that_is_wrong_for_the_model_is_said_before_the_first_step(
+    level, network, kind, message
+):
+    balanced = wrap(made(network), level)
+    before = deepcopy(balanced.state_dict())
+    inputs, target = data()
+    for call in (balanced.validate, balanced):
+        with pytest.raises(kind, match=message):
+            call(**inputs, target=target)
+    assert_same(balanced.state_dict(), before)
+    assert not any("forward" in vars(m) for m in balanced.modules())
+
+
+@pytest.mark.parametrize("network", [Uncalled, Repeated, Peeking, Leaking, Restless])
+def test_at_the_level_of_inputs_any_model_will_do(network):
+    balanced = wrap(made(network))
+    inputs, target = data()
+    balanced.validate(**inputs, target=target)
+    balanced(**inputs, target=target).loss.backward()
+
+
+@pytest.mark.parametrize("level", ["features", "shared"])
+def test_the_rest_may_look_at_inputs_but_then_runs_coalition_by_coalition(level):
+    balanced = wrap(made(Leaking, norm=False).double(), level)
+    whole = wrap(deepcopy(balanced.model))
+    inputs, target = batch(2, 7)
+    found = balanced(**inputs, target=target)
+    assert not balanced.engine.batched
+    torch.testing.assert_close(found.responses, whole(**inputs, target=target).responses)
+
+
+class Crosswise(Late):
+    """Lets rows of the batch see each other."""
+
+    def forward(self, **inputs):
+        features = torch.cat(self.features(inputs), dim=1)
+        return self.head(features - features.mean(dim=0))
+
+
+class Fixed(Late):
+    """Objects to a batch of any other size."""
+
+    def forward(self, **inputs):
+        return self.head(torch.cat(self.features(inputs), dim=1).view(7, -1))
+
+
+@pytest.mark.parametrize("network", [Crosswise, Fixed])
+@pytest.mark.parametrize("level", ["features", "shared"])
+def test_rows_that_are_not_independent_run_coalition_by_coalition(level, network):
+    balanced = wrap(made(network, norm=False).double(), level)
+    whole = wrap(deepcopy(balanced.model))
+    inputs, target = batch(2, 7)
+    found = balanced(**inputs, target=target)
+    assert not balanced.engine.batched
+    torch.testing.assert_close(found.responses, whole(**inputs, target=target).responses)
+
+
+class Skipping(Late):
+    """Leaves an encoder out now and then, as layer dropping does."""
+
+    skip = False
+
+    def features(self, inputs):
+        seen = inputs["eye"][:, :1].expand(-1, 6) if self.skip else self.eye(inputs["eye"])
+        return [self.ear(inputs["ear"]), seen]
+
+
+@pytest.mark.parametrize("level", ["features", "shared"])
+def test_an_encoder_that_is_left_out_later_is_an_error_too(level):
+    balanced = wrap(made(Skipping), level)
+    inputs, target = data()
+    balanced(**inputs, target=target)
+    balanced.model.skip = True
+    with pytest.raises(RuntimeError, match=CALLED + "; found none"):
+        balanced(**inputs, target=target)
+    assert all(m.training for m in balanced.modules())
+    assert not any("forward" in vars(m) for m in balanced.modules())
+
+
+# -- no trace --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+@pytest.mark.parametrize("level", LEVELS)
+def test_validation_leaves_no_trace(level, fusion):
+    balanced = wrap(made(fusion, 3, dropout=0.3), level, absent=cp.absence.Noise())
+    balanced.model.ear.eval()
+    inputs, target = data(3)
+    given = {name: x.clone() for name, x in inputs.items()}
+    state, random_state = deepcopy(balanced.state_dict()), torch.get_rng_state()
+    identities = [(id(p), p.data_ptr()) for p in balanced.parameters()]
+    flags = [m.training for m in balanced.modules()]
+    attributes = [set(vars(m)) for m in balanced.model.modules()]
+    balanced.validate(**inputs, target=target)
+    assert_same(balanced.state_dict(), state)
+    assert torch.equal(torch.get_rng_state(), random_state)
+    assert [(id(p), p.data_ptr()) for p in balanced.parameters()] == identities
+    assert [m.training for m in balanced.modules()] == flags
+    assert [set(vars(m)) for m in balanced.model.modules()] == attributes
+    assert all(p.grad is None for p in balanced.parameters())
+    assert_same(inputs, given)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_validating_beforehand_changes_no_step(level):
+    inputs, target = data(3)
+    outs = []
+    for beforehand in (True, False):
+        balanced = wrap(made(MaxOut, 3, dropout=0.3), level)
+        torch.manual_seed(0)
+        if beforehand:
+            balanced.validate(**inputs, target=target)
+        outs.append(balanced(**inputs, target=target))
+    assert torch.equal(outs[0].logits, outs[1].logits)
+    assert torch.equal(outs[0].responses, outs[1].responses)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_only_the_first_step_is_inspected(level):
+    balanced, calls = wrap(made(MaxOut, 3, norm=False), level, cp.Joint()), []
+    balanced.model.register_forward_pre_hook(lambda module, args: calls.append(module.training))
+    inputs, target = data(3)
+    counts = []
+    for _ in range(3):
+        calls.clear()
+        balanced(**inputs, target=target)
+        counts.append(len(calls))
+    assert counts[0] > 1
+    assert counts[1:] == [1, 1]
