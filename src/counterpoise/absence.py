@@ -127,6 +127,7 @@ class Learned(Absence):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the learned value for every row of ``x``."""
+        _check_floating(type(self).__name__, x)
         _check_sample(type(self).__name__, self.value, x)
         return self.value.to(x.dtype).expand(x.shape).clone()
 
@@ -153,6 +154,7 @@ class Noise(Absence):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return fresh noise in the shape of ``x``."""
+        _check_floating(type(self).__name__, x)
         return torch.randn_like(x).mul_(self.std).add_(self.mean)
 
 
@@ -169,6 +171,25 @@ class Keep(Absence):
     def forward(self, x: Tensor) -> Tensor:
         """Return ``x`` itself."""
         return x
+
+
+def _shown(nest: Nest) -> str:
+    """Describe the form of a nest: {'ids': ·, 'mask': ·}."""
+    leaves, structure = pytree.tree_flatten(nest)
+    return repr(pytree.tree_unflatten([_Dot()] * len(leaves), structure))
+
+
+class _Dot:
+    def __repr__(self) -> str:
+        return "·"
+
+
+def _check_floating(name: str, x: Tensor) -> None:
+    if not x.is_floating_point():
+        raise TypeError(
+            f"`{name}` should stand in for floating-point tensors; found {x.dtype}. For ids use "
+            "`Constant` with the id of a padding token."
+        )
 
 
 def _check_sample(name: str, value: Tensor, x: Tensor) -> None:
@@ -218,7 +239,8 @@ class AbsentValues(nn.Module):
                     )
         self.modalities = tuple(modalities)
         self.leaves = nn.ModuleList(nn.ModuleList(leaves) for leaves, _ in flat)
-        self.structures = [structure for _, structure in flat]
+        # The forms as nests of numbers: PyTorch's own descriptions of trees cannot be copied.
+        self.forms = [pytree.tree_unflatten(range(len(leaves)), form) for leaves, form in flat]
 
     def varies(self, index: int) -> bool:
         """Return whether the absent rows of a modality differ from each other."""
@@ -228,13 +250,14 @@ class AbsentValues(nn.Module):
         """Return what stands in for modality number ``index``, whose batch is ``value``."""
         leaves, structure = pytree.tree_flatten(value)
         absences = self._leaves(index)
-        if len(absences) == 1 and self.structures[index].is_leaf():
+        form = self.forms[index]
+        if isinstance(form, int):
             absences = absences * len(leaves)
-        elif self.structures[index] != structure:
+        elif pytree.tree_structure(form) != structure:
             raise ValueError(
                 f"`absent` for modality {self.modalities[index]!r} should have the form of the "
-                f"modality, {structure}; found {self.structures[index]}. Give one absence, or "
-                "one for each tensor in the same nest."
+                f"modality, {_shown(value)}; found {_shown(form)}. Give one absence, or one for "
+                "each tensor in the same nest."
             )
         filled = [
             self._fill(index, absence, leaf) if isinstance(leaf, Tensor) else leaf
@@ -245,8 +268,8 @@ class AbsentValues(nn.Module):
     def _fill(self, index: int, absence: Absence, leaf: Tensor) -> Tensor:
         try:
             filled: Tensor = absence(leaf)
-        except ValueError as error:
-            raise ValueError(f"modality {self.modalities[index]!r}: {error}") from None
+        except (ValueError, TypeError) as error:
+            raise type(error)(f"modality {self.modalities[index]!r}: {error}") from None
         if filled.shape != leaf.shape:
             raise ValueError(
                 f"`absent` for modality {self.modalities[index]!r} should return the shape of its "

@@ -22,17 +22,15 @@ from counterpoise.coalitions import (
     EXACT_LIMIT,
     Plan,
     Sampling,
-    exact_plan,
-    separable_plan,
 )
 from counterpoise.engine import LEVELS, Engine, Observer, Values
 from counterpoise.errors import check_choice
-from counterpoise.inspection import inspect
 from counterpoise.methods.agm import AGM
 from counterpoise.methods.method import Evaluation, Method, Need, Signals
 from counterpoise.modulation import modulate, value_factors
 from counterpoise.nests import Nest, tensors
 from counterpoise.output import Output
+from counterpoise.runner import Runner
 from counterpoise.scores import (
     Criterion,
     CrossEntropy,
@@ -40,10 +38,12 @@ from counterpoise.scores import (
     criterion_of,
     mean_over_processes,
     score_responses,
+    sum_over_processes,
 )
 from counterpoise.validation import (
     check_call,
     check_encoders,
+    check_forward,
     check_modalities,
     check_select,
     default_sampling,
@@ -139,6 +139,7 @@ class Balanced(nn.Module):
         level = coalitions or ("features" if encoders else "inputs")
         check_choice("coalitions", level, LEVELS)
         check_choice("attribution", attribution, ATTRIBUTIONS)
+        check_forward(model, names)
         check_encoders(model, names, encoders, level)
         self.branches = Branches(
             model, names, encoders=encoders or {}, heads=heads or {}, branches=branches
@@ -147,22 +148,29 @@ class Balanced(nn.Module):
         self.method = AGM() if method is None else method
         check_grip(self.method, self.branches, model)
         self.absent = AbsentValues(names, absent)
-        self.method.bind(names, _state_dtype(model))
         self.score: Score = CrossEntropy() if score is None else score
         self.criterion: Criterion = criterion or criterion_of(self.score)
-        self.attribution, self.monitor, self.process_group = attribution, monitor, process_group
-        self.sampling = default_sampling(len(names), attribution, sampling, EXACT_LIMIT)
-        self._chosen = sampling is not None
-        self.engine = Engine(names, level, dict(encoders or {}), select or check_select)
-        self._exact = None if self.sampling else exact_plan(len(names), attribution)
-        self._placed: Plan | None = None
-        self._inspected = False
+        self.monitor, self.process_group = monitor, process_group
+        engine = Engine(names, level, dict(encoders or {}), select or check_select)
+        chosen = default_sampling(len(names), attribution, sampling, EXACT_LIMIT)
+        self.runner = Runner(engine, attribution, chosen, requested=sampling is not None)
         self._gradients = GradientScaling()
+        self.method.bind(names, _state_dtype(model))
 
     @property
     def modalities(self) -> tuple[str, ...]:
         """Names of the modalities, in the order of every M axis."""
         return self.engine.modalities
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, with what is known of the model by now."""
+        return self.runner.engine
+
+    @property
+    def sampling(self) -> Sampling | None:
+        """How coalitions are sampled; None where they are exact."""
+        return None if self.runner.exact else self.runner.sampling
 
     def forward(self, *, target: Nest = None, **inputs: Any) -> Output:
         """Run the model, and in training whatever the method needs beside it.
@@ -187,8 +195,7 @@ class Balanced(nn.Module):
                 "`target` should be given in training mode; found None. Call "
                 "balanced(..., target=labels), or balanced.eval() first for prediction."
             )
-        if not self._inspected and not torch.compiler.is_compiling():
-            self._inspect(modal, others)
+        self._inspect_once(modal, others)
         modal = dict(self.method.inputs(modal, target))
         watch = Watch(self.method, self.branches, self.model)
         need = watch.need()
@@ -204,6 +211,7 @@ class Balanced(nn.Module):
         state does not move. For evaluation: ``balanced.eval().respond(...)``.
         """
         modal, others = self._split(inputs)
+        self._inspect_once(modal, others)
         watch = Watch(self.method, self.branches, self.model, acting=False)
         with watch.heads:
             evaluated = self._evaluate(
@@ -218,8 +226,10 @@ class Balanced(nn.Module):
         """Check, on a batch, that the engine's level is right for the model; learn what is cheap.
 
         Runs the model in eval mode without gradient and leaves no trace in it or in the random
-        state. The first training step does this by itself; call it before ``torch.compile``,
-        under which it cannot run and the coalitions would stay on the safe and slow way.
+        state. The first step does this by itself, and again when a switch among the other
+        keywords changes. Call it before ``torch.compile``, under which it cannot run and the
+        coalitions would stay on the safe and slow way; and again after changing what the model
+        computes, by an attribute say: what was concluded before has to hold on this batch too.
 
         Raises:
             ValueError: If an encoder sees another modality, an absent value has the wrong
@@ -268,13 +278,12 @@ class Balanced(nn.Module):
     ) -> _Evaluated:
         """Run the passes; make responses and scores of them where anybody wants any."""
         wanted = need != "nothing" or self.monitor or not training
-        plan = self._plan(modal) if wanted else None
-        values = self.engine.values(
+        values, plan = self.runner.run(
             self.model,
             modal,
             others,
             self.absent,
-            plan,
+            coalitions=wanted,
             gradient=need == "gradients",
             observer=observer,
         )
@@ -292,19 +301,34 @@ class Balanced(nn.Module):
             )
             error = None if plan.groups is None else Sampling.error(plan, wide_SB)
             if target is not None:
-                signals = self._scored(signals, plan, wide_SB.detach(), training)
+                signals = self._scored(signals, training)
+                if training:
+                    signals = signals._replace(finite=self._finite(modal, plan, wide_SB.detach()))
         return _Evaluated(values, signals, weights, error)
 
-    def _scored(self, signals: Signals, plan: Plan, wide_SB: Tensor, training: bool) -> Signals:
+    def _scored(self, signals: Signals, training: bool) -> Signals:
         assert signals.responses is not None
         losses = score_responses(self.score, signals.responses.detach(), signals.target)
+        counted = getattr(self.score, "counted", None)
+        counted_B = None if counted is None else counted(signals.target)
         if not training:
-            return signals._replace(scores=losses.mean(dim=1))
-        scores, num_samples = mean_over_processes(losses, self.process_group)
+            counts = torch.ones_like(losses[0]) if counted_B is None else counted_B.to(losses)
+            return signals._replace(scores=(losses * counts).sum(dim=1) / counts.sum())
+        scores, num_samples = mean_over_processes(losses, self.process_group, counted_B)
+        return signals._replace(scores=scores, num_samples=num_samples)
+
+    def _finite(self, modal: dict[str, Nest], plan: Plan, wide_SB: Tensor) -> Tensor:
+        """Tell of each modality, on any process, whether it is free of blame for inf and NaN.
+
+        Who has them in its input is to blame; where nobody has, who makes every coalition that
+        it is in so. The input comes first because NaN spread through batch-norm statistics.
+        """
+        inputs_M = torch.stack([_all_finite(modal[name]) for name in self.modalities])
         finite_S = wide_SB.isfinite().flatten(1).all(dim=1)
-        return signals._replace(
-            scores=scores, num_samples=num_samples, finite=(plan.members & finite_S).any(dim=1)
-        )
+        coalitions_M = (plan.members & finite_S).any(dim=1)
+        bad = torch.stack([~inputs_M, ~coalitions_M]).to(torch.float32)
+        bad_inputs_M, bad_coalitions_M = sum_over_processes(bad, self.process_group)
+        return torch.where(bad_inputs_M.any(), bad_inputs_M, bad_coalitions_M).eq(0)
 
     def _balance(self, evaluated: _Evaluated, need: Need, watch: Watch) -> Output:
         """Let the method act on responses, loss and gradients."""
@@ -333,15 +357,6 @@ class Balanced(nn.Module):
                 coefficients = coefficients * scales
         return evaluated.output(logits, loss, coefficients)
 
-    def _plan(self, modal: dict[str, Nest]) -> Plan:
-        device = tensors(modal)[0].device
-        if self._exact is None:
-            assert self.sampling is not None
-            return self.sampling.plan(len(self.modalities)).to(device)
-        if self._placed is None or self._placed.weights.device != device:
-            self._placed = self._exact.to(device)
-        return self._placed
-
     # -- what comes in -----------------------------------------------------------------------
 
     def _split(self, inputs: dict[str, Any]) -> tuple[dict[str, Nest], dict[str, Any]]:
@@ -349,14 +364,12 @@ class Balanced(nn.Module):
         modal = {name: inputs[name] for name in self.modalities}
         return modal, {k: v for k, v in inputs.items() if k not in modal}
 
+    def _inspect_once(self, modal: dict[str, Nest], others: dict[str, Any]) -> None:
+        if not torch.compiler.is_compiling() and not self.runner.inspected(others):
+            self._inspect(modal, others)
+
     def _inspect(self, modal: dict[str, Nest], others: dict[str, Any]) -> None:
-        found = inspect(self.engine, self.model, modal, others, self.absent)
-        if found is None:
-            return
-        self.engine, self._inspected = found, True
-        if found.separable and self.attribution == "shapley" and not self._chosen:
-            self._exact, self._placed = separable_plan(len(self.modalities)), None
-        self._plan(modal)
+        self.runner.inspect(self.model, modal, others, self.absent)
         encoders = self.branches.encoder_parameters(self.model)
         self._gradients.attach(encoders if self.method.acts_on == "encoders" else [])
 
@@ -380,6 +393,13 @@ class _Evaluated(NamedTuple):
             coefficients,
             self.sampling_error,
         )
+
+
+def _all_finite(nest: Nest) -> Tensor:
+    floating = [t for t in tensors(nest) if t.is_floating_point()]
+    if not floating:
+        return torch.ones((), dtype=torch.bool, device=tensors(nest)[0].device)
+    return torch.stack([t.isfinite().all() for t in floating]).all()
 
 
 def _state_dtype(model: nn.Module) -> torch.dtype:

@@ -10,6 +10,7 @@ Legend: M modalities, S coalitions beside the full one, B rows of the batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -18,10 +19,10 @@ from torch import Tensor, nn
 
 from counterpoise.absence import AbsentValues
 from counterpoise.coalitions import Coalition, Plan
-from counterpoise.nests import Nest, expand_rows, map_tensors, repeat_rows, shapes
+from counterpoise.nests import Nest, expand_rows, map_tensors, repeat_rows, shapes, tensors
 from counterpoise.replay import Answer, EvaluationMode, Interception, resolve
 
-__all__ = ["LEVELS", "Engine", "Observer", "Step", "Values"]
+__all__ = ["LEVELS", "Engine", "Observer", "Step", "Values", "versions"]
 
 LEVELS = ("inputs", "features", "shared")
 
@@ -36,11 +37,13 @@ class Values(NamedTuple):
         raw: What the model returned for the full coalition, in the mode the model was in.
         full: Its logits, shape (B, ...).
         partial: Logits of the other coalitions in eval mode, shape (S, B, ...); or None.
+        changed: Indices of encoders whose output the rest of the model changed in place.
     """
 
     raw: Any
     full: Tensor
     partial: Tensor | None
+    changed: frozenset[int] = frozenset()
 
 
 @dataclass
@@ -60,6 +63,8 @@ class Engine:
         separable: Whether the logits are a sum of what each modality's features give, whatever
             the weights, so that modalities alone tell the values of all coalitions.
         cloned: Indices of encoders whose output the rest of the model changes in place.
+        rows: Names of other keywords whose tensors have a row for each sample.
+        single: Whether encoders can be shown a single absent sample, and not a batch of them.
     """
 
     modalities: tuple[str, ...]
@@ -69,6 +74,8 @@ class Engine:
     batched: bool = False
     separable: bool = False
     cloned: frozenset[int] = frozenset()
+    rows: frozenset[str] = frozenset()
+    single: bool = True
 
     def values(
         self,
@@ -94,10 +101,13 @@ class Engine:
         """
         step = Step(self, model, inputs, others, absent, observer)
         raw, full = step.full_pass()
-        if plan is None:
-            return Values(raw, full, None)
-        with EvaluationMode(model), torch.set_grad_enabled(gradient and torch.is_grad_enabled()):
-            return Values(raw, full, step.partial_passes(plan, full.shape[0]))
+        partial = None
+        if plan is not None:
+            gradient = gradient and torch.is_grad_enabled()
+            mode = EvaluationMode(model, for_backward=gradient)
+            with mode, torch.set_grad_enabled(gradient):
+                partial = step.partial_passes(plan, full.shape[0])
+        return Values(raw, full, partial, frozenset(step.changed))
 
 
 @dataclass
@@ -108,7 +118,10 @@ class Step:
         features: By encoder, the output on the batch that replays use.
         absences: By encoder, the output on the absent value, broadcastable to the features.
         shapes: By encoder, the shapes of its output in the full pass.
+        stand_ins: By modality, the batch that stands for its absence.
+        changed: Encoders whose output was changed in place by the rest of the model.
         calls: By encoder, how often it was called in the present pass.
+        handed: By encoder, what the rest was given in the present pass, with its versions.
     """
 
     engine: Engine
@@ -120,28 +133,42 @@ class Step:
     features: dict[int, Nest] = field(default_factory=dict)
     absences: dict[int, Nest] = field(default_factory=dict)
     shapes: dict[int, list[torch.Size]] = field(default_factory=dict)
-    calls: dict[int, int] = field(default_factory=dict)
     stand_ins: dict[int, Nest] = field(default_factory=dict)
+    changed: set[int] = field(default_factory=set)
+    calls: dict[int, int] = field(default_factory=dict)
+    handed: dict[int, tuple[Nest, list[int]]] = field(default_factory=dict)
 
     # -- passes ------------------------------------------------------------------------------
 
     def full_pass(self) -> tuple[Any, Tensor]:
         """Run the full coalition in the mode the model is in; return its output and logits."""
-        engine = self.engine
-        if engine.level == "inputs" and self.observer is None:
+        before = {name: versions(value) for name, value in self.inputs.items()}
+        if self.engine.level == "inputs" and self.observer is None:
             raw = self.model(**self.inputs, **self.others)
-            return raw, engine.select(raw)
-        return self.run(self.inputs, self.others, self._answer_full)
+            result = raw, self.engine.select(raw)
+        else:
+            result = self.run(self.inputs, self.others, self._answer_full)
+        for name, value in self.inputs.items():
+            if versions(value) != before[name]:
+                raise RuntimeError(
+                    f"The model should leave its inputs as they are; found modality {name!r} "
+                    "changed in place. Replace the in-place operation, which would corrupt the "
+                    "coalitions after the first."
+                )
+        return result
 
     def partial_passes(self, plan: Plan, num_rows: int) -> Tensor:
         """Run the other coalitions in the order of the plan; return their logits, stacked."""
         if self.engine.level == "inputs":
             return torch.stack([self._whole(coalition) for coalition in plan.partial])
+        kinds = self._kinds_of_others(num_rows)
+        if self.engine.single and "unknown" not in kinds and self._lacks_absences():
+            self._encode_one_absent_sample(num_rows)
         values: list[Tensor] = []
         for coalition in plan.partial:
-            if self.engine.batched and self._knows_encoders():
+            if self.engine.batched and "unknown" not in kinds and self._knows_encoders():
                 break
-            values.append(self._replayed(coalition, num_rows))
+            values.append(self._replayed(coalition))
         if len(values) == len(plan.partial):
             return torch.stack(values)
         together = self._together(plan.partial[len(values) :], num_rows)
@@ -150,16 +177,33 @@ class Step:
     def _whole(self, coalition: Coalition) -> Tensor:
         return self.engine.select(self.model(**self.inputs_of(coalition), **self.others))
 
-    def _replayed(self, coalition: Coalition, num_rows: int) -> Tensor:
+    def _encode_one_absent_sample(self, num_rows: int) -> None:
+        """Run the model on one sample with all modalities absent, for what its encoders return."""
+        outputs: dict[int, Nest] = {}
+
+        def answer(i: int, forward: Any, args: Any, kwargs: Any) -> Any:
+            self.count(i)
+            outputs[i] = self.absences[i] if i in self.absences else forward(*args, **kwargs)
+            if len(outputs) == len(self.calls) and not torch.compiler.is_compiling():
+                raise _EnoughError
+            return self._hand(i, outputs[i])
+
+        with suppress(_EnoughError):  # what the rest makes of them, nobody asks
+            self.run(self._one_absent_sample(num_rows), self._rows_of_others(slice(1)), answer)
+        for i, output in outputs.items():
+            if not self.absent.varies(i) and _broadcasts(shapes(output), self.shapes[i]):
+                self.absences[i] = output
+
+    def _replayed(self, coalition: Coalition) -> Tensor:
         def answer(i: int, forward: Any, args: Any, kwargs: Any) -> Any:
             self.count(i)
             if i in coalition:
                 if i not in self.features:
                     self.features[i] = forward(*args, **kwargs)
-                return self._protected(i, self.features[i])
+                return self._hand(i, self.features[i])
             if i not in self.absences:
-                self._encode_absent(i, forward, args, kwargs, num_rows)
-            return self._protected(i, self._expanded_absence(i))
+                self.absences[i] = forward(*args, **kwargs)
+            return self._hand(i, self._expanded_absence(i))
 
         return self.run(self.inputs_of(coalition), self.others, answer)[1]
 
@@ -168,8 +212,6 @@ class Step:
 
         def answer(i: int, forward: Any, args: Any, kwargs: Any) -> Any:
             self.count(i)
-            if i not in self.absences:
-                self._encode_absent(i, forward, args, kwargs, times * num_rows)
             present = [i in coalition for coalition in partial]
             return map_tensors(
                 lambda feature, absence: _stack(present, feature, absence),
@@ -177,13 +219,13 @@ class Step:
                 self.absences[i],
             )
 
-        inputs = {
-            name: expand_rows(
-                self.absent(i, map_tensors(lambda t: t[:1], self.inputs[name])), times * num_rows
-            )
-            for i, name in enumerate(self.engine.modalities)
+        # The rest was found not to look at the inputs: their number of rows is all that counts.
+        one = self._one_absent_sample(num_rows)
+        inputs = {name: expand_rows(value, times * num_rows) for name, value in one.items()}
+        others = {
+            name: repeat_rows(value, times) if name in self.engine.rows else value
+            for name, value in self.others.items()
         }
-        others = repeat_rows(dict(self.others), times, num_rows)
         logits = self.run(inputs, others, answer)[1]
         return logits.view(times, num_rows, *logits.shape[1:])
 
@@ -193,11 +235,13 @@ class Step:
         """Run the model with its encoders' calls answered; return its output and logits."""
         encoders = resolve(self.model, self.engine.encoders, self.engine.modalities)
         self.calls = dict.fromkeys((i for i, e in enumerate(encoders) if e is not None), 0)
+        self.handed = {}
         with Interception(encoders, answer):
             raw = self.model(**inputs, **others)
         for i, count in self.calls.items():
             if count != 1:
                 raise RuntimeError(self._miscounted(i, count))
+        self._check_handed()
         return raw, self.engine.select(raw)
 
     # -- encoders ----------------------------------------------------------------------------
@@ -210,32 +254,42 @@ class Step:
         self.shapes[i] = shapes(output)
         if self.engine.level == "shared":
             self.features[i] = output
-        return self._protected(i, output)
+        elif self.observer is None:
+            return output  # nobody keeps it
+        return self._hand(i, output)
 
-    def _encode_absent(self, i: int, forward: Any, args: Any, kwargs: Any, num_rows: int) -> None:
-        if not self.absent.varies(i):
-            sliced = map_tensors(
-                lambda t: t[:1] if t.shape[:1] == (num_rows,) else t, (args, kwargs)
-            )
-            output = forward(*sliced[0], **sliced[1])
-            if _broadcasts(shapes(output), self.shapes[i]):
-                self.absences[i] = output
-                return
-        # Rows differ, or the output's batch axis is not where the input's is: the whole batch.
-        self.absences[i] = forward(*args, **kwargs)
+    def _hand(self, i: int, output: Nest) -> Nest:
+        """Return an output that is kept, for the rest of the model to use, in a nest of its own."""
+        handed = map_tensors(torch.clone if i in self.engine.cloned else _itself, output)
+        self.handed[i] = (handed, versions(handed))
+        return handed
+
+    def _check_handed(self) -> None:
+        for i, (handed, before) in self.handed.items():
+            if versions(handed) == before:
+                continue
+            self.changed.add(i)
+            if i not in self.engine.cloned:
+                name = self.engine.modalities[i]
+                raise RuntimeError(
+                    f"The output of `encoders[{name!r}]` = {self.engine.encoders[name]!r} should "
+                    "stay as it was in earlier steps; found it changed in place. Replace the "
+                    'in-place operation, or use coalitions="inputs".'
+                )
 
     def _expanded_absence(self, i: int) -> Nest:
         targets = iter(self.shapes[i])
         return map_tensors(lambda t: t.expand(next(targets)), self.absences[i])
 
     def _knows_encoders(self) -> bool:
-        """Whether replaying needs no encoder to see more than one absent sample."""
         members = range(len(self.engine.modalities))
-        present = all(i in self.features for i in members)
-        return present and all(i in self.absences or not self.absent.varies(i) for i in members)
+        return all(i in self.features and i in self.absences for i in members)
 
-    def _protected(self, i: int, output: Nest) -> Nest:
-        return map_tensors(torch.clone, output) if i in self.engine.cloned else output
+    def _lacks_absences(self) -> bool:
+        members = range(len(self.engine.modalities))
+        return any(i not in self.absences and not self.absent.varies(i) for i in members)
+
+    # -- inputs ------------------------------------------------------------------------------
 
     def inputs_of(self, coalition: Coalition) -> dict[str, Nest]:
         """Return the model's inputs with every modality outside the coalition absent."""
@@ -248,6 +302,34 @@ class Step:
         if i not in self.stand_ins:
             self.stand_ins[i] = self.absent(i, self.inputs[self.engine.modalities[i]])
         return self.stand_ins[i]
+
+    def _one_absent_sample(self, num_rows: int) -> dict[str, Nest]:
+        def first(tensor: Tensor) -> Tensor:
+            return tensor[:1] if tensor.shape[:1] == (num_rows,) else tensor
+
+        return {
+            name: self.absent(i, map_tensors(first, self.inputs[name]))
+            for i, name in enumerate(self.engine.modalities)
+        }
+
+    def _rows_of_others(self, rows: slice) -> dict[str, Any]:
+        return {
+            name: map_tensors(lambda t: t[rows], value) if name in self.engine.rows else value
+            for name, value in self.others.items()
+        }
+
+    def _kinds_of_others(self, num_rows: int) -> set[str]:
+        """Tell whether other keywords go with the samples ("rows"), not, or possibly."""
+        kinds = set()
+        for name, value in self.others.items():
+            by_rows = [t.shape[:1] == (num_rows,) for t in tensors(value)]
+            if name in self.engine.rows:
+                kinds.add("rows" if all(by_rows) else "unknown")
+            else:
+                kinds.add("unknown" if any(by_rows) else "fixed")
+        return kinds
+
+    # -- calls -------------------------------------------------------------------------------
 
     def count(self, i: int) -> None:
         """Note a call of encoder number ``i``; the second in a pass is an error."""
@@ -263,6 +345,21 @@ class Step:
             f"in a forward pass of the model; found {found}. Name a module that is called once "
             '(by `module(...)`, not by another method), or use coalitions="inputs".'
         )
+
+
+class _EnoughError(Exception):
+    """Ends a pass that was run for the encoders' outputs alone."""
+
+
+def versions(nest: Nest) -> list[int]:
+    """Return the counters that in-place operations move; nothing while compiling."""
+    if torch.compiler.is_compiling():
+        return []
+    return [0 if t.is_inference() else t._version for t in tensors(nest)]
+
+
+def _itself(tensor: Tensor) -> Tensor:
+    return tensor
 
 
 def _broadcasts(given: list[torch.Size], wanted: list[torch.Size]) -> bool:

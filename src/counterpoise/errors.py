@@ -19,13 +19,23 @@ def check_count(name: str, value: object, *, at_least: int) -> None:
 
 
 def check_range(
-    name: str, value: float, *, low: float, high: float = float("inf"), open_low: bool = False
+    name: str,
+    value: float,
+    *,
+    low: float,
+    high: float = float("inf"),
+    open_low: bool = False,
+    open_high: bool = False,
 ) -> None:
-    """Raise unless ``low <= value <= high`` (``low < value`` when ``open_low``) and finite."""
+    """Raise unless ``value`` is a finite number from ``low`` to ``high``, open ends excluded."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"`{name}` should be a number; found {value!r}.")
     above = value > low if open_low else value >= low
-    if not (above and value <= high and abs(value) < float("inf")):
+    below = value < high if open_high else value <= high
+    if not (above and below and abs(value) < float("inf")):
         lower = f"above {low:g}" if open_low else f"at least {low:g}"
-        upper = "" if high == float("inf") else f" and at most {high:g}"
+        upper = f" and {'below' if open_high else 'at most'} {high:g}"
+        upper = "" if high == float("inf") else upper
         raise ValueError(
             f"`{name}` should be finite, {lower}{upper}; found {value}. Choose a value in range."
         )

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from counterpoise.absence import AbsentValues
 from counterpoise.coalitions import Coalition, Plan
-from counterpoise.engine import Engine, Step
+from counterpoise.engine import Engine, Step, versions
 from counterpoise.nests import Nest, map_tensors, tensors
 from counterpoise.replay import EvaluationMode
 
@@ -43,32 +43,27 @@ def inspect(
         The engine to use from now on, or None if the batch is empty and tells nothing.
     """
     inputs = {name: map_tensors(torch.clone, value) for name, value in inputs.items()}
-    versions = {name: _versions(value) for name, value in inputs.items()}
+    num_modalities = len(engine.modalities)
     with _random_state_kept(inputs), EvaluationMode(model):
-        whole = replace(engine, level="inputs")
-        step = Step(whole, model, inputs, others, absent)
-        probe = _Probe(step)
-        full = probe.run(tuple(range(len(engine.modalities))))
-        for name, value in inputs.items():
-            if _versions(value) != versions[name]:
-                raise RuntimeError(
-                    f"The model should leave its inputs as they are; found modality {name!r} "
-                    "changed in place. Replace the in-place operation, which would corrupt the "
-                    "coalitions after the first."
-                )
+        step = Step(replace(engine, level="inputs"), model, inputs, others, absent)
+        _, full = step.full_pass()
         if full.shape[0] == 0:
             return None
-        plan = _telling_plan(len(engine.modalities)).to(full.device)
+        probe = _Probe(step)
+        probe.run(tuple(range(num_modalities)))
+        plan = _telling_plan(num_modalities).to(full.device)
         truth = torch.stack([probe.run(s) for s in plan.partial])
+        _check_absent(engine, plan, full, truth)
+        engine = replace(engine, cloned=frozenset(probe.changed))
         if engine.level == "inputs":
             return engine
-        engine = replace(engine, cloned=frozenset(probe.changed))
-        looped = Step(engine, model, inputs, others, absent, stand_ins=step.stand_ins)
-        looped.full_pass()
-        _compare(looped.partial_passes(plan, full.shape[0]), truth, engine)
+        looped = _replay(engine, step, plan, truth)
+        engine = replace(engine, rows=looped.engine.rows, single=looped.engine.single)
+        if not _ignores_inputs(looped, plan, truth):
+            return engine
         return replace(
             engine,
-            batched=_can_batch(engine, looped, plan, truth),
+            batched=_can_batch(looped, plan, truth),
             separable=_is_separable(looped, full.shape[0]),
         )
 
@@ -90,12 +85,12 @@ class _Probe:
             if i in coalition:
                 self._check_given(i, tensors((args, kwargs)))
             output = forward(*args, **kwargs)
-            outputs[i] = (output, _versions(output))
+            outputs[i] = (output, versions(output))
             return output
 
         inputs = self.step.inputs_of(coalition)
         _, logits = self.step.run(inputs, self.step.others, answer)
-        self.changed |= {i for i, (output, old) in outputs.items() if _versions(output) != old}
+        self.changed |= {i for i, (output, old) in outputs.items() if versions(output) != old}
         return logits
 
     def _check_given(self, i: int, given: list[Tensor]) -> None:
@@ -123,53 +118,124 @@ def _telling_plan(num_modalities: int) -> Plan:
     return Plan.make(partial, torch.zeros(num_modalities, len(partial) + 1))
 
 
-def _can_batch(engine: Engine, looped: Step, plan: Plan, truth: Tensor) -> bool:
-    """Try the coalitions as one longer batch; they may be so run only if nothing changes."""
-    step = Step(
-        replace(engine, batched=True), looped.model, looped.inputs, looped.others, looped.absent
+def _check_absent(engine: Engine, plan: Plan, full: Tensor, truth: Tensor) -> None:
+    if not full.isfinite().all():
+        return  # the data are to blame, and the training loop will say so
+    everyone = set(range(len(engine.modalities)))
+    for coalition, values in zip(plan.partial, truth, strict=True):
+        missing = everyone - set(coalition)
+        if len(missing) == 1 and not values.isfinite().all():
+            raise ValueError(
+                f"`absent` for modality {engine.modalities[missing.pop()]!r} should leave the "
+                "model's output finite; found inf or NaN with that modality absent. Choose "
+                "another absent value, such as `absence.Keep()` for a mask."
+            )
+
+
+def _replay(engine: Engine, whole: Step, plan: Plan, truth: Tensor) -> Step:
+    """Run the plan by replaying, one coalition after the other, and compare.
+
+    Keywords beside the modalities may go with the samples, row by row, or not: those that look
+    so are taken so if that gives the same values. A model that insists on the size of its batch
+    is not given a single sample.
+    """
+    num_rows = truth.shape[1]
+    rows = {
+        name
+        for name, value in whole.others.items()
+        if tensors(value) and all(t.shape[:1] == (num_rows,) for t in tensors(value))
+    }
+    for names, single in ((rows, True), (set(), True), (set(), False)):
+        tried = replace(engine, rows=frozenset(names), single=single, batched=False)
+        step = Step(
+            tried, whole.model, whole.inputs, whole.others, whole.absent, stand_ins=whole.stand_ins
+        )
+        try:
+            step.full_pass()
+            values = step.partial_passes(plan, num_rows)
+        # With other numbers of rows than it was given a model may fail as it likes.
+        except Exception as error:
+            if not single:
+                raise
+            logger.info("With a single sample the model raised %r.", error)
+            continue
+        if _close(values, truth):
+            return step
+    worst = (values - truth).abs().nan_to_num().max().item()
+    raise ValueError(
+        f'`coalitions` = "{engine.level}" should give the values of whole-model passes; found '
+        f"a difference of {worst:.3g} in eval mode. The rest of the model may be random in eval "
+        "mode, keep state between calls, or use an encoder's internals: use "
+        'coalitions="inputs".'
     )
-    step.features, step.absences = looped.features, looped.absences
-    step.shapes, step.stand_ins = looped.shapes, looped.stand_ins
+
+
+def _ignores_inputs(looped: Step, plan: Plan, truth: Tensor) -> bool:
+    """Find out whether the rest of the model looks at nothing but the encoders' outputs.
+
+    It is given other inputs, and the same outputs: inputs at hand may be ones that happen to make
+    no difference, such as a mask of a batch without padding.
+    """
+    inputs = {name: map_tensors(_other, value) for name, value in looped.inputs.items()}
+    stand_ins = {i: map_tensors(_other, value) for i, value in looped.stand_ins.items()}
+    step = replace(looped, inputs=inputs, stand_ins=stand_ins)
+    # A model may object to inputs that make no sense in any way it likes, having looked at them.
+    try:
+        values = step.partial_passes(plan, truth.shape[1])
+    except Exception as error:
+        logger.info("Coalitions run one by one: with other inputs the model raised %r.", error)
+        return False
+    return _close(values, truth)
+
+
+def _other(tensor: Tensor) -> Tensor:
+    if tensor.is_floating_point():
+        return torch.randn_like(tensor)
+    coin = torch.rand(tensor.shape, device=tensor.device) < 0.5
+    return coin if tensor.dtype == torch.bool else tensor.where(coin, 0)
+
+
+def _can_batch(looped: Step, plan: Plan, truth: Tensor) -> bool:
+    """Try the coalitions as one longer batch; they may be so run only if nothing changes."""
+    step = replace(looped, engine=replace(looped.engine, batched=True))
+    # As above: a model may object to a longer batch, and the loop serves it.
     try:
         together = step.partial_passes(plan, truth.shape[1])
-    # A model may object to a longer batch in any way it likes; the loop, which has just been
-    # found right, serves it.
     except Exception as error:
         logger.info("Coalitions run one by one: as one batch the model raised %r.", error)
         return False
-    agree = together.shape == truth.shape and _close(together, truth)
-    if not agree:
-        logger.info("Coalitions run one by one: as one batch they come out differently.")
-    return agree
+    return together.shape == truth.shape and _close(together, truth)
 
 
-def _is_separable(step: Step, num_rows: int) -> bool:
+def _is_separable(looped: Step, num_rows: int) -> bool:
     """Find out whether the logits are a sum over modalities, by the structure of the model.
 
-    The rest of the model is given random weights, three times over, and has to be additive to
-    rounding each time: weights at hand could make any network look so (zeros, to begin with).
+    The rest of the model is given random features and weights, three times over, and has to be
+    additive to rounding each time: those at hand could make any network look so (zeros, to begin
+    with).
     """
-    model, num_modalities = step.model, len(step.engine.modalities)
+    model, num_modalities = looped.model, len(looped.engine.modalities)
     everyone = tuple(range(num_modalities))
     subsets: list[Coalition] = [(), *((i,) for i in everyone), everyone[1:], everyone]
     plan = Plan.make(subsets, torch.zeros(num_modalities, len(subsets) + 1))
-    looped = replace(step, engine=replace(step.engine, batched=False))
+    eps = max(torch.finfo(t.dtype).eps for t in tensors(looped.features) if t.is_floating_point())
     for _ in range(3):
+        step = replace(looped)
+        step.features = map_tensors(_other, looped.features)
+        step.absences = map_tensors(_other, looped.absences)
         weights = {name: _random_like(p) for name, p in _rest_of(step)}
         # As above: a model that cannot be called with other weights is taken as it is.
         try:
             with _weights_of(model, weights):
-                values = looped.partial_passes(plan, num_rows).to(torch.float64)
+                values = step.partial_passes(plan, num_rows).to(torch.float64)
         except Exception as error:
             logger.info("The model is not taken apart: with random weights it raised %r.", error)
             return False
-        empty, alone, rest, full = values[0], values[1:-2], values[-2], values[-1]
-        predicted = torch.stack(
-            [empty + (alone[1:] - empty).sum(dim=0), empty + (alone - empty).sum(dim=0)]
-        )
-        found = torch.stack([rest, full])
+        empty, alone, found = values[0], values[1:-2], values[-2:]
+        given = alone - empty
+        predicted = empty + torch.stack([given[1:].sum(dim=0), given.sum(dim=0)])
         scale = found.abs().max()
-        if not scale > 0 or not (found - predicted).abs().max() <= 100 * _eps(step) * scale:
+        if not scale > 0 or not (found - predicted).abs().max() <= 100 * eps * scale:
             return False
     return True
 
@@ -183,11 +249,6 @@ def _rest_of(step: Step) -> list[tuple[str, nn.Parameter]]:
 def _random_like(parameter: Tensor) -> Tensor:
     fan_in = max(parameter[0].numel(), 1) if parameter.dim() > 1 else 4
     return torch.randn_like(parameter) / sqrt(fan_in)
-
-
-def _eps(step: Step) -> float:
-    kinds = [t.dtype for t in tensors(step.features) if t.is_floating_point()]
-    return max(torch.finfo(kind).eps for kind in kinds)
 
 
 @contextmanager
@@ -204,25 +265,10 @@ def _weights_of(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[Non
             named[name].data = value
 
 
-def _compare(found: Tensor, truth: Tensor, engine: Engine) -> None:
-    if not _close(found, truth):
-        worst = (found - truth).abs().nan_to_num().max().item()
-        raise ValueError(
-            f'`coalitions` = "{engine.level}" should give the values of whole-model passes; found '
-            f"a difference of {worst:.3g} in eval mode. The rest of the model may be random in "
-            "eval mode, keep state between calls, or use an encoder's internals: use "
-            'coalitions="inputs".'
-        )
-
-
 def _close(found: Tensor, truth: Tensor) -> bool:
     tolerance = sqrt(torch.finfo(truth.dtype).eps)
     scale = truth.nan_to_num(posinf=0, neginf=0).abs().max().item()
     return torch.allclose(found, truth, rtol=tolerance, atol=tolerance * scale, equal_nan=True)
-
-
-def _versions(nest: Nest) -> list[int]:
-    return [0 if t.is_inference() else t._version for t in tensors(nest)]
 
 
 @contextmanager

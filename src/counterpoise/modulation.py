@@ -73,6 +73,8 @@ class _Modulate(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
         (gradient,) = gradients
-        factors_S = ctx.saved_tensors[0].to(gradient)
-        partial = factors_S[:-1].view(-1, *[1] * gradient.dim()) * gradient
-        return factors_S[-1] * gradient, partial, None
+        (factors_S,) = ctx.saved_tensors
+        # Half precision is rounded once, at the end, and not in the factors too.
+        factors = factors_S.view(-1, *[1] * gradient.dim())
+        spread = (factors * gradient.to(factors)).to(gradient.dtype)
+        return spread[-1], spread[:-1], None

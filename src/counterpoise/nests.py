@@ -42,15 +42,9 @@ def shapes(nest: Nest) -> list[torch.Size]:
     return [tensor.shape for tensor in tensors(nest)]
 
 
-def repeat_rows(nest: Nest, times: int, num_rows: int) -> Nest:
-    """Stack ``times`` copies of each tensor that has ``num_rows`` rows, along its first axis."""
-
-    def repeat(tensor: Tensor) -> Tensor:
-        if tensor.shape[:1] != (num_rows,):
-            return tensor
-        return tensor.expand(times, *tensor.shape).flatten(0, 1)
-
-    return map_tensors(repeat, nest)
+def repeat_rows(nest: Nest, times: int) -> Nest:
+    """Stack ``times`` copies of each tensor along its first axis."""
+    return map_tensors(lambda t: t.expand(times, *t.shape).flatten(0, 1), nest)
 
 
 def expand_rows(nest: Nest, num_rows: int) -> Nest:

@@ -10,6 +10,7 @@ Modulation", ICCV 2023, equations 7 and 8: the running average.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 
 import torch
 from torch import Tensor, nn
@@ -82,7 +83,7 @@ class ExponentialAverage(Reference):
 
     def __init__(self, decay: float = 0.99) -> None:
         super().__init__()
-        check_range("decay", decay, low=0, high=1 - 1e-12)
+        check_range("decay", decay, low=0, high=1, open_high=True)
         self.decay = decay
 
     def rate(self, step: Tensor) -> Tensor:
@@ -110,6 +111,11 @@ class Fixed(Reference):
         super().__init__()
         check_count("num_steps", num_steps, at_least=1)
         self.given = None if scores is None else tuple(float(s) for s in scores)
+        if not all(isfinite(s) for s in self.given or ()):
+            raise ValueError(
+                f"`scores` should be finite; found {list(self.given or ())}. Give each modality's "
+                "score, such as that of a model trained on it alone."
+            )
         self.warm_up = 0 if scores is not None else num_steps
 
     def bind(self, num_modalities: int, dtype: torch.dtype) -> None:

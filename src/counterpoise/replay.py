@@ -11,7 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 __all__ = ["Answer", "EvaluationMode", "Interception", "resolve"]
 
@@ -24,14 +26,34 @@ class EvaluationMode:
 
     The flags are set directly and not by ``eval()``, which modules may override with side
     effects (merging adapters, say) and which could not restore a frozen batch-norm.
+
+    Args:
+        module: The model.
+        for_backward: Whether what is computed will be gone backward through, perhaps after the
+            next pass in train mode has moved the running statistics of normalisation layers,
+            which their backward reads: it is then given copies of them to read.
     """
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, *, for_backward: bool = False) -> None:
         self._switched = [each for each in module.modules() if each.training]
+        self._statistics: list[tuple[nn.Module, str, Tensor]] = []
+        if for_backward and not torch.compiler.is_compiling():
+            self._statistics = [
+                (each, name, statistic)
+                for each in self._switched
+                if isinstance(each, _NormBase)
+                for name in ("running_mean", "running_var")
+                if (statistic := getattr(each, name)) is not None
+            ]
 
     def __enter__(self) -> None:
         for module in self._switched:
             module.training = False
+        if self._statistics:
+            # One launch for all of them, where a clone of each would be dozens.
+            copies = torch._foreach_add([statistic for _, _, statistic in self._statistics], 0.0)
+            for (module, name, _), copy in zip(self._statistics, copies, strict=True):
+                module._buffers[name] = copy
 
     def __exit__(
         self,
@@ -41,6 +63,8 @@ class EvaluationMode:
     ) -> None:
         for module in self._switched:
             module.training = True
+        for module, name, statistic in self._statistics:
+            module._buffers[name] = statistic
 
 
 class Interception:

@@ -10,6 +10,7 @@ Modulation", ICCV 2023, equation 5: the cross-entropy of each mono-modal respons
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from math import log
 from typing import Protocol
 
@@ -30,6 +31,7 @@ __all__ = [
     "criterion_of",
     "mean_over_processes",
     "score_responses",
+    "sum_over_processes",
 ]
 
 Score = Callable[[Tensor, Nest], Tensor]
@@ -72,6 +74,16 @@ class CrossEntropy:
             return losses
         return losses.flatten(1).sum(dim=1) / counted.flatten(1).sum(dim=1).clamp_min(1)
 
+    def counted(self, target: Tensor) -> Tensor:
+        """Return which samples have a label at all, boolean, shape (N,)."""
+        if target.is_floating_point():
+            return torch.ones(target.shape[:1], dtype=torch.bool, device=target.device)
+        return (
+            target.ne(self.ignore_index).flatten(1).any(dim=1)
+            if target.dim() > 1
+            else (target.ne(self.ignore_index))
+        )
+
     def criterion(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return ``torch.nn.functional.cross_entropy``, the mean over the batch, unfloored."""
         return F.cross_entropy(logits, target, ignore_index=self.ignore_index)
@@ -96,6 +108,7 @@ class BinaryCrossEntropy:
 
     def __call__(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss of each sample, shape (N,), in nats."""
+        check_shapes(logits, target)
         losses = F.binary_cross_entropy_with_logits(logits, target.to(logits), reduction="none")
         return _mean_of_sample(losses.clamp_max(-log(self.floor)))
 
@@ -114,6 +127,7 @@ class SquaredError:
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the loss of each sample, shape (N,)."""
+        check_shapes(prediction, target)
         return _mean_of_sample((prediction - target.to(prediction)).square())
 
     def criterion(self, prediction: Tensor, target: Tensor) -> Tensor:
@@ -131,11 +145,25 @@ class AbsoluteError:
 
     def __call__(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the loss of each sample, shape (N,)."""
+        check_shapes(prediction, target)
         return _mean_of_sample((prediction - target.to(prediction)).abs())
 
     def criterion(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the mean absolute error over batch and entries."""
         return F.l1_loss(prediction, target.to(prediction))
+
+
+def check_shapes(prediction: Tensor, target: Tensor) -> None:
+    """Raise unless shapes are equal: (N, 1) against (N,) would broadcast to N x N differences.
+
+    Raises:
+        ValueError: Naming both shapes.
+    """
+    if prediction.shape != target.shape:
+        raise ValueError(
+            f"`target` should have the shape of the prediction, {tuple(prediction.shape)}; found "
+            f"{tuple(target.shape)}. Reshape one of them, with `unsqueeze(1)` for example."
+        )
 
 
 def _mean_of_sample(losses: Tensor) -> Tensor:
@@ -151,7 +179,11 @@ def criterion_of(score: Score | _HasCriterion) -> Criterion:
     own = getattr(score, "criterion", None)
     if own is not None:
         return own  # type: ignore[no-any-return]
-    return lambda logits, target: score(logits, target).mean()  # type: ignore[operator]
+    return partial(_mean_score, score)  # type: ignore[arg-type]
+
+
+def _mean_score(score: Score, logits: Tensor, target: Nest) -> Tensor:
+    return score(logits, target).mean()
 
 
 def score_responses(score: Score, responses_MB: Tensor, target: Nest) -> Tensor:
@@ -199,8 +231,13 @@ def mean_over_processes(
     if counted_B is not None:
         losses_MB = losses_MB.where(counted_B, 0)
         count = counted_B.sum(dtype=losses_MB.dtype).unsqueeze(0)
-    totals = torch.cat([losses_MB.sum(dim=1), count])
+    totals = sum_over_processes(torch.cat([losses_MB.sum(dim=1), count]), group)
+    return totals[:num_modalities] / totals[num_modalities], totals[num_modalities]
+
+
+def sum_over_processes(tensor: Tensor, group: object = None) -> Tensor:
+    """Return the sum of a tensor over all processes; itself where there is one."""
     distributed = torch.distributed
     if distributed.is_available() and distributed.is_initialized():
-        distributed.all_reduce(totals, group=group)
-    return totals[:num_modalities] / totals[num_modalities], totals[num_modalities]
+        distributed.all_reduce(tensor, group=group)
+    return tensor

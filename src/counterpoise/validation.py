@@ -12,10 +12,12 @@ from torch import Tensor, nn
 
 from counterpoise.coalitions import Sampling
 from counterpoise.errors import suggestion
+from counterpoise.nests import tensors
 
 __all__ = [
     "check_call",
     "check_encoders",
+    "check_forward",
     "check_modalities",
     "check_select",
     "default_sampling",
@@ -26,7 +28,8 @@ __all__ = [
 
 def check_modalities(modalities: Sequence[str]) -> tuple[str, ...]:
     """Return the names, two or more different strings."""
-    if isinstance(modalities, str) or not all(isinstance(name, str) for name in modalities):
+    listed = isinstance(modalities, Sequence) and not isinstance(modalities, str)
+    if not listed or not all(isinstance(name, str) for name in modalities):
         raise TypeError(
             f"`modalities` should be a sequence of names; found {modalities!r}. "
             'Pass for example ("audio", "image").'
@@ -47,6 +50,18 @@ def check_modalities(modalities: Sequence[str]) -> tuple[str, ...]:
                 "Rename the modality in the model's forward."
             )
     return tuple(modalities)
+
+
+def check_forward(model: nn.Module, modalities: Sequence[str]) -> None:
+    """Raise unless the model's forward takes every modality as a keyword."""
+    known = _keywords(model)
+    for name in modalities:
+        if known is not None and name not in known:
+            raise ValueError(
+                f"`modalities` should be keywords of the model's forward, which takes "
+                f"{', '.join(known)}; found {name!r}.{suggestion(name, known)} Name them as the "
+                "model does."
+            )
 
 
 def check_encoders(
@@ -121,6 +136,11 @@ def check_call(model: nn.Module, modalities: Sequence[str], inputs: Mapping[str,
             raise TypeError(
                 f"Modality {name!r} should be given as a keyword; found {given}. Pass its batch, "
                 "also where it is to be absent."
+            )
+        if not tensors(inputs[name]):
+            raise TypeError(
+                f"Modality {name!r} should be a tensor or a nest of tensors; found "
+                f"{type(inputs[name]).__name__}. Pass lists, tuples or dictionaries of tensors."
             )
     if len(inputs) == len(modalities) or torch.compiler.is_compiling():
         return

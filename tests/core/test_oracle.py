@@ -2,9 +2,10 @@
 
 from copy import deepcopy
 
-import counterpoise as cp
 import pytest
 import torch
+
+import counterpoise as cp
 from support.networks import FUSIONS, batch
 from support.oracle import Oracle
 

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-import counterpoise as cp
 import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+
+import counterpoise as cp
 
 PARITY = Path(__file__).parents[3] / "shared" / "parity"
 

@@ -81,12 +81,12 @@ def test_alone_tells_what_all_coalitions_tell(fusion, level):
     torch.manual_seed(0)
     model = fusion(4).double()
     few, many = wrapped(deepcopy(model), level), wrapped(model, level)
-    many._exact, many._placed = exact_plan(4), None
+    many.runner._exact, many.runner._placed = exact_plan(4), None
     inputs, target = batch(4, 11)
     outs = [b(**inputs, target=target) for b in (few, many)]
     for out in outs:
         out.loss.backward()
-    assert len(few._exact.partial) == 4
+    assert len(few.runner._exact.partial) == 4
     torch.testing.assert_close(outs[0].responses, outs[1].responses, rtol=1e-11, atol=1e-12)
     torch.testing.assert_close(outs[0].coefficients, outs[1].coefficients)
     for p, q in zip(few.model.parameters(), many.model.parameters(), strict=True):

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from counterpoise.errors import check_choice, check_range
 from counterpoise.methods.method import Method, Need, Signals
+from counterpoise.methods.window import check_window
 from counterpoise.references import Reference, RunningMean
 
 __all__ = ["AGM", "discrepancy_ratio"]
@@ -75,14 +76,10 @@ class AGM(Method):
         check_range("alpha", alpha, low=0)
         check_range("clamp", clamp, low=0, open_low=True)
         check_choice("window_unit", window_unit, ("epochs", "steps"))
-        if window is not None and not 0 <= window[0] < window[1]:
-            raise ValueError(
-                "`window` should be (start, stop) with 0 <= start < stop; found "
-                f"{tuple(window)}. Use float('inf') as stop for no end."
-            )
         self.alpha, self.clamp = alpha, clamp
-        self.window, self.window_unit = window, window_unit
+        self.window, self.window_unit = check_window(window), window_unit
         self.reference = RunningMean() if reference is None else reference
+        self.set_epoch(0)
 
     def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
         """Make room for the reference, a count of steps and what to report of bad ones."""
@@ -97,12 +94,17 @@ class AGM(Method):
 
     def needs(self) -> Need:
         """Return "gradients" inside the window, "values" before it, "nothing" after it."""
-        if self.window is None or self.window_unit == "steps":
-            return "gradients"
-        start, stop = self.window
-        if self.epoch >= stop:
-            return "nothing"
-        return "gradients" if self.epoch >= start else "values"
+        return self._need
+
+    def set_epoch(self, epoch: int) -> None:
+        """Learn the epoch, from 0 on."""
+        super().set_epoch(epoch)
+        # Kept, and not worked out in `needs`: a compiled step that read the epoch would be
+        # compiled anew each time.
+        self._need: Need = "gradients"
+        if self.window is not None and self.window_unit == "epochs":
+            before, over = epoch < self.window[0], epoch >= self.window[1]
+            self._need = "values" if before else "nothing" if over else "gradients"
 
     def coefficients(self, signals: Signals) -> Tensor:
         """Return kappa, shape (M,), and let the reference learn from the scores.

@@ -123,8 +123,12 @@ class Method(nn.Module):
                 f"`method` should serve one model; found a {type(self).__name__} that is already "
                 f"bound to {', '.join(self.modalities)}. Make a new one for each Balanced."
             )
-        self.modalities = tuple(modalities)
-        self.allocate(len(self.modalities), dtype)
+        self.modalities = tuple(modalities)  # for `allocate`, which may need the names
+        try:
+            self.allocate(len(self.modalities), dtype)
+        except Exception:
+            self.modalities = ()  # what was wrong can be put right and bound again
+            raise
 
     def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
         """Register the buffers that depend on the number of modalities. Default: none."""

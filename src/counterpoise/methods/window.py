@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["Window", "check_window", "inside"]
+from abc import ABC
+
+from counterpoise.methods.method import Method
+
+__all__ = ["Window", "Windowed", "check_window", "inside"]
 
 Window = tuple[float, float] | None
 """(start, stop): from ``start`` on and before ``stop``. None: always."""
@@ -10,10 +14,11 @@ Window = tuple[float, float] | None
 
 def check_window(window: Window) -> Window:
     """Return the window, or raise unless 0 <= start < stop."""
-    if window is not None and not 0 <= window[0] < window[1]:
+    pair = isinstance(window, (tuple, list)) and len(window) == 2
+    if window is not None and not (pair and 0 <= window[0] < window[1]):
         raise ValueError(
             "`window` should be (start, stop) with 0 <= start < stop; found "
-            f"{tuple(window)}. Use float('inf') as stop for no end."
+            f"{window}. Use float('inf') as stop for no end."
         )
     return window
 
@@ -26,3 +31,22 @@ def inside(window: Window, epoch: int) -> bool:
         (True, False, True)
     """
     return window is None or window[0] <= epoch < window[1]
+
+
+class Windowed(Method, ABC):
+    """A method that modulates in a window of epochs, and costs a plain step outside.
+
+    Args:
+        window: (start, stop), or None for the whole run.
+    """
+
+    def __init__(self, window: Window) -> None:
+        super().__init__()
+        self.window = check_window(window)
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Learn the epoch, and whether it lies in the window."""
+        super().set_epoch(epoch)
+        # Not worked out in a step: a compiled one would be compiled anew in each epoch.
+        self.modulates = inside(self.window, epoch)
