@@ -55,4 +55,5 @@ def work(rank, folder, level, cuts, options):
     parts = [slice(0, cut) if rank == 0 else slice(cut, ROWS) for cut in cuts]
     record = train(balanced, DistributedDataParallel(balanced), parts, **options)
     torch.save(record, f"{folder}/{rank}.pt")
+    distributed.barrier()  # nobody leaves while the other is still talking
     distributed.destroy_process_group()
