@@ -45,8 +45,8 @@ vectors = st.lists(st.floats(-1, 1, allow_subnormal=False), min_size=3, max_size
 @repeatable
 @given(vectors, vectors)
 def test_both_losses_fall_along_it_and_it_is_as_long_as_the_sum(joint, own):
-    h, total = combined(joint, own), torch.tensor(joint) + torch.tensor(own)
-    joint, own = torch.tensor(joint).double(), torch.tensor(own).double()
+    joint, own = (torch.tensor(v, dtype=torch.float64) for v in (joint, own))
+    h, total = combined(joint, own), joint + own
     scale = float(joint.norm() * own.norm())
     if joint @ own < -1e-3 * scale and float(torch.linalg.cross(joint, own).norm()) > 1e-2 * scale:
         assert h @ joint >= -1e-9
@@ -59,7 +59,7 @@ def test_both_losses_fall_along_it_and_it_is_as_long_as_the_sum(joint, own):
 @repeatable
 @given(vectors, vectors)
 def test_the_direction_is_that_of_the_shortest_vector_between_them(joint, own):
-    joint, own = torch.tensor(joint).double(), torch.tensor(own).double()
+    joint, own = (torch.tensor(v, dtype=torch.float64) for v in (joint, own))
     if joint @ own >= -1e-3:
         return
     shares = torch.linspace(0, 1, 20_001, dtype=torch.float64).unsqueeze(1)

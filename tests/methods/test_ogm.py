@@ -5,7 +5,6 @@ from math import tanh
 
 import pytest
 import torch
-from torch import nn
 
 import counterpoise as cp
 from counterpoise.models import LeNet, MaxOut, MultimodalNetwork
@@ -178,10 +177,12 @@ def test_a_wholly_frozen_encoder_is_an_error():
 
 
 def test_without_encoders_there_is_nothing_to_scale():
-    model = nn.Module()
-    message = r"`encoders` should be given for OGMGE, which acts on them; found none for a, b\."
+    message = (
+        r"`encoders` should be given for OGMGE, which acts on them; found none for ear, eye\. "
+        r"Pass encoders=\{'ear': 'path\.of\.module', \.\.\.\}\."
+    )
     with pytest.raises(ValueError, match=message):
-        cp.Balanced(model, ("a", "b"), cp.OGMGE())
+        cp.Balanced(network("late", 2), ("ear", "eye"), cp.OGMGE())
 
 
 @pytest.mark.parametrize("method", [cp.OGM, cp.OGMGE])

@@ -29,7 +29,7 @@ class CGGM(Multitask):
     r"""Slows encoders whose classifiers gain fast, and turns the joint gradient to the others.
 
     The gradient of encoder m is scaled by rho B_m with B_m = sum_{j != m} d_j / sum_j d_j, and
-    the loss gets lambda mean_m (|B_m| - B_m cos(g, g_m)), where g is the gradient of the joint
+    the loss gets lambda mean_m B_m (1 - cos(g, g_m)), where g is the gradient of the joint
     loss in the joint logits and g_m that of modality m's loss in its own.
 
     Args:
@@ -108,8 +108,7 @@ class CGGM(Multitask):
         if not self.direction or not torch.is_grad_enabled():
             return total
         balance = self.balance.to(joint)
-        cosines = _cosines(joint, signals)
-        return total + self.direction * (balance.abs() - balance * cosines).mean()
+        return total + self.direction * (balance * (1 - _cosines(joint, signals))).mean()
 
     def encoder_factors(self, signals: Signals) -> Tensor:
         """Return rho B, shape (M,)."""

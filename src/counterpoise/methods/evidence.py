@@ -32,11 +32,15 @@ def confidences(signals: Signals, counted_B: Tensor | None = None) -> Tensor:
         >>> confidences(Signals(None, torch.tensor([1]), unimodal_logits=logits))
         tensor([0.5000, 0.7500])
     """
-    logits = signals.unimodal_logits
+    logits, score = signals.unimodal_logits, signals.score or CrossEntropy()
     assert logits is not None
+    labelled = getattr(score, "counted", None)  # scores may know samples without a label
+    if labelled is not None:
+        labelled_B = labelled(signals.target)
+        counted_B = labelled_B if counted_B is None else counted_B & labelled_B
     with torch.autocast(logits.device.type, enabled=False):
         wide = logits.detach().to(torch.promote_types(logits.dtype, torch.float32))
-        losses_MB = score_responses(signals.score or CrossEntropy(), wide, signals.target)
+        losses_MB = score_responses(score, wide, signals.target)
         return mean_over_processes(losses_MB.neg().exp(), signals.process_group, counted_B)[0]
 
 

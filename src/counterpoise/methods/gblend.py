@@ -33,8 +33,8 @@ class GBlend(Multitask):
         later: Epochs from one measurement to the next when online, at least 1.
         weights: w of each modality in order and of the joint loss, at least 0, kept as given:
             nothing is measured. (0, ..., 0, 1) is joint training bit for bit.
-        least_overfitting: Smaller |O| count as this much, above 0, in nats: where a modality
-            hardly overfits its weight would be noise.
+        least_overfitting: An absolute O that is smaller counts as this much, above 0, in nats:
+            where a modality hardly overfits its weight would be noise.
         heads: Modality to a module that maps its encoder's output to logits. None: the additive
             heads that the model was wrapped with, or else the mono-modal responses.
 
@@ -166,7 +166,7 @@ def blend_weights(before: Tensor, after: Tensor, least_overfitting: float = 0.01
     Args:
         before: Training losses, then validation losses, shape (2, K), at the earlier checkpoint.
         after: The same at the later one.
-        least_overfitting: Least |O| that counts.
+        least_overfitting: Least absolute O that counts.
 
     Returns:
         Shape (K,), at least 0; 0 where the validation loss did not fall. None if it fell

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from counterpoise.errors import check_range
 from counterpoise.methods.method import Signals
 from counterpoise.methods.multitask import Multitask
+from counterpoise.scores import sum_over_processes
 
 __all__ = ["MMPareto", "pareto_weights"]
 
@@ -97,8 +98,7 @@ class MMPareto(Multitask):
     def _weights(self, joint: Tensor, own: Tensor, group: object) -> tuple[Tensor, Tensor]:
         """Return a and b for two gradients, which are averaged over processes first."""
         both = torch.stack([joint, own]).to(torch.promote_types(joint.dtype, torch.float32))
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.all_reduce(both, group=group)  # only directions and ratios count
+        both = sum_over_processes(both, group)  # or mean: only directions and ratios count
         both = both / both.abs().max().clamp_min(torch.finfo(both.dtype).tiny)
         return pareto_weights(both[0] @ both[0], both[0] @ both[1], both[1] @ both[1])
 
@@ -112,9 +112,9 @@ def pareto_weights(jj: Tensor, ju: Tensor, uu: Tensor) -> tuple[Tensor, Tensor]:
         uu: <g_uni, g_uni>.
 
     Returns:
-        a and b, scalars, with |a g_joint + b g_uni| = |g_joint + g_uni|: ones if ju >= 0, else
-        proportional to the weights of the shortest convex combination. Where the two all but
-        cancel out, so that it has no direction, it is enlarged 10,000 times at most.
+        a and b, scalars, such that a g_joint + b g_uni is as long as the plain sum: ones if
+        ju >= 0, else proportional to the weights of the shortest convex combination. Where the
+        two all but cancel out, so that it has no direction, it is enlarged 10,000 times at most.
     """
     tiny = torch.finfo(jj.dtype).tiny
     share = ((uu - ju) / (jj - 2 * ju + uu).clamp_min(tiny)).clamp(0, 1)

@@ -9,20 +9,18 @@ CVPR 2022, sections 3.2 and 3.3; k is equation 10.
 
 from __future__ import annotations
 
-from abc import ABC
-
 import torch
 from torch import Tensor
 
 from counterpoise.errors import check_range
 from counterpoise.methods.evidence import confidences, mean_of_others
-from counterpoise.methods.method import Method, Need, Signals
-from counterpoise.methods.window import Window, check_window, inside
+from counterpoise.methods.method import Need, Signals
+from counterpoise.methods.window import Window, Windowed
 
 __all__ = ["OGM", "OGMGE"]
 
 
-class _OnTheFly(Method, ABC):
+class _OnTheFly(Windowed):
     """What OGM and OGM-GE share: everything but the noise."""
 
     acts_on = "encoders"
@@ -34,18 +32,17 @@ class _OnTheFly(Method, ABC):
         convolutions_only: bool = False,
         window: Window = None,
     ) -> None:
-        super().__init__()
+        super().__init__(window)
         check_range("alpha", alpha, low=0)
         self.alpha, self.convolutions_only = alpha, convolutions_only
-        self.window = check_window(window)
 
     def needs_unimodal(self) -> Need:
         """Return "values" inside the window, "nothing" outside."""
-        return "values" if inside(self.window, self.epoch) else "nothing"
+        return "values" if self.modulates else "nothing"
 
     def encoder_factors(self, signals: Signals) -> Tensor | None:
         """Return k, shape (M,); None outside the window, ones where a confidence is not finite."""
-        if not inside(self.window, self.epoch):
+        if not self.modulates:
             return None
         s = confidences(signals)
         k = self.coefficient(s)

@@ -16,14 +16,14 @@ from torch import Tensor
 
 from counterpoise.errors import check_range
 from counterpoise.methods.evidence import confidences, mean_of_others
-from counterpoise.methods.method import Method, Need, Signals
-from counterpoise.methods.window import Window, check_window, inside
+from counterpoise.methods.method import Need, Signals
+from counterpoise.methods.window import Window, Windowed
 from counterpoise.nests import Nest, map_tensors, tensors
 
 __all__ = ["OPM"]
 
 
-class OPM(Method):
+class OPM(Windowed):
     r"""Drops the feature of the surer modality from a random part of the samples.
 
     q_m = q_base (1 + lambda tanh(rho_m - 1)) if rho_m > 1, else 0, with rho_m = mean_{j != m}
@@ -64,11 +64,10 @@ class OPM(Method):
     def __init__(
         self, probability: float = 0.5, strength: float = 0.5, *, window: Window = None
     ) -> None:
-        super().__init__()
+        super().__init__(window)
         check_range("probability", probability, low=0, high=1)
         check_range("strength", strength, low=0)
         self.probability, self.strength = probability, strength
-        self.window = check_window(window)
         self._kept: list[Tensor] = []  # of the step under way: which samples each modality keeps
 
     def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
@@ -115,4 +114,4 @@ class OPM(Method):
         return q.clamp_max(1).where(rho > 1, torch.zeros_like(rho))
 
     def _is_active(self) -> bool:
-        return self.probability > 0 and inside(self.window, self.epoch)
+        return self.probability > 0 and self.modulates

@@ -81,6 +81,7 @@ class PMR(Method):
         check_count("entropy_epochs", entropy_epochs, at_least=0)
         self.alpha, self.momentum, self.vector = alpha, momentum, vector
         self.entropy, self.entropy_epochs = entropy, entropy_epochs
+        self._flattens = False
 
     def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
         """Make the bank of prototypes."""
@@ -89,6 +90,7 @@ class PMR(Method):
     def set_epoch(self, epoch: int) -> None:
         """Renew the prototypes from the epoch that is over."""
         super().set_epoch(epoch)
+        self._flattens = self.entropy > 0 and epoch < self.entropy_epochs
         self.bank.renew(epoch)
 
     def loss(self, joint: Tensor, signals: Signals) -> Tensor:
@@ -131,7 +133,7 @@ class PMR(Method):
         s, _ = mean_over_processes(picked_MB.detach().exp(), group, counted_B)
         behind, ahead = self.lags(s)
         pull: Tensor = self.alpha * (behind * -(picked_MB * counted_B).mean(dim=1)).sum()
-        if self.entropy and self.epoch < self.entropy_epochs:
+        if self._flattens:
             entropy_MB = -(log_p.exp() * log_p).sum(dim=2)
             pull = pull - self.entropy * (ahead * (entropy_MB * counted_B).mean(dim=1)).sum()
         return pull

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from counterpoise.scores import sum_over_processes
+
 __all__ = ["Prototypes"]
 
 
@@ -89,9 +91,7 @@ class Prototypes(nn.Module):
         member_KB = member_BK.to(self.counts.dtype).T
         parts = [member_KB.sum(dim=1, keepdim=True)]
         parts += [member_KB @ f.nan_to_num(0, 0, 0).to(self.counts.dtype) for f in features]
-        together = torch.cat(parts, dim=1)
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.all_reduce(together, group=group)
+        together = sum_over_processes(torch.cat(parts, dim=1), group)
         counts, *sums = torch.split(together, [part.shape[1] for part in parts], dim=1)
         self.counts = self.counts + counts.squeeze(1)
         for m, each in enumerate(sums):
