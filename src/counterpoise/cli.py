@@ -58,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         0 if all went well, 2 after a mistake of the caller, which is stated in one line on
         standard error; with COUNTERPOISE_TRACEBACK=1 in the environment it is raised instead.
+        130 after Ctrl-C.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -73,6 +74,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"counterpoise: error: {_one_line(error)}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("counterpoise: interrupted", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -80,6 +80,7 @@ def test_schedule_gives_each_epoch_its_rate(schedule, factors):
         (lambda: TrainerOptions(accumulate_grad_batches=0), "`accumulate_grad_batches` should"),
         (lambda: TrainerOptions(devices=0), "`devices` should be at least 1; found 0"),
         (lambda: TrainerOptions(num_nodes=0), "`num_nodes` should be at least 1; found 0"),
+        (lambda: TrainerOptions(num_threads=0), "`num_threads` should be at least 1; found 0"),
         (lambda: TrainerOptions(checkpoint_every_n_steps=0), "`checkpoint_every_n_steps` should"),
         (lambda: TrainerOptions(gradient_clip_val=0), "`gradient_clip_val` should be .* above 0"),
         (lambda: TrainerOptions(precision="32-ture"), "found '32-ture'. Did you mean '32-true'"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from counterpoise.absence import Absence
 from counterpoise.data import DataSource
 from counterpoise.methods import Method
+from counterpoise.recipes.layers import resolve
 from counterpoise.training.architectures import Architecture
 from counterpoise.training.optimization import Optimizer, Schedule
 from counterpoise.training.recipe import Recipe
@@ -16,7 +18,7 @@ from counterpoise.training.recipe import Recipe
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
 
-__all__ = ["BASES", "DEFAULTS", "add_arguments", "run"]
+__all__ = ["BASES", "DEFAULTS", "add_arguments", "read_recipe", "run"]
 
 DEFAULTS: dict[str, Any] = {
     "method": {"class_path": "Joint"},
@@ -39,8 +41,6 @@ BASES: dict[str, type] = {
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the recipe's settings, and what is said of one run."""
-    from jsonargparse import ActionYesNo
-
     parser.add_class_arguments(Recipe)
     group = parser.add_argument_group("This run")
     group.add_argument(
@@ -55,11 +55,33 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="Go on with the run in the folder, which was killed, to the same bits.",
     )
     group.add_argument(
-        "--progress",
-        action=ActionYesNo(no_prefix="no_"),
-        default=True,
-        help="Show a bar, or a line after each epoch.",
+        "--progress", type=bool, default=True, help="Show a bar, or a line after each epoch."
     )
+
+
+def read_recipe(config: str | os.PathLike[str]) -> Recipe:
+    """Read a recipe as ``counterpoise train --config`` does.
+
+    Args:
+        config: A YAML file, or the name of a packaged recipe.
+
+    Raises:
+        ValueError: If there is no such file, a class or a setting is not known or out of range.
+
+    Example:
+        >>> read_recipe("digits-agm").name
+        'digits-agm-0'
+    """
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(Recipe)
+    content, _ = resolve(["--config", os.fspath(config)], DEFAULTS, BASES)
+    try:
+        arguments = parser.instantiate(parser.parse_object(content))
+    except ArgumentError as error:
+        raise ValueError(f"`config` should hold a recipe; found in {config}: {error}") from error
+    return Recipe(**vars(arguments))
 
 
 def run(arguments: Namespace) -> None:

@@ -11,7 +11,20 @@ import yaml
 
 from counterpoise.training.record import write_csv, write_json, write_yaml
 
-__all__ = ["RunFolder"]
+__all__ = ["RunFolder", "check_new"]
+
+
+def check_new(path: Path, *, or_else: str = "remove it") -> None:
+    """Raise unless the path is free or an empty folder.
+
+    Raises:
+        ValueError: If something lies there.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise ValueError(
+            f"`output` should be a new or an empty folder; found {str(path)!r}, which is not. "
+            f"Choose another, or {or_else}."
+        )
 
 
 class RunFolder:
@@ -45,11 +58,7 @@ class RunFolder:
         Raises:
             ValueError: If something lies there already.
         """
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise ValueError(
-                f"`output` should be a new or an empty folder; found {str(self.path)!r}, which is "
-                "not. Choose another, or go on with the run in it by resume=True."
-            )
+        check_new(self.path, or_else="go on with the run in it by resume=True")
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         write_yaml(self.config, dict(recipe))
 

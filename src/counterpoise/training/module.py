@@ -13,6 +13,7 @@ from torchmetrics import Metric
 from counterpoise.balanced import Balanced
 from counterpoise.methods import Evaluation, Method
 from counterpoise.output import Output
+from counterpoise.scores import score_responses
 from counterpoise.training.optimization import SGD, Constant, Optimizer, Schedule
 from counterpoise.training.rates import BranchRates
 from counterpoise.training.tally import Tally
@@ -37,7 +38,8 @@ class BalancedModule(LightningModule):
     branches, and may end training.
 
     Args:
-        balanced: The wrapped model.
+        balanced: The wrapped model. Its ``monitor`` is heeded at records only, so that it
+            hardly costs anything.
         metric: What is reported as accuracy, such as
             ``torchmetrics.classification.MulticlassAccuracy(10, average="micro")``. The module
             works on clones of it.
@@ -69,12 +71,15 @@ class BalancedModule(LightningModule):
     ) -> None:
         super().__init__()
         self.balanced = balanced
+        self.monitor = balanced.monitor
         self.optimizer_settings = optimizer or SGD()
         self.schedule_settings = schedule or Constant()
         self.batch_metric = metric.clone()
         self.training_tally = Tally(metric, persistent=True)
         self.validation_tally = Tally(metric, balanced.modalities)
         self.test_tally = Tally(metric, balanced.modalities)
+        self.unimodal_tally = Tally(metric, balanced.modalities)
+        self._has_heads = False
         self.rates = BranchRates(balanced)
         self._evaluation: Evaluation | None = None
 
@@ -114,9 +119,11 @@ class BalancedModule(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Return the loss; at a record also its "values", scalars on the device by name."""
+        records = self._records(batch_idx)
+        self.balanced.monitor = self.monitor and records
         out: Output = self.balanced(**batch)
         self.training_tally.update(out, batch["target"])
-        if not self._records(batch_idx):
+        if not records:
             return {"loss": out.loss}
         self.balanced.method.check()
         values = self._values(out, batch["target"])
@@ -142,14 +149,16 @@ class BalancedModule(LightningModule):
                 values[f"response_accuracy/{name}"] = self._accuracy(out.responses[i], target)
             if out.scores is not None:
                 values[f"score/{name}"] = out.scores[i]
-            if out.coefficients is not None and self._modulates:
+            if out.coefficients is not None and self._scales:
                 values[f"coefficient/{name}"] = out.coefficients[i]
         return values
 
     @property
-    def _modulates(self) -> bool:
-        """Whether the method acts on responses; coefficients of one say nothing otherwise."""
-        return type(self.balanced.method).coefficients is not Method.coefficients
+    def _scales(self) -> bool:
+        """Whether the method scales gradients; coefficients of one say nothing otherwise."""
+        kind = type(self.balanced.method)
+        places = ("coefficients", "encoder_factors")
+        return any(getattr(kind, place) is not getattr(Method, place) for place in places)
 
     def _accuracy(self, logits: Tensor, target: Tensor) -> Tensor:
         self.batch_metric.reset()
@@ -161,18 +170,28 @@ class BalancedModule(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add a batch to the validation tally."""
-        self.validation_tally.update(self.balanced.respond(**batch), batch["target"])
+        out, target = self.balanced.respond(**batch), batch["target"]
+        self.validation_tally.update(out, target)
+        own = out.unimodal_logits
+        self._has_heads = own is not None and own is not out.responses
+        if own is not None and self._has_heads:
+            scores = score_responses(self.balanced.score, own, target).mean(dim=1)
+            self.unimodal_tally.update(out._replace(responses=own, scores=scores), target)
 
     def on_validation_epoch_end(self) -> None:
         """Log what validation added up to."""
         values = self._log_tally("validation", self.validation_tally)
+        own = values
+        if self._has_heads:
+            own = self.unimodal_tally.compute()
+            self.unimodal_tally.reset()
         names = self.balanced.modalities
         self._evaluation = Evaluation(
             self.current_epoch,
             values["loss"].item(),
             values["accuracy"].item(),
-            torch.stack([values[f"score/{name}"] for name in names]),
-            torch.stack([values[f"response_accuracy/{name}"] for name in names]),
+            torch.stack([own[f"score/{name}"] for name in names]),
+            torch.stack([own[f"response_accuracy/{name}"] for name in names]),
         )
 
     def on_validation_end(self) -> None:

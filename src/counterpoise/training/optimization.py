@@ -47,7 +47,8 @@ class SGD(Optimizer):
         ValueError: If a value is out of range.
 
     Example:
-        >>> SGD(learning_rate=0.1).build([{"params": [zeros(3)]}]).defaults["momentum"]
+        >>> import torch
+        >>> SGD(learning_rate=0.1).build([{"params": [torch.zeros(3)]}]).defaults["momentum"]
         0.9
     """
 
@@ -85,7 +86,8 @@ class Adam(Optimizer):
         ValueError: If a value is out of range.
 
     Example:
-        >>> Adam().build([{"params": [zeros(3)]}]).defaults["lr"]
+        >>> import torch
+        >>> Adam().build([{"params": [torch.zeros(3)]}]).defaults["lr"]
         0.001
     """
 
@@ -117,7 +119,8 @@ class AdamW(Optimizer):
         ValueError: If a value is out of range.
 
     Example:
-        >>> AdamW().build([{"params": [zeros(3)]}]).defaults["weight_decay"]
+        >>> import torch
+        >>> AdamW().build([{"params": [torch.zeros(3)]}]).defaults["weight_decay"]
         0.01
     """
 
@@ -149,7 +152,8 @@ class Constant(Schedule):
     """Leaves the learning rate as it is.
 
     Example:
-        >>> Constant().build(SGD(0.5).build([{"params": [zeros(1)]}]), 7).get_last_lr()
+        >>> import torch
+        >>> Constant().build(SGD(0.5).build([{"params": [torch.zeros(1)]}]), 7).get_last_lr()
         [0.5]
     """
 
@@ -170,7 +174,8 @@ class StepLR(Schedule):
         ValueError: If a value is out of range.
 
     Example:
-        >>> StepLR(every=5).build(SGD().build([{"params": [zeros(1)]}]), 7).step_size
+        >>> import torch
+        >>> StepLR(every=5).build(SGD().build([{"params": [torch.zeros(1)]}]), 7).step_size
         5
     """
 
@@ -191,7 +196,8 @@ class Cosine(Schedule):
     """Lowers the learning rate along half a cosine, to zero after the last epoch.
 
     Example:
-        >>> Cosine().build(SGD().build([{"params": [zeros(1)]}]), 7).T_max
+        >>> import torch
+        >>> Cosine().build(SGD().build([{"params": [torch.zeros(1)]}]), 7).T_max
         7
     """
 

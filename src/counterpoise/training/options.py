@@ -30,6 +30,9 @@ class TrainerOptions:
         deterministic: Whether only operations are allowed that give the same bits each time. A
             run that was killed can only then be resumed bit by bit on an accelerator. Where an
             operation has no such version, PyTorch says which, and False allows it.
+        num_threads: Threads of the processor that computations are split over; results depend on
+            it in the last bits. 1 is quickest for small networks, and where processes share
+            the processor. None: PyTorch's choice.
         checkpoint_every_n_steps: Optimiser steps between two checkpoints within an epoch, for
             long epochs. None: one at the end of each epoch.
 
@@ -53,6 +56,7 @@ class TrainerOptions:
     num_nodes: int = 1
     strategy: str = "auto"
     deterministic: bool = True
+    num_threads: int | None = None
     checkpoint_every_n_steps: int | None = None
 
     def __post_init__(self) -> None:
@@ -65,8 +69,9 @@ class TrainerOptions:
         )
         for name in counts:
             check_count(name, getattr(self, name), at_least=1)
-        if self.checkpoint_every_n_steps is not None:
-            check_count("checkpoint_every_n_steps", self.checkpoint_every_n_steps, at_least=1)
+        for name in ("num_threads", "checkpoint_every_n_steps"):
+            if getattr(self, name) is not None:
+                check_count(name, getattr(self, name), at_least=1)
         if self.gradient_clip_val is not None:
             check_range("gradient_clip_val", self.gradient_clip_val, low=0, open_low=True)
         check_choice("precision", self.precision, PRECISIONS)

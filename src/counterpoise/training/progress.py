@@ -2,59 +2,91 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import RichProgressBar
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 __all__ = ["Bar", "Lines", "progress_callbacks"]
 
-_SHOWN = ("train_loss", "validation_loss", "validation_accuracy")
 
-
-def progress_callbacks(show: bool) -> list[Callback]:
-    """Return what shows progress on the standard output as it is; nothing if it shall not."""
+def progress_callbacks(show: bool, console: Console | None = None) -> list[Callback]:
+    """Return what shows progress on the console as it is; nothing if it shall not."""
+    console = console or Console()
     if not show:
         return []
-    return [Bar() if sys.stdout.isatty() else Lines()]
+    return [Bar(console)] if console.is_terminal else [Lines(console)]
 
 
-class Bar(RichProgressBar):
-    """Lightning's Rich bar, which here waits for the device only once an epoch."""
+class Bar(Callback):
+    """One bar for the whole run, with the results of the last validation.
 
-    def __init__(self) -> None:
-        super().__init__(refresh_rate=10)
-        self._shown: dict[str, Any] = {}
+    It is drawn by a thread of its own and waits for the device only at the end of an epoch.
+    """
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Fetch the values that the bar shows during the next epoch."""
-        metrics = trainer.callback_metrics
-        self._shown = {name: metrics[name].item() for name in _SHOWN if name in metrics}
-        super().on_train_epoch_end(trainer, pl_module)
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(bar_width=12),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            TextColumn("{task.fields[results]}"),
+            console=console,
+        )
+        self._task = self._progress.add_task("", total=None, epoch="", results="")
 
-    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
-        """Return what was fetched last; Lightning asks for it after every batch."""
-        return self._shown
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start, in the middle where a run is resumed."""
+        total = int(trainer.num_training_batches) * (trainer.max_epochs or 1)
+        done = trainer.fit_loop.total_batch_idx + 1
+        self._progress.update(self._task, total=total, completed=done)
+        if trainer.is_global_zero:
+            self._progress.start()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show the epoch, counted from 1."""
+        self._progress.update(self._task, epoch=f"{trainer.current_epoch + 1}/{trainer.max_epochs}")
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Move on by a batch."""
+        self._progress.advance(self._task)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Show the results."""
+        self._progress.update(self._task, results=_results(trainer))
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave the bar as it is."""
+        self._progress.stop()
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        """Give the terminal back."""
+        self._progress.stop()
 
 
 class Lines(Callback):
     """Prints one line after each validated epoch: for log files and pipes."""
 
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Print the line."""
-        if not trainer.is_global_zero:
-            return
-        metrics = trainer.callback_metrics
-        start = "validation_response_accuracy/"
-        responses = ", ".join(
-            f"{name.removeprefix(start)} {value.item():.1%}"
-            for name, value in metrics.items()
-            if name.startswith(start)
-        )
-        print(
-            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}: validation loss "
-            f"{metrics['validation_loss'].item():.4f}, "
-            f"accuracy {metrics['validation_accuracy'].item():.1%} ({responses})",
-            flush=True,
-        )
+        if trainer.is_global_zero:
+            epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+            self._console.print(f"{epoch}: {_results(trainer)}", highlight=False, soft_wrap=True)
+
+
+def _results(trainer: Trainer) -> str:
+    metrics, start = trainer.callback_metrics, "validation_response_accuracy/"
+    responses = [
+        f"{name.removeprefix(start)} {value.item():.1%}"
+        for name, value in metrics.items()
+        if name.startswith(start)
+    ]
+    accuracy = metrics["validation_accuracy"].item()
+    return f"validation {accuracy:.1%} ({', '.join(responses)})"

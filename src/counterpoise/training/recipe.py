@@ -41,7 +41,8 @@ class Recipe:
             Default: "features" if the network's encoders are known.
         attribution: "shapley", "leave_one_out" or "alone", as in ``Balanced``.
         absent: What stands in for an absent modality, as in ``Balanced``. Default: zeros.
-        monitor: Record scores also for methods that do not need them.
+        monitor: Record scores also for methods that do not need them; they cost coalition
+            passes at recorded steps only.
         name: What the run is called. Default: data set, method and seed.
 
     Raises:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import signal
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,7 +23,8 @@ from counterpoise.training.callbacks import Checkpoints, RandomState
 from counterpoise.training.data import MultimodalDataModule
 from counterpoise.training.folder import RunFolder
 from counterpoise.training.module import BalancedModule
-from counterpoise.training.progress import Bar, progress_callbacks
+from counterpoise.training.options import TrainerOptions
+from counterpoise.training.progress import progress_callbacks
 from counterpoise.training.recipe import Recipe
 from counterpoise.training.record import hardware, versions
 from counterpoise.training.recorder import Recorder
@@ -56,6 +58,7 @@ def train(
         ValueError: If ``output`` holds something already; or, with ``resume``, no run, or one
             of another recipe or with other data.
         FloatingPointError: If a score is not finite, at the next recorded step.
+        KeyboardInterrupt: On Ctrl-C; the run can be resumed.
     """
     folder = RunFolder(Path(output) if output is not None else Path("runs") / str(recipe.name))
     if resume:
@@ -66,7 +69,7 @@ def train(
     elif _is_first_process():  # other processes come when the folder is there
         folder.begin(recipe.describe())
     splits = recipe.data.load()
-    with _quiet(), _determinism_kept():
+    with _quiet(), _process_as(recipe.trainer):
         return _run(recipe, splits, folder, progress)
 
 
@@ -96,7 +99,8 @@ def _run(recipe: Recipe, splits: Splits, folder: RunFolder, progress: bool) -> d
     start = folder.last if folder.last.exists() else None
     shown = progress_callbacks(progress)
     trainer = _trainer(recipe, data, folder, [*shown, RandomState(), recorder, checkpoints])
-    trainer.fit(module, datamodule=data, ckpt_path=start)
+    with _interruptible(trainer):
+        trainer.fit(module, datamodule=data, ckpt_path=start)
     # By hand: Lightning would restore the callbacks of the best epoch with its weights.
     best = torch.load(checkpoints.best, map_location="cpu", weights_only=True)
     module.load_state_dict(best["state_dict"])
@@ -139,7 +143,7 @@ def _trainer(
         deterministic=options.deterministic,
         callbacks=callbacks,
         logger=logger,
-        enable_progress_bar=any(isinstance(callback, Bar) for callback in callbacks),
+        enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         inference_mode=False,  # what the wrapper keeps from an evaluation may be trained with
@@ -210,10 +214,28 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _determinism_kept() -> Iterator[None]:
-    """Give the process its own choice back that the Trainer replaces by the run's."""
-    before = torch.are_deterministic_algorithms_enabled()
+def _interruptible(trainer: Trainer) -> Iterator[None]:
+    """Raise KeyboardInterrupt where Lightning exits the process and turns further ones off."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as stop:
+        if not trainer.interrupted:
+            raise
+        signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from stop
+
+
+@contextmanager
+def _process_as(options: TrainerOptions) -> Iterator[None]:
+    """Compute as the run is told, and give the process its own choices back."""
+    deterministic, num_threads = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.get_num_threads(),
+    )
+    torch.set_num_threads(options.num_threads or num_threads)
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before)
+        torch.use_deterministic_algorithms(deterministic)
+        torch.set_num_threads(num_threads)

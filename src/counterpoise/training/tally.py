@@ -90,7 +90,8 @@ class Tally(nn.Module):
         """Return "loss", "accuracy", and "response_accuracy/..." and "score/..." by modality."""
         values = {"loss": self._loss.compute(), "accuracy": self._accuracy.compute()}
         if self.modalities:
-            scores = self._scores.compute()
+            # torchmetrics makes a scalar of a vector of one.
+            scores = self._scores.compute().reshape(len(self.modalities))
             for m, name in enumerate(self.modalities):
                 values[f"response_accuracy/{name}"] = self._responses[m].compute()
                 values[f"score/{name}"] = scores[m]

@@ -1,0 +1,282 @@
+"""One run: what it leaves behind, what it says, and what it refuses to do."""
+
+import csv
+import json
+import logging
+import math
+import signal
+
+import pytest
+import torch
+import yaml
+from rich.console import Console
+from torch.nn import functional as F
+
+import counterpoise as cp
+from counterpoise.training import Recipe, read_recipe, train
+from counterpoise.training.callbacks import RandomState
+from counterpoise.training.progress import Bar, Lines, progress_callbacks
+from training import runs
+from training.runs import Blobs, recipe, same_bits
+
+KEYS = {
+    "name",
+    "method",
+    "data",
+    "model",
+    "seed",
+    "versions",
+    "hardware",
+    "started",
+    "wall_time_seconds",
+    "seconds_per_step",
+    "best_epoch",
+    "test",
+    "epochs",
+    "steps",
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "run"
+    return folder, train(recipe(), folder, progress=False)
+
+
+def test_folder_holds_everything(run):
+    folder, _ = run
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    events = {name for name in names if name.startswith("tensorboard/events")}
+    assert events
+    assert names - events == {
+        "config.yaml",
+        "record.json",
+        "metrics.csv",
+        "checkpoints/best.ckpt",
+        "checkpoints/last.ckpt",
+        "tensorboard/hparams.yaml",
+    }
+
+
+def test_record_is_what_was_returned_and_says_what_was_run(run):
+    folder, record = run
+    assert json.loads((folder / "record.json").read_text()) == record
+    assert set(record) == KEYS
+    assert record["method"]["name"] == "AGM"
+    assert record["method"]["settings"]["alpha"] == 2.0
+    assert record["data"] == {
+        "name": "blobs",
+        "fingerprint": Blobs().load().fingerprint,
+        "note": "Gaussian blobs.",
+        "modalities": ["left", "right"],
+        "num_classes": 3,
+        "sizes": {"train": 59, "validation": 23, "test": 29},
+    }
+    network = runs.Net()
+    assert record["model"]["num_parameters"] == sum(p.numel() for p in network.parameters())
+    assert record["model"]["name"] == "Net"
+    assert record["seed"] == 3
+    assert record["versions"]["torch"] == torch.__version__
+    assert record["hardware"]["num_threads"] == torch.get_num_threads()
+    assert record["seconds_per_step"] > 0
+    assert record["wall_time_seconds"] >= sum(epoch["seconds"] for epoch in record["epochs"]) > 0
+
+
+def test_record_has_a_row_for_each_epoch_and_each_recorded_step(run):
+    _, record = run
+    assert [epoch["epoch"] for epoch in record["epochs"]] == [0, 1, 2, 3, 4]
+    steps = record["steps"]
+    assert steps["step"] == list(range(2, 26, 2))  # 5 steps an epoch
+    assert len(steps["loss"]) == 12
+    for quantity in ("scores", "coefficients"):
+        assert set(steps[quantity]) == {"left", "right"}
+        assert all(len(values) == 12 for values in steps[quantity].values())
+    pairs = list(zip(*steps["coefficients"].values(), strict=True))
+    assert pairs[:2] == [(1.0, 1.0)] * 2  # before the window
+    assert all(min(pair) < 1 < max(pair) for pair in pairs[2:])
+
+
+def test_csv_holds_the_same_values(run):
+    folder, record = run
+    with (folder / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    losses = [float(row["loss"]) for row in rows if row["loss"]]
+    assert losses == record["steps"]["loss"]
+    accuracies = [float(r["validation_accuracy"]) for r in rows if r["validation_accuracy"]]
+    assert accuracies == [epoch["validation_accuracy"] for epoch in record["epochs"]]
+    scores = [float(row["score/right"]) for row in rows if row["score/right"]]
+    assert scores == record["steps"]["scores"]["right"]
+    assert [int(row["step"]) for row in rows] == sorted(int(row["step"]) for row in rows)
+
+
+def test_tensorboard_holds_the_same_values(run):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder, record = run
+    events = EventAccumulator(str(folder / "tensorboard"))
+    events.Reload()
+    losses = [event.value for event in events.Scalars("loss")]
+    assert losses == pytest.approx(record["steps"]["loss"])
+    coefficients = [event.value for event in events.Scalars("coefficient/left")]
+    assert coefficients == pytest.approx(record["steps"]["coefficients"]["left"])
+    assert len(events.Scalars("validation_accuracy")) == 5
+
+
+def test_best_epoch_is_the_first_of_highest_validation_accuracy(run):
+    _, record = run
+    accuracies = [epoch["validation_accuracy"] for epoch in record["epochs"]]
+    assert record["best_epoch"] == accuracies.index(max(accuracies))
+
+
+def test_test_results_are_those_of_the_best_weights(run):
+    folder, record = run
+    balanced = recipe().build(Blobs().load()).eval()
+    saved = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    balanced.load_state_dict(
+        {k.removeprefix("balanced."): v for k, v in saved.items() if k.startswith("balanced.")}
+    )
+    part = Blobs().load().test
+    out = balanced.respond(**part.inputs, target=part.target)
+    assert record["test"]["loss"] == pytest.approx(F.cross_entropy(out.logits, part.target).item())
+    hits = (out.logits.argmax(dim=1) == part.target).float().mean()
+    assert record["test"]["accuracy"] == pytest.approx(hits.item())
+    for m, name in enumerate(("left", "right")):
+        hits = (out.responses[m].argmax(dim=1) == part.target).float().mean()
+        assert record["test"]["response_accuracy"][name] == pytest.approx(hits.item())
+
+
+def test_configuration_makes_the_same_run_again(run, tmp_path):
+    folder, record = run
+    again = read_recipe(folder / "config.yaml")
+    assert again.describe() == recipe().describe()
+    assert train(again, tmp_path / "again", progress=False)["steps"] == record["steps"]
+
+
+def test_joint_training_has_no_coefficients_and_scores_only_on_request(tmp_path):
+    plain = train(recipe(method=cp.Joint()), tmp_path / "plain", progress=False)
+    assert plain["steps"]["scores"] is plain["steps"]["coefficients"] is None
+    watched = train(recipe(method=cp.Joint(), monitor=True), tmp_path / "watched", progress=False)
+    assert watched["steps"]["coefficients"] is None
+    assert all(math.isfinite(s) for s in watched["steps"]["scores"]["left"])
+    assert watched["steps"]["loss"] == plain["steps"]["loss"]
+
+
+def test_monitoring_costs_coalitions_at_recorded_steps_only(tmp_path, monkeypatch):
+    forward, modes = runs.Net.forward, []
+
+    def noted(self, **inputs):
+        modes.append(self.training)
+        return forward(self, **inputs)
+
+    monkeypatch.setattr(runs.Net, "forward", noted)
+    watched = recipe(
+        method=cp.Joint(), monitor=True, trainer={"max_epochs": 1, "log_every_n_steps": 5}
+    )
+    train(watched, tmp_path / "run", progress=False)
+    steps = modes[modes.index(True) :]
+    assert steps[:5] == [True] * 5
+    assert steps[5:8] == [False] * 3  # the coalitions of step 5, and validation
+
+
+def test_changes_of_the_process_end_with_the_run(tmp_path):
+    level = logging.getLogger("lightning.pytorch").level
+    train(recipe(trainer={"max_epochs": 1, "num_threads": 1}), tmp_path / "run", progress=False)
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert logging.getLogger("lightning.pytorch").level == level
+
+
+def test_records_are_as_many_as_asked_where_an_epoch_is_shorter_than_the_interval(tmp_path):
+    short = recipe(trainer={"max_epochs": 2, "log_every_n_steps": 1000})
+    record = train(short, tmp_path / "run", progress=False)
+    assert record["steps"]["step"] == [5, 10]
+
+
+def test_folder_that_holds_something_is_refused(run):
+    folder, _ = run
+    with pytest.raises(ValueError, match=r"`output` should be a new or an empty folder; found '.*"):
+        train(recipe(), folder, progress=False)
+    with pytest.raises(ValueError, match="`output` should be a new or an empty folder"):
+        train(recipe(), folder / "config.yaml", progress=False)
+
+
+def test_finished_run_is_not_run_again(run, monkeypatch):
+    folder, record = run
+    monkeypatch.setattr(runs.Net, "forward", None)
+    assert train(recipe(), folder, resume=True, progress=False) == record
+
+
+def test_nothing_to_resume_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"should hold the run to resume; found no config\.yaml"):
+        train(recipe(), tmp_path / "run", resume=True, progress=False)
+
+
+def test_another_recipe_is_refused_on_resume(run):
+    folder, _ = run
+    with pytest.raises(ValueError, match=r"`method` should be as in the run to resume"):
+        train(recipe(method=cp.AGM(alpha=3.0)), folder, resume=True, progress=False)
+    assert yaml.safe_load((folder / "config.yaml").read_text()) == recipe().describe()
+
+
+def test_ctrl_c_can_be_caught_and_resumed(tmp_path, monkeypatch, run):
+    handler = signal.getsignal(signal.SIGINT)
+    forward, calls = runs.Net.forward, []
+
+    def counted(self, **inputs):
+        calls.append(None)
+        if len(calls) == 70:
+            raise KeyboardInterrupt
+        return forward(self, **inputs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs.Net, "forward", counted)
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe(), tmp_path / "run", progress=False)
+    assert signal.getsignal(signal.SIGINT) is handler
+    record = train(recipe(), tmp_path / "run", resume=True, progress=False)
+    assert record["steps"] == run[1]["steps"]
+
+
+def test_random_state_of_another_number_of_processes_is_refused():
+    class FourProcesses:
+        world_size, global_rank = 4, 1
+
+    kept = RandomState()
+    kept.load_state_dict(RandomState().state_dict())
+    with pytest.raises(ValueError, match=r"number of processes should be 1, .* found 4"):
+        kept.on_train_start(FourProcesses(), None)
+
+
+def test_progress_suits_the_console():
+    assert progress_callbacks(False) == []
+    (bar,) = progress_callbacks(True, Console(force_terminal=True))
+    (lines,) = progress_callbacks(True, Console(force_terminal=False))
+    assert isinstance(bar, Bar)
+    assert isinstance(lines, Lines)
+
+
+def test_lines_tell_of_each_epoch(tmp_path, capsys):
+    record = train(recipe(trainer={"max_epochs": 2}), tmp_path / "run")
+    out = capsys.readouterr().out.splitlines()
+    assert len(out) == 2
+    epoch = record["epochs"][1]
+    responses = epoch["validation_response_accuracy"]
+    assert out[1] == (
+        f"epoch 2/2: validation {epoch['validation_accuracy']:.1%} "
+        f"(left {responses['left']:.1%}, right {responses['right']:.1%})"
+    )
+
+
+@pytest.mark.parametrize("name", ["digits-joint", "digits-agm"])
+def test_packaged_recipes_differ_in_the_method_alone(name):
+    packaged = read_recipe(name)
+    assert isinstance(packaged, Recipe)
+    other = read_recipe("digits-joint").describe() | {
+        key: packaged.describe()[key] for key in ("method", "name")
+    }
+    assert packaged.describe() == other
+
+
+def test_same_bits_tells_values_apart():
+    assert same_bits({"a": [torch.ones(2), 3]}, {"a": [torch.ones(2), 3]})
+    assert not same_bits({"a": [torch.ones(2), 3]}, {"a": [torch.ones(2), 4]})
+    assert not same_bits({"a": [torch.ones(2)]}, {"a": [torch.zeros(2)]})
