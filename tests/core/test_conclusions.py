@@ -1,0 +1,196 @@
+"""What the inspection concludes from one batch has to hold for all that come after."""
+
+from copy import deepcopy
+from typing import ClassVar
+
+import pytest
+import torch
+from torch import nn
+
+import counterpoise as cp
+from support.networks import Late, MaxOut, batch
+from support.wrapping import wrap
+
+REPLAYING = ["features", "shared"]
+CLOSE = {"rtol": 1e-9, "atol": 1e-11}
+
+
+def made(network, num_modalities=3):
+    torch.manual_seed(5)
+    return network(num_modalities, norm=False).double()
+
+
+def assert_equals_whole_passes(balanced, inputs, target, *, absent=None, **others):
+    whole = wrap(deepcopy(balanced.model), absent=absent)
+    found = balanced(**inputs, **others, target=target)
+    expected = whole(**inputs, **others, target=target)
+    torch.testing.assert_close(found.responses, expected.responses, **CLOSE)
+
+
+# -- additivity ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("level", REPLAYING)
+def test_encoders_that_start_at_zero_do_not_make_a_fusion_additive(level):
+    """Zero-initialised last layers, as of adapters: features are all zero at first."""
+    model = made(MaxOut)
+    for name in model.names:
+        nn.init.zeros_(getattr(model, name).layers[4].weight)
+        nn.init.zeros_(getattr(model, name).layers[4].bias)
+    balanced = wrap(model, level)
+    inputs, target = batch(3, 7)
+    balanced(**inputs, target=target)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter))
+    assert_equals_whole_passes(balanced, inputs, target)
+
+
+@pytest.mark.parametrize("level", REPLAYING)
+def test_modalities_that_are_missing_in_the_first_batch_do_not_make_a_fusion_additive(level):
+    balanced = wrap(made(MaxOut), level)
+    inputs, target = batch(3, 7)
+    missing = {**inputs, **{n: torch.zeros_like(inputs[n]) for n in ("eye", "hand")}}
+    balanced(**missing, target=target)
+    assert_equals_whole_passes(balanced, inputs, target)
+
+
+class Gated(Late):
+    """Additive until its interaction is switched on, by an attribute or by a keyword."""
+
+    gate = 0.0
+
+    def forward(self, mix=False, **inputs):
+        features = self.features(inputs)
+        product = (features[0] * features[1] * features[2]).sum(dim=1, keepdim=True)
+        return self.head(torch.cat(features, dim=1)) + (self.gate + mix) * product
+
+
+@pytest.mark.parametrize("level", REPLAYING)
+def test_an_interaction_that_a_keyword_switches_on_later_counts(level):
+    balanced = wrap(made(Gated), level)
+    inputs, target = batch(3, 7)
+    balanced(**inputs, target=target)
+    assert_equals_whole_passes(balanced, inputs, target, mix=True)
+
+
+@pytest.mark.parametrize("level", REPLAYING)
+def test_an_interaction_that_an_attribute_switches_on_counts_after_validating_again(level):
+    balanced = wrap(made(Gated), level)
+    inputs, target = batch(3, 7)
+    balanced(**inputs, target=target)
+    balanced.model.gate = 1.0
+    balanced.validate(**inputs)
+    assert_equals_whole_passes(balanced, inputs, target)
+
+
+# -- one longer batch ------------------------------------------------------------------------------
+
+
+class Masked(nn.Module):
+    """Its rest looks at the mask of a modality, beside what the encoder made of the words."""
+
+    names = ("text", "ear", "eye")
+    encoders: ClassVar = {"text": "text", "ear": "ear", "eye": "eye"}
+
+    def __init__(self):
+        super().__init__()
+        self.text = nn.Embedding(11, 6)
+        self.ear, self.eye = nn.Linear(3, 6), nn.Linear(5, 6)
+        self.head = nn.Linear(6, 4)
+
+    def forward(self, text, ear, eye):
+        kept = text["mask"].to(self.head.weight).unsqueeze(-1)
+        read = (self.text(text["ids"]) * kept).sum(dim=1) / kept.sum(dim=1)
+        return self.head(torch.tanh(read * self.ear(ear) + self.eye(eye)))
+
+
+KEPT = {"text": {"ids": cp.absence.Constant(0), "mask": cp.absence.Keep()}}
+
+
+def masked_batch(*, padded):
+    generator = torch.Generator().manual_seed(0)
+    inputs, target = batch(2, 7)
+    mask = torch.ones(7, 4, dtype=torch.bool)
+    if padded:
+        mask[1:5, 2:] = False
+    ids = torch.randint(11, (7, 4), generator=generator)
+    return {"text": {"ids": ids, "mask": mask}, **inputs}, target
+
+
+def masked(level):
+    torch.manual_seed(5)
+    return wrap(Masked().double(), level, absent=deepcopy(KEPT))
+
+
+@pytest.mark.parametrize("level", REPLAYING)
+def test_a_rest_that_looks_at_masks_is_right_although_the_first_batch_is_unpadded(level):
+    balanced = masked(level)
+    inputs, target = masked_batch(padded=False)
+    balanced(**inputs, target=target)
+    assert_equals_whole_passes(balanced, *masked_batch(padded=True), absent=deepcopy(KEPT))
+
+
+@pytest.mark.parametrize("level", REPLAYING)
+def test_validating_again_on_another_batch_is_no_error(level):
+    balanced = masked(level)
+    balanced.validate(**masked_batch(padded=False)[0])
+    balanced.validate(**masked_batch(padded=True)[0])
+    assert_equals_whole_passes(balanced, *masked_batch(padded=True), absent=deepcopy(KEPT))
+
+
+class Positioned(nn.Module):
+    """An encoder that is given a table beside its batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(6, 6)
+
+    def forward(self, x, table):
+        return self.layer(x + table).mean(dim=1)
+
+
+class Timed(nn.Module):
+    names = ("ear", "eye")
+    encoders: ClassVar = {"ear": "ear", "eye": "eye"}
+
+    def __init__(self):
+        super().__init__()
+        self.ear, self.eye, self.head = Positioned(), nn.Linear(5, 6), nn.Linear(6, 4)
+        self.table = nn.Parameter(torch.randn(5, 6))
+
+    def forward(self, ear, eye):
+        return self.head(torch.tanh(self.ear(ear, self.table) + self.eye(eye)))
+
+
+@pytest.mark.parametrize("sizes", [(7, 5), (5, 7)])
+@pytest.mark.parametrize("level", REPLAYING)
+def test_a_table_that_happens_to_have_as_many_rows_as_the_batch_is_no_batch(level, sizes):
+    torch.manual_seed(5)
+    balanced = wrap(Timed().double(), level)
+    for rows in sizes:  # five steps in time
+        inputs = {
+            "ear": torch.randn(rows, 5, 6, dtype=torch.float64),
+            "eye": torch.randn(rows, 5, dtype=torch.float64),
+        }
+        assert_equals_whole_passes(balanced, inputs, torch.randint(4, (rows,)))
+
+
+class Weighted(MaxOut):
+    """Takes a keyword that goes with the classes, or one that goes with the samples."""
+
+    def forward(self, classes=None, samples=None, **inputs):
+        logits = super().forward(**inputs)
+        logits = logits if classes is None else logits * classes
+        return logits if samples is None else logits * samples.unsqueeze(1)
+
+
+@pytest.mark.parametrize("sizes", [(7, 4), (4, 7)])
+@pytest.mark.parametrize("level", REPLAYING)
+def test_a_keyword_with_as_many_rows_as_the_batch_need_not_go_with_the_samples(level, sizes):
+    balanced = wrap(made(Weighted), level)
+    for rows in sizes:  # four classes
+        classes = torch.linspace(1, 2, 4, dtype=torch.float64)
+        samples = torch.linspace(2, 3, rows, dtype=torch.float64)
+        given = batch(3, rows, seed=rows)
+        assert_equals_whole_passes(balanced, *given, classes=classes, samples=samples)
