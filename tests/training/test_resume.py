@@ -1,5 +1,6 @@
 """A run that is killed and resumed ends with the same bits as one that was not."""
 
+import contextlib
 import json
 import os
 import signal
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from counterpoise.training import RandomState, train
+from counterpoise.recipes import names
+from counterpoise.training import RandomState, read_recipe, train
 from training import runs
 from training.runs import recipe, same_bits
 
@@ -138,3 +140,17 @@ def test_run_killed_by_the_system_is_resumed_by_another_process(straight, tmp_pa
         progress=False,
     )
     assert same_bits(left_behind(tmp_path / "run"), straight)
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_method_resumes_within_an_epoch_to_the_same_bits(name, tmp_path, monkeypatch):
+    method = read_recipe(name).method
+    same = recipe(method=method, trainer={"max_epochs": 2, "checkpoint_every_n_steps": 2})
+    train(same, tmp_path / "straight", progress=False)
+    with monkeypatch.context() as patch:
+        kill_at(patch, 25, stop)
+        with contextlib.suppress(Killed):
+            train(same, tmp_path / "run", progress=False)
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").exists()
+    train(same, tmp_path / "run", resume=True, progress=False)
+    assert same_bits(left_behind(tmp_path / "run"), left_behind(tmp_path / "straight"))

@@ -13,6 +13,7 @@ from counterpoise.methods import Method
 from counterpoise.recipes.layers import resolve
 from counterpoise.training.architectures import Architecture
 from counterpoise.training.optimization import Optimizer, Schedule
+from counterpoise.training.processes import is_first_process
 from counterpoise.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -92,5 +93,6 @@ def run(arguments: Namespace) -> None:
 
     output = Path(arguments.output or Path("runs") / str(recipe.name))
     record = train(recipe, output, resume=arguments.resume, progress=arguments.progress)
-    print_runs([record])
-    print(f"Record, curves and checkpoints: {output}")
+    if is_first_process():
+        print_runs([record])
+        print(f"Record, curves and checkpoints: {output}")

@@ -19,7 +19,9 @@ __all__ = ["Recorder"]
 class Recorder(Checkpoint):
     """Gathers what the run record says about training, and survives a kill with the checkpoint.
 
-    The values of recorded steps stay on the device until ``flush_every`` of them are there.
+    The values of recorded steps stay on the device until ``flush_every`` of them are there. In
+    distributed runs, loss and accuracy of a recorded step are those of the first process's part
+    of the batch; scores, coefficients and all values of epochs are those of all processes.
 
     Args:
         modalities: Names, in order.
