@@ -5,6 +5,7 @@ from copy import deepcopy
 import pytest
 import torch
 from torch import multiprocessing, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import counterpoise as cp
 from support.additive import Additive
@@ -252,6 +253,51 @@ def test_state_survives_saving_in_mid_training_bit_for_bit(fusion, row):
         each.epochs(2)
     assert_same(resumed.weights, run.weights)
     assert_same(method_state(resumed.balanced), method_state(run.balanced))
+
+
+class NoWaiting(TorchDispatchMode):
+    """Forbids what makes the host wait for the device."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        waits = ("_local_scalar_dense", "nonzero", "equal", "masked_select", "unique")
+        assert function.overloadpacket.__name__ not in waits, f"{function} waits for the device"
+        return function(*args, **(kwargs or {}))
+
+
+@rows()
+@pytest.mark.parametrize("fusion", ["additive", "attention"])
+def test_no_step_waits_for_the_device(fusion, row):
+    run = started(row, network(fusion))
+    run.start_epoch()
+    with NoWaiting():
+        run.forward().loss.backward()
+
+
+@rows()
+@pytest.mark.slow
+# PyTorch's own tracer names what PyTorch deprecates, and looks at gradients where graphs break.
+@pytest.mark.filterwarnings("ignore:.*torch.autograd.function.Function.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
+@pytest.mark.skipif(
+    tuple(map(int, torch.__version__.split(".")[:2])) < (2, 13),
+    reason="older compilers are not held to it",
+)
+def test_compiled_steps_train_as_eager_ones(row):
+    model = network(norm=False, dtype=torch.float32)
+    eager, compiled = Run(wrap(deepcopy(model), row.make(3))), Run(wrap(model, row.make(3)))
+    compiled.balanced.validate(**compiled.data(0)[0])
+    torch.compiler.reset()
+    step = torch.compile(compiled.balanced, backend="aot_eager")
+    compiled.forward = lambda: Run.forward(compiled, step)
+    for run in (eager, compiled):
+        run.epochs(2, steps=1)
+    torch.compiler.reset()
+    if row.parallel is None:  # draws at random, in an order of the compiler's own
+        return
+    for found, expected in zip(compiled.outs, eager.outs, strict=True):
+        torch.testing.assert_close(found.coefficients, expected.coefficients)
+    for name, expected in eager.weights.items():
+        torch.testing.assert_close(compiled.weights[name], expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.fixture(scope="module")

@@ -58,3 +58,10 @@ def test_half_precision_is_widened_first():
 def test_the_mean_of_equal_others_is_exact(num_modalities, value):
     values = torch.full((num_modalities,), value)
     assert torch.equal(mean_of_others(values), values)
+
+
+def test_samples_without_a_label_do_not_count():
+    logits = torch.tensor([[[0.0, 9e9], [0.0, 0.0]]] * 2)
+    given = cp.Signals(None, torch.tensor([-100, 0]), unimodal_logits=logits)
+    assert confidences(given).tolist() == pytest.approx([0.5, 0.5])
+    assert confidences(given, torch.tensor([True, False])).isnan().all()

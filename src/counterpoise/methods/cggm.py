@@ -108,7 +108,8 @@ class CGGM(Multitask):
         if not self.direction or not torch.is_grad_enabled():
             return total
         balance = self.balance.to(joint)
-        return total + self.direction * (balance * (1 - _cosines(joint, signals))).mean()
+        cosines: Tensor = _cosines(signals)
+        return total + self.direction * (balance * (1 - cosines)).mean()
 
     def encoder_factors(self, signals: Signals) -> Tensor:
         """Return rho B, shape (M,)."""
@@ -128,11 +129,14 @@ class CGGM(Multitask):
         self.accuracies = found.where(known, self.accuracies)
 
 
-def _cosines(joint: Tensor, signals: Signals) -> Tensor:
+# A compiled loss cannot be differentiated twice.
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def _cosines(signals: Signals) -> Tensor:
     """Return cos(g, g_m), shape (M,), with the graph of g."""
     criterion, logits_M = signals.criterion, signals.unimodal_logits
     assert criterion is not None
     assert logits_M is not None
+    joint = criterion(signals.logits, signals.target)
     (g,) = torch.autograd.grad(joint, signals.logits, create_graph=True)
     own_M = logits_M.detach().requires_grad_()
     losses = torch.stack([criterion(own, signals.target) for own in own_M])

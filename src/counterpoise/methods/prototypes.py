@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from counterpoise.scores import sum_over_processes
 
@@ -87,8 +86,8 @@ class Prototypes(nn.Module):
         """Add the features of the samples that are known to their classes, of all processes."""
         for f in features:
             known_B = known_B & f.isfinite().all(dim=1)
-        member_BK = F.one_hot(labels, len(self.counts)) * known_B.unsqueeze(1)
-        member_KB = member_BK.to(self.counts.dtype).T
+        classes_K = torch.arange(len(self.counts), device=labels.device).unsqueeze(1)
+        member_KB = (classes_K.eq(labels) & known_B).to(self.counts.dtype)
         parts = [member_KB.sum(dim=1, keepdim=True)]
         parts += [member_KB @ f.nan_to_num(0, 0, 0).to(self.counts.dtype) for f in features]
         together = sum_over_processes(torch.cat(parts, dim=1), group)
