@@ -119,11 +119,14 @@ class Checkpoints(Checkpoint):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the weights that were validated, if they are the best; the method acts later."""
-        if trainer.state.fn != "fit" or trainer.sanity_checking:
-            return
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self.consider(trainer, trainer.current_epoch)
+
+    def consider(self, trainer: Trainer, epoch: int) -> None:
+        """Save the weights as they are after an epoch, if those last validated are the best."""
         value = trainer.callback_metrics[self.monitor].item()
         if self.best_value is None or value > self.best_value:
-            self.best_value, self.best_epoch = value, trainer.current_epoch
+            self.best_value, self.best_epoch = value, epoch
             self._save(trainer, self.best, weights_only=True)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

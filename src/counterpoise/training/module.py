@@ -13,7 +13,6 @@ from torchmetrics import Metric
 from counterpoise.balanced import Balanced
 from counterpoise.methods import Evaluation, Method
 from counterpoise.output import Output
-from counterpoise.scores import score_responses
 from counterpoise.training.optimization import SGD, Constant, Optimizer, Schedule
 from counterpoise.training.rates import BranchRates
 from counterpoise.training.tally import Tally
@@ -32,7 +31,10 @@ class BalancedModule(LightningModule):
     "score/<name>" and "coefficient/<name>", as far as the method has them; after each epoch
     "train_loss", "train_accuracy", "validation_loss", "validation_accuracy",
     "validation_response_accuracy/<name>" and "validation_score/<name>"; after testing the same
-    with "test". Between records no step waits for the device.
+    with "test". After validation also "validation_unimodal_loss/<name>" and
+    "validation_unimodal_accuracy/<name>" of each modality's own logits, by which methods decide:
+    those of heads where there are any, else the responses. Between records no step waits for the
+    device.
 
     The method is told of each epoch and of each validation, may set the learning rates of
     branches, and may end training.
@@ -79,8 +81,8 @@ class BalancedModule(LightningModule):
         self.validation_tally = Tally(metric, balanced.modalities)
         self.test_tally = Tally(metric, balanced.modalities)
         self.unimodal_tally = Tally(metric, balanced.modalities)
-        self._has_heads = False
         self.rates = BranchRates(balanced)
+        self._rates_due = False
         self._evaluation: Evaluation | None = None
 
     def configure_optimizers(self) -> Any:
@@ -100,7 +102,16 @@ class BalancedModule(LightningModule):
     def on_train_epoch_start(self) -> None:
         """Tell the method the epoch, and ask for the branches' learning rates."""
         self.balanced.method.set_epoch(self.current_epoch)
-        self.rates.refresh()
+        self._refresh_rates()
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Ask for the rates anew after a validation within the epoch."""
+        if self._rates_due:
+            self._refresh_rates()
+
+    def on_before_optimizer_step(self, optimizer: Any) -> None:
+        """Keep frozen branches out of the step, and of the gradient's norm."""
+        self.rates.exclude_frozen(optimizer)
 
     def optimizer_step(
         self,
@@ -112,6 +123,10 @@ class BalancedModule(LightningModule):
         """Step with the branches' learning rates."""
         with self.rates.applied(optimizer):
             super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+
+    def _refresh_rates(self) -> None:
+        self.rates.refresh()
+        self._rates_due = False
 
     def _end_if_finished(self) -> None:
         if self.balanced.method.finished():
@@ -173,25 +188,25 @@ class BalancedModule(LightningModule):
         out, target = self.balanced.respond(**batch), batch["target"]
         self.validation_tally.update(out, target)
         own = out.unimodal_logits
-        self._has_heads = own is not None and own is not out.responses
-        if own is not None and self._has_heads:
-            scores = score_responses(self.balanced.score, own, target).mean(dim=1)
-            self.unimodal_tally.update(out._replace(responses=own, scores=scores), target)
+        assert own is not None
+        losses = torch.stack([self.balanced.criterion(each, target) for each in own])
+        self.unimodal_tally.update(out._replace(responses=own, scores=losses), target)
 
     def on_validation_epoch_end(self) -> None:
         """Log what validation added up to."""
         values = self._log_tally("validation", self.validation_tally)
-        own = values
-        if self._has_heads:
-            own = self.unimodal_tally.compute()
-            self.unimodal_tally.reset()
-        names = self.balanced.modalities
+        own, names = self.unimodal_tally.compute(), self.balanced.modalities
+        self.unimodal_tally.reset()
+        losses = {name: own[f"score/{name}"] for name in names}
+        accuracies = {name: own[f"response_accuracy/{name}"] for name in names}
+        self._log({f"validation_unimodal_loss/{k}": v for k, v in losses.items()})
+        self._log({f"validation_unimodal_accuracy/{k}": v for k, v in accuracies.items()})
         self._evaluation = Evaluation(
             self.current_epoch,
             values["loss"].item(),
             values["accuracy"].item(),
-            torch.stack([own[f"score/{name}"] for name in names]),
-            torch.stack([own[f"response_accuracy/{name}"] for name in names]),
+            torch.stack([*losses.values()]),
+            torch.stack([*accuracies.values()]),
         )
 
     def on_validation_end(self) -> None:
@@ -199,6 +214,7 @@ class BalancedModule(LightningModule):
         if self.trainer.state.fn == "fit" and not self.trainer.sanity_checking:
             assert self._evaluation is not None
             self.balanced.on_validation(self._evaluation)
+            self._rates_due = True
             self._end_if_finished()
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
@@ -211,8 +227,10 @@ class BalancedModule(LightningModule):
 
     def _log_tally(self, stage: str, tally: Tally) -> dict[str, Tensor]:
         values = tally.compute()
-        # The tally has summed over processes: the values are the same on each.
-        distributed = self.trainer.world_size > 1
-        self.log_dict({f"{stage}_{k}": v for k, v in values.items()}, sync_dist=distributed)
+        self._log({f"{stage}_{k}": v for k, v in values.items()})
         tally.reset()
         return values
+
+    def _log(self, values: dict[str, Tensor]) -> None:
+        # Tallies have summed over processes: the values are the same on each.
+        self.log_dict(values, sync_dist=self.trainer.world_size > 1)

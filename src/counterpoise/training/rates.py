@@ -49,6 +49,16 @@ class BranchRates:
         for module in self._frozen:
             module.training = False
 
+    def exclude_frozen(self, optimizer: Any) -> None:
+        """Drop the gradients of frozen branches, so that a step leaves them out altogether.
+
+        A rate of zero alone would let infinite gradients through, and their norm into clipping.
+        """
+        for group in optimizer.param_groups:
+            if self._factors.get(group.get("modality")) == 0:
+                for parameter in group["params"]:
+                    parameter.grad = None
+
     @contextmanager
     def applied(self, optimizer: Any) -> Iterator[None]:
         """Scale the rates of the optimiser's groups for one step; the schedule sees its own."""

@@ -41,6 +41,9 @@ def train(
 ) -> dict[str, Any]:
     """Train, choose the best epoch by validation accuracy, test that one once, write a record.
 
+    A method that ends training may have changed weights as it did, as MSES does: they are
+    validated once more, and then count as those of the last epoch.
+
     Args:
         recipe: What to train on what and how.
         output: Folder for configuration, record, curves and checkpoints; new or empty. Default:
@@ -101,6 +104,9 @@ def _run(recipe: Recipe, splits: Splits, folder: RunFolder, progress: bool) -> d
     trainer = _trainer(recipe, data, folder, [*shown, RandomState(), recorder, checkpoints])
     with _interruptible(trainer):
         trainer.fit(module, datamodule=data, ckpt_path=start)
+        if module.balanced.method.finished():  # what it left behind was never validated
+            trainer.validate(module, datamodule=data, verbose=False)
+            checkpoints.consider(trainer, trainer.current_epoch - 1)
     # By hand: Lightning would restore the callbacks of the best epoch with its weights.
     best = torch.load(checkpoints.best, map_location="cpu", weights_only=True)
     module.load_state_dict(best["state_dict"])
