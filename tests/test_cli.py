@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+import torch
 import yaml
 
 import counterpoise as cp
@@ -18,6 +19,7 @@ from counterpoise.training import Adam, Recipe, read_recipe
 from counterpoise.training.command import DEFAULTS
 
 SMALL = ["--data", "Synthetic", "--data.num_train", "59", "--trainer.max_epochs", "1"]
+ABSENT = "cuda" if torch.backends.mps.is_available() else "mps"  # no machine has both
 QUIET = ["--progress", "false", "--trainer.num_threads", "1"]
 
 
@@ -181,6 +183,10 @@ def test_run_is_named_for_its_recipe_by_default(tmp_path, monkeypatch):
         (["train", "--config", "digits-agn"], "found 'digits-agn'. Did you mean 'digits-agm'?"),
         (["train", *SMALL, "--config"], "`--config` should be followed by a file or a recipe"),
         (["train", *SMALL, "--resume", "--output", "no"], "should hold the run to resume"),
+        (["train", *SMALL, "--model.fusion", "maxout_"], "found 'maxout_'. Did you mean 'maxout'?"),
+        (["train", *SMALL, "--trainer.accelerator", ABSENT], "`trainer` should be possible on"),
+        (["train", *SMALL, "--method", "AGM", "--num_passes", "2"], "`num_passes` should be"),
+        (["train", *SMALL, "--drop_last", "true"], "`batch_size` should leave at least one"),
         (["demo", "--epochs", "0"], "`epochs` should be at least 1; found 0."),
     ],
 )

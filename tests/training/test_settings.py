@@ -138,6 +138,11 @@ def test_recipe_wraps_the_network_that_its_model_builds(coalitions):
     assert balanced.monitor
 
 
+def test_recipe_samples_coalitions_on_request():
+    assert recipe(num_passes=11).build(Blobs().load()).sampling == cp.Sampling(11)
+    assert recipe().build(Blobs().load()).sampling is None
+
+
 @pytest.mark.parametrize("fusion", ["additive", "concatenation"])
 def test_network_is_made_for_the_data(fusion):
     splits = Synthetic(unique=(0.3, 0.2, 0.1), num_train=7, num_classes=5).load()

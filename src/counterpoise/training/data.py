@@ -210,10 +210,20 @@ class MultimodalDataModule(LightningDataModule):
         self.drop_last, self.num_workers = drop_last, num_workers
 
     def num_training_batches(self, num_processes: int = 1) -> int:
-        """Return how many batches each of so many processes trains on in an epoch."""
-        return len(
-            self._order(len(self.splits.train), self.batch_size, self.seed, 0, num_processes)
-        )
+        """Return how many batches each of so many processes trains on in an epoch.
+
+        Raises:
+            ValueError: If there are none.
+        """
+        num_samples = len(self.splits.train)
+        order = self._order(num_samples, self.batch_size, self.seed, 0, num_processes)
+        if len(order) == 0:
+            needed = self.batch_size * num_processes if self.drop_last else num_processes
+            raise ValueError(
+                f"`batch_size` should leave at least one training batch; found a batch of {needed} "
+                f"of {num_samples} samples. Pass a smaller one, or drop_last=False."
+            )
+        return len(order)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what tells the data apart from other data."""
@@ -235,12 +245,7 @@ class MultimodalDataModule(LightningDataModule):
     def train_dataloader(self) -> BatchLoader:
         """Return the shuffled training batches."""
         loader = self._loader(self.splits.training_set, self.batch_size, self.seed)
-        if len(loader) == 0:
-            needed = self.batch_size * loader.order.num_processes if self.drop_last else 1
-            raise ValueError(
-                f"`batch_size` should leave at least one training batch; found a batch of {needed} "
-                f"of {loader.order.num_samples} samples. Pass a smaller one, or drop_last=False."
-            )
+        self.num_training_batches(loader.order.num_processes)
         return loader
 
     def val_dataloader(self) -> BatchLoader:

@@ -8,7 +8,7 @@ from typing import Any
 
 from counterpoise.absence import Absence
 from counterpoise.balanced import Balanced
-from counterpoise.coalitions import ATTRIBUTIONS
+from counterpoise.coalitions import ATTRIBUTIONS, Sampling
 from counterpoise.data import DataSource, Splits
 from counterpoise.engine import LEVELS
 from counterpoise.errors import check_choice, check_count
@@ -40,6 +40,8 @@ class Recipe:
         coalitions: "inputs", "features" or "shared", as in :class:`counterpoise.Balanced`.
             Default: "features" if the network's encoders are known.
         attribution: "shapley", "leave_one_out" or "alone", as in ``Balanced``.
+        num_passes: Estimate responses from random orderings of modalities with at most so many
+            passes a step, as :class:`counterpoise.Sampling` does. Default: as in ``Balanced``.
         absent: What stands in for an absent modality, as in ``Balanced``. Default: zeros.
         monitor: Record scores also for methods that do not need them; they cost coalition
             passes at recorded steps only.
@@ -68,6 +70,7 @@ class Recipe:
     seed: int = 0
     coalitions: str | None = None
     attribution: str = "shapley"
+    num_passes: int | None = None
     absent: Absence | None = None
     monitor: bool = False
     name: str | None = None
@@ -110,6 +113,7 @@ class Recipe:
             heads=self.model.head_paths(model),
             coalitions=self.coalitions,
             absent=deepcopy(self.absent),
+            sampling=None if self.num_passes is None else Sampling(self.num_passes),
             attribution=self.attribution,
             monitor=self.monitor,
         )

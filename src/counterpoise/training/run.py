@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-import os
 import random
 import signal
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torchmetrics.classification import MulticlassAccuracy
@@ -21,9 +21,10 @@ from torchmetrics.classification import MulticlassAccuracy
 from counterpoise.data import Splits
 from counterpoise.training.callbacks import Checkpoints, RandomState
 from counterpoise.training.data import MultimodalDataModule
-from counterpoise.training.folder import RunFolder
+from counterpoise.training.folder import RunFolder, check_new
 from counterpoise.training.module import BalancedModule
 from counterpoise.training.options import TrainerOptions
+from counterpoise.training.processes import is_first_process
 from counterpoise.training.progress import progress_callbacks
 from counterpoise.training.recipe import Recipe
 from counterpoise.training.record import hardware, versions
@@ -69,20 +70,32 @@ def train(
         record = folder.finished()
         if record is not None:
             return record
-    elif _is_first_process():  # other processes come when the folder is there
-        folder.begin(recipe.describe())
+    elif is_first_process():  # other processes come when the folder is there
+        check_new(folder.path, or_else="go on with the run in it by resume=True")
     splits = recipe.data.load()
     with _quiet(), _process_as(recipe.trainer):
-        return _run(recipe, splits, folder, progress)
+        run = _assemble(recipe, splits, folder, progress)  # mistakes show before anything is kept
+        if not resume and is_first_process():
+            folder.begin(recipe.describe())
+        _fit(run, folder)
+        record = _record(recipe, splits, run, _test_best(run))
+        if run.trainer.is_global_zero:
+            rows = [*run.recorder.rows, *run.recorder.epoch_rows]
+            folder.finish(record, sorted(rows, key=lambda row: row["step"]))
+    return record
 
 
-def _is_first_process() -> bool:
-    """Whether nobody else started this process for one distributed run."""
-    ranks = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
-    return all(os.environ.get(name, "0") == "0" for name in ranks)
+class _Run(NamedTuple):
+    """What takes part in a run."""
+
+    module: BalancedModule
+    data: MultimodalDataModule
+    trainer: Trainer
+    recorder: Recorder
+    checkpoints: Checkpoints
 
 
-def _run(recipe: Recipe, splits: Splits, folder: RunFolder, progress: bool) -> dict[str, Any]:
+def _assemble(recipe: Recipe, splits: Splits, folder: RunFolder, progress: bool) -> _Run:
     random.seed(recipe.seed)
     np.random.seed(recipe.seed % 2**32)  # noqa: NPY002 # for users' code that draws from it
     torch.manual_seed(recipe.seed)
@@ -99,33 +112,44 @@ def _run(recipe: Recipe, splits: Splits, folder: RunFolder, progress: bool) -> d
     checkpoints = Checkpoints(
         folder.checkpoints, every_n_steps=recipe.trainer.checkpoint_every_n_steps
     )
-    start = folder.last if folder.last.exists() else None
-    shown = progress_callbacks(progress)
-    trainer = _trainer(recipe, data, folder, [*shown, RandomState(), recorder, checkpoints])
+    callbacks = [*progress_callbacks(progress), RandomState(), recorder, checkpoints]
+    return _Run(module, data, _trainer(recipe, data, folder, callbacks), recorder, checkpoints)
+
+
+def _fit(run: _Run, folder: RunFolder) -> None:
+    module, data, trainer = run.module, run.data, run.trainer
     with _interruptible(trainer):
-        trainer.fit(module, datamodule=data, ckpt_path=start)
+        trainer.fit(
+            module, datamodule=data, ckpt_path=folder.last if folder.last.exists() else None
+        )
         if module.balanced.method.finished():  # what it left behind was never validated
             trainer.validate(module, datamodule=data, verbose=False)
-            checkpoints.consider(trainer, trainer.current_epoch - 1)
+            run.checkpoints.consider(trainer, trainer.current_epoch - 1)
+
+
+def _test_best(run: _Run) -> Mapping[str, float]:
     # By hand: Lightning would restore the callbacks of the best epoch with its weights.
-    best = torch.load(checkpoints.best, map_location="cpu", weights_only=True)
-    module.load_state_dict(best["state_dict"])
-    (tested,) = trainer.test(module, datamodule=data, verbose=False)
-    record = {
-        **_identity(recipe, splits, module),
-        "hardware": hardware(trainer.strategy.root_device),
+    best = torch.load(run.checkpoints.best, map_location="cpu", weights_only=True)
+    run.module.load_state_dict(best["state_dict"])
+    (tested,) = run.trainer.test(run.module, datamodule=run.data, verbose=False)
+    return tested
+
+
+def _record(
+    recipe: Recipe, splits: Splits, run: _Run, tested: Mapping[str, float]
+) -> dict[str, Any]:
+    recorder = run.recorder
+    return {
+        **_identity(recipe, splits, run.module),
+        "hardware": hardware(run.trainer.strategy.root_device),
         "started": recorder.started,
         "wall_time_seconds": recorder.seconds,
         "seconds_per_step": recorder.seconds_per_step,
-        "best_epoch": checkpoints.best_epoch,
+        "best_epoch": run.checkpoints.best_epoch,
         "test": _test_results(tested, splits.modalities),
         "epochs": recorder.epochs(),
         "steps": recorder.curves(),
     }
-    if trainer.is_global_zero:
-        rows = sorted([*recorder.rows, *recorder.epoch_rows], key=lambda row: row["step"])
-        folder.finish(record, rows)
-    return record
 
 
 def _trainer(
@@ -136,25 +160,33 @@ def _trainer(
     logger = TensorBoardLogger(
         folder.path, name="", version="tensorboard", default_hp_metric=False, **_purge(folder)
     )
-    return Trainer(
-        max_epochs=options.max_epochs,
-        log_every_n_steps=min(options.log_every_n_steps, num_batches),
-        gradient_clip_val=options.gradient_clip_val,
-        accumulate_grad_batches=options.accumulate_grad_batches,
-        precision=options.precision,  # type: ignore[arg-type] # checked by the options
-        accelerator=options.accelerator,
-        devices=options.devices,
-        num_nodes=options.num_nodes,
-        strategy=options.strategy,
-        deterministic=options.deterministic,
-        callbacks=callbacks,
-        logger=logger,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        inference_mode=False,  # what the wrapper keeps from an evaluation may be trained with
-        use_distributed_sampler=False,  # our loaders split batches over processes themselves
-    )
+    settings: dict[str, Any] = {
+        "max_epochs": options.max_epochs,
+        "log_every_n_steps": min(options.log_every_n_steps, num_batches),
+        "gradient_clip_val": options.gradient_clip_val,
+        "accumulate_grad_batches": options.accumulate_grad_batches,
+        "precision": options.precision,
+        "accelerator": options.accelerator,
+        "devices": options.devices,
+        "num_nodes": options.num_nodes,
+        "strategy": options.strategy,
+        "deterministic": options.deterministic,
+        "callbacks": callbacks,
+        "logger": logger,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "num_sanity_val_steps": 0,
+        "inference_mode": False,  # what the wrapper keeps from an evaluation may be trained with
+        "use_distributed_sampler": False,  # our loaders split batches over processes themselves
+    }
+    try:
+        return Trainer(**settings)
+    except MisconfigurationException as error:
+        raise ValueError(
+            "`trainer` should be possible on this machine; found accelerator "
+            f"{options.accelerator!r}, devices {options.devices}, strategy {options.strategy!r} "
+            f"and precision {options.precision!r}. Change one of them: {error}"
+        ) from error
 
 
 def _purge(folder: RunFolder) -> dict[str, Any]:
