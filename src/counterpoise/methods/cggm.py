@@ -120,7 +120,7 @@ class CGGM(Multitask):
         total = gains.sum()
         shares = (total - gains) / total.where(total != 0, torch.ones_like(total))
         par = torch.full_like(gains, (len(gains) - 1) / len(gains))
-        return shares.where(total != 0, par).clamp(0, self.clamp)
+        return shares.where(total != 0, par).clamp(0, self.clamp) + 0  # -0 becomes 0
 
     def _observe(self, signals: Signals) -> None:
         found = _accuracies(signals).to(self.accuracies.dtype)

@@ -99,12 +99,14 @@ class OPM(Windowed):
 
         return map_tensors(drop, feature)
 
-    def coefficients(self, signals: Signals) -> None:
-        """Learn the probabilities of the next step; the responses' gradients stay as they are."""
-        whole_B = torch.stack(self._kept).all(dim=0)
-        s = confidences(signals, whole_B)
-        q = self.probability_of(s).to(self.probabilities.dtype)
-        self.probabilities = q.where(s.isfinite().all(), self.probabilities)
+    def loss(self, joint: Tensor, signals: Signals) -> Tensor:
+        """Return the joint loss as it is; learn the probabilities of the next step."""
+        if self._is_active():
+            whole_B = torch.stack(self._kept).all(dim=0)
+            s = confidences(signals, whole_B)
+            q = self.probability_of(s).to(self.probabilities.dtype)
+            self.probabilities = q.where(s.isfinite().all(), self.probabilities)
+        return joint
 
     def probability_of(self, s: Tensor) -> Tensor:
         """Return q for given confidences, shape (M,); their scale does not matter."""
