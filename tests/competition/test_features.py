@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import counterpoise as cp
-from counterpoise.competition import extract_features, in_batches
+from counterpoise.competition import Batches, extract_features
 from counterpoise.data import MultimodalDataset
 from support.networks import Late, batch
 from support.wrapping import Calls
@@ -123,11 +123,14 @@ def test_a_wrapped_model_and_one_that_is_called_otherwise():
 
 def test_batches_of_a_data_set_come_in_order():
     dataset = MultimodalDataset({"x": torch.arange(7.0)}, torch.arange(7))
-    found = list(in_batches(dataset, 3))
+    batches = Batches(dataset, 3)
+    found = list(batches)
+    assert len(batches) == len(list(batches)) == 3
+    assert list(Batches(dataset.subset(slice(0, 0)))) == []
     assert [each["target"].tolist() for each in found] == [[0, 1, 2], [3, 4, 5], [6]]
     assert torch.equal(torch.cat([each["x"] for each in found]), torch.arange(7.0))
     with pytest.raises(ValueError, match=r"`batch_size` should be at least 1; found 0"):
-        next(in_batches(dataset, 0))
+        Batches(dataset, 0)
 
 
 # -- bad input -----------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from counterpoise.competition import in_batches, linear_probe, probe_encoders
+from counterpoise.competition import Batches, linear_probe, probe_encoders
 from counterpoise.competition.probes import PROBES
 from counterpoise.data import Synthetic
 from counterpoise.models import build
@@ -85,7 +85,7 @@ def test_encoders_are_probed_by_what_they_see():
     model = build(data.sample_shapes, data.num_classes, num_features=32)
     parts = (data.train, data.validation, data.test)
     found = probe_encoders(
-        model, model.encoder_paths, *(in_batches(part) for part in parts), kind="ridge"
+        model, model.encoder_paths, *(Batches(part) for part in parts), kind="ridge"
     )
     assert list(found) == ["m1", "m2"]
     assert found["m1"].accuracy > 0.75  # at most 0.8 and a fifth of the rest
@@ -144,7 +144,7 @@ def test_options_out_of_range_are_an_error():
 def test_batches_without_target_are_an_error():
     data = Synthetic(num_train=11, num_validation=7, num_test=5).load()
     model = build(data.sample_shapes, data.num_classes, num_features=3)
-    parts = [list(in_batches(part)) for part in (data.train, data.validation, data.test)]
+    parts = [list(Batches(part)) for part in (data.train, data.validation, data.test)]
     del parts[2][0]["target"]
     with pytest.raises(
         ValueError, match=r"`test` should hold a 'target' in each batch; found none"

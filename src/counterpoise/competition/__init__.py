@@ -15,7 +15,7 @@ from counterpoise.competition.contributions import (
     robustness,
 )
 from counterpoise.competition.evaluation import coalition_logits, measure
-from counterpoise.competition.features import Extracted, extract_features, in_batches
+from counterpoise.competition.features import Batches, Extracted, extract_features
 
 if TYPE_CHECKING:
     from counterpoise.competition.metrics import (
@@ -27,43 +27,61 @@ if TYPE_CHECKING:
         Robustness,
         modality_metrics,
     )
+    from counterpoise.competition.monomodal import MonoModal, MonoModalNetwork
     from counterpoise.competition.probes import Probe, linear_probe, probe_encoders
+    from counterpoise.competition.protocol import compete
+    from counterpoise.competition.results import Competition, Outcome, Summary
     from counterpoise.competition.strength import competition_strength
+    from counterpoise.competition.trained import model_strengths
 
 _LAZY = {
     "Alone": "metrics",
     "CoalitionPerformance": "metrics",
+    "Competition": "results",
     "Contribution": "metrics",
     "Cooperation": "metrics",
+    "MonoModal": "monomodal",
+    "MonoModalNetwork": "monomodal",
+    "Outcome": "results",
     "Probe": "probes",
     "ResponsePerformance": "metrics",
     "Robustness": "metrics",
+    "Summary": "results",
+    "compete": "protocol",
     "competition_strength": "strength",
     "linear_probe": "probes",
     "modality_metrics": "metrics",
+    "model_strengths": "trained",
     "probe_encoders": "probes",
 }
 
 __all__ = [
     "Alone",
+    "Batches",
     "CoalitionPerformance",
+    "Competition",
     "Contribution",
     "Cooperation",
     "Extracted",
+    "MonoModal",
+    "MonoModalNetwork",
+    "Outcome",
     "Probe",
     "ResponsePerformance",
     "Robustness",
+    "Summary",
     "alone",
     "coalition_logits",
+    "compete",
     "competition_strength",
     "contributions",
     "cooperation",
     "every_coalition",
     "extract_features",
-    "in_batches",
     "linear_probe",
     "measure",
     "modality_metrics",
+    "model_strengths",
     "probe_encoders",
     "robustness",
 ]

@@ -16,7 +16,7 @@ from counterpoise.replay import EvaluationMode
 if TYPE_CHECKING:
     from counterpoise.data import MultimodalDataset
 
-__all__ = ["Batch", "Call", "Extracted", "extract_features", "in_batches"]
+__all__ = ["Batch", "Batches", "Call", "Extracted", "extract_features"]
 
 Batch = Mapping[str, Any]
 Call = Callable[[nn.Module, Batch], object]
@@ -96,23 +96,37 @@ def extract_features(
     return Extracted(features, torch.cat(targets) if targets else None)
 
 
-def in_batches(dataset: MultimodalDataset, batch_size: int = 256) -> Iterator[Batch]:
-    """Yield a data set in batches, in order.
+class Batches:  # used like range(), which is a class too
+    """A data set in batches, in order, as often as it is gone through.
 
     Args:
         dataset: What to go through.
         batch_size: Samples in a batch, at least 1. Default: 256; results do not depend on it.
 
+    Raises:
+        ValueError: If ``batch_size`` is below 1.
+
     Example:
         >>> from counterpoise.data import MultimodalDataset
         >>> dataset = MultimodalDataset({"left": torch.zeros(5, 3)}, torch.arange(5))
-        >>> [len(batch["target"]) for batch in in_batches(dataset, batch_size=3)]
-        [3, 2]
+        >>> batches = Batches(dataset, batch_size=3)
+        >>> [len(batch["target"]) for batch in batches], len(batches)
+        ([3, 2], 2)
     """
-    check_count("batch_size", batch_size, at_least=1)
-    for start in range(0, len(dataset), batch_size):
-        stop = min(start + batch_size, len(dataset))
-        yield dataset.__getitems__(torch.arange(start, stop))
+
+    def __init__(self, dataset: MultimodalDataset, batch_size: int = 256) -> None:
+        check_count("batch_size", batch_size, at_least=1)
+        self.dataset, self.batch_size = dataset, batch_size
+
+    def __len__(self) -> int:
+        """Number of batches."""
+        return -(-len(self.dataset) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield the batches, each made in one indexing operation a modality."""
+        for start in range(0, len(self.dataset), self.batch_size):
+            stop = min(start + self.batch_size, len(self.dataset))
+            yield self.dataset.__getitems__(torch.arange(start, stop))
 
 
 def _by_keyword(model: nn.Module, batch: Batch) -> object:

@@ -134,12 +134,12 @@ def probe_encoders(
         ImportError: If scikit-learn is not installed.
 
     Example:
-        >>> from counterpoise.competition import in_batches
+        >>> from counterpoise.competition import Batches
         >>> from counterpoise.data import Synthetic
         >>> from counterpoise.models import build
         >>> data = Synthetic(num_train=200, num_validation=100, num_test=100).load()
         >>> model = build(data.sample_shapes, data.num_classes)
-        >>> splits = [in_batches(part) for part in (data.train, data.validation, data.test)]
+        >>> splits = [Batches(part) for part in (data.train, data.validation, data.test)]
         >>> sorted(probe_encoders(model, model.encoder_paths, *splits))
         ['m1', 'm2']
     """
