@@ -2,6 +2,9 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import pytest
@@ -402,3 +405,25 @@ def test_packaged_recipes_on_digits_differ_in_method_and_epochs_alone(name):
 def test_each_method_has_a_recipe_on_digits():
     found = {type(read_recipe(n).method).__name__ for n in recipes.names() if "digits-" in n}
     assert found == set(METHODS)
+
+
+# -- several processes -----------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_two_processes_stop_the_same_branches_and_end_together(tmp_path):
+    command = [sys.executable, "-m", "counterpoise", "train", "--data=Synthetic", "--method=MSES"]
+    command += ["--method.patience=1", "--data.num_train=123", "--optimizer.learning_rate=0.3"]
+    command += ["--trainer.max_epochs=40", "--trainer.accelerator=cpu", "--trainer.devices=2"]
+    command += ["--trainer.strategy=ddp", "--progress=false", f"--output={tmp_path / 'run'}"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=120)
+    record = json.loads((tmp_path / "run" / "record.json").read_text())
+    state = saved(tmp_path / "run")
+    assert state["method.stopped"].all()
+    assert len(record["epochs"]) - 1 == state["method.best_epoch"].max() + 1 < 39
+    kept = [k for k in state if k.startswith("method.snapshots.branch0_")]
+    owned = [k for k in state if k.startswith("model.encoders.m1.")]
+    assert len(kept) == len(owned) > 0
+    for copy, original in zip(kept, owned, strict=True):
+        assert torch.equal(state[copy], state[original]), original
