@@ -15,6 +15,7 @@ import sys
 from argparse import ArgumentError
 from collections.abc import Sequence
 from importlib import import_module
+from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from counterpoise import __version__
@@ -42,9 +43,12 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "train": Command("counterpoise.training.command", "Train one model and write its record."),
+    "data build av-mnist": Command(
+        "counterpoise.data.avmnist_command", "Build AV-MNIST from MNIST and spoken digits."
+    ),
     "demo": Command("counterpoise.demo", "Train on digits with and without AGM, and compare."),
 }
-"""Subcommands by name; a name may have two words."""
+"""Subcommands by name; a name may have several words."""
 
 _USER_ERRORS = (ArgumentError, ValueError, TypeError, OSError, ImportError, FloatingPointError)
 
@@ -100,11 +104,14 @@ def _overview() -> str:
 
 
 def _dispatch(arguments: list[str]) -> None:
-    for num_words in (2, 1):
+    longest = max(name.count(" ") for name in COMMANDS) + 1
+    for num_words in range(longest, 0, -1):
         name = " ".join(arguments[:num_words])
         if name in COMMANDS:
             break
     else:
+        if any(command.startswith(f"{name} ") for command in COMMANDS):
+            name = " ".join(takewhile(lambda word: word[:1] != "-", arguments[:longest]))
         raise ValueError(
             f"The command should be one of {', '.join(COMMANDS)}; found {name!r}."
             + suggestion(name, COMMANDS)

@@ -198,11 +198,15 @@ def exact_plan(num_modalities: int, attribution: str = "shapley") -> Plan:
         >>> exact_plan(3, "alone").partial
         ((0,), (1,), (2,))
     """
-    weights = ATTRIBUTIONS[attribution](num_modalities)
-    used = weights.ne(0).any(dim=0)
-    used[-1] = True
-    partial = tuple(s for s, u in zip(coalitions(num_modalities), used.tolist(), strict=True) if u)
-    return Plan.make(partial[:-1], weights[:, used])
+    everyone = tuple(range(num_modalities))
+    if attribution == "shapley":
+        return Plan.make(coalitions(num_modalities)[:-1], shapley_weights(num_modalities))
+    # The others need M coalitions: to list all 2^M - 1 first would be no small matter.
+    one, zero = torch.eye(num_modalities, dtype=torch.float64), torch.zeros(num_modalities, 1)
+    if attribution == "alone":
+        return Plan.make([(m,) for m in everyone], torch.cat([one, zero], dim=1))
+    rest = [tuple(j for j in everyone if j != m) for m in reversed(everyone)]
+    return Plan.make(rest, torch.cat([-one.flip(1), zero + 1], dim=1))
 
 
 def separable_plan(num_modalities: int) -> Plan:

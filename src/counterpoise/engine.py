@@ -161,38 +161,42 @@ class Step:
         """Run the other coalitions in the order of the plan; return their logits, stacked."""
         if self.engine.level == "inputs":
             return torch.stack([self._whole(coalition) for coalition in plan.partial])
-        kinds = self._kinds_of_others(num_rows)
-        if self.engine.single and "unknown" not in kinds and self._lacks_absences():
+        known = "unknown" not in self._kinds_of_others(num_rows)
+        if self.engine.single and known and self._lacks_absences():
             self._encode_one_absent_sample(num_rows)
-        values: list[Tensor] = []
-        for coalition in plan.partial:
-            if self.engine.batched and "unknown" not in kinds and self._knows_encoders():
-                break
-            values.append(self._replayed(coalition))
-        if len(values) == len(plan.partial):
-            return torch.stack(values)
-        together = self._together(plan.partial[len(values) :], num_rows)
-        return torch.cat([torch.stack(values), together]) if values else together
+        if not (self.engine.batched and known):
+            return torch.stack([self._replayed(coalition) for coalition in plan.partial])
+        everyone = set(range(len(self.engine.modalities)))
+        if self.features.keys() != everyone:
+            self.features |= self._encoded(self.inputs, self.others)
+        if self.absences.keys() != everyone:
+            self.absences |= self._encoded(self.inputs_of(()), self.others)
+        return self._together(plan.partial, num_rows)
 
     def _whole(self, coalition: Coalition) -> Tensor:
         return self.engine.select(self.model(**self.inputs_of(coalition), **self.others))
 
     def _encode_one_absent_sample(self, num_rows: int) -> None:
-        """Run the model on one sample with all modalities absent, for what its encoders return."""
+        """Show the encoders one sample with all modalities absent, where one tells for all."""
+        outputs = self._encoded(self._one_absent_sample(num_rows), self._rows_of_others(slice(1)))
+        for i, output in outputs.items():
+            if not self.absent.varies(i) and _broadcasts(shapes(output), self.shapes[i]):
+                self.absences[i] = output
+
+    def _encoded(self, inputs: Mapping[str, Nest], others: Mapping[str, Any]) -> dict[int, Nest]:
+        """Run the model for what its encoders return; what the rest makes of it, nobody asks."""
         outputs: dict[int, Nest] = {}
 
         def answer(i: int, forward: Any, args: Any, kwargs: Any) -> Any:
             self.count(i)
-            outputs[i] = self.absences[i] if i in self.absences else forward(*args, **kwargs)
+            outputs[i] = forward(*args, **kwargs)
             if len(outputs) == len(self.calls) and not torch.compiler.is_compiling():
                 raise _EnoughError
             return self._hand(i, outputs[i])
 
-        with suppress(_EnoughError):  # what the rest makes of them, nobody asks
-            self.run(self._one_absent_sample(num_rows), self._rows_of_others(slice(1)), answer)
-        for i, output in outputs.items():
-            if not self.absent.varies(i) and _broadcasts(shapes(output), self.shapes[i]):
-                self.absences[i] = output
+        with suppress(_EnoughError):
+            self.run(inputs, others, answer)
+        return outputs
 
     def _replayed(self, coalition: Coalition) -> Tensor:
         def answer(i: int, forward: Any, args: Any, kwargs: Any) -> Any:
@@ -281,10 +285,6 @@ class Step:
         targets = iter(self.shapes[i])
         return map_tensors(lambda t: t.expand(next(targets)), self.absences[i])
 
-    def _knows_encoders(self) -> bool:
-        members = range(len(self.engine.modalities))
-        return all(i in self.features and i in self.absences for i in members)
-
     def _lacks_absences(self) -> bool:
         members = range(len(self.engine.modalities))
         return any(i not in self.absences and not self.absent.varies(i) for i in members)
@@ -347,8 +347,8 @@ class Step:
         )
 
 
-class _EnoughError(Exception):
-    """Ends a pass that was run for the encoders' outputs alone."""
+class _EnoughError(BaseException):
+    """Ends a pass that was run for the encoders' outputs alone, whatever the model catches."""
 
 
 def versions(nest: Nest) -> list[int]:

@@ -44,7 +44,7 @@ def inspect(
     """
     inputs = {name: map_tensors(torch.clone, value) for name, value in inputs.items()}
     num_modalities = len(engine.modalities)
-    with _random_state_kept(inputs), EvaluationMode(model):
+    with _random_state_kept(model, inputs), EvaluationMode(model):
         step = Step(replace(engine, level="inputs"), model, inputs, others, absent)
         _, full = step.full_pass()
         if full.shape[0] == 0:
@@ -121,14 +121,16 @@ def _telling_plan(num_modalities: int) -> Plan:
 def _check_absent(engine: Engine, plan: Plan, full: Tensor, truth: Tensor) -> None:
     if not full.isfinite().all():
         return  # the data are to blame, and the training loop will say so
-    everyone = set(range(len(engine.modalities)))
-    for coalition, values in zip(plan.partial, truth, strict=True):
-        missing = everyone - set(coalition)
-        if len(missing) == 1 and not values.isfinite().all():
+    # Those with one modality absent first: they blame that one, and not several.
+    for coalition, values in sorted(
+        zip(plan.partial, truth, strict=True), key=lambda pair: -len(pair[0])
+    ):
+        if not values.isfinite().all():
+            absent = [repr(n) for i, n in enumerate(engine.modalities) if i not in coalition]
             raise ValueError(
-                f"`absent` for modality {engine.modalities[missing.pop()]!r} should leave the "
-                "model's output finite; found inf or NaN with that modality absent. Choose "
-                "another absent value, such as `absence.Keep()` for a mask."
+                f"`absent` for modality {' and '.join(absent)} should leave the model's output "
+                "finite; found inf or NaN with it absent. Choose another absent value, such as "
+                "`absence.Keep()` for a mask."
             )
 
 
@@ -210,9 +212,9 @@ def _can_batch(looped: Step, plan: Plan, truth: Tensor) -> bool:
 def _is_separable(looped: Step, num_rows: int) -> bool:
     """Find out whether the logits are a sum over modalities, by the structure of the model.
 
-    The rest of the model is given random features and weights, three times over, and has to be
-    additive to rounding each time: those at hand could make any network look so (zeros, to begin
-    with).
+    The rest of the model is given random features, weights, buffers and numbers among the other
+    keywords, three times over, and has to be additive to rounding each time: those at hand could
+    make any network look so (zeros, to begin with).
     """
     model, num_modalities = looped.model, len(looped.engine.modalities)
     everyone = tuple(range(num_modalities))
@@ -220,10 +222,10 @@ def _is_separable(looped: Step, num_rows: int) -> bool:
     plan = Plan.make(subsets, torch.zeros(num_modalities, len(subsets) + 1))
     eps = max(torch.finfo(t.dtype).eps for t in tensors(looped.features) if t.is_floating_point())
     for _ in range(3):
-        step = replace(looped)
+        step = replace(looped, others={k: _moved(v) for k, v in looped.others.items()})
         step.features = map_tensors(_other, looped.features)
         step.absences = map_tensors(_other, looped.absences)
-        weights = {name: _random_like(p) for name, p in _rest_of(step)}
+        weights = _random_rest(step)
         # As above: a model that cannot be called with other weights is taken as it is.
         try:
             with _weights_of(model, weights):
@@ -240,21 +242,31 @@ def _is_separable(looped: Step, num_rows: int) -> bool:
     return True
 
 
-def _rest_of(step: Step) -> list[tuple[str, nn.Parameter]]:
+def _random_rest(step: Step) -> dict[str, Tensor]:
+    """Return random values for whatever the rest of the model computes with, by name."""
     encoders = tuple(f"{path}." for path in step.engine.encoders.values())
-    named = step.model.named_parameters()
-    return [(name, p) for name, p in named if not name.startswith(encoders)]
+    values = {}
+    for name, p in step.model.named_parameters():
+        if not name.startswith(encoders):
+            fan_in = max(p[0].numel(), 1) if p.dim() > 1 else 4
+            values[name] = torch.randn_like(p) / sqrt(fan_in)
+    for name, buffer in step.model.named_buffers():
+        if not name.startswith(encoders) and buffer.is_floating_point():
+            values[name] = torch.rand_like(buffer)  # a variance has to stay positive
+    return values
 
 
-def _random_like(parameter: Tensor) -> Tensor:
-    fan_in = max(parameter[0].numel(), 1) if parameter.dim() > 1 else 4
-    return torch.randn_like(parameter) / sqrt(fan_in)
+def _moved(value: Any) -> Any:
+    """Return another value of a keyword, where it is a number or a tensor of numbers."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return value + type(value)(3)
+    return map_tensors(lambda t: torch.randn_like(t) if t.is_floating_point() else t, value)
 
 
 @contextmanager
 def _weights_of(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
-    """Let a model compute with other values of some of its parameters for a while."""
-    named = dict(model.named_parameters())
+    """Let a model compute with other values of some parameters and buffers for a while."""
+    named = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     own = {name: named[name].data for name in weights}
     try:
         for name, value in weights.items():
@@ -272,8 +284,8 @@ def _close(found: Tensor, truth: Tensor) -> bool:
 
 
 @contextmanager
-def _random_state_kept(inputs: Mapping[str, Nest]) -> Iterator[None]:
-    devices = {t.device for value in inputs.values() for t in tensors(value)}
+def _random_state_kept(model: nn.Module, inputs: Mapping[str, Nest]) -> Iterator[None]:
+    devices = {t.device for t in (*tensors(dict(inputs)), *model.parameters())}
     accelerators = [device for device in devices if device.type != "cpu"]
     kind = accelerators[0].type if accelerators else "cuda"
     with torch.random.fork_rng(devices=accelerators, device_type=kind):

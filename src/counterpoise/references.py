@@ -134,6 +134,10 @@ class Fixed(Reference):
             )
         self.scores = torch.tensor(self.given, dtype=dtype)
 
+    def settings(self) -> dict[str, object]:
+        """Return the arguments to make another from, for a record of a run."""
+        return {"scores": self.given} if self.given is not None else {"num_steps": self.warm_up}
+
     def rate(self, step: Tensor) -> Tensor:
         """Return 1 / n during the first steps, 0 after."""
         return step.reciprocal() * step.le(self.warm_up)

@@ -61,7 +61,7 @@ class Runner:
             self.engine,
             batched=found.batched and (first or self.engine.batched),
             separable=found.separable and (first or self.engine.separable),
-            rows=found.rows if first else found.rows & self.engine.rows,
+            rows=found.rows | (self.engine.rows - set(others)),
             single=found.single and self.engine.single,
         )
         self._exact = self._exact_plan(separable=self.engine.separable)

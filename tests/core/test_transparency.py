@@ -123,8 +123,8 @@ ONCE, AGAIN, ABSENT = (ROWS, "train"), (ROWS, "eval"), (1, "eval")
         ("inputs", None, False, [ONCE, *[AGAIN] * 6], [ONCE, *[AGAIN] * 6]),
         ("features", None, False, [ONCE, AGAIN, ABSENT], [ONCE, *[AGAIN] * 6]),
         ("shared", None, False, [ONCE, ABSENT], [ONCE, *[AGAIN] * 6]),
-        # As one batch: whatever is left once each encoder's output is known.
-        ("features", None, True, [ONCE, AGAIN, ABSENT], [ONCE, *[AGAIN] * 3, (3 * ROWS, "eval")]),
+        # As one batch, once each encoder's output is known.
+        ("features", None, True, [ONCE, AGAIN, ABSENT], [ONCE, (6 * ROWS, "eval")]),
         ("shared", None, True, [ONCE, ABSENT], [ONCE, (6 * ROWS, "eval")]),
         # Noise differs from row to row, so that a single absent sample does not do.
         ("features", cp.absence.Noise(), False, [ONCE, AGAIN, AGAIN], [ONCE, *[AGAIN] * 6]),

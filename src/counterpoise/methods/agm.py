@@ -134,12 +134,14 @@ class AGM(Method):
         Raises:
             FloatingPointError: If so. Modulation was skipped in such steps.
         """
-        for name, step in zip(self.modalities, self.nonfinite_steps.tolist(), strict=True):
-            if step >= 0:
-                raise FloatingPointError(
-                    f"The score of modality {name!r} should be finite; found inf or NaN at step "
-                    f"{step}. Look for NaN in its inputs, or lower the learning rate."
-                )
+        steps = self.nonfinite_steps.tolist()
+        met = [(step, name) for step, name in zip(steps, self.modalities, strict=True) if step >= 0]
+        if met:
+            step, name = min(met)
+            raise FloatingPointError(
+                f"The score of modality {name!r} should be finite; found inf or NaN at step "
+                f"{step}. Look for NaN in its inputs, or lower the learning rate."
+            )
 
     def _inside_window(self) -> Tensor:
         if self.window is None or self.window_unit == "epochs":

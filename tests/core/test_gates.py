@@ -1,0 +1,76 @@
+"""A sum over modalities has to stay one whatever else the rest of the model computes with."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+
+from support.networks import Late, batch
+from support.wrapping import wrap
+
+
+class Gated(Late):
+    """Additive as long as a gate is shut, which a buffer or a keyword opens bit by bit."""
+
+    def build(self, num_modalities, norm):
+        super().build(num_modalities, norm)
+        self.register_buffer("gate", torch.zeros(()))
+
+    def forward(self, mix=0.0, **inputs):
+        features = self.features(inputs)
+        product = (features[0] * features[1] * features[2]).sum(dim=1, keepdim=True)
+        return self.head(torch.cat(features, dim=1)) + (self.gate + mix) * product
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"mix": 0.0}, {"mix": 1.0}),
+        ({"mix": 0}, {"mix": 1}),
+        ({"mix": torch.zeros(())}, {"mix": torch.ones(())}),
+        ({}, None),  # the buffer
+    ],
+)
+@pytest.mark.parametrize("level", ["features", "shared"])
+def test_a_gate_that_is_shut_in_the_first_batch_is_not_taken_for_a_wall(level, before, after):
+    torch.manual_seed(5)
+    balanced = wrap(Gated(3, norm=False).double(), level)
+    inputs, target = batch(3, 7)
+    balanced(**inputs, **before, target=target)
+    if after is None:
+        balanced.model.gate.fill_(1)
+    whole = wrap(deepcopy(balanced.model))
+    found, expected = (b(**inputs, **(after or {}), target=target) for b in (balanced, whole))
+    torch.testing.assert_close(found.responses, expected.responses, rtol=1e-9, atol=1e-11)
+
+
+class Averaged(Late):
+    """NaN where both of two modalities are absent, finite where one of them is there."""
+
+    def forward(self, **inputs):
+        given = [inputs[n].ne(0).any(dim=1, keepdim=True).double() for n in ("ear", "eye")]
+        count = given[0] + given[1]
+        return super().forward(**inputs) * (given[0] / count + given[1] / count)
+
+
+def test_an_absence_that_breaks_the_model_only_with_another_is_an_error_up_front_too():
+    """With three modalities: finite without any one, NaN with the third alone."""
+    torch.manual_seed(5)
+    balanced = wrap(Averaged(3, norm=False).double())
+    inputs, target = batch(3, 7)
+    with pytest.raises(ValueError, match=r"`absent` .*finite"):
+        balanced(**inputs, target=target)
+
+
+def test_a_keyword_that_comes_later_is_still_found_to_go_with_the_samples():
+    class Scaled(Late):
+        def forward(self, scale=None, **inputs):
+            logits = super().forward(**inputs)
+            return logits if scale is None else logits * scale.unsqueeze(1)
+
+    torch.manual_seed(5)
+    balanced = wrap(Scaled(3, norm=False).double(), "shared")
+    inputs, target = batch(3, 7)
+    balanced(**inputs, target=target)
+    balanced(**inputs, target=target, scale=torch.rand(7, dtype=torch.float64))
+    assert balanced.engine.rows == {"scale"}
