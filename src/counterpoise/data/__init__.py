@@ -1,5 +1,6 @@
 """Data sets: one contract, one file each, heavy packages only when their data set is built."""
 
+from counterpoise.data.avmnist import AVMNIST
 from counterpoise.data.contract import TARGET, Batch, DataSource, MultimodalDataset, Splits
 from counterpoise.data.digits import Digits
 from counterpoise.data.features import Features
@@ -8,6 +9,7 @@ from counterpoise.data.synthetic import Shift, Synthetic
 from counterpoise.data.truth import Truth
 
 __all__ = [
+    "AVMNIST",
     "SOURCES",
     "TARGET",
     "Batch",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from inspect import signature
 
+from counterpoise.data.avmnist import AVMNIST
 from counterpoise.data.contract import DataSource, Splits
 from counterpoise.data.digits import Digits
 from counterpoise.data.synthetic import Synthetic
@@ -11,7 +12,9 @@ from counterpoise.errors import suggestion
 
 __all__ = ["SOURCES", "load", "register"]
 
-SOURCES: dict[str, type[DataSource]] = {source.name: source for source in (Digits, Synthetic)}
+SOURCES: dict[str, type[DataSource]] = {
+    source.name: source for source in (AVMNIST, Digits, Synthetic)
+}
 """Each data set's name and the class whose arguments are its options."""
 
 

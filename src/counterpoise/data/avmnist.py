@@ -1,0 +1,254 @@
+"""AV-MNIST: handwritten digits of which little is left, and spoken ones, often in loud noise.
+
+Reads the files that ``counterpoise data build av-mnist`` writes, and any others in the field's
+layout, without loading them: a batch is sliced from the memory map and scaled in one operation.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isqrt
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from counterpoise.data.avmnist_options import PRESETS, RECORD
+from counterpoise.data.cache import CorruptFileError, cache_directory
+from counterpoise.data.contract import DataSource, MultimodalDataset, Splits
+from counterpoise.data.extras import require
+from counterpoise.data.npy import file_digest, map_npy
+from counterpoise.errors import check_choice, check_count
+
+__all__ = ["AVMNIST", "Scale"]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Maps stored values to (stored - zero) * step in float32, one channel, in one operation.
+
+    Args:
+        zero: What is stored for 0.
+        step: What a stored 1 stands for.
+        size: Rows and columns of a sample.
+
+    Example:
+        >>> stored = torch.tensor([[128, 129, 130, 126]], dtype=torch.uint8)
+        >>> Scale(zero=128, step=0.5, size=2)(stored)
+        tensor([[[[ 0.0000,  0.5000],
+                  [ 1.0000, -1.0000]]]])
+    """
+
+    zero: float
+    step: float
+    size: int
+
+    def __call__(self, stored: Tensor) -> Tensor:
+        """Map (B, ...) to (B, 1, size, size)."""
+        offset = torch.tensor(-self.zero * self.step, dtype=torch.float32)
+        scaled = torch.add(offset, stored, alpha=self.step)
+        return scaled.float().view(-1, 1, self.size, self.size)
+
+
+@dataclass(frozen=True)
+class AVMNIST(DataSource):
+    """Pairs a written digit (``image``) with a spoken one (``audio``) in real voices, 10 classes.
+
+    - ``image``: shape (1, 28, 28), MNIST reconstructed from a few principal components without
+      the mean, in [-1.3, 1.3]; 0 is the average image.
+    - ``audio``: shape (1, 112, 112), the power spectrogram of a recording of the Free Spoken
+      Digit Dataset, scaled to a common size, in [0, 1]: decibels, 80 below the loudest to 0.
+
+    55,000 pairs to train on, 5,000 to choose on, 10,000 to test on; each recording is in one of
+    the three only. Nothing is downloaded or built here: see :doc:`/av-mnist`.
+
+    Args:
+        root: The folder that was built, or that holds ``image/train_data.npy`` and the other
+            files of the field's layout. Default: where the command puts the preset.
+        preset: ``"published"``: loud noise, as in the field. ``"clean"``: no noise, the test
+            speaker is unknown. Default: ``"published"`` without ``root``, else whatever lies there.
+        num_train: Take only so many of the training pairs, the first. Default: all.
+        num_validation: The same for validation. Where the files come without a record: take so
+            many from the end of the training files. Default: all; without a record, a twelfth.
+        num_test: The same for test.
+
+    Raises:
+        ValueError: If an option is out of range.
+
+    Example:
+        >>> AVMNIST(preset="clean").folder.name
+        'av-mnist-clean'
+    """
+
+    name: ClassVar[str] = "av-mnist"
+
+    root: Path | None = None
+    preset: Literal["published", "clean"] | None = None
+    num_train: int | None = None
+    num_validation: int | None = None
+    num_test: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.preset is not None:
+            check_choice("preset", self.preset, PRESETS)
+        for name in ("num_train", "num_validation", "num_test"):
+            if getattr(self, name) is not None:
+                check_count(name, getattr(self, name), at_least=1)
+
+    @property
+    def folder(self) -> Path:
+        """Where the files are looked for."""
+        if self.root is not None:
+            return Path(self.root).expanduser()
+        return cache_directory() / f"av-mnist-{self.preset or 'published'}"
+
+    def load(self) -> Splits:
+        """Map the files into memory and check that they fit together.
+
+        Raises:
+            FileNotFoundError: If a file is missing; the message says how to build it.
+            CorruptFileError: If one is cut off or damaged.
+            ValueError: If they do not fit together, hold fewer pairs than asked for, or were
+                built as another preset.
+            TypeError: If values are of a type that no loader of the field writes.
+            ImportError: If NumPy is not installed.
+        """
+        require("Reading AV-MNIST", "train", {"numpy": "numpy"})
+        record = self._record()
+        files = {part: self._read(part, record) for part in ("train", "test")}
+        total = len(files["train"])
+        held_out = record["options"]["num_validation"] if record else self.num_validation
+        held_out = held_out or total // 12
+        if held_out >= total:
+            raise ValueError(
+                f"`num_validation` should leave pairs to train on; found {held_out} of {total}. "
+                "Pass a smaller number."
+            )
+        rest, validation = slice(0, total - held_out), slice(total - held_out, None)
+        return Splits(
+            name=self.name,
+            train=_first(files["train"].subset(rest), "train", self.num_train),
+            validation=_first(files["train"].subset(validation), "validation", self.num_validation),
+            test=_first(files["test"], "test", self.num_test),
+            num_classes=10,
+            note=_note(record),
+            source="MNIST, four IDX files; Free Spoken Digit Dataset, WAV recordings",
+            licence="MNIST CC BY-SA 3.0; Free Spoken Digit Dataset CC BY-SA 4.0",
+        )
+
+    def verify(self) -> None:
+        """Compare the bytes of all files with what the build wrote; takes seconds.
+
+        Raises:
+            FileNotFoundError: If there is no record, or a file is missing.
+            CorruptFileError: If a file is not as it was written.
+        """
+        record = self._record()
+        if not record:
+            raise FileNotFoundError(
+                f"`root` should hold the record of a build; found no {RECORD} in {self.folder}. "
+                "Only what counterpoise data build av-mnist made can be verified."
+            )
+        for name, expected in record["files"].items():
+            found = file_digest(self._find(name))
+            if found != expected:
+                raise CorruptFileError(
+                    f"`{self.folder / name}` should have content with sha256 {expected[:12]}...; "
+                    f"found {found[:12]}.... Build the data again."
+                )
+
+    def _record(self) -> dict[str, Any]:
+        """Return what the build wrote of itself; nothing for files from elsewhere."""
+        path = self.folder / RECORD
+        if not path.is_file():
+            return {}
+        try:
+            record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            preset = record["preset"]
+            _ = record["files"], record["options"]["num_validation"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise CorruptFileError(
+                f"`{path}` should be the record of a build; found one that cannot be read "
+                f"({type(error).__name__}: {error}). Build the data again."
+            ) from error
+        if self.preset not in (None, preset):
+            raise ValueError(
+                f"`preset` should be that of the data in {self.folder}, {preset!r}; found "
+                f"{self.preset!r}. Leave it out, or give the folder of the other."
+            )
+        return record
+
+    def _read(self, part: str, record: Mapping[str, Any]) -> MultimodalDataset:
+        images = self._map(f"image/{part}_data.npy")
+        spectrograms = self._map(f"audio/{part}_data.npy")
+        labels = self._map(f"{part}_labels.npy")
+        side, size = isqrt(images.shape[-1]), spectrograms.shape[-1]
+        num_samples = len(labels)
+        shapes = tuple(tuple(each.shape) for each in (images, spectrograms, labels))
+        expected = ((num_samples, side**2), (num_samples, size, size), (num_samples,))
+        if shapes != expected:
+            raise ValueError(
+                f"`root` should hold images (N, side * side), audio (N, size, size) and labels "
+                f"(N,) of the same N; found {', '.join(map(str, shapes))} for {part} in "
+                f"{self.folder}. Build the data again."
+            )
+        code = record.get("image", {"zero": 0, "step": 1.0})
+        return MultimodalDataset(
+            {"audio": spectrograms, "image": images},
+            labels.long(),
+            transforms={
+                "audio": Scale(0, 1 / 255, size),
+                "image": Scale(code["zero"], code["step"] / 255, side),
+            },
+        )
+
+    def _find(self, name: str) -> Path:
+        path = self.folder / name
+        if not path.is_file():
+            preset = self.preset or "published"
+            raise FileNotFoundError(
+                f"`root` should hold AV-MNIST; found no {name} in {self.folder}. Run: "
+                f"counterpoise data build av-mnist --preset {preset} --output {self.folder}"
+            )
+        return path
+
+    def _map(self, name: str) -> Tensor:
+        path = self._find(name)
+        stored = map_npy(path)
+        if stored.ndim == 0 or stored.is_complex() or stored.dtype is torch.bool:
+            raise TypeError(
+                f"`{path}` should hold an array of numbers; found {stored.dtype} of shape "
+                f"{tuple(stored.shape)}. Build the data again."
+            )
+        return stored
+
+
+def _first(whole: MultimodalDataset, part: str, number: int | None) -> MultimodalDataset:
+    if number is None:
+        return whole
+    if number > len(whole):
+        raise ValueError(
+            f"`num_{part}` should be at most {len(whole)}, the pairs that there are; found "
+            f"{number}. Pass a smaller number, or leave it out for all."
+        )
+    return whole.subset(slice(0, number))
+
+
+def _note(record: Mapping[str, Any]) -> str:
+    if not record:
+        return (
+            "Written and spoken digits paired by label, from files without a record: validation "
+            "is the end of the training files and may share recordings with it."
+        )
+    options, clips = record["options"], record["originals"]["noise"]
+    level, kind = options["noise_level"], "recorded" if clips else "coloured"
+    noise = "no noise" if level is None else f"{kind} noise {level:g} dB above the speech"
+    unknown = options["speaker"] if options["split"] == "speaker" else None
+    voices = f"the voice of {unknown} is heard in test only" if unknown else "all voices in all"
+    return (
+        f"Images of {options['components']} principal components paired by label with real "
+        f"voices and {noise}; {voices}, each recording in one split only."
+    )

@@ -1,0 +1,130 @@
+"""Folders that appear under their name only when they are complete."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["DiskFullError", "check_new", "new_folder"]
+
+_FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+
+
+class DiskFullError(OSError):
+    """There is no room for what should be written."""
+
+
+@contextmanager
+def new_folder(output: str | Path, num_bytes: int = 0) -> Iterator[Path]:
+    """Yield a folder to fill, which takes its name if all goes well and vanishes otherwise.
+
+    The folder to fill lies beside ``output``, so that renaming it is one step. One process at a
+    time fills it; what a killed one left behind is removed by the next.
+
+    Args:
+        output: The folder's name in the end: new, or an empty folder.
+        num_bytes: How much room it will need, checked before anything is done.
+
+    Raises:
+        ValueError: If ``output`` holds something, or another process is filling it.
+        NotADirectoryError: If it is a file.
+        DiskFullError: If there is not enough room, before or while it is filled.
+
+    Example:
+        >>> import tempfile
+        >>> output = Path(tempfile.mkdtemp()) / "made"
+        >>> with new_folder(output) as folder:
+        ...     _ = (folder / "a.txt").write_text("all of it")
+        ...     output.exists()
+        False
+        >>> [path.name for path in output.iterdir()]
+        ['a.txt']
+    """
+    output = Path(output).expanduser().absolute()
+    output.parent.mkdir(parents=True, exist_ok=True)
+    partial = output.with_name(f".{output.name}.partial")
+    with _sole(partial, output):
+        try:
+            check_new(output)
+            _check_room(output, num_bytes)
+            for path in partial.iterdir():  # what a killed process left
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            yield partial
+            _sync(partial)
+            if output.exists():
+                output.rmdir()  # empty: not every system renames onto a folder
+            partial.rename(output)
+        except BaseException as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            if isinstance(error, OSError) and error.errno in _FULL:
+                raise DiskFullError(_no_room(output, num_bytes)) from error
+            raise
+
+
+@contextmanager
+def _sole(partial: Path, output: Path) -> Iterator[None]:
+    """Make the folder and hold a lock on it, which the system frees even if the process dies."""
+    partial.mkdir(exist_ok=True)
+    try:
+        import fcntl
+    except ImportError:  # there are no such locks on Windows
+        yield
+        return
+    descriptor = os.open(partial, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            partial.stat()  # missing if another process finished in this very moment
+        except (BlockingIOError, FileNotFoundError) as error:
+            raise ValueError(
+                f"`output` should be filled by one process at a time; found another at work on "
+                f"{output}. Wait for it, or choose another folder."
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def check_new(output: Path) -> None:
+    """Raise unless there is nothing at a path, or an empty folder.
+
+    Raises:
+        ValueError: If it is a folder that holds something.
+        NotADirectoryError: If it is a file.
+    """
+    if output.exists() and not output.is_dir():
+        raise NotADirectoryError(
+            f"`output` should be a new or empty folder; found the file {output}. "
+            "Choose another name."
+        )
+    if output.exists() and any(output.iterdir()):
+        raise ValueError(
+            f"`output` should be a new or empty folder; found {output} with "
+            f"{sum(1 for _ in output.iterdir())} entries. Choose another, or remove it."
+        )
+
+
+def _check_room(output: Path, num_bytes: int) -> None:
+    if shutil.disk_usage(output.parent).free < num_bytes:
+        raise DiskFullError(_no_room(output, num_bytes))
+
+
+def _no_room(output: Path, num_bytes: int) -> str:
+    free = shutil.disk_usage(output.parent).free
+    return (
+        f"`output` should have room for {num_bytes / 1e6:,.1f} MB; found the disk or quota full, "
+        f"with {free / 1e6:,.1f} MB free at {output.parent}. Nothing was left there. "
+        "Free some room, or choose another folder."
+    )
+
+
+def _sync(folder: Path) -> None:
+    """Bring all bytes to the disk: a rename that outlives a power cut must find them there."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())

@@ -1,0 +1,138 @@
+import errno
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from counterpoise.data.folders import DiskFullError, new_folder
+
+
+def test_the_folder_appears_when_all_is_done_and_not_before(tmp_path):
+    output = tmp_path / "deep" / "made"
+    with new_folder(output) as folder:
+        (folder / "inner").mkdir()
+        (folder / "inner" / "a").write_text("x")
+        assert not output.exists()
+    assert (output / "inner" / "a").read_text() == "x"
+    assert list(output.parent.iterdir()) == [output]
+
+
+def test_an_empty_folder_is_taken(tmp_path):
+    with new_folder(tmp_path / "empty") as folder:
+        (tmp_path / "empty").mkdir()
+        (folder / "a").touch()
+    assert [path.name for path in (tmp_path / "empty").iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt(), SystemExit(143)])
+def test_what_fails_or_is_interrupted_leaves_nothing(tmp_path, error):
+    def fill():
+        with new_folder(tmp_path / "made") as folder:
+            (folder / "half").write_text("x")
+            raise error
+
+    with pytest.raises(type(error)):
+        fill()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_holds_something_is_kept(tmp_path):
+    output = tmp_path / "made"
+    output.mkdir()
+    (output / "mine").write_text("x")
+    message = f"`output` should be a new or empty folder; found {output} with 1 entries. Choose"
+    with pytest.raises(ValueError, match=re.escape(message)), new_folder(output):
+        pass
+    assert (output / "mine").read_text() == "x"
+    assert list(tmp_path.iterdir()) == [output]
+
+
+def test_a_file_in_the_place_is_kept(tmp_path):
+    (tmp_path / "made").write_text("x")
+    with (
+        pytest.raises(NotADirectoryError, match=r"should be a new or empty folder; found the file"),
+        new_folder(tmp_path / "made"),
+    ):
+        pass
+    assert (tmp_path / "made").read_text() == "x"
+
+
+def test_too_little_room_is_seen_before_anything_is_written(tmp_path):
+    needed = shutil.disk_usage(tmp_path).total * 2
+    with (
+        pytest.raises(DiskFullError, match=r"should have room for .* MB; found the disk .* Free"),
+        new_folder(tmp_path / "made", needed),
+    ):
+        raise AssertionError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_fills_up_is_one_error_and_nothing_stays(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))  # as a quota does
+    try:
+        with (
+            pytest.raises(DiskFullError, match=r"Nothing was left there\. Free some room"),
+            new_folder(tmp_path / "made") as folder,
+        ):
+            (folder / "large").write_bytes(bytes(20_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_trouble_of_the_disk_stays_what_it_is(tmp_path):
+    with (
+        pytest.raises(OSError, match="worn out") as caught,
+        new_folder(tmp_path / "made"),
+    ):
+        raise OSError(errno.EIO, "worn out")
+    assert not isinstance(caught.value, DiskFullError)
+
+
+def test_one_process_at_a_time_fills_a_folder(tmp_path):
+    with new_folder(tmp_path / "made") as folder:
+        (folder / "a").write_text("first")
+        with (
+            pytest.raises(ValueError, match="filled by one process at a time; found another"),
+            new_folder(tmp_path / "made"),
+        ):
+            pass
+    assert (tmp_path / "made" / "a").read_text() == "first"
+
+
+def test_what_a_killed_process_leaves_is_removed_by_the_next(tmp_path):
+    code = (
+        "import os, signal, sys\n"
+        "from counterpoise.data.folders import new_folder\n"
+        "with new_folder(sys.argv[1]) as folder:\n"
+        "    (folder / 'inner').mkdir()\n"
+        "    (folder / 'inner' / 'half').write_text('x')\n"
+        "    (folder / 'other').write_text('x')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    output = tmp_path / "made"
+    killed = subprocess.run([sys.executable, "-c", code, str(output)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert not output.exists()
+    with new_folder(output) as folder:
+        assert list(folder.iterdir()) == []
+        (folder / "a").write_text("whole")
+    assert [path.name for path in output.iterdir()] == ["a"]
+    assert list(tmp_path.iterdir()) == [output]
+
+
+def test_the_lock_is_given_back(tmp_path):
+    free = os.dup(0)  # the lowest number that is free
+    os.close(free)
+    for _ in range(3):
+        with pytest.raises(ValueError, match="again"), new_folder(tmp_path / "made"):
+            raise ValueError("again")
+    again = os.dup(0)
+    os.close(again)
+    assert again == free
