@@ -24,7 +24,8 @@ def test_options_reach_the_source():
     ("name", "hint"), [("digit", " Did you mean 'digits'?"), ("zzz", "")], ids=["near", "far"]
 )
 def test_an_unknown_name_is_refused_with_the_nearest(name, hint):
-    message = f"`name` should be a known data set (digits, synthetic); found {name!r}.{hint}"
+    known = "av-mnist, digits, synthetic"
+    message = f"`name` should be a known data set ({known}); found {name!r}.{hint}"
     with pytest.raises(ValueError, match=re.escape(message) + "$"):
         load(name)
 

@@ -91,7 +91,7 @@ def build(
         options = replace(options, num_validation=_num_validation(options, written["train"]))
         pairs = _pair(recordings, written, options)
         # All at once, some 80 MB, so that a bad one shows before anything is written.
-        speech = {r: audio.load_speech(r.path) for assigned in pairs.values() for r in assigned}
+        speech = {recording: audio.load_speech(recording.path) for recording in recordings}
         clips = None if noise is None else audio.NoiseClips(noise, options.seed)
         with new_folder(output, _num_bytes(written, options)) as folder:
             for modality in ("image", "audio"):

@@ -32,7 +32,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     from jsonargparse import ActionYesNo
 
     def add(option: str, kind: Any, text: str) -> None:
-        parser.add_argument(option, type=kind | None, default=None, help=text)
+        parser.add_argument(option, type=kind, default=None, help=text)
 
     add("--mnist", str, "Folder of MNIST's four gzipped IDX files. Default: download them.")
     add("--fsdd", str, "Folder of recordings digit_speaker_index.wav. Default: download them.")

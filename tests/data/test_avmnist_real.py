@@ -1,0 +1,52 @@
+"""What comes out of the real originals, where they are at hand."""
+
+import pytest
+
+from counterpoise.data import AVMNIST
+from counterpoise.data.avmnist_build import build
+from counterpoise.data.avmnist_options import PRESETS
+from counterpoise.data.avmnist_sources import FSDD_FINGERPRINT
+from support.originals import slice_of
+from support.shared import shared_data
+
+PLACES = ("mnist", "fsdd/recordings")
+SLICE = {
+    "published": "4fd7386f59197cc1fa399583c0a00f25a06227d5d70db59a4f433886bd3e6c84",
+    "clean": "9eb9ef0a8d82079d5f08949471e985d98674fd2a8f158d4096fe592f13187380",
+}
+FULL = {"published": "to be filled in", "clean": "to be filled in"}
+MNIST = "06b0d1f124c4e5fa796686ade41a9b778edacc8622f2195a352ef479ad44fc16"
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_slice_has_this_fingerprint(tmp_path, preset):
+    mnist, fsdd = slice_of(
+        shared_data(*PLACES),
+        tmp_path,
+        num_train=240,
+        num_test=60,
+        speakers=("george", "theo", "yweweler"),
+        indices=(0, 1, 2, 40, 41),
+    )
+    record = build(tmp_path / "out", mnist=mnist, fsdd=fsdd, options=PRESETS[preset])
+    assert record["fingerprint"] == SLICE[preset]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_whole_has_this_fingerprint(tmp_path, preset):
+    shared = shared_data(*PLACES)
+    output = tmp_path / "out"
+    record = build(output, mnist=shared / "mnist", fsdd=shared / "fsdd", options=PRESETS[preset])
+    assert record["originals"] == {"mnist": MNIST, "fsdd": FSDD_FINGERPRINT, "noise": None}
+    assert record["fingerprint"] == FULL[preset]
+    assert record["preset"] == preset
+    assert record["image_variance_kept"] == pytest.approx(0.2836, abs=1e-4)
+    source = AVMNIST(root=output, preset=preset)
+    source.verify()
+    splits = source.load()
+    assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [
+        55_000,
+        5_000,
+        10_000,
+    ]
