@@ -252,7 +252,9 @@ def test_a_network_of_ones_own_is_given_the_path_of_its_fused_feature(tmp_path):
     assert found.paths.concepts == {"m1": "last:input", "m2": "last:input"}
     (outcome,) = found.outcomes
     assert outcome.strength["m1"] > 0.01
-    assert outcome.strength["m2"] == 0  # its concept is constant: there is nothing to lose
+    # Alone, m2 leaves its concept constant: there is nothing to lose.
+    assert (outcome.strength["m2"], outcome.varying["m2"]) == (0, 0)
+    assert outcome.varying["m1"] == 1
     assert outcome.probe == {}
 
 

@@ -32,6 +32,7 @@ def outcome(method, seed, ear, eye, *, accuracy=0.9, **options):
         "settings": {},
         "accuracy": accuracy,
         "strength": {"ear": ear, "eye": eye},
+        "varying": {"ear": 1.0, "eye": 0.75},
         "alone": {"ear": 0.8, "eye": 0.7},
         "probe": {"ear": 0.6, "eye": 0.65},
         "contribution": {"ear": 0.2, "eye": 0.6},
@@ -155,7 +156,7 @@ def test_facts_place_the_result():
     found = dict(facts(competition(*CLEAR)))
     assert found["Train / probe / test"] == "1,200 / 30 / 40"
     assert found["Seeds"] == "0, 1, 2"
-    assert found["Training time in all"] == "4.5 min"
+    assert found["Training time, all runs added up"] == "4.5 min"
 
 
 def test_intervals_are_written_in_brackets():
@@ -174,6 +175,7 @@ def test_the_table_holds_means_and_intervals_at_full_precision():
     for name, value in zip(("strength", "strength_low", "strength_high"), found, strict=False):
         assert float(rows[0][name]) == pytest.approx(value, abs=1e-15)
     assert float(rows[2]["joint"]) == pytest.approx(0.92)
+    assert [row["varying"] for row in rows[:2]] == ["1.0", "0.75"]
     assert rows[0]["num_seeds"] == "3"
 
 

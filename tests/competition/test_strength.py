@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from counterpoise.competition import competition_strength
+from counterpoise.competition import competition_strength, varying_directions
 from support.properties import repeatable
 
 GOLDEN = Path(__file__).parent / "golden" / "competition.npz"
@@ -164,6 +164,16 @@ def test_a_repeated_or_constant_dimension_lowers_the_strength_by_its_share_of_di
     wider = np.hstack([concept, 2 * concept, np.full((len(concept), 1), 0.1, dtype)])
     expected = strength(fused, concept) * size / (2 * size + 1)
     assert strength(fused, wider) == pytest.approx(expected, rel=1e-5)
+
+
+@repeatable
+@given(seed=seeds, rank=sizes, dtype=st.sampled_from((np.float32, np.float64)))
+def test_directions_that_vary_are_counted(seed, rank, dtype):
+    concept = (draw(seed, 157, rank) @ draw(seed + 1, rank, 13) + 3.0).astype(dtype)
+    wider = np.hstack([concept, np.zeros((157, 2), dtype)])
+    assert varying_directions(wider) == varying_directions(torch.from_numpy(wider)) == rank
+    assert varying_directions(wider[:5]) == min(rank, 4)
+    assert varying_directions(np.zeros((0, 3))) == varying_directions(np.ones((1, 3))) == 0
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, -7e8])

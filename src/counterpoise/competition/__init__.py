@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from counterpoise.competition.probes import Probe, linear_probe, probe_encoders
     from counterpoise.competition.protocol import compete
     from counterpoise.competition.results import Competition, Outcome, Summary
-    from counterpoise.competition.strength import competition_strength
+    from counterpoise.competition.strength import competition_strength, varying_directions
     from counterpoise.competition.trained import model_strengths
 
 _LAZY = {
@@ -53,6 +53,7 @@ _LAZY = {
     "modality_metrics": "metrics",
     "model_strengths": "trained",
     "probe_encoders": "probes",
+    "varying_directions": "strength",
 }
 
 __all__ = [
@@ -84,6 +85,7 @@ __all__ = [
     "model_strengths",
     "probe_encoders",
     "robustness",
+    "varying_directions",
 ]
 
 

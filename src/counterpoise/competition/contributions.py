@@ -22,13 +22,13 @@ __all__ = ["alone", "contributions", "cooperation", "every_coalition", "robustne
 
 
 def every_coalition(num_modalities: int) -> tuple[Coalition, ...]:
-    """List all subsets of the modalities: none, then as :func:`coalitions` does, all last.
+    """List all subsets of the modalities: none, then those of one modality and so on, all last.
 
     Args:
         num_modalities: M, at least 1.
 
     Returns:
-        2^M tuples of indices: the order of every S axis here.
+        2^M tuples of indices, in the order of every S axis here.
 
     Example:
         >>> every_coalition(2)
@@ -124,7 +124,7 @@ def robustness(performances: Tensor, probabilities: Tensor) -> Tensor:
         probabilities: p in [0, 1], shape (P,); or (P, M), one for each modality.
 
     Returns:
-        Shape (P,), in the units of the performances: v(all) at p = 0, v(none) at p = 1.
+        Shape (P,), in the units of the performances; v(all) at p = 0, v(none) at p = 1.
 
     Raises:
         ValueError: If there is no M with so many coalitions, a performance is not finite, or

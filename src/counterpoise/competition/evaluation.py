@@ -16,7 +16,7 @@ from counterpoise.replay import EvaluationMode
 from counterpoise.validation import check_call
 
 if TYPE_CHECKING:
-    from torchmetrics import Metric, MetricCollection
+    import torchmetrics
 
 __all__ = ["coalition_logits", "measure"]
 
@@ -36,7 +36,7 @@ def coalition_logits(balanced: Balanced, batch: Batch) -> Tensor:
 
     Returns:
         Shape (2^M, B, C, ...), in the order of
-        :func:`counterpoise.competition.every_coalition`: no modality first, all last.
+        :func:`counterpoise.competition.every_coalition`, no modality first, all last.
 
     Raises:
         ValueError: If there are more modalities than coalitions can be evaluated of.
@@ -73,7 +73,9 @@ def coalition_logits(balanced: Balanced, batch: Batch) -> Tensor:
 
 
 def measure(
-    balanced: Balanced, batches: Iterable[Batch], metrics: Metric | MetricCollection
+    balanced: Balanced,
+    batches: Iterable[Batch],
+    metrics: torchmetrics.Metric | torchmetrics.MetricCollection,
 ) -> Any:
     """Feed metrics from one pass over a data set; return what they come to.
 
@@ -85,7 +87,8 @@ def measure(
             :func:`modality_metrics`. Reset first, and moved to where the model is.
 
     Returns:
-        ``metrics.compute()``: over the batches of all processes where training is distributed.
+        What ``metrics.compute()`` returns, over the batches of all processes where there are
+        several.
 
     Raises:
         ValueError: If there is no sample, or the set-up is wrong; see ``Balanced.validate``.

@@ -57,7 +57,7 @@ def extract_features(
         call: Runs the model on a batch. Default: ``model(**batch)`` without the target.
 
     Returns:
-        For each name shape (N, D): all but the first axis of the feature flattened.
+        Features of shape (N, D), all but their first axis flattened, and the target.
 
     Raises:
         ValueError: If a path is no module, a feature has no row for each sample, or there is no

@@ -78,7 +78,7 @@ def facts(competition: Competition) -> list[tuple[str, str]]:
         ("Seeds", ", ".join(map(str, competition.seeds))),
         ("Fused feature", competition.paths.fused),
         ("Ridge", f"{competition.ridge:g}"),
-        ("Training time in all", f"{competition.seconds / 60:.1f} min"),
+        ("Training time, all runs added up", f"{competition.seconds / 60:.1f} min"),
     ]
 
 
@@ -114,13 +114,19 @@ def definitions() -> list[tuple[str, str]]:
             "competition. Trained from the same seed on the same training data.",
         ),
         (
+            "Concept varies in",
+            "The share of the concept's directions in which it varies on test data. The others, "
+            "such as units that are never active, count as carried: by so much is the competition "
+            "strength of a modality lower than over the directions that vary.",
+        ),
+        (
             "Alone",
             "Test accuracy of that model: what the modality is worth by itself.",
         ),
         (
             "Probe",
             "Test accuracy of a linear classifier on the encoder's features in the joint model. "
-            "What it falls short of alone has been held back.",
+            "Where it falls short of alone, the encoder has learnt less than it would have.",
         ),
         (
             "Contribution",

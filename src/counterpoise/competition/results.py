@@ -25,6 +25,8 @@ class Outcome:
         seed: Of all runs.
         accuracy: Of the joint model.
         strength: Competition strength of each modality.
+        varying: The share of directions in which each concept varies, in (0, 1]. What it falls
+            short of 1, as for units that are never active, the strength is lower by.
         alone: Accuracy of the network that was trained on each modality alone.
         probe: Accuracy of a linear probe of each encoder of the joint model; empty where
             encoders are not known.
@@ -43,6 +45,7 @@ class Outcome:
     seed: int
     accuracy: float
     strength: Mapping[str, float]
+    varying: Mapping[str, float]
     alone: Mapping[str, float]
     probe: Mapping[str, float]
     contribution: Mapping[str, float]
@@ -59,6 +62,7 @@ class Summary(NamedTuple):
         method: Label of the method.
         modality: Name of the modality.
         strength: Competition strength.
+        varying: Share of directions in which the concept varies.
         alone: Accuracy of the network trained on the modality alone.
         probe: Accuracy of a linear probe of the encoder; None where it is not known.
         contribution: To the accuracy of the joint model; None where it is not known.
@@ -67,6 +71,7 @@ class Summary(NamedTuple):
     method: str
     modality: str
     strength: Interval
+    varying: Interval
     alone: Interval
     probe: Interval | None
     contribution: Interval | None
@@ -162,6 +167,7 @@ class Competition:
                 method,
                 name,
                 self.mean(method, "strength", name),
+                self.mean(method, "varying", name),
                 self.mean(method, "alone", name),
                 known(method, "probe", name),
                 known(method, "contribution", name),

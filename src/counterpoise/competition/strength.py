@@ -18,7 +18,7 @@ from counterpoise.competition.rows import Features, check_dimensions, check_pair
 from counterpoise.data.extras import require
 from counterpoise.errors import check_range
 
-__all__ = ["competition_strength"]
+__all__ = ["competition_strength", "varying_directions"]
 
 _ROUNDING = 4.0  # a direction that varies by no more units of rounding does not vary
 
@@ -48,8 +48,9 @@ def competition_strength(
             are small, so compare models whose fused features are of like size.
 
     Returns:
-        d, at least 0. 0: the joint model carries, linearly, all that the modality alone would
-        know. 1: it tells no more of it than the mean. Above 1 where the regression misleads.
+        The competition strength d, at least 0. At 0 the joint model carries, linearly, all that
+        the modality alone would know; at 1 it tells no more of it than the mean. It can exceed 1
+        where the regression misleads.
         Linear maps of the concept that can be inverted change nothing, nor do rotations and
         shifts of the fused feature.
 
@@ -99,16 +100,45 @@ def competition_strength(
     return _strength(P_ND, arrays["concept_test"], _precision(concept_test))
 
 
+def varying_directions(concept: Features) -> int:
+    """Return in how many directions a concept varies: the most that d times D can be made of.
+
+    Where it is less than the concept's dimension, as with units that are never active, the
+    competition strength is lower for that reason alone.
+
+    Args:
+        concept: Concepts of the test split, shape (N, D).
+
+    Returns:
+        The rank of their covariance, to rounding, at most D and N - 1.
+
+    Raises:
+        ValueError: If they have another shape or hold a number that is not finite.
+
+    Example:
+        >>> varying_directions([[1.0, 2.0, 5.0], [2.0, 4.0, 5.0], [4.0, 8.0, 5.0]])
+        1
+    """
+    C_ND = rows("concept", concept)
+    return len(_directions(C_ND, _precision(concept))[0]) if len(C_ND) else 0
+
+
 def _strength(P_ND: NDArray[Any], C_ND: NDArray[Any], precision: float) -> float:
     """Return trace(E B^+ E^T) / D from the singular values of the centred concept."""
     N, D = C_ND.shape
-    centred = C_ND - C_ND[0]  # first, which leaves of a constant dimension exactly nothing
+    s_K, V_KD = _directions(C_ND, precision)
+    # B = N / (N - 1) V S^2 V^T, so that the trace is a sum over directions that vary.
+    E_NK = (P_ND - C_ND) @ V_KD.T / s_K
+    return float(np.square(E_NK).sum() * (N - 1) / N / D)
+
+
+def _directions(C_ND: NDArray[Any], precision: float) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return singular values and directions of the centred concept, where it varies at all."""
+    centred = C_ND - C_ND[:1]  # first, which leaves of a constant dimension exactly nothing
     centred -= centred.mean(axis=0)
     _, s_K, V_KD = np.linalg.svd(centred, full_matrices=False)
     seen = s_K > _ROUNDING * precision * np.linalg.norm(C_ND)
-    # B = N / (N - 1) V S^2 V^T, so that the trace is a sum over directions that vary.
-    E_NK = (P_ND - C_ND) @ V_KD[seen].T / s_K[seen]
-    return float(np.square(E_NK).sum() * (N - 1) / N / D)
+    return s_K[seen], V_KD[seen]
 
 
 def _precision(features: Features) -> float:

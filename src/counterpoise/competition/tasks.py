@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from counterpoise.balanced import Balanced
 from counterpoise.coalitions import EXACT_LIMIT
 from counterpoise.competition.evaluation import measure
-from counterpoise.competition.features import Batches
+from counterpoise.competition.features import Batches, extract_features
 from counterpoise.competition.monomodal import MonoModalNetwork
 from counterpoise.competition.paths import Paths
 from counterpoise.competition.probes import probe_encoders
@@ -26,6 +27,7 @@ from counterpoise.competition.runs import (
     run_folder,
     train_once,
 )
+from counterpoise.competition.strength import varying_directions
 from counterpoise.competition.trained import model_strengths
 from counterpoise.methods import Joint
 from counterpoise.training.record import versions, write_json
@@ -135,6 +137,9 @@ def _measure(task: Task) -> None:
         "seed": task.recipe.seed,
         "accuracy": joint["test"]["accuracy"],
         "strength": strengths,
+        "varying": {
+            name: _varying(alone[name], splits, task.paths.concepts[name]) for name in alone
+        },
         "alone": {name: each["test"]["accuracy"] for name, each in records.items()},
         "probe": _probes(balanced, splits, task.paths),
         **_contributions(balanced, splits),
@@ -147,6 +152,13 @@ def _measure(task: Task) -> None:
 def _device(recipe: Recipe) -> torch.device:
     wanted = recipe.trainer.accelerator in ("auto", "gpu", "cuda")
     return torch.device("cuda" if wanted and torch.cuda.is_available() else "cpu")
+
+
+def _varying(alone: nn.Module, splits: Splits, path: str) -> float:
+    """Return the share of directions in which a concept varies on test data."""
+    paths = {"concept": f"model.{path}"}
+    concept = extract_features(alone, Batches(splits.test), paths).features["concept"]
+    return varying_directions(concept) / concept.shape[1]
 
 
 def _probes(balanced: Balanced, splits: Splits, paths: Paths) -> dict[str, float]:
