@@ -1,0 +1,81 @@
+"""``counterpoise compare``: a grid from a file, its cells, the report."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from counterpoise.compare.backends import BACKENDS
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser, Namespace
+
+    from counterpoise.report import Table
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the grid, and how and where to run it."""
+    parser.add_argument("grid", type=str, help="A YAML file that says what to compare.")
+    parser.add_argument(
+        "--output",
+        type=str | None,
+        default=None,
+        help="Folder of results and report; a grid that was killed goes on in it. Default: "
+        "comparisons/NAME.",
+    )
+    parser.add_argument(
+        "--backend", type=str, default="loky", help=f"What runs the cells: {', '.join(BACKENDS)}."
+    )
+    parser.add_argument(
+        "--jobs",
+        type=int | None,
+        default=None,
+        help="Cells at a time, each on one thread. Default: the number of cores.",
+    )
+    parser.add_argument(
+        "--address",
+        type=str | None,
+        default=None,
+        help="Of a cluster of Ray or Dask that runs already and shares the folder.",
+    )
+    parser.add_argument(
+        "--retry_failed", type=bool, default=False, help="Run cells again that failed before."
+    )
+    parser.add_argument(
+        "--progress", type=bool, default=True, help="Show a live table, or a line a cell."
+    )
+
+
+def run(arguments: Namespace) -> None:
+    """Run the comparison, and print what came out and where it lies."""
+    from counterpoise.compare.grid import read_grid
+    from counterpoise.compare.prose import lead
+    from counterpoise.compare.run import compare
+    from counterpoise.compare.tables import summary_table
+
+    comparison = compare(
+        read_grid(arguments.grid),
+        arguments.output,
+        backend=arguments.backend,
+        jobs=arguments.jobs or os.cpu_count() or 1,
+        address=arguments.address,
+        retry_failed=arguments.retry_failed,
+        progress=arguments.progress,
+    )
+    _print(summary_table(comparison))
+    print(lead(comparison)[0])
+    print(f"Report, tables and cells: {comparison.path}")
+
+
+def _print(table: Table) -> None:
+    from rich.console import Console
+    from rich.table import Table as Printed
+
+    printed = Printed()
+    for column in table.columns:
+        printed.add_column(column.full_title, justify="right" if column.numeric else "left")
+    for row in table.rows:
+        printed.add_row(*(c.text(value) for c, value in zip(table.columns, row, strict=True)))
+    Console().print(printed)

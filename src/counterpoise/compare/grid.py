@@ -1,0 +1,296 @@
+"""What is compared with what: methods x data sets x fusions x seeds, at an equal search budget."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from itertools import product
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import yaml
+
+from counterpoise.compare.layering import (
+    FIELDS,
+    check_layer,
+    class_names,
+    compose,
+    laid_over,
+    starting_point,
+)
+from counterpoise.data import SOURCES
+from counterpoise.errors import check_choice, check_count, suggestion
+from counterpoise.models import FUSIONS
+
+if TYPE_CHECKING:
+    from counterpoise.training import Recipe
+
+__all__ = ["Candidate", "Grid", "read_grid"]
+
+Layers = dict[str, dict[str, Any] | None]
+
+_OF_METHODS = tuple(name for name in FIELDS if name not in ("data", "model"))
+_SEARCH = "search"
+
+
+class Candidate(NamedTuple):
+    """A configuration that a method is tried with on a data set with a fusion.
+
+    Attributes:
+        data: Label of the data set.
+        fusion: Name of the fusion; "" if the grid leaves the model as it is.
+        method: Label of the method.
+        number: Which of the method's configurations, from 0.
+        changes: What the search sets: values by dotted path.
+        recipe: Everything, with seed 0.
+    """
+
+    data: str
+    fusion: str
+    method: str
+    number: int
+    changes: dict[str, Any]
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A comparison: every method on every data set with every fusion and seed.
+
+    Settings are layers: over the defaults of a :class:`counterpoise.training.Recipe` lies
+    ``base``, over it what the data set says, the fusion, what the method says and last what its
+    search tries. A layer sets fields of a recipe as a configuration file does (``method: AGM``,
+    ``trainer: {max_epochs: 3}``) or single settings by dotted path (``optimizer.learning_rate:
+    0.1``).
+
+    Args:
+        data: Labels of data sets and their layers. Where a layer names no ``data``, the label is
+            the name of the data set.
+        methods: Labels of methods and their layers, without data and model, which are the same
+            for all. Where a layer names no ``method``, the label is the class's name. ``search``
+            maps dotted paths to lists of values: each combination is a configuration to try.
+        baseline: Label of the method that the others are compared with.
+        seeds: How many seeds, counted from 0, or which. Default: 5.
+        fusions: Fusions of :class:`counterpoise.training.Network`. Default: the model as the
+            layers say.
+        base: Layer below all others.
+        selection_seeds: With how many of the seeds configurations are tried before one of them
+            is chosen. Default: all, which costs most and chooses best.
+        name: What the comparison is called.
+
+    Every method tries the same number of configurations, and the one with the highest mean
+    validation accuracy is chosen; the test data have no say.
+
+    Raises:
+        ValueError: If a name is not known (the nearest is suggested), a number is out of range,
+            or the methods try different numbers of configurations.
+        TypeError: If a layer is no mapping or a search no list.
+
+    Example:
+        >>> grid = Grid(
+        ...     data={"synthetic": {"trainer.max_epochs": 3}},
+        ...     methods={
+        ...         "Joint": {"search": {"optimizer.learning_rate": [0.01, 0.1]}},
+        ...         "AGM": {"search": {"method.alpha": [0.5, 2.0]}},
+        ...     },
+        ...     seeds=3,
+        ... )
+        >>> [(each.method, each.changes) for each in grid.candidates()][-1]
+        ('AGM', {'method.alpha': 2.0})
+        >>> grid.num_cells
+        12
+    """
+
+    data: Layers
+    methods: Layers
+    baseline: str = "Joint"
+    seeds: int | list[int] = 5
+    fusions: list[str] | None = None
+    base: dict[str, Any] = field(default_factory=dict)
+    selection_seeds: int | None = None
+    name: str = "comparison"
+
+    def __post_init__(self) -> None:
+        for name in ("data", "methods", "fusions"):
+            if getattr(self, name) is not None and not len(getattr(self, name)):
+                raise ValueError(f"`{name}` should hold at least one; found none. Name one.")
+        self._check_seeds()
+        for fusion in self.fusions or ():
+            check_choice("fusions", fusion, FUSIONS)
+        check_layer("base", self.base)
+        for label, layer in self.data.items():
+            check_layer(f"data.{label}", layer or {})
+        for label, layer in self.methods.items():
+            check_layer(f"methods.{label}", layer or {}, (*_OF_METHODS, _SEARCH))
+            _check_search(label, (layer or {}).get(_SEARCH))
+        check_choice("baseline", self.baseline, self.methods)
+        counts = {label: self._num_tries(label) for label in self.methods}
+        if len(set(counts.values())) > 1:
+            found = ", ".join(f"{label}: {count}" for label, count in counts.items())
+            raise ValueError(
+                "`methods` should each try the same number of configurations, or the comparison "
+                f"is not fair; found {found}. Give each `search` as many combinations."
+            )
+
+    def _check_seeds(self) -> None:
+        if isinstance(self.seeds, int):
+            check_count("seeds", self.seeds, at_least=1)
+        elif not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(
+                f"`seeds` should hold at least one, each once; found {self.seeds}. "
+                "Give a number of seeds, or a list of different ones."
+            )
+        for seed in self.all_seeds:
+            check_count("seeds", seed, at_least=0)
+        if self.selection_seeds is not None:
+            check_count("selection_seeds", self.selection_seeds, at_least=1)
+            if self.selection_seeds > len(self.all_seeds):
+                raise ValueError(
+                    f"`selection_seeds` should be at most the number of seeds, "
+                    f"{len(self.all_seeds)}; found {self.selection_seeds}. Leave it out for all."
+                )
+
+    @property
+    def all_seeds(self) -> tuple[int, ...]:
+        """The seeds, in order."""
+        return tuple(range(self.seeds) if isinstance(self.seeds, int) else self.seeds)
+
+    @property
+    def first_seeds(self) -> tuple[int, ...]:
+        """The seeds with which configurations are tried."""
+        return self.all_seeds[: self.selection_seeds]
+
+    @property
+    def num_tries(self) -> int:
+        """How many configurations each method tries."""
+        return self._num_tries(self.baseline)
+
+    @property
+    def num_cells(self) -> int:
+        """How many runs the comparison takes."""
+        later = len(self.all_seeds) - len(self.first_seeds)
+        each = self.num_tries * len(self.first_seeds) + later
+        return len(self.data) * len(self.fusions or [""]) * len(self.methods) * each
+
+    def candidates(self) -> list[Candidate]:
+        """Return every configuration on every data set with every fusion.
+
+        Raises:
+            ValueError: If settings do not make a recipe; the message says where in the grid.
+        """
+        return [
+            self._candidate(data, fusion, method, number, changes)
+            for data, fusion, method in product(self.data, self.fusions or [""], self.methods)
+            for number, changes in enumerate(self._searched(method))
+        ]
+
+    def describe(self) -> dict[str, Any]:
+        """Return the grid as a YAML file holds it."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
+    def _candidate(
+        self, data: str, fusion: str, method: str, number: int, changes: dict[str, Any]
+    ) -> Candidate:
+        of_method = dict(self.methods[method] or {})
+        of_method.pop(_SEARCH, None)
+        layers = [
+            self.base,
+            _named(f"data.{data}", data, self.data[data] or {}, "data"),
+            {"model.fusion": fusion} if fusion else {},
+            _named(f"methods.{method}", method, of_method, "method"),
+            changes,
+        ]
+        config = laid_over(starting_point(), *layers)
+        where = f"`data.{data}`, `methods.{method}`"
+        return Candidate(data, fusion, method, number, changes, compose(config, where))
+
+    def _searched(self, method: str) -> Iterator[dict[str, Any]]:
+        search = (self.methods[method] or {}).get(_SEARCH) or {}
+        for values in product(*search.values()):
+            yield dict(zip(search, values, strict=True))
+
+    def _num_tries(self, method: str) -> int:
+        search = (self.methods[method] or {}).get(_SEARCH) or {}
+        return prod(map(len, search.values()))
+
+
+def _check_search(label: str, search: Any) -> None:
+    where = f"methods.{label}.{_SEARCH}"
+    check_layer(where, search or {}, _OF_METHODS)
+    for path, values in (search or {}).items():
+        if not isinstance(values, (list, tuple)) or not values:
+            raise TypeError(
+                f"`{where}.{path}` should be a list of values to try; found {values!r}. "
+                "Write it as [0.1, 1.0]."
+            )
+
+
+def _named(where: str, label: str, layer: Mapping[str, Any], section: str) -> dict[str, Any]:
+    """Let the label name the class where the layer does not."""
+    if section in layer:
+        return dict(layer)
+    known = {name: name for name in class_names(section)}
+    if section == "data":
+        known |= {name: kind.__name__ for name, kind in SOURCES.items()}
+    if label not in known:
+        raise ValueError(
+            f"`{where}` should say which `{section}` it is, or be called like one of "
+            f"{', '.join(map(repr, sorted(known)))}; found {label!r}.{suggestion(label, known)}"
+        )
+    return {section: known[label], **layer}
+
+
+def read_grid(path: str | os.PathLike[str]) -> Grid:
+    """Read a grid from a YAML file.
+
+    Args:
+        path: The file, which holds the arguments of :class:`Grid`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no YAML mapping, or does not describe a grid.
+        TypeError: As :class:`Grid`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"`grid` should be a YAML file; found no file {str(path)!r}. Check the path."
+        )
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        problem = " ".join(str(error).split())
+        raise ValueError(
+            f"`grid` should be a YAML file; found {str(path)!r}, which is not: {problem}. "
+            "Correct it there."
+        ) from error
+    if not isinstance(content, dict):
+        raise ValueError(
+            f"`grid` should hold settings by name; found a {type(content).__name__} in "
+            f"{str(path)!r}. Write one 'name: value' a line."
+        )
+    known = [each.name for each in fields(Grid)]
+    for key in content:
+        check_choice("grid", str(key), known)
+    for key in ("data", "methods"):
+        if key not in content:
+            raise ValueError(
+                f"`grid` should hold {key!r}; found {', '.join(map(repr, content)) or 'nothing'} "
+                f"in {str(path)!r}. Name at least one of them there."
+            )
+    return _typed(content)
+
+
+def _typed(content: Mapping[str, Any]) -> Grid:
+    """Make the grid, each value checked against its annotated type."""
+    from jsonargparse import ArgumentError, ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(Grid)
+    try:
+        values = parser.parse_object(dict(content))
+    except ArgumentError as error:
+        raise ValueError(f"`grid` should hold a comparison; found: {error}") from error
+    return Grid(**vars(values))
