@@ -71,10 +71,16 @@ def _locate(node):
     owner = pydoc.locate(Path(node["refdoc"]).name)
     module, name = getattr(owner, "__module__", ""), getattr(owner, "__name__", "")
     for prefix in ("", f"{module}.", f"{module}.{name}.", f"{node.get('py:module')}."):
-        found = pydoc.locate(prefix + target)
+        # The second way serves modules that their package deletes from itself, as torch.optim does.
+        found = pydoc.locate(prefix + target) or _member(prefix + target)
         if found is not None:
             return found
     return None
+
+
+def _member(path):
+    module, _, name = path.rpartition(".")
+    return getattr(sys.modules.get(module), name, None)
 
 
 def _resolve(app, env, node, contnode):

@@ -5,6 +5,8 @@ keeps a fast modality from starving the others. This package imports PyTorch alo
 data sets and reports live in subpackages behind extras.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from counterpoise import absence, references, scores
 from counterpoise.balanced import Balanced
 from counterpoise.coalitions import Sampling, shapley_weights
@@ -28,6 +30,9 @@ from counterpoise.methods import (
 )
 from counterpoise.output import Output
 
+if TYPE_CHECKING:
+    from counterpoise.competition import competition_strength
+
 __all__ = [
     "AGM",
     "CGGM",
@@ -49,9 +54,19 @@ __all__ = [
     "Signals",
     "UnimodalLoss",
     "absence",
+    "competition_strength",
     "references",
     "scores",
     "shapley_weights",
 ]
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs more than PyTorch when it is asked for."""
+    if name == "competition_strength":
+        from counterpoise.competition import competition_strength
+
+        return competition_strength
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -46,6 +46,9 @@ COMMANDS = {
     "data build av-mnist": Command(
         "counterpoise.data.avmnist_command", "Build AV-MNIST from MNIST and spoken digits."
     ),
+    "compete": Command(
+        "counterpoise.competition.command", "Measure how strongly modalities compete."
+    ),
     "demo": Command("counterpoise.demo", "Train on digits with and without AGM, and compare."),
 }
 """Subcommands by name; a name may have several words."""

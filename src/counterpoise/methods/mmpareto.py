@@ -112,7 +112,7 @@ def pareto_weights(jj: Tensor, ju: Tensor, uu: Tensor) -> tuple[Tensor, Tensor]:
         uu: <g_uni, g_uni>.
 
     Returns:
-        a and b, scalars, such that a g_joint + b g_uni is as long as the plain sum: ones if
+        The scalars a and b. a g_joint + b g_uni is as long as the plain sum. They are ones if
         ju >= 0, else proportional to the weights of the shortest convex combination. Where the
         two all but cancel out, so that it has no direction, it is enlarged 10,000 times at most.
     """
