@@ -38,6 +38,12 @@ def test_a_batch_is_the_samples_stacked():
     assert same(batch, dataset.__getitems__(torch.tensor(indices)))
 
 
+@pytest.mark.parametrize("index", [N, -N - 1])
+def test_a_batch_of_samples_that_are_not_there_is_refused(index):
+    with pytest.raises(IndexError, match="out of range"):
+        make().__getitems__([0, index])
+
+
 @pytest.mark.parametrize("batch_size", [1, 3, N, 13])
 def test_a_loader_yields_every_sample_once_in_order(batch_size):
     dataset = make()

@@ -116,15 +116,16 @@ class MultimodalDataset(Dataset[Batch]):
 
     def __getitems__(self, indices: Sequence[int] | Tensor) -> Batch:
         """Return a batch in one indexing operation a modality; what a DataLoader calls."""
-        return self._batch(torch.as_tensor(indices, dtype=torch.long))
+        rows = torch.as_tensor(indices, dtype=torch.long)
+        return self._batch(torch.where(rows < 0, rows + len(self), rows))
 
     def _batch(self, selection: slice | Tensor) -> Batch:
         batch = {}
         for name, stored in self.inputs.items():
-            selected = stored[selection]
+            selected = _select(stored, selection)
             transform = self.transforms.get(name)
             batch[name] = selected if transform is None else transform(selected)
-        batch[TARGET] = self.target[selection]
+        batch[TARGET] = _select(self.target, selection)
         return batch
 
     @staticmethod
@@ -158,6 +159,11 @@ class MultimodalDataset(Dataset[Batch]):
                 )
         inputs = {name: stored[selection] for name, stored in self.inputs.items()}
         return MultimodalDataset(inputs, self.target[selection], transforms=self.transforms)
+
+
+def _select(stored: Tensor, selection: slice | Tensor) -> Tensor:
+    # index_select copies whole samples, several times as fast for bytes as indexing by a tensor.
+    return stored[selection] if isinstance(selection, slice) else stored.index_select(0, selection)
 
 
 def _check_inputs(inputs: Mapping[str, Tensor], target: Tensor) -> None:
