@@ -44,7 +44,7 @@ def write_field(folder, *, dtype=np.uint8, num_train=24, num_test=7, **changes):
 
 
 def test_splits_are_the_files_in_their_order(made):
-    splits = AVMNIST(root=made / "uint8").load()
+    splits = AVMNIST(root=made / "uint8", standardise=False).load()
     assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [50, 11, 23]
     assert splits.modalities == ("audio", "image")
     assert splits.sample_shapes == {"audio": (1, 13, 13), "image": (1, 28, 28)}
@@ -59,7 +59,7 @@ def test_splits_are_the_files_in_their_order(made):
 @pytest.mark.parametrize("part", ["train", "validation", "test"])
 def test_bytes_read_as_what_they_round(made, part):
     rounded, exact = (
-        getattr(AVMNIST(root=made / dtype).load(), part).__getitems__(range(11))
+        getattr(AVMNIST(root=made / dtype, standardise=False).load(), part).__getitems__(range(11))
         for dtype in ("uint8", "float32")
     )
     assert rounded["audio"].dtype == exact["image"].dtype == torch.float32
@@ -81,6 +81,41 @@ def test_scaling_takes_one_operation(stored, monkeypatch):
     monkeypatch.setattr(torch, "add", lambda *a, **k: calls.append(1) or add(*a, **k))
     scale(values.expand(64, -1))
     assert calls == [1]
+
+
+def test_training_data_are_standardised_unless_told_otherwise(made):
+    batch = AVMNIST(root=made / "uint8", num_train=50).load().train.__getitems__(range(50))
+    for name in ("audio", "image"):
+        # The mean and deviation are those of all training files, validation included.
+        assert abs(batch[name].mean()) < 0.1
+        assert abs(batch[name].std() - 1) < 0.1
+    raw = AVMNIST(root=made / "uint8", standardise=False).load()
+    for name in ("audio", "image"):
+        given = raw.train.__getitems__(range(50))[name]
+        slope = given.std() / batch[name].std()
+        torch.testing.assert_close((given - given.mean()) / slope, batch[name] - batch[name].mean())
+
+
+def test_a_modality_that_is_constant_stays_as_it_is(tmp_path):
+    write_field(tmp_path, **{"image/train_data.npy": np.full((24, 784), 51, np.uint8)})
+    batch = AVMNIST(root=tmp_path).load().train.__getitems__([0])
+    torch.testing.assert_close(batch["image"], torch.full((1, 1, 28, 28), 0.2))
+
+
+def test_spectrograms_can_be_averaged_to_a_smaller_size(tmp_path):
+    audio = np.random.default_rng(0).integers(0, 256, (24, 12, 12)).astype(np.uint8)
+    write_field(
+        tmp_path,
+        **{"audio/train_data.npy": audio, "audio/test_data.npy": np.zeros((7, 12, 12), np.uint8)},
+    )
+    splits = AVMNIST(root=tmp_path, audio_size=4, standardise=False).load()
+    assert splits.sample_shapes == {"audio": (1, 4, 4), "image": (1, 28, 28)}
+    expected = audio[3].reshape(4, 3, 4, 3).mean((1, 3)) / 255
+    np.testing.assert_allclose(splits.train[3]["audio"][0], expected, rtol=1e-6)
+    standard = AVMNIST(root=tmp_path, audio_size=4).load().train.__getitems__(range(22))["audio"]
+    assert abs(standard.std() - 1) < 0.1
+    with pytest.raises(ValueError, match=r"`audio_size` should divide 12, .* found 5\. Choose"):
+        AVMNIST(root=tmp_path, audio_size=5).load()
 
 
 def test_nothing_is_read_before_it_is_asked_for(made):
@@ -118,7 +153,7 @@ def test_parts_can_be_taken(made):
 
 def test_files_without_a_record_are_read_as_the_field_does(tmp_path):
     write_field(tmp_path, dtype=np.float64)
-    splits = AVMNIST(root=tmp_path).load()
+    splits = AVMNIST(root=tmp_path, standardise=False).load()
     assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [22, 2, 7]
     image = np.load(tmp_path / "image" / "test_data.npy")
     batch = splits.test.__getitems__([5])
@@ -158,9 +193,7 @@ def test_another_preset_than_asked_for_is_refused(tmp_path, made):
     record = json.loads((made / "uint8" / RECORD).read_text()) | {"preset": "clean"}
     (tmp_path / RECORD).write_text(json.dumps(record))
     assert AVMNIST(root=tmp_path, preset="clean").load().name == "av-mnist"
-    with pytest.raises(
-        ValueError, match=r"`preset` should be .*, 'clean'; found 'published'"
-    ):
+    with pytest.raises(ValueError, match=r"`preset` should be .*, 'clean'; found 'published'"):
         AVMNIST(root=tmp_path, preset="published").load()
 
 
@@ -176,6 +209,10 @@ def test_a_damaged_record_is_named(tmp_path, text):
     ("changes", "message"),
     [
         ({"train_labels.npy": np.zeros(23)}, r"found \(24, 784\), \(24, 13, 13\), \(23,\) for tr"),
+        (
+            {"image/test_data.npy": np.zeros((7, 49))},
+            r"of one size .* \(24, 784\) and \(7, 49\) for",
+        ),
         ({"image/test_data.npy": np.zeros((7, 783))}, r"found \(7, 783\), .* for test"),
         ({"image/test_data.npy": np.zeros((7, 28, 28))}, r"found \(7, 28, 28\), .* for test"),
         ({"audio/test_data.npy": np.zeros((7, 13, 11))}, r"\(7, 13, 11\), \(7,\) for test"),

@@ -14,7 +14,10 @@ SLICE = {
     "published": "4fd7386f59197cc1fa399583c0a00f25a06227d5d70db59a4f433886bd3e6c84",
     "clean": "9eb9ef0a8d82079d5f08949471e985d98674fd2a8f158d4096fe592f13187380",
 }
-FULL = {"published": "to be filled in", "clean": "to be filled in"}
+FULL = {
+    "published": "c225bef2b750df3924099558bb7d7a5627d9c2f50ccbefa7b75776258dec94be",
+    "clean": "cddc0d879ece53ec18b5778583ca1b68470428664c234d949ce5d606763d44bf",
+}
 MNIST = "06b0d1f124c4e5fa796686ade41a9b778edacc8622f2195a352ef479ad44fc16"
 
 

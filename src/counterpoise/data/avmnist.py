@@ -1,20 +1,22 @@
 """AV-MNIST: handwritten digits of which little is left, and spoken ones, often in loud noise.
 
 Reads the files that ``counterpoise data build av-mnist`` writes, and any others in the field's
-layout, without loading them: a batch is sliced from the memory map and scaled in one operation.
+layout, without loading them: a batch is sliced from the memory map and normalised in one
+operation.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isqrt
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from counterpoise.data.avmnist_options import PRESETS, RECORD
 from counterpoise.data.cache import CorruptFileError, cache_directory
@@ -26,6 +28,9 @@ from counterpoise.errors import check_choice, check_count
 __all__ = ["AVMNIST", "Scale"]
 
 
+_SAMPLES = 1000  # whose mean and deviation stand for those of all
+
+
 @dataclass(frozen=True)
 class Scale:
     """Maps stored values to (stored - zero) * step in float32, one channel, in one operation.
@@ -33,7 +38,8 @@ class Scale:
     Args:
         zero: What is stored for 0.
         step: What a stored 1 stands for.
-        size: Rows and columns of a sample.
+        size: Rows and columns of a stored sample.
+        pool: How many rows and columns are then averaged to one. Default: 1.
 
     Example:
         >>> stored = torch.tensor([[128, 129, 130, 126]], dtype=torch.uint8)
@@ -45,12 +51,23 @@ class Scale:
     zero: float
     step: float
     size: int
+    pool: int = 1
 
     def __call__(self, stored: Tensor) -> Tensor:
-        """Map (B, ...) to (B, 1, size, size)."""
+        """Map (B, ...) to (B, 1, size / pool, size / pool)."""
         offset = torch.tensor(-self.zero * self.step, dtype=torch.float32)
         scaled = torch.add(offset, stored, alpha=self.step)
-        return scaled.float().view(-1, 1, self.size, self.size)
+        images = scaled.float().view(-1, 1, self.size, self.size)
+        return images if self.pool == 1 else avg_pool2d(images, self.pool)
+
+    def standardised(self, stored: Tensor) -> Scale:
+        """Return the scale by which these values have mean 0 and standard deviation 1."""
+        values = self(stored).double()
+        # To six digits, lest they depend on how sums are divided among threads.
+        mean, deviation = (float(f"{float(each):.6g}") for each in (values.mean(), values.std()))
+        if not deviation > 0:  # one value alone, or none
+            return self
+        return replace(self, zero=self.zero + mean / self.step, step=self.step / deviation)
 
 
 @dataclass(frozen=True)
@@ -58,9 +75,9 @@ class AVMNIST(DataSource):
     """Pairs a written digit (``image``) with a spoken one (``audio``) in real voices, 10 classes.
 
     - ``image``: shape (1, 28, 28), MNIST reconstructed from a few principal components without
-      the mean, in [-1.3, 1.3]; 0 is the average image.
+      the mean.
     - ``audio``: shape (1, 112, 112), the power spectrogram of a recording of the Free Spoken
-      Digit Dataset, scaled to a common size, in [0, 1]: decibels, 80 below the loudest to 0.
+      Digit Dataset, in decibels, scaled to a common size; frequency, low to high, then time.
 
     55,000 pairs to train on, 5,000 to choose on, 10,000 to test on; each recording is in one of
     the three only. Nothing is downloaded or built here: see :doc:`/av-mnist`.
@@ -74,6 +91,11 @@ class AVMNIST(DataSource):
         num_validation: The same for validation. Where the files come without a record: take so
             many from the end of the training files. Default: all; without a record, a twelfth.
         num_test: The same for test.
+        audio_size: Average the spectrograms to so many rows and columns as they are read, for
+            small networks: a divisor of the stored size. Default: the stored size.
+        standardise: Whether each modality has mean 0 and deviation 1, those of the first thousand
+            training pairs, so that zeros, the usual absent value, are an average input. False:
+            divided by 255 as the field does, so that audio is in [0, 1] and an absent one silent.
 
     Raises:
         ValueError: If an option is out of range.
@@ -90,11 +112,13 @@ class AVMNIST(DataSource):
     num_train: int | None = None
     num_validation: int | None = None
     num_test: int | None = None
+    audio_size: int | None = None
+    standardise: bool = True
 
     def __post_init__(self) -> None:
         if self.preset is not None:
             check_choice("preset", self.preset, PRESETS)
-        for name in ("num_train", "num_validation", "num_test"):
+        for name in ("num_train", "num_validation", "num_test", "audio_size"):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name), at_least=1)
 
@@ -118,8 +142,10 @@ class AVMNIST(DataSource):
         """
         require("Reading AV-MNIST", "train", {"numpy": "numpy"})
         record = self._record()
-        files = {part: self._read(part, record) for part in ("train", "test")}
-        total = len(files["train"])
+        (train, train_labels), (test, test_labels) = self._read("train"), self._read("test")
+        scales = self._scales(train, test, record)
+        rest = MultimodalDataset(train, train_labels, transforms=scales)
+        total = len(rest)
         held_out = record["options"]["num_validation"] if record else self.num_validation
         held_out = held_out or total // 12
         if held_out >= total:
@@ -127,12 +153,15 @@ class AVMNIST(DataSource):
                 f"`num_validation` should leave pairs to train on; found {held_out} of {total}. "
                 "Pass a smaller number."
             )
-        rest, validation = slice(0, total - held_out), slice(total - held_out, None)
         return Splits(
             name=self.name,
-            train=_first(files["train"].subset(rest), "train", self.num_train),
-            validation=_first(files["train"].subset(validation), "validation", self.num_validation),
-            test=_first(files["test"], "test", self.num_test),
+            train=_first(rest.subset(slice(0, total - held_out)), "train", self.num_train),
+            validation=_first(
+                rest.subset(slice(total - held_out, None)), "validation", self.num_validation
+            ),
+            test=_first(
+                MultimodalDataset(test, test_labels, transforms=scales), "test", self.num_test
+            ),
             num_classes=10,
             note=_note(record),
             source="MNIST, four IDX files; Free Spoken Digit Dataset, WAV recordings",
@@ -181,7 +210,7 @@ class AVMNIST(DataSource):
             )
         return record
 
-    def _read(self, part: str, record: Mapping[str, Any]) -> MultimodalDataset:
+    def _read(self, part: str) -> tuple[dict[str, Tensor], Tensor]:
         images = self._map(f"image/{part}_data.npy")
         spectrograms = self._map(f"audio/{part}_data.npy")
         labels = self._map(f"{part}_labels.npy")
@@ -195,15 +224,33 @@ class AVMNIST(DataSource):
                 f"(N,) of the same N; found {', '.join(map(str, shapes))} for {part} in "
                 f"{self.folder}. Build the data again."
             )
+        return {"audio": spectrograms, "image": images}, labels.long()
+
+    def _scales(
+        self, train: Mapping[str, Tensor], test: Mapping[str, Tensor], record: Mapping[str, Any]
+    ) -> dict[str, Scale]:
+        for name, stored in train.items():
+            if stored.shape[1:] != test[name].shape[1:]:
+                raise ValueError(
+                    f"`root` should hold samples of one size for train and test; found "
+                    f"{tuple(stored.shape)} and {tuple(test[name].shape)} for {name} in "
+                    f"{self.folder}. Build the data again."
+                )
         code = record.get("image", {"zero": 0, "step": 1.0})
-        return MultimodalDataset(
-            {"audio": spectrograms, "image": images},
-            labels.long(),
-            transforms={
-                "audio": Scale(0, 1 / 255, size),
-                "image": Scale(code["zero"], code["step"] / 255, side),
-            },
-        )
+        size, side = train["audio"].shape[-1], isqrt(train["image"].shape[-1])
+        if size % (self.audio_size or size):
+            raise ValueError(
+                f"`audio_size` should divide {size}, the size of the spectrograms; found "
+                f"{self.audio_size}. Choose a divisor, or build spectrograms of another size."
+            )
+        scales = {
+            "audio": Scale(0, 1 / 255, size, pool=size // (self.audio_size or size)),
+            "image": Scale(code["zero"], code["step"] / 255, side),
+        }
+        if self.standardise:
+            for name, scale in scales.items():
+                scales[name] = scale.standardised(train[name][:_SAMPLES])
+        return scales
 
     def _find(self, name: str) -> Path:
         path = self.folder / name
