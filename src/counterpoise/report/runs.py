@@ -83,8 +83,8 @@ def run_table(records: Sequence[Mapping[str, Any]]) -> Table:
         records: As for `write_run_report`.
 
     Returns:
-        One row a run, with accuracies in [0, 1], seconds a step, its ratio to the first run, and the
-        lowest and highest coefficient.
+        One row a run, with accuracies in [0, 1], seconds a step, its ratio to the first run, and
+        the lowest and highest coefficient.
 
     Raises:
         TypeError: `records` is not a sequence of mappings.
