@@ -75,7 +75,7 @@ def bootstrap_interval(
         seed: Of the resampling: the same values and seed give the same interval.
 
     Returns:
-        The interval: of width 0 if all values are alike, (NaN, NaN) for a single one.
+        The interval. It is of width 0 if all values are alike, and (NaN, NaN) for a single one.
 
     Raises:
         ValueError: If there is no value, one is not finite, or an argument is out of range.

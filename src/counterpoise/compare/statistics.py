@@ -124,8 +124,8 @@ def effect_size(differences: ArrayLike) -> float:
         differences: N finite numbers.
 
     Returns:
-        g: 0 if all differences are 0, infinite if all are the same other number, NaN for fewer
-        than 3, where the bias cannot be removed.
+        Hedges' g. It is 0 if all differences are 0, infinite if all are the same other number,
+        NaN for fewer than 3, where the bias cannot be removed.
 
     Raises:
         ValueError: If there is no difference, or one is not finite.
@@ -213,7 +213,7 @@ def mean_ranks(values: ArrayLike) -> Floats:
         values: Results, higher is better, of shape (..., D, K), all finite.
 
     Returns:
-        Mean rank of each method, shape (..., K): 1 is the highest on every data set. Ties share
+        Mean rank of each method, shape (..., K). 1 is the highest on every data set. Ties share
         the mean of their ranks.
 
     Example:
