@@ -188,11 +188,19 @@ def test_what_is_not_there_says_how_to_build_it(tmp_path, monkeypatch):
         load("av-mnist")
 
 
+def test_a_root_may_name_environment_variables(made, monkeypatch):
+    monkeypatch.setenv("FOLDER_OF_BUILDS", str(made))
+    for root in ("$FOLDER_OF_BUILDS/uint8", "${FOLDER_OF_BUILDS}/uint8"):
+        assert AVMNIST(root=root).folder == made / "uint8"
+    with pytest.raises(ValueError, match=r"`root` should name .* found \$NO_SUCH in '\$NO_SUCH/x'"):
+        AVMNIST(root="$NO_SUCH/x").load()
+
+
 def test_another_preset_than_asked_for_is_refused(tmp_path, made):
     write_field(tmp_path)
     record = json.loads((made / "uint8" / RECORD).read_text()) | {"preset": "clean"}
     (tmp_path / RECORD).write_text(json.dumps(record))
-    assert AVMNIST(root=tmp_path, preset="clean").load().name == "av-mnist"
+    assert AVMNIST(root=tmp_path, preset="clean").load().name == "av-mnist-clean"
     with pytest.raises(ValueError, match=r"`preset` should be .*, 'clean'; found 'published'"):
         AVMNIST(root=tmp_path, preset="published").load()
 

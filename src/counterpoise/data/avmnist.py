@@ -23,6 +23,7 @@ from counterpoise.data.cache import CorruptFileError, cache_directory
 from counterpoise.data.contract import DataSource, MultimodalDataset, Splits
 from counterpoise.data.extras import require
 from counterpoise.data.npy import file_digest, map_npy
+from counterpoise.data.paths import expand
 from counterpoise.errors import check_choice, check_count
 
 __all__ = ["AVMNIST", "Scale"]
@@ -84,7 +85,8 @@ class AVMNIST(DataSource):
 
     Args:
         root: The folder that was built, or that holds ``image/train_data.npy`` and the other
-            files of the field's layout. Default: where the command puts the preset.
+            files of the field's layout; ``$NAME`` stands for an environment variable. Default:
+            where the command puts the preset.
         preset: ``"published"``: loud noise, as in the field. ``"clean"``: no noise, the test
             speaker is unknown. Default: ``"published"`` without ``root``, else whatever lies there.
         num_train: Take only so many of the training pairs, the first. Default: all.
@@ -124,9 +126,13 @@ class AVMNIST(DataSource):
 
     @property
     def folder(self) -> Path:
-        """Where the files are looked for."""
+        """Where the files are looked for.
+
+        Raises:
+            ValueError: If ``root`` names an environment variable that is not set.
+        """
         if self.root is not None:
-            return Path(self.root).expanduser()
+            return expand("root", self.root)
         return cache_directory() / f"av-mnist-{self.preset or 'published'}"
 
     def load(self) -> Splits:
@@ -154,7 +160,7 @@ class AVMNIST(DataSource):
                 "Pass a smaller number."
             )
         return Splits(
-            name=self.name,
+            name="-".join(filter(None, (self.name, record.get("preset")))),
             train=_first(rest.subset(slice(0, total - held_out)), "train", self.num_train),
             validation=_first(
                 rest.subset(slice(total - held_out, None)), "validation", self.num_validation

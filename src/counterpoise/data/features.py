@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from counterpoise.data.contract import TARGET, DataSource, MultimodalDataset, Splits
 from counterpoise.data.extras import require
+from counterpoise.data.paths import expand
 from counterpoise.data.streams import stream
 from counterpoise.errors import check_count, check_range, suggestion
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["Features"]
 
 _RESERVED = ("label", "train_idx", "test_idx")
-_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ class Features(DataSource):
             ImportError: If NumPy is not installed.
         """
         require("Reading feature files", "train", {"numpy": "numpy"})
-        path = Path(_expand(self.path))
+        path = expand("path", self.path)
         arrays = _read(path)
         names = _modalities(arrays, self.modalities, path)
         target, num_classes = _target(arrays["label"], path)
@@ -135,21 +134,6 @@ class Features(DataSource):
             count = min(max(round(self.validation * len(members)), 1), len(members) - 1)
             kept[members[order[:count]]] = True
         return train[~kept], train[kept]
-
-
-def _expand(path: str) -> str:
-    """Put in environment variables, all of which have to be set."""
-
-    def value(match: re.Match[str]) -> str:
-        name = match[1] or match[2]
-        if name not in os.environ:
-            raise ValueError(
-                f"`path` should name environment variables that are set; found ${name} in "
-                f"{path!r}, which is not. Set it to the folder of the data: export {name}=..."
-            )
-        return os.environ[name]
-
-    return str(Path(_VARIABLE.sub(value, path)).expanduser())
 
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:
