@@ -81,7 +81,8 @@ class AVMNIST(DataSource):
       Digit Dataset, in decibels, scaled to a common size; frequency, low to high, then time.
 
     55,000 pairs to train on, 5,000 to choose on, 10,000 to test on; each recording is in one of
-    the three only. Nothing is downloaded or built here: see :doc:`/av-mnist`.
+    the three only. Nothing is downloaded or built here; ``counterpoise data build av-mnist``
+    does that.
 
     Args:
         root: The folder that was built, or that holds ``image/train_data.npy`` and the other

@@ -26,6 +26,8 @@ TARGET = "target"
 """The key of the labels in a batch; no modality can have this name."""
 
 Batch = dict[str, Tensor]
+"""Each modality's name to its samples (B, ...), and ``target`` to their labels."""
+
 Transform = Callable[[Tensor], Tensor]
 
 
