@@ -43,6 +43,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "train": Command("counterpoise.training.command", "Train one model and write its record."),
+    "compare": Command("counterpoise.compare.command", "Compare methods on data sets over seeds."),
     "data build av-mnist": Command(
         "counterpoise.data.avmnist_command", "Build AV-MNIST from MNIST and spoken digits."
     ),

@@ -65,8 +65,9 @@ class Progress:
         """Wait for cells; those that have a result already count as found."""
         done = self.store.keys()
         with self._lock:
-            self._waiting |= {cell.key: cell for cell in cells}
-            known = [key for key in self._waiting if key in done]
+            new = {cell.key: cell for cell in cells if cell.key not in self._waiting}
+            self._waiting |= new
+            known = [key for key in new if key in done]
             self._found_before += len(known)
             self._seen += [self._take(key) for key in known]
 
@@ -121,10 +122,11 @@ class Progress:
     def _draw(self) -> RenderableType:
         with self._lock:
             bar = ProgressBar(total=self.num_cells, completed=len(self._seen), width=40)
-            return Group(self._table(), bar, self._summary())
+            title = Text("Validation accuracy, % (cells done)", style="bold")
+            return Group(title, self._table(), bar, Text(self._summary()))
 
     def _table(self) -> Table:
-        table = Table(title="Validation accuracy, % (cells done)", title_justify="left")
+        table = Table()
         cells = [seen.cell.candidate for seen in self._seen]
         cells += [cell.candidate for cell in self._waiting.values()]
         blocks = list(dict.fromkeys((each.data, each.fusion) for each in cells))

@@ -43,10 +43,11 @@ def _outcome(comparison: Comparison) -> str:
     if found["not tested"] == count:
         return f"One seed shows no difference to {baseline} that could be told from chance."
     shown = found["higher"] + found["lower"]
+    opening = f"Of {count} {_plural('difference', count)} to {baseline}"
     if not shown:
-        return f"Of {count} differences to {baseline}, none can be told from chance."
+        return f"{opening}, none can be told from chance."
     told = f"{found['higher']} higher, {found['lower']} lower"
-    return f"Of {count} differences to {baseline}, {shown} can be told from chance: {told}."
+    return f"{opening}, {shown} can be told from chance: {told}."
 
 
 def _sets(comparison: Comparison) -> str:

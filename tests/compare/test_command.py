@@ -1,0 +1,69 @@
+import pytest
+
+from counterpoise.cli import main
+
+GRID = """
+name: toy
+data:
+  blobs: {data: training.runs.Blobs}
+methods:
+  Joint: null
+  AGM: null
+seeds: 2
+base:
+  model: training.runs.Small
+  trainer.max_epochs: 1
+  trainer.accelerator: cpu
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text=GRID):
+        (tmp_path / "grid.yaml").write_text(text)
+        return str(tmp_path / "grid.yaml")
+
+    return write
+
+
+def test_a_grid_is_run_and_its_results_are_printed(write, tmp_path, capsys):
+    folder = tmp_path / "out"
+    assert main(["compare", write(), "--jobs=1", f"--output={folder}"]) == 0
+    printed = capsys.readouterr().out
+    assert "4/4 blobs: AGM, seed 1: " in printed
+    assert "Of 1 difference to Joint, none can be told from chance." in printed
+    assert f"Report, tables and cells: {folder}" in printed
+    assert (folder / "report.html").is_file()
+
+
+def test_the_folder_is_called_like_the_grid(write, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["compare", write(), "--jobs=1", "--progress=false"]) == 0
+    assert (tmp_path / "comparisons" / "toy" / "report.md").is_file()
+    assert "4/4" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        (GRID.replace("AGM", "AGN"), [], "found 'AGN'. Did you mean 'AGM'?"),
+        (GRID.replace("training.runs.Blobs", "Digit"), [], "found 'Digit'. Did you mean 'Digits'?"),
+        (GRID.replace("seeds: 2", "seeds: 0"), [], "`seeds` should be at least 1; found 0."),
+        (GRID, ["--backend=lok"], "found 'lok'. Did you mean 'loky'?"),
+        (GRID.replace("name: toy", "nam: toy"), [], "found 'nam'. Did you mean 'name'?"),
+    ],
+)
+def test_mistakes_are_one_line(write, capsys, text, options, message):
+    assert main(["compare", write(text), *options]) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert printed.err.count("\n") == 1
+    assert printed.out == ""
+
+
+def test_help_says_what_can_be_chosen(capsys):
+    with pytest.raises(SystemExit):
+        main(["compare", "--help"])
+    printed = " ".join(capsys.readouterr().out.split())
+    for text in ("--backend", "loky, threading, ray, dask", "--jobs", "--output", "grid"):
+        assert text in printed

@@ -1,0 +1,169 @@
+import re
+
+import pytest
+
+import counterpoise as cp
+from counterpoise.compare.grid import Grid, read_grid
+from counterpoise.data import Digits, Synthetic
+
+METHODS = {
+    "Joint": {"search": {"optimizer.weight_decay": [0.0, 0.5]}},
+    "AGM": {"search": {"method.alpha": [0.5, 2.5]}},
+}
+DATA = {"digits": None, "small": {"data": "Synthetic", "data.num_train": 53}}
+
+
+def grid(**changes):
+    return Grid(**({"data": DATA, "methods": METHODS} | changes))
+
+
+def test_every_method_meets_every_data_set_and_fusion():
+    found = grid(fusions=["additive", "maxout"]).candidates()
+    places = [each[:4] for each in found]
+    assert places == [
+        (data, fusion, method, number)
+        for data in ("digits", "small")
+        for fusion in ("additive", "maxout")
+        for method in ("Joint", "AGM")
+        for number in (0, 1)
+    ]
+    assert {each.recipe.model.fusion for each in found if each.fusion == "maxout"} == {"maxout"}
+
+
+def test_labels_name_classes_unless_the_layer_does():
+    found = {each.data: each.recipe.data for each in grid().candidates()}
+    assert isinstance(found["digits"], Digits)
+    assert isinstance(found["small"], Synthetic)
+    assert found["small"].num_train == 53
+    two = {"Joint": None, "mild AGM": {"method": "AGM", "method.alpha": 0.1}}
+    methods = {each.method: each.recipe.method for each in grid(methods=two).candidates()}
+    assert isinstance(methods["Joint"], cp.Joint)
+    assert methods["mild AGM"].alpha == 0.1
+
+
+def test_searches_try_every_combination():
+    search = {"method.alpha": [0.5, 2.5], "optimizer.learning_rate": [0.1, 0.2, 0.3]}
+    methods = {"AGM": {"search": search}}
+    found = grid(methods=methods, baseline="AGM", data={"digits": None}).candidates()
+    tried = [(each.recipe.method.alpha, each.recipe.optimizer.learning_rate) for each in found]
+    assert tried == [(a, rate) for a in (0.5, 2.5) for rate in (0.1, 0.2, 0.3)]
+    assert found[1].changes == {"method.alpha": 0.5, "optimizer.learning_rate": 0.2}
+
+
+def test_layers_of_methods_lie_over_those_of_data_and_base():
+    layers = {
+        "base": {"batch_size": 7, "trainer.max_epochs": 3},
+        "data": {"digits": {"batch_size": 11}},
+        "methods": {"Joint": {"trainer.max_epochs": 5}},
+    }
+    (found,) = grid(**layers).candidates()
+    assert (found.recipe.batch_size, found.recipe.trainer.max_epochs) == (11, 5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "num_cells"),
+    [
+        ({"seeds": 5}, 2 * 2 * 2 * 5),
+        ({"seeds": [3, 1, 4]}, 2 * 2 * 2 * 3),
+        ({"seeds": 5, "selection_seeds": 2}, 2 * 2 * (2 * 2 + 3)),
+        ({"seeds": 3, "fusions": ["film", "gated", "maxout"]}, 2 * 2 * 3 * 2 * 3),
+    ],
+)
+def test_cells_are_counted_before_they_are_run(changes, num_cells):
+    assert grid(**changes).num_cells == num_cells
+
+
+def test_configurations_are_tried_with_the_first_seeds():
+    found = grid(seeds=[3, 1, 4], selection_seeds=2)
+    assert (found.all_seeds, found.first_seeds) == ((3, 1, 4), (3, 1))
+    assert grid(seeds=3).first_seeds == (0, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data": {}}, "`data` should hold at least one; found none."),
+        ({"fusions": []}, "`fusions` should hold at least one; found none."),
+        ({"fusions": ["maxot"]}, "found 'maxot'. Did you mean 'maxout'?"),
+        ({"baseline": "joint"}, "`baseline` should be one of 'Joint', 'AGM'; found 'joint'."),
+        ({"seeds": 0}, "`seeds` should be at least 1; found 0."),
+        ({"seeds": []}, "`seeds` should hold at least one, each once; found []."),
+        ({"seeds": [1, 1]}, "`seeds` should hold at least one, each once; found [1, 1]."),
+        ({"seeds": [-1]}, "`seeds` should be at least 0; found -1."),
+        ({"selection_seeds": 0}, "`selection_seeds` should be at least 1; found 0."),
+        ({"selection_seeds": 7}, "`selection_seeds` should be at most the number of seeds, 5;"),
+        ({"methods": {**METHODS, "OGM": None}}, "the same number of configurations, or the"),
+        ({"methods": {**METHODS, "OGM": None}}, "found Joint: 2, AGM: 2, OGM: 1."),
+        ({"methods": {"Joint": {"model.fusion": "film"}}}, "`methods.Joint` should be one of"),
+        ({"methods": {"Joint": {"data": "Digits"}}}, "`methods.Joint` should be one of"),
+        ({"methods": {"Joint": {"search": {"seed": [1]}}}}, "`methods.Joint.search` should be one"),
+    ],
+)
+def test_a_grid_that_cannot_be_is_refused(changes, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        grid(**changes)
+
+
+@pytest.mark.parametrize("values", [0.5, [], "0.5"])
+def test_a_search_needs_lists(values):
+    message = r"`methods.AGM.search.method.alpha` should be a list of values to try; found"
+    with pytest.raises(TypeError, match=message):
+        grid(methods={"Joint": None, "AGM": {"search": {"method.alpha": values}}})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data": {"digts": None}}, "`data.digts` should say which `data` it is, or be called"),
+        ({"data": {"digts": None}}, "found 'digts'. Did you mean 'digits'?"),
+        ({"methods": {"Joint": None, "AGN": None}}, "found 'AGN'. Did you mean 'AGM'?"),
+        ({"methods": {"Joint": {"batch_size": 0}}}, "(At `data.digits`, `methods.Joint` in the"),
+    ],
+)
+def test_what_makes_no_recipe_is_refused_before_anything_runs(changes, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        grid(**changes).candidates()
+
+
+YAML = """
+name: two
+data:
+  digits: {trainer.max_epochs: 3}
+methods:
+  Joint: {search: {optimizer.weight_decay: [0.0, 0.001]}}
+  AGM:
+    search:
+      method.alpha: [0.5, 2.5]
+seeds: [3, 5]
+"""
+
+
+def test_a_grid_is_read_from_a_file(tmp_path):
+    (tmp_path / "grid.yaml").write_text(YAML)
+    found = read_grid(tmp_path / "grid.yaml")
+    assert (found.name, found.all_seeds, found.num_tries) == ("two", (3, 5), 2)
+    assert found.candidates()[3].recipe.method.alpha == 2.5
+    assert Grid(**found.describe()) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [", "`grid` should be a YAML file; found "),
+        ("- 1", "`grid` should hold settings by name; found a list in "),
+        ("methds: {}", "`grid` should be one of 'data', 'methods', 'baseline'"),
+        ("methds: {}", "found 'methds'. Did you mean 'methods'?"),
+        ("methods: {Joint: null}", "`grid` should hold 'data'; found 'methods' in "),
+        ("{data: {digits: null}, methods: {Joint: null}, seeds: some}", "`grid` should hold a"),
+        ("{data: {digits: null}, methods: {Joint: null}, seeds: 0}", "`seeds` should be at least"),
+    ],
+)
+def test_a_file_that_holds_no_grid_is_refused(tmp_path, text, message):
+    (tmp_path / "grid.yaml").write_text(text)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        read_grid(tmp_path / "grid.yaml")
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"`grid` should be a YAML file; found no file"):
+        read_grid(tmp_path / "none.yaml")

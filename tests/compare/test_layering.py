@@ -1,0 +1,99 @@
+import re
+
+import pytest
+
+import counterpoise as cp
+from counterpoise.compare.layering import (
+    check_layer,
+    class_names,
+    compose,
+    laid_over,
+    starting_point,
+)
+from counterpoise.training import SGD, Adam
+
+
+def recipe(*layers):
+    return compose(laid_over(starting_point(), {"data": "Synthetic"}, *layers), "`methods.x`")
+
+
+def test_without_layers_a_recipe_has_its_defaults_and_one_thread():
+    found = recipe()
+    assert isinstance(found.method, cp.Joint)
+    assert isinstance(found.optimizer, SGD)
+    assert found.trainer.num_threads == 1
+
+
+def test_dotted_paths_reach_through_classes_and_their_arguments():
+    found = recipe(
+        {"method": "AGM", "trainer.max_epochs": 3},
+        {"method.reference": "counterpoise.references.ExponentialAverage"},
+        {"method.reference.decay": 0.7, "method.alpha": 2.5, "optimizer.learning_rate": 0.5},
+    )
+    assert (found.method.alpha, found.method.reference.decay) == (2.5, 0.7)
+    assert (found.trainer.max_epochs, found.optimizer.learning_rate) == (3, 0.5)
+
+
+def test_a_later_layer_wins_and_another_class_starts_afresh():
+    first = {"optimizer": {"class_path": "SGD", "init_args": {"learning_rate": 0.5}}}
+    assert recipe(first, {"optimizer.learning_rate": 0.25}).optimizer.learning_rate == 0.25
+    other = recipe(first, {"optimizer": "Adam"}).optimizer
+    assert isinstance(other, Adam)
+    assert other.learning_rate == Adam().learning_rate
+
+
+def test_layers_are_left_as_they_are():
+    base = {"method": {"class_path": "AGM", "init_args": {"alpha": 1.0}}}
+    layer = {"method.alpha": 2.0}
+    laid_over(base, layer)["method"]["init_args"]["alpha"] = 3.0
+    assert base == {"method": {"class_path": "AGM", "init_args": {"alpha": 1.0}}}
+    assert layer == {"method.alpha": 2.0}
+
+
+def test_all_methods_have_names():
+    assert {"AGM", "Joint", "OGM", "MSES"} <= set(class_names("method"))
+    assert "Method" not in class_names("method")
+    assert {"Digits", "Features", "Synthetic"} <= set(class_names("data"))
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        ({"methd": "AGM"}, "found 'methd'. Did you mean 'method'?"),
+        ({"trainr.max_epochs": 3}, "found 'trainr'. Did you mean 'trainer'?"),
+        ({"seed": 3}, "`methods.x` should be one of 'data', 'method'"),
+        ({"method": "AGN"}, "`methods.x.method` should be one of"),
+        ({"method": "AGN"}, "found 'AGN'. Did you mean 'AGM'?"),
+        ({"data": {"class_path": "Digit"}}, "Did you mean 'Digits'?"),
+    ],
+)
+def test_names_that_are_not_known_are_refused_with_the_nearest(layer, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        check_layer("methods.x", layer)
+
+
+def test_what_is_no_layer_is_refused():
+    with pytest.raises(TypeError, match=r"`methods.x` should be a mapping of settings; found 3\."):
+        check_layer("methods.x", 3)
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (
+            {"method": "AGM", "method.alpha": -1},
+            "`alpha` should be finite, at least 0; found -1.0.",
+        ),
+        ({"method": "AGM", "method.alfa": 1}, "Option 'alfa' is not accepted"),
+        ({"method": "AGM", "method.alpha": "x"}, "Expected a <class 'float'>. Got value: x"),
+        ({"batch_size": 0}, "`batch_size` should be at least 1; found 0."),
+        ({"trainer.max_epoch": 3}, "'trainer' does not accept option 'max_epoch'"),
+        ({"method": "no.such.Method"}, "No module named 'no'"),
+    ],
+)
+def test_settings_that_make_no_recipe_are_refused_in_one_line_that_says_where(layer, message):
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        recipe(layer)
+    assert str(caught.value).endswith("(At `methods.x` in the grid.)")
+    assert "\n" not in str(caught.value)
+    assert "NoneType" not in str(caught.value)

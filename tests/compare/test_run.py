@@ -1,0 +1,175 @@
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from compare import made
+from counterpoise.compare import backends
+from counterpoise.compare.backends import Backend
+from counterpoise.compare.cells import Cell, Store, fingerprints, run_cell
+from counterpoise.compare.run import compare
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """The titles of the cells that are run, in order."""
+    titles = []
+
+    def noted(cell, path):
+        titles.append(cell.title)
+        run_cell(cell, path)
+
+    monkeypatch.setattr(backends, "run_cell", noted)
+    return titles
+
+
+def test_a_grid_becomes_a_report_and_no_cell_is_run_twice(tmp_path, ran):
+    first = compare(made.grid(), tmp_path, progress=False)
+    assert len(ran) == made.grid().num_cells == 8
+    for name in ("report.html", "report.md", "results.csv", "runs.csv", "grid.yaml"):
+        assert (tmp_path / name).is_file()
+    pages = {path.name: path.read_bytes() for path in tmp_path.glob("*.*")}
+    ran.clear()
+    again = compare(made.grid(), tmp_path, progress=False)
+    assert not ran
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("*.*")} == pages
+    assert [row.accuracy for row in again.blocks[0].rows] == [
+        row.accuracy for row in first.blocks[0].rows
+    ]
+    compare(made.grid(seeds=3, name="longer"), tmp_path, progress=False)
+    assert sorted(ran) == sorted(
+        f"blobs: {tried}, seed 2"
+        for tried in (
+            "Joint (weight_decay=0.0)",
+            "Joint (weight_decay=0.5)",
+            "AGM (alpha=0.5)",
+            "AGM (alpha=2.5)",
+        )
+    )
+
+
+def test_only_what_was_chosen_is_run_with_the_other_seeds(tmp_path, ran):
+    given = made.grid(seeds=[5, 3], selection_seeds=1)
+    found = compare(given, tmp_path, progress=False)
+    assert len(ran) == given.num_cells == 6
+    chosen = [row.outcome.chosen.candidate for row in found.blocks[0].rows]
+    titles = [Cell(candidate, 3, "").title for candidate in chosen]
+    assert ran[4:] == titles
+    assert [row.accuracy.num_repeats for row in found.blocks[0].rows] == [2, 2]
+
+
+def test_failures_are_reported_and_do_not_stop_the_others(tmp_path, ran, monkeypatch):
+    methods = {"Joint": None, "bad": {"method": "compare.made.Fails"}}
+    given = made.grid(methods=methods)
+    found = compare(given, tmp_path, progress=False)
+    joint, bad = found.blocks[0].rows
+    assert joint.accuracy.num_repeats == 2
+    assert bad.accuracy is None
+    text = (tmp_path / "report.md").read_text()
+    assert "RuntimeError: there is nothing to learn here" in text
+    ran.clear()
+    compare(given, tmp_path, progress=False)
+    assert not ran
+    monkeypatch.setattr(made.Fails, "loss", lambda self, joint, signals: joint)
+    repaired = compare(given, tmp_path, retry_failed=True, progress=False)
+    assert ran == ["blobs: bad, seed 0", "blobs: bad, seed 1"]
+    assert repaired.blocks[0].rows[1].accuracy == joint.accuracy
+
+
+def test_what_is_wrong_is_said_before_anything_is_written(tmp_path):
+    given = made.grid(
+        data={"gone": {"data": {"class_path": "Features", "init_args": {"path": "no"}}}}
+    )
+    with pytest.raises(FileNotFoundError, match="found no file 'no'"):
+        compare(given, tmp_path / "new", progress=False)
+    assert not (tmp_path / "new").exists()
+
+
+def test_two_comparisons_do_not_share_a_folder_at_a_time(tmp_path):
+    Store(tmp_path)
+    message = (
+        f"`output` should not be in use by another comparison; found one running in '{tmp_path}'"
+    )
+    with FileLock(tmp_path / ".lock"), pytest.raises(ValueError, match=re.escape(message)):
+        compare(made.grid(), tmp_path, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": "lokey"}, "found 'lokey'. Did you mean 'loky'?"),
+        ({"jobs": 0}, "`jobs` should be at least 1; found 0."),
+        (
+            {"address": "host:1"},
+            "`address` should be that of a cluster of ray or dask; found 'host",
+        ),
+    ],
+)
+def test_a_back_end_that_cannot_be_is_refused(options, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        Backend(**options)
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "project"),
+    [("ray", "ray", "ray"), ("dask", "distributed", "dask[distributed]")],
+)
+def test_a_back_end_whose_package_is_missing_says_how_to_get_it(monkeypatch, name, module, project):
+    monkeypatch.setattr(
+        "counterpoise.data.extras.find_spec", lambda wanted: None if wanted == module else 1
+    )
+    message = (
+        f"The back end '{name}' needs {project}; not installed: {project}. "
+        f'Run: pip install "counterpoise[{name}]"'
+    )
+    with pytest.raises(ImportError, match=re.escape(message)):
+        Backend(name)
+
+
+def test_threads_take_turns(tmp_path, monkeypatch):
+    """Two runs at a time in one process would draw from each other's random generator."""
+    given = made.grid(methods={"Joint": None}, seeds=4)
+    alone = compare(given, tmp_path / "alone", progress=False)
+    together = compare(given, tmp_path / "together", backend="threading", jobs=3, progress=False)
+    assert together.blocks[0].rows[0].accuracy == alone.blocks[0].rows[0].accuracy
+
+
+def test_a_worker_that_dies_loses_nothing_and_its_cell_is_tried_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    markers = {name: str(tmp_path / name) for name in ("once", "always")}
+    methods = {
+        "Joint": None,
+        "once": {"method": "compare.made.Dies", "method.marker": markers["once"]},
+        "always": {
+            "method": "compare.made.Dies",
+            "method.marker": markers["always"],
+            "method.always": True,
+        },
+    }
+    given = made.grid(methods=methods, seeds=1)
+    found = compare(given, tmp_path / "out", jobs=2, progress=False)
+    joint, once, always = found.blocks[0].rows
+    assert joint.accuracy == once.accuracy  # which trains as Joint does when it lives
+    assert always.accuracy is None
+    ((_, _, failed),) = always.outcome.failures
+    assert failed.error.startswith("The worker died, twice: TerminatedWorkerError")
+    assert Path(markers["always"]).read_text() == "xx"
+
+
+def test_a_back_end_that_does_not_work_says_so(tmp_path, monkeypatch):
+    def broken(*_):
+        raise OSError("no connection")
+
+    given = made.grid(methods={"Joint": None}, seeds=1)
+    (candidate,) = given.candidates()
+    cell = Cell(candidate, 0, fingerprints([candidate])["blobs"])
+    with Backend() as backend:
+        monkeypatch.setattr(backend, "_run_all", broken)
+        with pytest.raises(OSError, match="no connection"):
+            backend.run([cell], Store(tmp_path))
+
+
+def test_ray_and_dask_are_not_imported_until_they_are_asked_for():
+    assert not {"ray", "distributed"} & set(sys.modules)
