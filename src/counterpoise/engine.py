@@ -18,11 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from counterpoise.absence import AbsentValues
+from counterpoise.batch import Batch
 from counterpoise.coalitions import Coalition, Plan
-from counterpoise.nests import Nest, expand_rows, map_tensors, repeat_rows, shapes, tensors
-from counterpoise.replay import Answer, EvaluationMode, Interception, resolve
+from counterpoise.nests import Nest, map_tensors, shapes
+from counterpoise.passes import Passes, versions
+from counterpoise.replay import EvaluationMode
 
-__all__ = ["LEVELS", "Engine", "Observer", "Step", "Values", "versions"]
+__all__ = ["LEVELS", "Engine", "Observer", "Step", "Values"]
 
 LEVELS = ("inputs", "features", "shared")
 
@@ -99,7 +101,8 @@ class Engine:
             gradient: Whether the partial values carry gradients.
             observer: Sees, and may replace, the outputs of the encoders in the full pass.
         """
-        step = Step(self, model, inputs, others, absent, observer)
+        batch = Batch(self.modalities, inputs, others, absent, self.rows)
+        step = Step(self, self.passes(model), batch, observer)
         raw, full = step.full_pass()
         partial = None
         if plan is not None:
@@ -107,7 +110,11 @@ class Engine:
             mode = EvaluationMode(model, for_backward=gradient)
             with mode, torch.set_grad_enabled(gradient):
                 partial = step.partial_passes(plan, full.shape[0])
-        return Values(raw, full, partial, frozenset(step.changed))
+        return Values(raw, full, partial, frozenset(step.passes.changed))
+
+    def passes(self, model: nn.Module) -> Passes:
+        """Return what runs the model's passes on one batch."""
+        return Passes(model, self.modalities, self.encoders, self.select, self.cloned)
 
 
 @dataclass
@@ -118,37 +125,24 @@ class Step:
         features: By encoder, the output on the batch that replays use.
         absences: By encoder, the output on the absent value, broadcastable to the features.
         shapes: By encoder, the shapes of its output in the full pass.
-        stand_ins: By modality, the batch that stands for its absence.
-        changed: Encoders whose output was changed in place by the rest of the model.
-        calls: By encoder, how often it was called in the present pass.
-        handed: By encoder, what the rest was given in the present pass, with its versions.
     """
 
     engine: Engine
-    model: nn.Module
-    inputs: Mapping[str, Nest]
-    others: Mapping[str, Any]
-    absent: AbsentValues
+    passes: Passes
+    batch: Batch
     observer: Observer | None = None
     features: dict[int, Nest] = field(default_factory=dict)
     absences: dict[int, Nest] = field(default_factory=dict)
     shapes: dict[int, list[torch.Size]] = field(default_factory=dict)
-    stand_ins: dict[int, Nest] = field(default_factory=dict)
-    changed: set[int] = field(default_factory=set)
-    calls: dict[int, int] = field(default_factory=dict)
-    handed: dict[int, tuple[Nest, list[int]]] = field(default_factory=dict)
-
-    # -- passes ------------------------------------------------------------------------------
 
     def full_pass(self) -> tuple[Any, Tensor]:
         """Run the full coalition in the mode the model is in; return its output and logits."""
-        before = {name: versions(value) for name, value in self.inputs.items()}
+        before = {name: versions(value) for name, value in self.batch.inputs.items()}
         if self.engine.level == "inputs" and self.observer is None:
-            raw = self.model(**self.inputs, **self.others)
-            result = raw, self.engine.select(raw)
+            result = self.passes.plain(self.batch.whole())
         else:
-            result = self.run(self.inputs, self.others, self._answer_full)
-        for name, value in self.inputs.items():
+            result = self.passes.answered(self.batch.whole(), self._answer_full)
+        for name, value in self.batch.inputs.items():
             if versions(value) != before[name]:
                 raise RuntimeError(
                     f"The model should leave its inputs as they are; found modality {name!r} "
@@ -160,62 +154,40 @@ class Step:
     def partial_passes(self, plan: Plan, num_rows: int) -> Tensor:
         """Run the other coalitions in the order of the plan; return their logits, stacked."""
         if self.engine.level == "inputs":
-            return torch.stack([self._whole(coalition) for coalition in plan.partial])
-        known = "unknown" not in self._kinds_of_others(num_rows)
-        if self.engine.single and known and self._lacks_absences():
+            return torch.stack([self.passes.plain(self.batch.of(c))[1] for c in plan.partial])
+        resizable = self.batch.follows_rows(num_rows)
+        if self.engine.single and resizable and self._lacks_absences():
             self._encode_one_absent_sample(num_rows)
-        if not (self.engine.batched and known):
+        if not (self.engine.batched and resizable):
             return torch.stack([self._replayed(coalition) for coalition in plan.partial])
         everyone = set(range(len(self.engine.modalities)))
         if self.features.keys() != everyone:
-            self.features |= self._encoded(self.inputs, self.others)
+            self.features |= self._encoded(self.batch.whole())
         if self.absences.keys() != everyone:
-            self.absences |= self._encoded(self.inputs_of(()), self.others)
+            self.absences |= self._encoded(self.batch.of(()))
         return self._together(plan.partial, num_rows)
 
-    def _whole(self, coalition: Coalition) -> Tensor:
-        return self.engine.select(self.model(**self.inputs_of(coalition), **self.others))
-
-    def _encode_one_absent_sample(self, num_rows: int) -> None:
-        """Show the encoders one sample with all modalities absent, where one tells for all."""
-        outputs = self._encoded(self._one_absent_sample(num_rows), self._rows_of_others(slice(1)))
-        for i, output in outputs.items():
-            if not self.absent.varies(i) and _broadcasts(shapes(output), self.shapes[i]):
-                self.absences[i] = output
-
-    def _encoded(self, inputs: Mapping[str, Nest], others: Mapping[str, Any]) -> dict[int, Nest]:
-        """Run the model for what its encoders return; what the rest makes of it, nobody asks."""
-        outputs: dict[int, Nest] = {}
-
-        def answer(i: int, forward: Any, args: Any, kwargs: Any) -> Any:
-            self.count(i)
-            outputs[i] = forward(*args, **kwargs)
-            if len(outputs) == len(self.calls) and not torch.compiler.is_compiling():
-                raise _EnoughError
-            return self._hand(i, outputs[i])
-
-        with suppress(_EnoughError):
-            self.run(inputs, others, answer)
-        return outputs
+    # -- the rest of the model, on features that are replayed --------------------------------
 
     def _replayed(self, coalition: Coalition) -> Tensor:
+        """Run one coalition; an encoder whose output is not known yet runs too."""
+
         def answer(i: int, forward: Any, args: Any, kwargs: Any) -> Any:
-            self.count(i)
             if i in coalition:
                 if i not in self.features:
                     self.features[i] = forward(*args, **kwargs)
-                return self._hand(i, self.features[i])
+                return self.passes.hand(i, self.features[i])
             if i not in self.absences:
                 self.absences[i] = forward(*args, **kwargs)
-            return self._hand(i, self._expanded_absence(i))
+            return self.passes.hand(i, self._expanded_absence(i))
 
-        return self.run(self.inputs_of(coalition), self.others, answer)[1]
+        return self.passes.answered(self.batch.of(coalition), answer)[1]
 
     def _together(self, partial: Sequence[Coalition], num_rows: int) -> Tensor:
+        """Run all coalitions as one longer batch."""
         times = len(partial)
 
         def answer(i: int, forward: Any, args: Any, kwargs: Any) -> Any:
-            self.count(i)
             present = [i in coalition for coalition in partial]
             return map_tensors(
                 lambda feature, absence: _stack(present, feature, absence),
@@ -224,34 +196,12 @@ class Step:
             )
 
         # The rest was found not to look at the inputs: their number of rows is all that counts.
-        one = self._one_absent_sample(num_rows)
-        inputs = {name: expand_rows(value, times * num_rows) for name, value in one.items()}
-        others = {
-            name: repeat_rows(value, times) if name in self.engine.rows else value
-            for name, value in self.others.items()
-        }
-        logits = self.run(inputs, others, answer)[1]
+        logits = self.passes.answered(self.batch.many_absent(num_rows, times), answer)[1]
         return logits.view(times, num_rows, *logits.shape[1:])
-
-    def run(
-        self, inputs: Mapping[str, Nest], others: Mapping[str, Any], answer: Answer
-    ) -> tuple[Any, Tensor]:
-        """Run the model with its encoders' calls answered; return its output and logits."""
-        encoders = resolve(self.model, self.engine.encoders, self.engine.modalities)
-        self.calls = dict.fromkeys((i for i, e in enumerate(encoders) if e is not None), 0)
-        self.handed = {}
-        with Interception(encoders, answer):
-            raw = self.model(**inputs, **others)
-        for i, count in self.calls.items():
-            if count != 1:
-                raise RuntimeError(self._miscounted(i, count))
-        self._check_handed()
-        return raw, self.engine.select(raw)
 
     # -- encoders ----------------------------------------------------------------------------
 
     def _answer_full(self, i: int, forward: Any, args: Any, kwargs: Any) -> Any:
-        self.count(i)
         output = forward(*args, **kwargs)
         if self.observer is not None:
             output = self.observer(i, output)
@@ -260,106 +210,39 @@ class Step:
             self.features[i] = output
         elif self.observer is None:
             return output  # nobody keeps it
-        return self._hand(i, output)
+        return self.passes.hand(i, output)
 
-    def _hand(self, i: int, output: Nest) -> Nest:
-        """Return an output that is kept, for the rest of the model to use, in a nest of its own."""
-        handed = map_tensors(torch.clone if i in self.engine.cloned else _itself, output)
-        self.handed[i] = (handed, versions(handed))
-        return handed
+    def _encoded(self, keywords: Mapping[str, Any]) -> dict[int, Nest]:
+        """Run the model for what its encoders return; what the rest makes of it, nobody asks."""
+        outputs: dict[int, Nest] = {}
 
-    def _check_handed(self) -> None:
-        for i, (handed, before) in self.handed.items():
-            if versions(handed) == before:
-                continue
-            self.changed.add(i)
-            if i not in self.engine.cloned:
-                name = self.engine.modalities[i]
-                raise RuntimeError(
-                    f"The output of `encoders[{name!r}]` = {self.engine.encoders[name]!r} should "
-                    "stay as it was in earlier steps; found it changed in place. Replace the "
-                    'in-place operation, or use coalitions="inputs".'
-                )
+        def answer(i: int, forward: Any, args: Any, kwargs: Any) -> Any:
+            outputs[i] = forward(*args, **kwargs)
+            if len(outputs) == len(self.passes.calls) and not torch.compiler.is_compiling():
+                raise _EnoughError
+            return self.passes.hand(i, outputs[i])
+
+        with suppress(_EnoughError):
+            self.passes.answered(keywords, answer)
+        return outputs
+
+    def _encode_one_absent_sample(self, num_rows: int) -> None:
+        """Show the encoders one sample with all modalities absent, where one tells for all."""
+        for i, output in self._encoded(self.batch.one_absent(num_rows)).items():
+            if not self.batch.absent.varies(i) and _broadcasts(shapes(output), self.shapes[i]):
+                self.absences[i] = output
+
+    def _lacks_absences(self) -> bool:
+        members = range(len(self.engine.modalities))
+        return any(i not in self.absences and not self.batch.absent.varies(i) for i in members)
 
     def _expanded_absence(self, i: int) -> Nest:
         targets = iter(self.shapes[i])
         return map_tensors(lambda t: t.expand(next(targets)), self.absences[i])
 
-    def _lacks_absences(self) -> bool:
-        members = range(len(self.engine.modalities))
-        return any(i not in self.absences and not self.absent.varies(i) for i in members)
-
-    # -- inputs ------------------------------------------------------------------------------
-
-    def inputs_of(self, coalition: Coalition) -> dict[str, Nest]:
-        """Return the model's inputs with every modality outside the coalition absent."""
-        return {
-            name: self.inputs[name] if i in coalition else self._stand_in(i)
-            for i, name in enumerate(self.engine.modalities)
-        }
-
-    def _stand_in(self, i: int) -> Nest:
-        if i not in self.stand_ins:
-            self.stand_ins[i] = self.absent(i, self.inputs[self.engine.modalities[i]])
-        return self.stand_ins[i]
-
-    def _one_absent_sample(self, num_rows: int) -> dict[str, Nest]:
-        def first(tensor: Tensor) -> Tensor:
-            return tensor[:1] if tensor.shape[:1] == (num_rows,) else tensor
-
-        return {
-            name: self.absent(i, map_tensors(first, self.inputs[name]))
-            for i, name in enumerate(self.engine.modalities)
-        }
-
-    def _rows_of_others(self, rows: slice) -> dict[str, Any]:
-        return {
-            name: map_tensors(lambda t: t[rows], value) if name in self.engine.rows else value
-            for name, value in self.others.items()
-        }
-
-    def _kinds_of_others(self, num_rows: int) -> set[str]:
-        """Tell whether other keywords go with the samples ("rows"), not, or possibly."""
-        kinds = set()
-        for name, value in self.others.items():
-            by_rows = [t.shape[:1] == (num_rows,) for t in tensors(value)]
-            if name in self.engine.rows:
-                kinds.add("rows" if all(by_rows) else "unknown")
-            else:
-                kinds.add("unknown" if any(by_rows) else "fixed")
-        return kinds
-
-    # -- calls -------------------------------------------------------------------------------
-
-    def count(self, i: int) -> None:
-        """Note a call of encoder number ``i``; the second in a pass is an error."""
-        self.calls[i] += 1
-        if self.calls[i] > 1:
-            raise RuntimeError(self._miscounted(i, self.calls[i]))
-
-    def _miscounted(self, i: int, count: int) -> str:
-        name = self.engine.modalities[i]
-        found = "none" if count == 0 else "a second call"
-        return (
-            f"`encoders[{name!r}]` = {self.engine.encoders[name]!r} should be called exactly once "
-            f"in a forward pass of the model; found {found}. Name a module that is called once "
-            '(by `module(...)`, not by another method), or use coalitions="inputs".'
-        )
-
 
 class _EnoughError(BaseException):
     """Ends a pass that was run for the encoders' outputs alone, whatever the model catches."""
-
-
-def versions(nest: Nest) -> list[int]:
-    """Return the counters that in-place operations move; nothing while compiling."""
-    if torch.compiler.is_compiling():
-        return []
-    return [0 if t.is_inference() else t._version for t in tensors(nest)]
-
-
-def _itself(tensor: Tensor) -> Tensor:
-    return tensor
 
 
 def _broadcasts(given: list[torch.Size], wanted: list[torch.Size]) -> bool:

@@ -19,10 +19,13 @@ import torch
 from torch import Tensor, nn
 
 from counterpoise.absence import AbsentValues
+from counterpoise.batch import Batch
 from counterpoise.coalitions import Coalition, Plan
-from counterpoise.engine import Engine, Step, versions
+from counterpoise.engine import Engine, Step
 from counterpoise.nests import Nest, map_tensors, tensors
+from counterpoise.passes import versions
 from counterpoise.replay import EvaluationMode
+from counterpoise.separability import is_separable, other_values
 
 __all__ = ["inspect"]
 
@@ -45,7 +48,9 @@ def inspect(
     inputs = {name: map_tensors(torch.clone, value) for name, value in inputs.items()}
     num_modalities = len(engine.modalities)
     with _random_state_kept(model, inputs), EvaluationMode(model):
-        step = Step(replace(engine, level="inputs"), model, inputs, others, absent)
+        whole = replace(engine, level="inputs")
+        batch = Batch(engine.modalities, inputs, others, absent)
+        step = Step(whole, whole.passes(model), batch)
         _, full = step.full_pass()
         if full.shape[0] == 0:
             return None
@@ -64,7 +69,7 @@ def inspect(
         return replace(
             engine,
             batched=_can_batch(looped, plan, truth),
-            separable=_is_separable(looped, full.shape[0]),
+            separable=is_separable(looped, full.shape[0]),
         )
 
 
@@ -81,15 +86,13 @@ class _Probe:
         outputs: dict[int, tuple[Nest, list[int]]] = {}
 
         def answer(i: int, forward: Any, args: Any, kwargs: Any) -> Any:
-            self.step.count(i)
             if i in coalition:
                 self._check_given(i, tensors((args, kwargs)))
             output = forward(*args, **kwargs)
             outputs[i] = (output, versions(output))
             return output
 
-        inputs = self.step.inputs_of(coalition)
-        _, logits = self.step.run(inputs, self.step.others, answer)
+        _, logits = self.step.passes.answered(self.step.batch.of(coalition), answer)
         self.changed |= {i for i, (output, old) in outputs.items() if versions(output) != old}
         return logits
 
@@ -144,14 +147,13 @@ def _replay(engine: Engine, whole: Step, plan: Plan, truth: Tensor) -> Step:
     num_rows = truth.shape[1]
     rows = {
         name
-        for name, value in whole.others.items()
+        for name, value in whole.batch.others.items()
         if tensors(value) and all(t.shape[:1] == (num_rows,) for t in tensors(value))
     }
     for names, single in ((rows, True), (set(), True), (set(), False)):
         tried = replace(engine, rows=frozenset(names), single=single, batched=False)
-        step = Step(
-            tried, whole.model, whole.inputs, whole.others, whole.absent, stand_ins=whole.stand_ins
-        )
+        batch = replace(whole.batch, rows=tried.rows)
+        step = Step(tried, tried.passes(whole.passes.model), batch)
         try:
             step.full_pass()
             values = step.partial_passes(plan, num_rows)
@@ -178,9 +180,10 @@ def _ignores_inputs(looped: Step, plan: Plan, truth: Tensor) -> bool:
     It is given other inputs, and the same outputs: inputs at hand may be ones that happen to make
     no difference, such as a mask of a batch without padding.
     """
-    inputs = {name: map_tensors(_other, value) for name, value in looped.inputs.items()}
-    stand_ins = {i: map_tensors(_other, value) for i, value in looped.stand_ins.items()}
-    step = replace(looped, inputs=inputs, stand_ins=stand_ins)
+    batch = looped.batch
+    inputs = {name: map_tensors(other_values, value) for name, value in batch.inputs.items()}
+    stand_ins = {i: map_tensors(other_values, value) for i, value in batch.stand_ins.items()}
+    step = replace(looped, batch=replace(batch, inputs=inputs, stand_ins=stand_ins))
     # A model may object to inputs that make no sense in any way it likes, having looked at them.
     try:
         values = step.partial_passes(plan, truth.shape[1])
@@ -188,13 +191,6 @@ def _ignores_inputs(looped: Step, plan: Plan, truth: Tensor) -> bool:
         logger.info("Coalitions run one by one: with other inputs the model raised %r.", error)
         return False
     return _close(values, truth)
-
-
-def _other(tensor: Tensor) -> Tensor:
-    if tensor.is_floating_point():
-        return torch.randn_like(tensor)
-    coin = torch.rand(tensor.shape, device=tensor.device) < 0.5
-    return coin if tensor.dtype == torch.bool else tensor.where(coin, 0)
 
 
 def _can_batch(looped: Step, plan: Plan, truth: Tensor) -> bool:
@@ -207,74 +203,6 @@ def _can_batch(looped: Step, plan: Plan, truth: Tensor) -> bool:
         logger.info("Coalitions run one by one: as one batch the model raised %r.", error)
         return False
     return together.shape == truth.shape and _close(together, truth)
-
-
-def _is_separable(looped: Step, num_rows: int) -> bool:
-    """Find out whether the logits are a sum over modalities, by the structure of the model.
-
-    The rest of the model is given random features, weights, buffers and numbers among the other
-    keywords, three times over, and has to be additive to rounding each time: those at hand could
-    make any network look so (zeros, to begin with).
-    """
-    model, num_modalities = looped.model, len(looped.engine.modalities)
-    everyone = tuple(range(num_modalities))
-    subsets: list[Coalition] = [(), *((i,) for i in everyone), everyone[1:], everyone]
-    plan = Plan.make(subsets, torch.zeros(num_modalities, len(subsets) + 1))
-    eps = max(torch.finfo(t.dtype).eps for t in tensors(looped.features) if t.is_floating_point())
-    for _ in range(3):
-        step = replace(looped, others={k: _moved(v) for k, v in looped.others.items()})
-        step.features = map_tensors(_other, looped.features)
-        step.absences = map_tensors(_other, looped.absences)
-        weights = _random_rest(step)
-        # As above: a model that cannot be called with other weights is taken as it is.
-        try:
-            with _weights_of(model, weights):
-                values = step.partial_passes(plan, num_rows).to(torch.float64)
-        except Exception as error:
-            logger.info("The model is not taken apart: with random weights it raised %r.", error)
-            return False
-        empty, alone, found = values[0], values[1:-2], values[-2:]
-        given = alone - empty
-        predicted = empty + torch.stack([given[1:].sum(dim=0), given.sum(dim=0)])
-        scale = found.abs().max()
-        if not scale > 0 or not (found - predicted).abs().max() <= 100 * eps * scale:
-            return False
-    return True
-
-
-def _random_rest(step: Step) -> dict[str, Tensor]:
-    """Return random values for whatever the rest of the model computes with, by name."""
-    encoders = tuple(f"{path}." for path in step.engine.encoders.values())
-    values = {}
-    for name, p in step.model.named_parameters():
-        if not name.startswith(encoders):
-            fan_in = max(p[0].numel(), 1) if p.dim() > 1 else 4
-            values[name] = torch.randn_like(p) / sqrt(fan_in)
-    for name, buffer in step.model.named_buffers():
-        if not name.startswith(encoders) and buffer.is_floating_point():
-            values[name] = torch.rand_like(buffer)  # a variance has to stay positive
-    return values
-
-
-def _moved(value: Any) -> Any:
-    """Return another value of a keyword, where it is a number or a tensor of numbers."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return value + type(value)(3)
-    return map_tensors(lambda t: torch.randn_like(t) if t.is_floating_point() else t, value)
-
-
-@contextmanager
-def _weights_of(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
-    """Let a model compute with other values of some parameters and buffers for a while."""
-    named = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    own = {name: named[name].data for name in weights}
-    try:
-        for name, value in weights.items():
-            named[name].data = value
-        yield
-    finally:
-        for name, value in own.items():
-            named[name].data = value
 
 
 def _close(found: Tensor, truth: Tensor) -> bool:
