@@ -8,38 +8,25 @@ ordinary module.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from counterpoise.absence import Absence, AbsentValues
 from counterpoise.branches import Branches, GradientScaling
-from counterpoise.coalitions import (
-    ATTRIBUTIONS,
-    EXACT_LIMIT,
-    Plan,
-    Sampling,
-)
-from counterpoise.engine import LEVELS, Engine, Observer, Values
+from counterpoise.coalitions import ATTRIBUTIONS, EXACT_LIMIT, Sampling
+from counterpoise.engine import LEVELS, Engine
 from counterpoise.errors import check_choice
 from counterpoise.methods.agm import AGM
-from counterpoise.methods.method import Evaluation, Method, Need, Signals
+from counterpoise.methods.method import Evaluation, Method, Need
 from counterpoise.modulation import modulate, value_factors
-from counterpoise.nests import Nest, tensors
+from counterpoise.nests import Nest
 from counterpoise.output import Output
+from counterpoise.responses import Evaluated, evaluate
 from counterpoise.runner import Runner
-from counterpoise.scores import (
-    Criterion,
-    CrossEntropy,
-    Score,
-    criterion_of,
-    mean_over_processes,
-    score_responses,
-    sum_over_processes,
-)
+from counterpoise.scores import Criterion, CrossEntropy, Score, criterion_of
 from counterpoise.validation import (
     check_call,
     check_encoders,
@@ -199,8 +186,7 @@ class Balanced(nn.Module):
         modal = dict(self.method.inputs(modal, target))
         watch = Watch(self.method, self.branches, self.model)
         need = watch.need()
-        with watch.heads:
-            evaluated = self._evaluate(modal, others, target, need, observer=watch.observer)
+        evaluated = self._evaluate(modal, others, target, need, watch)
         return self._balance(evaluated, need, watch)
 
     @torch.no_grad()
@@ -213,10 +199,7 @@ class Balanced(nn.Module):
         modal, others = self._split(inputs)
         self._inspect_once(modal, others)
         watch = Watch(self.method, self.branches, self.model, acting=False)
-        with watch.heads:
-            evaluated = self._evaluate(
-                modal, others, target, "values", training=False, observer=watch.observer
-            )
+        evaluated = self._evaluate(modal, others, target, "values", watch)
         own = watch.complete(evaluated.signals).unimodal_logits
         torch.clear_autocast_cache()  # of weights cast without gradient, if within autocast
         loss = None if target is None else self.criterion(evaluated.values.full, target)
@@ -246,15 +229,7 @@ class Balanced(nn.Module):
         learning rates of branches as ``method.learning_rates()`` says. Absent values that are
         learned, and what a method trains of its own, are in the rest.
         """
-        branches = self.branches.parameters(self.model)
-        owners = Counter(p for parameters in branches for p in parameters)
-        groups: list[dict[str, Any]] = [
-            {"params": [p for p in parameters if owners[p] == 1], "modality": name}
-            for name, parameters in zip(self.modalities, branches, strict=True)
-        ]
-        rest = [p for p in self.parameters() if owners[p] != 1]
-        groups.append({"params": rest, "modality": None})
-        return [group for group in groups if group["params"]]
+        return self.branches.groups(self.model, self.parameters())
 
     def on_validation(self, evaluation: Evaluation) -> None:
         """Hand validation results, never those of test data, to the method."""
@@ -267,70 +242,31 @@ class Balanced(nn.Module):
     # -- one training step -------------------------------------------------------------------
 
     def _evaluate(
-        self,
-        modal: dict[str, Nest],
-        others: dict[str, Any],
-        target: Nest,
-        need: Need,
-        *,
-        training: bool = True,
-        observer: Observer | None = None,
-    ) -> _Evaluated:
+        self, modal: dict[str, Nest], others: dict[str, Any], target: Nest, need: Need, watch: Watch
+    ) -> Evaluated:
         """Run the passes; make responses and scores of them where anybody wants any."""
-        wanted = need != "nothing" or self.monitor or not training
-        values, plan = self.runner.run(
-            self.model,
-            modal,
-            others,
-            self.absent,
-            coalitions=wanted,
-            gradient=need == "gradients",
-            observer=observer,
-        )
-        signals = Signals(values.full, target)
-        if plan is None or values.partial is None:
-            return _Evaluated(values, signals)
-        # Differences of half-precision logits are noise: from here on float32 at least.
-        with torch.autocast(values.full.device.type, enabled=False):
-            wide_SB = torch.cat([values.partial, values.full.unsqueeze(0)])
-            wide_SB = wide_SB.to(torch.promote_types(wide_SB.dtype, torch.float32))
-            weights = plan.weights.to(wide_SB)
-            responses = torch.tensordot(weights, wide_SB, dims=1)
-            signals = signals._replace(
-                responses=responses if need == "gradients" else responses.detach()
+        with watch.heads:
+            values, plan = self.runner.run(
+                self.model,
+                modal,
+                others,
+                self.absent,
+                coalitions=need != "nothing" or self.monitor,
+                gradient=need == "gradients",
+                observer=watch.observer,
             )
-            error = None if plan.groups is None else Sampling.error(plan, wide_SB)
-            if target is not None:
-                signals = self._scored(signals, training)
-                if training:
-                    signals = signals._replace(finite=self._finite(modal, plan, wide_SB.detach()))
-        return _Evaluated(values, signals, weights, error)
+        return evaluate(
+            values,
+            plan,
+            [modal[name] for name in self.modalities],
+            target,
+            self.score,
+            gradient=need == "gradients",
+            training=watch.acting,
+            process_group=self.process_group,
+        )
 
-    def _scored(self, signals: Signals, training: bool) -> Signals:
-        assert signals.responses is not None
-        losses = score_responses(self.score, signals.responses.detach(), signals.target)
-        counted = getattr(self.score, "counted", None)
-        counted_B = None if counted is None else counted(signals.target)
-        if not training:
-            counts = torch.ones_like(losses[0]) if counted_B is None else counted_B.to(losses)
-            return signals._replace(scores=(losses * counts).sum(dim=1) / counts.sum())
-        scores, num_samples = mean_over_processes(losses, self.process_group, counted_B)
-        return signals._replace(scores=scores, num_samples=num_samples)
-
-    def _finite(self, modal: dict[str, Nest], plan: Plan, wide_SB: Tensor) -> Tensor:
-        """Tell of each modality, on any process, whether it is free of blame for inf and NaN.
-
-        Who has them in its input is to blame; where nobody has, who makes every coalition that
-        it is in so. The input comes first because NaN spread through batch-norm statistics.
-        """
-        inputs_M = torch.stack([_all_finite(modal[name]) for name in self.modalities])
-        finite_S = wide_SB.isfinite().flatten(1).all(dim=1)
-        coalitions_M = (plan.members & finite_S).any(dim=1)
-        bad = torch.stack([~inputs_M, ~coalitions_M]).to(torch.float32)
-        bad_inputs_M, bad_coalitions_M = sum_over_processes(bad, self.process_group)
-        return torch.where(bad_inputs_M.any(), bad_inputs_M, bad_coalitions_M).eq(0)
-
-    def _balance(self, evaluated: _Evaluated, need: Need, watch: Watch) -> Output:
+    def _balance(self, evaluated: Evaluated, need: Need, watch: Watch) -> Output:
         """Let the method act on responses, loss and gradients."""
         values, method = evaluated.values, self.method
         signals = watch.complete(evaluated.signals)._replace(
@@ -372,34 +308,6 @@ class Balanced(nn.Module):
         self.runner.inspect(self.model, modal, others, self.absent)
         encoders = self.branches.encoder_parameters(self.model)
         self._gradients.attach(encoders if self.method.acts_on == "encoders" else [])
-
-
-class _Evaluated(NamedTuple):
-    """What the passes of one step came to."""
-
-    values: Values
-    signals: Signals
-    weights: Tensor | None = None
-    sampling_error: Tensor | None = None
-
-    def output(self, logits: Tensor, loss: Tensor | None, coefficients: Tensor | None) -> Output:
-        signals = self.signals
-        return Output(
-            logits,
-            self.values.raw,
-            loss,
-            signals.responses,
-            signals.scores,
-            coefficients,
-            self.sampling_error,
-        )
-
-
-def _all_finite(nest: Nest) -> Tensor:
-    floating = [t for t in tensors(nest) if t.is_floating_point()]
-    if not floating:
-        return torch.ones((), dtype=torch.bool, device=tensors(nest)[0].device)
-    return torch.stack([t.isfinite().all() for t in floating]).all()
 
 
 def _state_dtype(model: nn.Module) -> torch.dtype:

@@ -7,6 +7,7 @@ modality's own, its encoder and its head. Ownership is never guessed from a para
 from __future__ import annotations
 
 import weakref
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -87,6 +88,26 @@ class Branches:
     def parameters(self, model: nn.Module) -> list[list[nn.Parameter]]:
         """Return the parameters of each modality's branch, in order of modality."""
         return [_unique(modules) for modules in self.modules(model)]
+
+    def groups(self, model: nn.Module, parameters: Iterable[nn.Parameter]) -> list[dict[str, Any]]:
+        """Divide parameters into what one modality owns alone and the rest; leave out empty ones.
+
+        Args:
+            model: The user's module.
+            parameters: All that are trained, those of the branches among them.
+
+        Returns:
+            Groups for an optimiser: "params", and "modality", a name or None for the rest.
+        """
+        owned = self.parameters(model)
+        owners = Counter(p for several in owned for p in several)
+        groups: list[dict[str, Any]] = [
+            {"params": [p for p in several if owners[p] == 1], "modality": name}
+            for name, several in zip(self.modalities, owned, strict=True)
+        ]
+        rest = [p for p in parameters if owners[p] != 1]
+        groups.append({"params": rest, "modality": None})
+        return [group for group in groups if group["params"]]
 
     def require(self, what: str, method: str) -> None:
         """Raise unless every modality has an encoder ("encoders") or a branch ("branches").
