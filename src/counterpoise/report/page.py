@@ -17,6 +17,8 @@ from typing import ClassVar
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from counterpoise.files import write_atomically
+
 __all__ = ["Details", "Figure", "Note", "Page", "Part", "Section", "Terms"]
 
 
@@ -188,10 +190,5 @@ class Page(Part):
             )
         text = self.__html__()  # rendered before anything on disk is touched
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            part.write_text(text, encoding="utf-8", newline="\n")
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        write_atomically(path, text)
         return path

@@ -16,6 +16,8 @@ from typing import Any
 import torch
 import yaml
 
+from counterpoise.files import write_atomically
+
 __all__ = [
     "describe",
     "hardware",
@@ -111,13 +113,6 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor()
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that it appears whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def write_json(path: Path, content: Any) -> None:

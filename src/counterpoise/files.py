@@ -1,0 +1,64 @@
+"""Files that appear under their name only when they are whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+__all__ = ["replacing", "write_atomically"]
+
+
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a name to write to, which takes the place of a file if all goes well.
+
+    It lies beside the file, so that renaming it is one step, and is nobody else's. After an error
+    it is removed, and the file is what it was. A process that is killed leaves it behind, hidden.
+
+    Args:
+        path: The file, new or old, in a folder that exists.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "weights.bin"
+        >>> with replacing(path) as partial:
+        ...     _ = partial.write_bytes(b"all of them")
+        ...     path.exists()
+        False
+        >>> path.read_bytes()
+        b'all of them'
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{uuid4().hex}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_atomically(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file, in UTF-8, so that it appears whole or not at all.
+
+    Args:
+        path: The file, new or old, in a folder that exists.
+        text: What it shall hold; lines end as they do here, on every system.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "notes.txt"
+        >>> write_atomically(path, "first")
+        >>> write_atomically(path, "second")
+        >>> path.read_text(), len(list(path.parent.iterdir()))
+        ('second', 1)
+    """
+    with (
+        replacing(path) as partial,
+        partial.open("w", encoding="utf-8", newline="") as file,
+    ):
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())  # a rename that outlives a power cut must find the bytes there
