@@ -48,7 +48,7 @@ class EvaluationMode:
 
     def __enter__(self) -> None:
         for module in self._switched:
-            module.training = False
+            _set_mode(module, training=False)
         if self._statistics:
             # One launch for all of them, where a clone of each would be dozens.
             copies = torch._foreach_add([statistic for _, _, statistic in self._statistics], 0.0)
@@ -62,9 +62,18 @@ class EvaluationMode:
         trace: TracebackType | None,
     ) -> None:
         for module in self._switched:
-            module.training = True
+            _set_mode(module, training=True)
         for module, name, statistic in self._statistics:
             module._buffers[name] = statistic
+
+
+def _set_mode(module: nn.Module, *, training: bool) -> None:
+    # nn.Module.__setattr__ is slow, and this is done twice a step to each module of a model.
+    # Scripted modules, and those that make a property of the flag, keep it elsewhere.
+    if "training" in module.__dict__ and not torch.compiler.is_compiling():
+        module.__dict__["training"] = training
+    else:
+        module.training = training
 
 
 class Interception:

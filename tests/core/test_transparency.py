@@ -178,6 +178,30 @@ def test_flags_come_back_as_they_were_with_parts_frozen_in_eval(level):
     assert_same(model.ear.layers[1].state_dict(), frozen)
 
 
+class Watched(torch.nn.Identity):
+    """Keeps its flag elsewhere than in its dictionary, as scripted modules do."""
+
+    @property
+    def training(self):
+        return self.modes[-1]
+
+    @training.setter
+    def training(self, mode):
+        self.modes = [*getattr(self, "modes", []), mode]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_flag_that_a_module_keeps_elsewhere_is_switched_too(level):
+    model = made()
+    model.shared.append(Watched())
+    balanced = wrap(model, level)
+    inputs, target = data()
+    balanced.validate(**inputs)
+    model.shared[-1].modes = [True]
+    balanced(**inputs, target=target)
+    assert model.shared[-1].modes == [True, False, True]
+
+
 @pytest.mark.parametrize("place", ["head", "ear"])
 @pytest.mark.parametrize("level", LEVELS)
 def test_nothing_is_left_behind_when_the_model_raises_between_passes(level, place):
