@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
+from shlex import quote
 
 import torch
 from torch import Tensor
 
-from counterpoise.models import MLP, Concatenation, MultimodalNetwork, Transformer, build
+from counterpoise.models import MLP, Concatenation, LeNet, MultimodalNetwork, Transformer, build
 
 __all__ = [
     "CASES",
@@ -31,6 +32,8 @@ __all__ = [
 
 Step = Callable[[], None]
 
+Maker = Callable[[], MultimodalNetwork]
+
 # -- networks ------------------------------------------------------------------------------------
 
 
@@ -39,7 +42,7 @@ class Case:
     """A network and a batch for it."""
 
     name: str
-    make: Callable[[], MultimodalNetwork]
+    make: Maker
     sample_shapes: Mapping[str, tuple[int, ...]]
     batch_size: int
     num_classes: int
@@ -47,12 +50,12 @@ class Case:
     targets: tuple[float, float] | None = None  # of the levels "features" and "shared"
 
 
-def _images(encoder: str, fusion: str) -> Callable[[], MultimodalNetwork]:
-    shapes = {"first": (1, 28, 28), "second": (1, 28, 28)}
+def _images(encoder: str, fusion: str, names: Sequence[str] = ("first", "second")) -> Maker:
+    shapes = dict.fromkeys(names, (1, 28, 28))
     return lambda: build(shapes, 10, encoder=encoder, fusion=fusion)
 
 
-def _transformers(width: int, depth: int) -> Callable[[], MultimodalNetwork]:
+def _transformers(width: int, depth: int) -> Maker:
     def make() -> MultimodalNetwork:
         encoders = {n: Transformer(16, width=width, num_layers=depth) for n in "abc"}
         return MultimodalNetwork(encoders, Concatenation([width] * 3, 2))
@@ -65,10 +68,16 @@ def _eight() -> MultimodalNetwork:
     return MultimodalNetwork(encoders, Concatenation([64] * 8, 10))
 
 
+def _eight_under_a_hidden_layer() -> MultimodalNetwork:
+    encoders = {f"m{i}": LeNet() for i in range(8)}
+    return MultimodalNetwork(encoders, Concatenation([64] * 8, 10, widths=(64,)))
+
+
 PAIR = {"first": (1, 28, 28), "second": (1, 28, 28)}
 PAPER = {"first": (1, 112, 112), "second": (1, 112, 112)}
 TRIPLE = dict.fromkeys("abc", (32, 16))
 EIGHT = {f"m{i}": (64,) for i in range(8)}
+EIGHT_IMAGES = dict.fromkeys(EIGHT, (1, 28, 28))
 
 CASES = (
     Case("two LeNets, concatenation, M=2", _images("lenet", "concatenation"), PAIR, 64, 10,
@@ -82,6 +91,10 @@ CASES = (
     Case("three small transformers, M=3", _transformers(64, 2), TRIPLE, 32, 2,
          targets=(2.2, 1.10)),
     Case("eight small encoders, concatenation, M=8", _eight, EIGHT, 64, 10, targets=(3.0, 1.5)),
+    Case("eight LeNets, concatenation, M=8", _images("lenet", "concatenation", tuple(EIGHT)),
+         EIGHT_IMAGES, 64, 10, targets=(3.0, 1.5)),
+    Case("eight LeNets, concatenation under a hidden layer, M=8", _eight_under_a_hidden_layer,
+         EIGHT_IMAGES, 64, 10, targets=(3.0, 1.5)),
     Case("two ResNet-18, concatenation, M=2", _images("resnet18", "concatenation"), PAPER, 64, 10,
          large=True, targets=(2.1, 1.05)),
     Case("two ResNet-18, MaxOut early fusion, M=2", _images("resnet18", "maxout"), PAPER, 64, 10,
@@ -213,6 +226,7 @@ def _arguments(options: argparse.Namespace) -> str:
         f"--rounds {options.rounds}",
         f"--threads {options.threads}",
     ]
+    flags += [f"--only {quote(options.only)}"] if options.only else []
     flags += [f"--{name}" for name in ("bf16", "compile") if getattr(options, name)]
     return " ".join(flags)
 
