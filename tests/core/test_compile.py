@@ -4,6 +4,7 @@ from copy import deepcopy
 
 import pytest
 import torch
+from torch._dynamo.testing import CompileCounter
 
 import counterpoise as cp
 from support.networks import CrossAttention, MaxOut, batch
@@ -86,6 +87,22 @@ def test_coalitions_one_by_one_compile_too():
     ):
         assert_same(out, its_out)
         assert_same(grads, its_grads)
+
+
+def test_a_window_in_steps_holds_in_one_graph_and_in_eager_steps_after_it():
+    def in_steps():
+        return cp.AGM(window=(1, 4), window_unit="steps")
+
+    balanced, eager = made(MaxOut, "shared", in_steps), made(MaxOut, "shared", in_steps)
+    frames = CompileCounter()
+    compiled = torch.compile(balanced, fullgraph=True, backend=frames)
+    found = train(balanced, compiled, 2) + train(balanced, balanced, 3)
+    expected = train(eager, eager, 2) + train(eager, eager, 3)
+    for (out, _), (its_out, _) in zip(found, expected, strict=True):
+        assert torch.equal(out["coefficients"], its_out["coefficients"])
+    assert frames.frame_count == 1
+    assert balanced.method.needs() == "nothing"
+    assert_same(balanced.state_dict(), eager.state_dict())
 
 
 def test_monitored_joint_training_compiles():

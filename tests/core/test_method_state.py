@@ -139,7 +139,7 @@ def test_training_goes_on_bit_identically_from_a_saved_state(level):
     found = train(resumed, its_optimiser, range(3, 7))
 
     for ours, theirs in zip(found, expected, strict=True):
-        assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+        assert all(a is b or torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
     for name, value in balanced.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], value), name
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from counterpoise.errors import check_choice, check_range
 from counterpoise.methods.method import Method, Need, Signals
-from counterpoise.methods.window import check_window
+from counterpoise.methods.window import HostCount, check_window, need_in
 from counterpoise.references import Reference, RunningMean
 
 __all__ = ["AGM", "discrepancy_ratio"]
@@ -35,10 +35,12 @@ class AGM(Method):
         clamp: c, the largest difference of ratios that counts, above 0.
         reference: What today's scores are compared with; the running mean, as published, by
             default. See :mod:`counterpoise.references`.
-        window: (start, stop): modulate only from ``start`` on and before ``stop``; the
-            reference learns all the same. None: the whole run, as published.
-        window_unit: "epochs" or "steps" of the window. Outside a window in epochs the
-            coalitions cost no backward passes, and nothing at all once it is over.
+        window: (start, stop): modulate only from ``start`` on and before ``stop``; before it
+            the reference learns all the same. None: the whole run, as published.
+        window_unit: "epochs" or "steps" of the window. Before it the coalitions cost no backward
+            passes, and once it is over nothing at all. Under ``torch.compile`` a window in steps
+            costs as much outside as inside, and the reference goes on learning after it: what
+            one graph computes cannot depend on the step.
 
     Attributes:
         running_scores: Shape (M,), the reference's scores, in the score's units (nats).
@@ -79,6 +81,7 @@ class AGM(Method):
         self.alpha, self.clamp = alpha, clamp
         self.window, self.window_unit = check_window(window), window_unit
         self.reference = RunningMean() if reference is None else reference
+        self._count = HostCount()
         self.set_epoch(0)
 
     def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
@@ -94,17 +97,17 @@ class AGM(Method):
 
     def needs(self) -> Need:
         """Return "gradients" inside the window, "values" before it, "nothing" after it."""
-        return self._need
+        if not self._counts_steps:
+            return self._need
+        return need_in(self.window, self._count.read(self.num_steps))
 
     def set_epoch(self, epoch: int) -> None:
         """Learn the epoch, from 0 on."""
         super().set_epoch(epoch)
         # Kept, and not worked out in `needs`: a compiled step that read the epoch would be
         # compiled anew each time.
-        self._need: Need = "gradients"
-        if self.window is not None and self.window_unit == "epochs":
-            before, over = epoch < self.window[0], epoch >= self.window[1]
-            self._need = "values" if before else "nothing" if over else "gradients"
+        epochs = self.window_unit == "epochs"
+        self._need: Need = need_in(self.window, epoch) if epochs else "gradients"
 
     def coefficients(self, signals: Signals) -> Tensor:
         """Return kappa, shape (M,), and let the reference learn from the scores.
@@ -119,7 +122,7 @@ class AGM(Method):
         self._record_nonfinite(valid, signals)
         self.reference.observe(scores, valid)
         active = valid & self._inside_window()
-        self.num_steps = self.num_steps + 1
+        self._advance()
         return kappa.where(active, torch.ones_like(kappa))
 
     def coefficient(self, scores: Tensor, reference: Tensor) -> Tensor:
@@ -149,6 +152,20 @@ class AGM(Method):
             return torch.full_like(self.num_steps, inside, dtype=torch.bool)
         start, stop = self.window
         return self.num_steps.ge(start) & self.num_steps.lt(stop)
+
+    @property
+    def _counts_steps(self) -> bool:
+        """Whether steps are counted on the host: where they matter, and in no compiled graph."""
+        in_steps = self.window is not None and self.window_unit == "steps"
+        return in_steps and not torch.compiler.is_compiling()
+
+    def _advance(self) -> None:
+        if not self._counts_steps:
+            self.num_steps = self.num_steps + 1
+            return
+        step = self._count.read(self.num_steps)
+        self.num_steps = self.num_steps + 1
+        self._count.note(self.num_steps, step + 1)
 
     def _record_nonfinite(self, valid: Tensor, signals: Signals) -> None:
         bad = ~valid
