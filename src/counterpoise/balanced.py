@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from counterpoise.absence import Absence, AbsentValues
-from counterpoise.branches import Branches, GradientScaling
+from counterpoise.branches import Branches
 from counterpoise.coalitions import ATTRIBUTIONS, EXACT_LIMIT, Sampling
 from counterpoise.engine import LEVELS, Engine
 from counterpoise.errors import check_choice
@@ -26,6 +26,7 @@ from counterpoise.nests import Nest
 from counterpoise.output import Output
 from counterpoise.responses import Evaluated, evaluate
 from counterpoise.runner import Runner
+from counterpoise.scaling import GradientScaling
 from counterpoise.scores import Criterion, CrossEntropy, Score, criterion_of
 from counterpoise.validation import (
     check_call,
@@ -288,7 +289,7 @@ class Balanced(nn.Module):
             if not torch.compiler.is_compiling():
                 self._gradients.attach(signals.encoder_parameters)
             scales = method.encoder_factors(signals)
-            self._gradients.set(scales, method.encoder_gradient)
+            self._gradients.set(logits, scales, method.encoder_gradient)
             if scales is not None:
                 coefficients = coefficients * scales
         return evaluated.output(logits, loss, coefficients)

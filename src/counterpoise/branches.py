@@ -1,4 +1,4 @@
-"""Which parameters belong to which modality, by module path, and scaling their gradients.
+"""Which parameters belong to which modality, by module path.
 
 An encoder is the module whose output is a modality's feature; a branch is everything that is the
 modality's own, its encoder and its head. Ownership is never guessed from a parameter's name.
@@ -6,17 +6,15 @@ modality's own, its encoder and its head. Ownership is never guessed from a para
 
 from __future__ import annotations
 
-import weakref
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from counterpoise.errors import suggestion
 
-__all__ = ["Branches", "GradientScaling"]
+__all__ = ["Branches"]
 
 Paths = str | Sequence[str]
 
@@ -162,44 +160,6 @@ class Branches:
                         "shared out of both."
                     )
                 owners[p] = name
-
-
-class GradientScaling:
-    """Scales the gradients of parameters on their way into ``.grad``.
-
-    Tensor hooks run on each backward pass, before gradients are accumulated or averaged over
-    processes, so that each batch is scaled by its own factors. A copy starts without hooks and
-    gets its own on its own parameters.
-    """
-
-    def __init__(self) -> None:
-        self._hooked: dict[int, Any] = {}
-        self._factors: Tensor | None = None
-        self._scale: Callable[[Tensor, Tensor], Tensor] | None = None
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> GradientScaling:
-        return GradientScaling()
-
-    def __reduce__(self) -> tuple[type[GradientScaling], tuple[()]]:
-        return GradientScaling, ()
-
-    def attach(self, parameters: Sequence[Sequence[nn.Parameter]]) -> None:
-        """Hook the parameters of each modality that are not hooked yet."""
-        for index, several in enumerate(parameters):
-            for p in several:
-                known = self._hooked.get(id(p))
-                if p.requires_grad and (known is None or known() is not p):
-                    p.register_hook(partial(self._apply, index))  # type: ignore[no-untyped-call]
-                    self._hooked[id(p)] = weakref.ref(p)
-
-    def set(self, factors: Tensor | None, scale: Callable[[Tensor, Tensor], Tensor] | None) -> None:
-        """Say how the coming backward pass scales: ``scale(gradient, factors[m])``."""
-        self._factors, self._scale = factors, scale
-
-    def _apply(self, index: int, gradient: Tensor) -> Tensor:
-        if self._factors is None or self._scale is None:
-            return gradient
-        return self._scale(gradient, self._factors[index].to(gradient.dtype))
 
 
 def _listed(branches: Mapping[str, Paths]) -> dict[str, list[str]]:

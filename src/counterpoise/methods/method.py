@@ -183,7 +183,9 @@ class Method(nn.Module):
     def encoder_factors(self, signals: Signals) -> Tensor | None:
         """Place: the gradient of encoders. Return the factor of each encoder's, shape (M,).
 
-        Called once a training step, after :meth:`loss`. None: leave all gradients alone.
+        Called once a training step, after :meth:`loss`. None: leave all gradients alone. Each
+        step is scaled by its own factors, whatever the order of the backward passes; one pass
+        through two steps is an error, since gradients of both would arrive as one sum.
         """
         return None
 

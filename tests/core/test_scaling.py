@@ -1,0 +1,107 @@
+"""Scaled gradients of encoders: each step by its own factors, in whatever order they go back."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+
+import counterpoise as cp
+from support.networks import MaxOut, batch
+from support.wrapping import assert_same, gradients, wrap
+
+
+class Turns(cp.Method):
+    """Scales the first encoder by 2, 3, 4, ... from step to step, and the second by nothing."""
+
+    acts_on = "encoders"
+    num_steps = 0
+
+    def __init__(self, *, window=float("inf")):
+        super().__init__()
+        self.window = window
+
+    def encoder_factors(self, signals):
+        self.num_steps += 1
+        if self.num_steps > self.window:
+            return None
+        return torch.tensor([1.0 + self.num_steps, 1.0])
+
+
+def made(method):
+    torch.manual_seed(5)
+    return wrap(MaxOut(2, norm=False), "shared", method)
+
+
+def losses(balanced, num_steps=2):
+    return [
+        balanced(**inputs, target=target).loss
+        for inputs, target in (batch(2, 7, seed=s, dtype=torch.float32) for s in range(num_steps))
+    ]
+
+
+def after(balanced, loss):
+    balanced.zero_grad()
+    loss.backward()
+    return gradients(balanced)
+
+
+@pytest.mark.parametrize("method", [Turns, cp.OGM, cp.CGGM, cp.MLB])
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_each_step_is_scaled_by_its_own_factors_in_any_order(method, order):
+    in_turn, together = made(method()), made(method())
+    expected = []
+    for seed in range(3):
+        inputs, target = batch(2, 7, seed=seed, dtype=torch.float32)
+        expected.append(after(in_turn, in_turn(**inputs, target=target).loss))
+    waiting = losses(together, 3)
+    for step in order:
+        assert_same(after(together, waiting[step]), expected[step])
+
+
+def test_the_factors_are_those_that_the_method_gave():
+    balanced, joint = made(Turns()), made(cp.Joint())
+    for step, (loss, plain) in enumerate(zip(losses(balanced), losses(joint), strict=True)):
+        found, unscaled = after(balanced, loss), after(joint, plain)
+        for name, gradient in unscaled.items():
+            factor = step + 2 if name.startswith("model.ear.") else 1
+            torch.testing.assert_close(found[name], factor * gradient)
+
+
+def test_a_step_may_go_back_twice():
+    balanced = made(Turns())
+    first, _ = losses(balanced)
+    balanced.zero_grad()
+    first.backward(retain_graph=True)
+    once = gradients(balanced)
+    first.backward()
+    assert_same(gradients(balanced), {name: 2 * gradient for name, gradient in once.items()})
+
+
+@pytest.mark.parametrize("window", [float("inf"), 1])
+def test_error_for_a_backward_pass_through_two_steps(window):
+    balanced = made(Turns(window=window))
+    message = (
+        r"A backward pass should go through one training step where the method scales the "
+        r"gradients of encoders; found two steps in one\. Call `loss\.backward\(\)` for each: "
+        r"their gradients add up\."
+    )
+    total = sum(losses(balanced))
+    with pytest.raises(RuntimeError, match=message):
+        total.backward()
+    after(balanced, losses(balanced)[0])  # the next pass is none the worse
+
+
+def test_two_steps_may_share_a_backward_pass_where_neither_is_scaled():
+    balanced, joint = made(Turns(window=0)), made(cp.Joint())
+    assert_same(after(balanced, sum(losses(balanced))), after(joint, sum(losses(joint))))
+
+
+def test_a_copy_scales_its_own_gradients_alone():
+    balanced = made(Turns())
+    first = losses(balanced, 1)[0]
+    copy = deepcopy(balanced)
+    theirs = losses(copy, 1)[0]
+    found, copied = after(balanced, first), after(copy, theirs)
+    for name, gradient in copied.items():
+        own, its = (2, 3) if name.startswith("model.ear.") else (1, 1)
+        torch.testing.assert_close(gradient / its, found[name] / own)
