@@ -38,11 +38,11 @@ WORKERS = (0, 1, 2)
 class OneByOne(Dataset[dict[str, Tensor]]):
     """Gives one sample at a time, as the field's loaders do."""
 
-    def __init__(self, root: Path, num_samples: int) -> None:
+    def __init__(self, root: Path, num_samples: int, audio_size: int = 112) -> None:
         self.image = map_npy(root / "image" / "train_data.npy").numpy()
         self.audio = map_npy(root / "audio" / "train_data.npy").numpy()
         self.labels = map_npy(root / "train_labels.npy").numpy()
-        self.num_samples = num_samples
+        self.num_samples, self.audio_size = num_samples, audio_size
 
     def __len__(self) -> int:
         return self.num_samples
@@ -50,6 +50,9 @@ class OneByOne(Dataset[dict[str, Tensor]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         image = self.image[index].reshape(1, 28, 28).astype(np.float32) / 255
         audio = self.audio[index][None].astype(np.float32) / 255
+        if self.audio_size < audio.shape[-1]:
+            blocks = (self.audio_size, audio.shape[-1] // self.audio_size) * 2
+            audio = audio.reshape(1, *blocks).mean(axis=(2, 4))
         return {
             "audio": torch.from_numpy(audio),
             "image": torch.from_numpy(image),
