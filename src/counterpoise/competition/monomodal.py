@@ -16,6 +16,7 @@ from torch import nn
 
 from counterpoise.absence import Absence, AbsentValues
 from counterpoise.errors import check_choice
+from counterpoise.methods import Joint
 from counterpoise.nests import Nest, map_tensors, shapes
 from counterpoise.replay import EvaluationMode, Interception, resolve
 from counterpoise.training.architectures import Architecture
@@ -23,8 +24,9 @@ from counterpoise.validation import check_encoders, check_modalities
 
 if TYPE_CHECKING:
     from counterpoise.data import Splits
+    from counterpoise.training.recipe import Recipe
 
-__all__ = ["MonoModal", "MonoModalNetwork"]
+__all__ = ["MonoModal", "MonoModalNetwork", "alone_recipe"]
 
 
 class MonoModal(nn.Module):
@@ -136,3 +138,22 @@ class MonoModalNetwork(Architecture):
             encoders=self.model.encoder_paths(model),
             absent=deepcopy(self.absent),
         )
+
+
+def alone_recipe(recipe: Recipe, modality: str) -> Recipe:
+    """Return the recipe of the same network trained on one modality alone, all else equal.
+
+    Args:
+        recipe: Of the joint run; its method has no part in the other.
+        modality: The one that is there.
+    """
+    assert recipe.model is not None
+    return recipe.replace(
+        method=Joint(),
+        model=MonoModalNetwork(recipe.model, modality, recipe.absent),
+        coalitions=None,
+        attribution="shapley",
+        absent=None,
+        monitor=False,
+        name=f"{recipe.data.name}-{modality}-alone-{recipe.seed}",
+    )

@@ -15,7 +15,7 @@ from counterpoise.balanced import Balanced
 from counterpoise.coalitions import EXACT_LIMIT
 from counterpoise.competition.evaluation import measure
 from counterpoise.competition.features import Batches, extract_features
-from counterpoise.competition.monomodal import MonoModalNetwork
+from counterpoise.competition.monomodal import alone_recipe
 from counterpoise.competition.paths import Paths
 from counterpoise.competition.probes import probe_encoders
 from counterpoise.competition.results import Outcome
@@ -29,7 +29,6 @@ from counterpoise.competition.runs import (
 )
 from counterpoise.competition.strength import varying_directions
 from counterpoise.competition.trained import model_strengths
-from counterpoise.methods import Joint
 from counterpoise.training.record import versions, write_json
 
 if TYPE_CHECKING:
@@ -66,18 +65,9 @@ class Task:
     @classmethod
     def make(cls, recipe: Recipe, splits: Splits, paths: Paths, ridge: float, output: Path) -> Task:
         """Find out where everything lies."""
-        assert recipe.model is not None
         folder, concepts = run_folder(recipe, splits, output / "runs"), {}
         for name in splits.modalities:
-            alone = recipe.replace(
-                method=Joint(),
-                model=MonoModalNetwork(recipe.model, name, recipe.absent),
-                coalitions=None,
-                attribution="shapley",
-                absent=None,
-                monitor=False,
-                name=f"{recipe.data.name}-{name}-alone-{recipe.seed}",
-            )
+            alone = alone_recipe(recipe, name)
             concepts[name] = alone, run_folder(alone, splits, output / "runs")
         decides = [FORMAT, paths.describe(), ridge, *(str(f.name) for _, f in concepts.values())]
         key = content_key({"decides": decides, "versions": versions()})

@@ -11,6 +11,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import resources
 from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree
 
@@ -19,7 +20,7 @@ from markupsafe import Markup
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["NUM_TONES", "drawing", "inline_svg", "new_figure", "paint", "tone"]
+__all__ = ["NUM_TONES", "drawing", "inline_svg", "new_figure", "paint", "standalone_svg", "tone"]
 
 NUM_TONES: Final = 6
 _NAMES: Final = ("ink", "muted", "rule", "paper", *(f"tone-{k}" for k in range(NUM_TONES)))
@@ -124,6 +125,35 @@ def inline_svg(figure: Figure, *, name: str, title: str, description: str) -> Ma
         element.text = text
         root.insert(position, element)
     return Markup(ElementTree.tostring(root, encoding="unicode", short_empty_elements=False))
+
+
+def standalone_svg(drawing: Markup) -> str:
+    """Turns a drawing of a page into a file of its own, which follows light and dark by itself.
+
+    Args:
+        drawing: What `inline_svg` returned.
+
+    Returns:
+        An SVG document with the page's colours and fonts, on a ground of its own.
+
+    Example:
+        >>> standalone_svg(Markup('<svg viewBox="0 0 9 5" role="img"></svg>'))[:38]
+        '<svg xmlns="http://www.w3.org/2000/svg'
+    """
+    sheet = resources.files("counterpoise.report").joinpath("style.css").read_text("utf-8")
+    colours = re.findall(
+        r"^:root \{.*?^\}|^@media \(prefers.*?^\}", sheet, re.DOTALL | re.MULTILINE
+    )
+    text = re.search(r"^svg text \{.*?\}", sheet, re.DOTALL | re.MULTILINE)
+    assert len(colours) == 2
+    assert text is not None
+    rules = [*colours, text[0], "svg { background: var(--paper); font-family: sans-serif; }"]
+    style = f"<style>{' '.join(' '.join(rules).split())}</style>"
+    size = re.search(r'viewBox="\S+ \S+ (\S+) (\S+)"', drawing)
+    assert size is not None
+    opening = f'<svg xmlns="http://www.w3.org/2000/svg" width="{size[1]}" height="{size[2]}" '
+    first, _, rest = drawing.removeprefix("<svg ").partition(">")
+    return f"{opening}{first}>{style}{rest}"
 
 
 def _local(tag: str) -> str:

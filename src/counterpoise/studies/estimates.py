@@ -1,0 +1,160 @@
+"""What measures say that each modality contributes to a trained model, for those to be compared.
+
+One pass over the test data evaluates every coalition; what is made of it is arithmetic. Legend: M
+modalities, S coalitions (2^M, the empty one first), N samples, C classes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final
+
+import torch
+from torch import Tensor
+
+from counterpoise.coalitions import shapley_weights
+from counterpoise.competition import (
+    Batches,
+    coalition_logits,
+    competition_strength,
+    contributions,
+    extract_features,
+    probe_encoders,
+)
+from counterpoise.scores import CrossEntropy
+from counterpoise.studies.study import Trained
+
+if TYPE_CHECKING:
+    from counterpoise.competition.features import Extracted
+
+__all__ = [
+    "MEASURES",
+    "RESPONSE_SCORES",
+    "carried",
+    "contributions_of",
+    "probes_of",
+    "response_scores",
+    "seconds_of",
+    "test_logits",
+    "training_seconds",
+]
+
+MEASURES: Final[Mapping[str, str]] = {
+    "agm_score": "AGM score",
+    "response_accuracy": "accuracy of response",
+    "shape_nats": "SHAPE, nats",
+    "shape_accuracy": "SHAPE, accuracy",
+    "probe": "probe of encoder",
+    "carried": "1 - competition strength",
+    "carried_standardised": "1 - strength, standardised",
+}
+"""Measures of contribution by name, larger for a modality that contributes more."""
+
+RESPONSE_SCORES: Final[Mapping[str, str]] = {
+    "cross_entropy": "cross-entropy (AGM)",
+    "probability": "probability of the class (OGM)",
+    "accuracy": "accuracy",
+    "brier": "squared error (Brier)",
+    "margin": "margin of the class",
+    "confidence": "confidence, label unseen",
+}
+"""Scores of a response by name, turned so that more is better."""
+
+
+def test_logits(trained: Trained) -> tuple[Tensor, Tensor]:
+    """Return the logits of every coalition on the test data, (2^M, N, C), and the labels, (N,)."""
+    batches = list(Batches(trained.splits.test))
+    logits = [coalition_logits(trained.balanced, batch).double() for batch in batches]
+    return torch.cat(logits, dim=1), torch.cat([batch["target"] for batch in batches])
+
+
+def contributions_of(logits: Tensor, target: Tensor) -> dict[str, Tensor]:
+    """Map the coalitions' logits to what SHAPE says, in nats and in accuracy, each (M,)."""
+    nats = torch.stack([-CrossEntropy()(each, target).mean() for each in logits])
+    accuracy = (logits.argmax(dim=2) == target).double().mean(dim=1)
+    return {"shape_nats": contributions(nats), "shape_accuracy": contributions(accuracy)}
+
+
+def response_scores(logits: Tensor, target: Tensor) -> dict[str, Tensor]:
+    """Map the coalitions' logits to scores of the responses, each (M,), more being better.
+
+    The cross-entropy is given as what it leaves of log C: the nats that a response knows of the
+    label, by its own account; below 0 where it misleads.
+    """
+    M = (len(logits) - 1).bit_length()
+    responses = torch.tensordot(shapley_weights(M).to(logits), logits[1:], dims=1)
+    probabilities = responses.softmax(dim=2)
+    right = probabilities[:, torch.arange(len(target)), target]
+    indicators = torch.nn.functional.one_hot(target, logits.shape[2])
+    own = responses[:, torch.arange(len(target)), target]
+    others = responses.masked_fill(indicators.bool(), -math.inf).amax(dim=2)
+    entropy = torch.stack([CrossEntropy()(each, target).mean() for each in responses])
+    return {
+        "cross_entropy": math.log(logits.shape[2]) - entropy,
+        "probability": right.mean(dim=1),
+        "accuracy": (responses.argmax(dim=2) == target).double().mean(dim=1),
+        "brier": -(probabilities - indicators).square().sum(dim=2).mean(dim=1),
+        "margin": (own - others).mean(dim=1),
+        "confidence": probabilities.amax(dim=2).mean(dim=1),
+    }
+
+
+def probes_of(trained: Trained) -> dict[str, float]:
+    """Return the accuracy of a linear probe on each encoder."""
+    splits, balanced = trained.splits, trained.balanced
+    parts = (splits.train, splits.validation, splits.test)
+    encoders = dict(balanced.engine.encoders)
+    probes = probe_encoders(balanced.model, encoders, *map(Batches, parts), kind="ridge")
+    return {name: probe.accuracy for name, probe in probes.items()}
+
+
+def carried(
+    joint: Trained, alone: Mapping[str, Trained], *, ridge: float = 120.0, standardise: bool = False
+) -> dict[str, float]:
+    """Return 1 - competition strength of each modality: the share of its concept that is carried.
+
+    Args:
+        joint: The joint run, of a network of this package.
+        alone: By modality, the run on it alone.
+        ridge: As in :func:`counterpoise.competition_strength`.
+        standardise: Whether to give each direction of the fused feature mean 0 and deviation 1
+            first, so that the penalty weighs alike whatever the feature's scale.
+    """
+    fused = _both(joint, {"fused": "fusion.head:input"})
+    separable = _is_separable(joint)
+    fit, test = (each.features["fused"] for each in fused)
+    if standardise:
+        deviation = fit.std(dim=0).clamp_min(1e-12)
+        fit, test = ((each - fit.mean(dim=0)) / deviation for each in (fit, test))
+    found = {}
+    for name, each in alone.items():
+        path = f"encoders.{name}" if separable else "fusion.head:input"
+        concept = _both(each, {"concept": f"model.{path}"})
+        fit_concept, test_concept = (split.features["concept"] for split in concept)
+        found[name] = 1 - competition_strength(fit, fit_concept, test, test_concept, ridge)
+    return found
+
+
+def training_seconds(trained: Trained) -> float:
+    """Return how long the run took, wall time."""
+    return float(trained.record["wall_time_seconds"])
+
+
+def seconds_of(function: Callable[[], Any]) -> tuple[Any, float]:
+    """Return what a function returns, and how long it took."""
+    begin = perf_counter()
+    found = function()
+    return found, perf_counter() - begin
+
+
+def _is_separable(joint: Trained) -> bool:
+    joint.balanced.validate(**next(iter(Batches(joint.splits.test, batch_size=8))))
+    return joint.balanced.engine.separable
+
+
+def _both(trained: Trained, paths: Mapping[str, str]) -> tuple[Extracted, Extracted]:
+    parts = (trained.splits.validation, trained.splits.test)
+    fit, test = (extract_features(trained.balanced.model, Batches(p), paths) for p in parts)
+    return fit, test
