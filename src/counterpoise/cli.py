@@ -50,6 +50,9 @@ COMMANDS = {
     "compete": Command(
         "counterpoise.competition.command", "Measure how strongly modalities compete."
     ),
+    "study": Command(
+        "counterpoise.studies.command", "Answer a question about competition by experiment."
+    ),
     "demo": Command("counterpoise.demo", "Train on digits with and without AGM, and compare."),
 }
 """Subcommands by name; a name may have several words."""
@@ -121,6 +124,8 @@ def _dispatch(arguments: list[str]) -> None:
             + suggestion(name, COMMANDS)
         )
     module = import_module(COMMANDS[name].module)
+    if hasattr(module, "check_words"):
+        module.check_words(arguments[num_words:])
     parser = _parser(name, module)
     module.run(parser.instantiate(parser.parse_args(_with_config(arguments[num_words:], module))))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -26,20 +26,23 @@ from counterpoise.competition import (
 from counterpoise.scores import CrossEntropy
 from counterpoise.studies.study import Trained
 
-if TYPE_CHECKING:
-    from counterpoise.competition.features import Extracted
-
 __all__ = [
+    "FUSED",
     "MEASURES",
     "RESPONSE_SCORES",
     "carried",
+    "concept_paths",
     "contributions_of",
+    "features_of",
     "probes_of",
     "response_scores",
     "seconds_of",
     "test_logits",
     "training_seconds",
 ]
+
+FUSED: Final = "fusion.head:input"
+"""Where the fused feature is taken in networks of this package."""
 
 MEASURES: Final[Mapping[str, str]] = {
     "agm_score": "AGM score",
@@ -122,19 +125,35 @@ def carried(
         standardise: Whether to give each direction of the fused feature mean 0 and deviation 1
             first, so that the penalty weighs alike whatever the feature's scale.
     """
-    fused = _both(joint, {"fused": "fusion.head:input"})
-    separable = _is_separable(joint)
-    fit, test = (each.features["fused"] for each in fused)
+    fit, test = features_of(joint, FUSED)
     if standardise:
         deviation = fit.std(dim=0).clamp_min(1e-12)
         fit, test = ((each - fit.mean(dim=0)) / deviation for each in (fit, test))
     found = {}
+    paths = concept_paths(joint)
     for name, each in alone.items():
-        path = f"encoders.{name}" if separable else "fusion.head:input"
-        concept = _both(each, {"concept": f"model.{path}"})
-        fit_concept, test_concept = (split.features["concept"] for split in concept)
+        fit_concept, test_concept = features_of(each, paths[name])
         found[name] = 1 - competition_strength(fit, fit_concept, test, test_concept, ridge)
     return found
+
+
+def features_of(trained: Trained, path: str) -> tuple[Tensor, Tensor]:
+    """Return a feature of the validation and of the test data, each (N, D)."""
+    model, parts = trained.balanced.model, (trained.splits.validation, trained.splits.test)
+    found = [extract_features(model, Batches(part), {"feature": path}) for part in parts]
+    return found[0].features["feature"], found[1].features["feature"]
+
+
+def concept_paths(joint: Trained) -> dict[str, str]:
+    """Return where each concept is taken in the network trained on the modality alone.
+
+    As in the protocol: the modality's encoder in late fusion, else the fused feature.
+    """
+    balanced = joint.balanced
+    balanced.validate(**next(iter(Batches(joint.splits.test, batch_size=8))))
+    late = balanced.engine.separable
+    encoders = balanced.engine.encoders
+    return {name: f"model.{path if late else FUSED}" for name, path in encoders.items()}
 
 
 def training_seconds(trained: Trained) -> float:
@@ -147,14 +166,3 @@ def seconds_of(function: Callable[[], Any]) -> tuple[Any, float]:
     begin = perf_counter()
     found = function()
     return found, perf_counter() - begin
-
-
-def _is_separable(joint: Trained) -> bool:
-    joint.balanced.validate(**next(iter(Batches(joint.splits.test, batch_size=8))))
-    return joint.balanced.engine.separable
-
-
-def _both(trained: Trained, paths: Mapping[str, str]) -> tuple[Extracted, Extracted]:
-    parts = (trained.splits.validation, trained.splits.test)
-    fit, test = (extract_features(trained.balanced.model, Batches(p), paths) for p in parts)
-    return fit, test

@@ -111,20 +111,23 @@ class Responses(Study):
         by_itself = {measure: _points(seen, measure, "by_itself") for measure in MEASURES}
         table = Results(
             "Estimated against true contributions on synthetic data: correlations over modalities "
-            "and worlds, means over seeds with 95% intervals. Error: what the estimate is off by "
-            "on average, where it is in nats. Slope: nats of the estimate for a true nat. Last "
-            "column: correlation with the information that the modality has by itself, which what "
-            "others know too does not lessen.",
+            "and worlds, means over seeds with 95% intervals. Slope: nats of the estimate for a "
+            "true nat. Error: what the estimate is off by on average. Last column: correlation "
+            "with the information that the modality has by itself, whoever else has it too.",
             ("measure",),
             {
                 "correlation": Quantity("Correlation (Pearson)", level=1.0),
                 "rank": Quantity("Rank correlation (Spearman)", level=1.0),
                 "slope": Quantity("Slope", digits=2, level=1.0),
                 "error": Quantity("Mean absolute error, nats"),
+                "by_itself": Quantity("Correlation with information by itself", level=1.0),
             },
             {
-                (MEASURES[m],): _row(points[m], nats=m in ("agm_score", "shape_nats"))
-                for m in points
+                (MEASURES[m],): {
+                    **_row(points[m], nats=m in ("agm_score", "shape_nats")),
+                    "by_itself": mean_correlation([correlation(*each) for each in by_itself[m]]),
+                }
+                for m in MEASURES
             },
         )
         return Findings(
@@ -193,31 +196,27 @@ def _answer(table: Results) -> list[str]:
     by_measure = {measure: row for (measure,), row in table.rows.items()}
     found = {measure: row["correlation"] for measure, row in by_measure.items()}
     score = by_measure[MEASURES["agm_score"]]
-    r, low = score["correlation"], score["correlation"].low
-    recovered = low is not None and low >= _RECOVERED
-    words = "Yes, up to scale" if recovered else "In part" if r.excludes_zero else "No"
-    better = [m for m, each in found.items() if each.low is not None and each.low > (r.high or 1)]
-    own = score["by_itself"]
-    what = (
-        "more"
-        if (own.low or -1) > (r.high or 1)
-        else "no more"
-        if (own.high or 1) < (r.low or -1)
-        else "about as much"
-    )
+    r, own = score["correlation"], score["by_itself"]
+    words = "Yes, up to scale" if _low(r) >= _RECOVERED else "In part" if r.excludes_zero else "No"
+    gap = "more closely" if _low(own) > (r.high or 1) else "no more closely"
+    better = [m for m, each in found.items() if _low(each) > (r.high or 1)]
     failing = [m for m, each in found.items() if not each.excludes_zero]
-    weak = [m for m, each in found.items() if m not in failing and (each.low or 0) < _RECOVERED]
+    weak = [m for m, each in found.items() if m not in failing and _low(each) < _RECOVERED]
     return [
         f"{words}: the score of the responses, the nats that each one knows of the label, "
         f"correlates with the true contribution at {with_interval(r)}; a true nat is worth "
         f"{with_interval(score['slope'])} of its nats, and it is off by "
-        f"{with_interval(score['error'])} nats on average. It tracks {what} the information that "
-        f"each modality has by itself, at {with_interval(own)}: what several modalities know, "
-        "each response counts as its own.",
+        f"{with_interval(score['error'])} nats on average. It tracks {gap} the information that "
+        f"each modality has by itself ({with_interval(own)}), which counts what several "
+        "modalities know once for each.",
         f"Correlations with the truth: {listed(found)}. Better than the score: {spelled(better)}. "
         f"Below {_RECOVERED} in part of the interval: {spelled(weak)}. No correlation that could "
         f"be told from none: {spelled(failing)}.",
     ]
+
+
+def _low(value: Interval) -> float:
+    return -1.0 if value.low is None else value.low
 
 
 def _note(study: Responses) -> Note:

@@ -11,7 +11,15 @@ from counterpoise.data.truth import Truth
 from counterpoise.errors import check_range
 from counterpoise.training import SGD, Network, Recipe, TrainerOptions
 
-__all__ = ["SYNERGY", "WORLDS", "Rescaled", "recipe_for", "true_contributions", "true_information"]
+__all__ = [
+    "SYNERGY",
+    "WORLDS",
+    "Rescaled",
+    "digits",
+    "recipe_for",
+    "true_contributions",
+    "true_information",
+]
 
 WORLDS: Mapping[str, Synthetic] = {
     "one knows most": Synthetic(unique=(0.7, 0.1), redundancy=0.0, synergy=0.0),
@@ -29,6 +37,13 @@ SYNERGY: Mapping[str, Synthetic] = {
     "mostly synergy": Synthetic(unique=(0.1, 0.1), redundancy=0.0, synergy=0.7),
 }
 """Divisions of which a sum over modalities can use a part only."""
+
+
+def digits() -> DataSource:
+    """Return the real data that studies use unless told otherwise."""
+    from counterpoise.data import Digits
+
+    return Digits()
 
 
 def recipe_for(
