@@ -1,17 +1,53 @@
 """Questions about modality competition that the tool answers by experiment.
 
-``counterpoise study NAME`` runs one; see :data:`STUDIES` for their names.
+``counterpoise study NAME`` runs one; :data:`STUDIES` has their names. A study of your own is a
+subclass of :class:`Study`. Everything is imported when it is first asked for: a study needs what
+training does.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from counterpoise.errors import check_choice
 
 if TYPE_CHECKING:
-    from counterpoise.studies.study import Study
+    from counterpoise.studies.correlations import correlation, mean_correlation, rank_correlation
+    from counterpoise.studies.findings import Findings, Quantity, Results
+    from counterpoise.studies.observing import observe
+    from counterpoise.studies.study import Case, Observations, Study, Trained
+    from counterpoise.studies.worlds import Rescaled
 
-__all__ = ["STUDIES", "study_class"]
+_LAZY = {
+    "Case": "study",
+    "Findings": "findings",
+    "Observations": "study",
+    "Quantity": "findings",
+    "Rescaled": "worlds",
+    "Results": "findings",
+    "Study": "study",
+    "Trained": "study",
+    "correlation": "correlations",
+    "mean_correlation": "correlations",
+    "observe": "observing",
+    "rank_correlation": "correlations",
+}
+
+__all__ = [
+    "STUDIES",
+    "Case",
+    "Findings",
+    "Observations",
+    "Quantity",
+    "Rescaled",
+    "Results",
+    "Study",
+    "Trained",
+    "correlation",
+    "mean_correlation",
+    "observe",
+    "rank_correlation",
+    "study_class",
+]
 
 STUDIES = {
     "responses": "Responses",
@@ -27,14 +63,25 @@ STUDIES = {
 """By the name of each study, which is that of its module, the name of its class."""
 
 
-def study_class(name: str) -> type[Study]:
+def study_class(name: str) -> "type[Study]":
     """Return the class of a study.
+
+    Args:
+        name: A key of :data:`STUDIES`.
 
     Raises:
         ValueError: If there is none of the name; the nearest is suggested.
-    """
-    from counterpoise.errors import check_choice
 
+    Example:
+        >>> study_class("shifts").question
+        'Running average against fixed reference: what if strengths shift during training?'
+    """
     check_choice("name", name, tuple(STUDIES))
-    found: type[Study] = getattr(import_module(f"counterpoise.studies.{name}"), STUDIES[name])
+    found: type[Study] = getattr(import_module(f"{__name__}.{name}"), STUDIES[name])
     return found
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)

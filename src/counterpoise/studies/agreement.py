@@ -12,7 +12,7 @@ from counterpoise.competition.monomodal import alone_recipe
 from counterpoise.data import DataSource
 from counterpoise.errors import check_count
 from counterpoise.report.page import Note
-from counterpoise.studies.correlation import correlation, mean_correlation
+from counterpoise.studies.correlations import correlation, mean_correlation
 from counterpoise.studies.estimates import (
     carried,
     contributions_of,

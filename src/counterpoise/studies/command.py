@@ -61,7 +61,7 @@ def check_words(words: list[str]) -> None:
 def run(arguments: Namespace) -> None:
     """Run the study; print table and answer, and say where the rest lies."""
     from counterpoise.competition.command import progress_bar
-    from counterpoise.studies.observe import observe
+    from counterpoise.studies.observing import observe
 
     chosen = arguments[arguments.name]
     kind = study_class(arguments.name)

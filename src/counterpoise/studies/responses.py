@@ -11,7 +11,7 @@ from counterpoise.competition.intervals import Interval, mean_interval
 from counterpoise.competition.monomodal import alone_recipe
 from counterpoise.errors import check_count
 from counterpoise.report.page import Note
-from counterpoise.studies.correlation import correlation, mean_correlation, rank_correlation
+from counterpoise.studies.correlations import correlation, mean_correlation, rank_correlation
 from counterpoise.studies.estimates import (
     MEASURES,
     carried,

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from counterpoise.competition.intervals import Interval, mean_interval
 from counterpoise.errors import check_count
 from counterpoise.report.page import Note
-from counterpoise.studies.correlation import correlation, mean_correlation
+from counterpoise.studies.correlations import correlation, mean_correlation
 from counterpoise.studies.estimates import RESPONSE_SCORES, response_scores, test_logits
 from counterpoise.studies.findings import Findings, Quantity, Results
 from counterpoise.studies.study import Case, Condition, Observations, Study, Trained

@@ -106,7 +106,7 @@ class Rescaled(DataSource):
     Example:
         >>> source = Synthetic()
         >>> slow = Rescaled(source, (0.1, 1.0)).load()
-        >>> bool((slow.test[:]["m1"] == 0.1 * source.load().test[:]["m1"]).all())
+        >>> bool((slow.test[0]["m1"] == 0.1 * source.load().test[0]["m1"]).all())
         True
     """
 
