@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from counterpoise.compare.backends import BACKENDS
@@ -32,7 +31,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--jobs",
         type=int | None,
         default=None,
-        help="Cells at a time, each on one thread. Default: the number of cores.",
+        help="Cells at a time, each on one thread. Default: one a core, or worker of the cluster.",
     )
     parser.add_argument(
         "--address",
@@ -59,7 +58,7 @@ def run(arguments: Namespace) -> None:
         read_grid(arguments.grid),
         arguments.output,
         backend=arguments.backend,
-        jobs=arguments.jobs or os.cpu_count() or 1,
+        jobs=arguments.jobs,
         address=arguments.address,
         retry_failed=arguments.retry_failed,
         progress=arguments.progress,

@@ -26,7 +26,7 @@ def compare(
     output: str | os.PathLike[str] | None = None,
     *,
     backend: str = "loky",
-    jobs: int = 1,
+    jobs: int | None = 1,
     address: str | None = None,
     retry_failed: bool = False,
     progress: bool = True,
@@ -44,8 +44,10 @@ def compare(
             grid's name, in the folder "comparisons".
         backend: "loky" (processes of this machine), "threading" (in this process, where cells
             take turns), "ray" or "dask".
-        jobs: How many cells to run at a time, each on one thread.
-        address: Of a cluster of Ray or Dask that runs already, which has to share the folder.
+        jobs: How many cells to run at a time, each on one thread. None: as many as there are
+            cores, or workers of the cluster.
+        address: Of a cluster of Ray or Dask that runs already, which has to share the folder; for
+            Dask also its scheduler file.
         retry_failed: Run failed cells of an earlier call again.
         progress: Whether to show a live table, or a line a cell where there is no terminal.
 
