@@ -14,6 +14,7 @@ from counterpoise.errors import check_count
 from counterpoise.report.page import Note
 from counterpoise.studies.correlations import correlation, mean_correlation
 from counterpoise.studies.estimates import (
+    MEASURES,
     carried,
     contributions_of,
     seconds_of,
@@ -28,10 +29,8 @@ from counterpoise.studies.worlds import WORLDS, digits, recipe_for, true_contrib
 __all__ = ["Agreement"]
 
 _TITLES: Final = {
-    "carried": "1 - competition strength",
-    "carried_standardised": "1 - strength, standardised",
-    "shape_accuracy": "SHAPE, accuracy",
-    "shape_nats": "SHAPE, nats",
+    name: MEASURES[name]
+    for name in ("carried", "carried_standardised", "shape_accuracy", "shape_nats")
 }
 
 
@@ -133,7 +132,9 @@ class Agreement(Study):
                 row["agreement"] = mean_correlation([correlation(*pair) for pair in pairs])
             rows[(_TITLES[measure],)] = row
         results = Results(
-            "Over modalities and data sets. Agreement: correlation with SHAPE in accuracy. Truth: "
+            "Over modalities and data sets. Carried: 1 - competition strength; scaled: with the "
+            "fused feature standardised first. Agreement: correlation with SHAPE in accuracy. "
+            "Truth: "
             "correlation with the true contributions, synthetic data only. Robustness: correlation "
             "of a seed's values with the mean of the other seeds'. Cost: seconds of measuring one "
             "model, and of training what the measure needs beyond the joint model.",
@@ -204,10 +205,10 @@ def _answer(rows: Mapping[Condition, Mapping[str, Interval]]) -> str:
         steadier = "in robustness to seeds they are not distinguishable"
     total = strength["seconds"].mean + strength["training"].mean
     return (
-        f"{first}: what of its concept is carried correlates with SHAPE at "
-        f"{with_interval(agreement)} (with standardised features at "
-        f"{with_interval(fair['agreement'])}). With the truth SHAPE correlates at "
-        f"{with_interval(shape['truth'])}, competition strength at "
+        f"{first}: 1 - competition strength correlates with SHAPE at {with_interval(agreement)}. "
+        f"With standardised features it does at {with_interval(fair['agreement'])}. With the "
+        "truth SHAPE correlates at "
+        f"{with_interval(shape['truth'])}, 1 - competition strength at "
         f"{with_interval(strength['truth'])}. {steadier[0].upper()}{steadier[1:]}: "
         f"{with_interval(shape['robustness'])} against {with_interval(strength['robustness'])}. "
         f"A model costs {shape['seconds'].mean:.2f} s by SHAPE and {total:.1f} s by competition "

@@ -46,24 +46,31 @@ FUSED: Final = "fusion.head:input"
 
 MEASURES: Final[Mapping[str, str]] = {
     "agm_score": "AGM score",
-    "response_accuracy": "accuracy of response",
+    "response_accuracy": "response, acc.",
     "shape_nats": "SHAPE, nats",
     "shape_accuracy": "SHAPE, accuracy",
-    "probe": "probe of encoder",
-    "carried": "1 - competition strength",
-    "carried_standardised": "1 - strength, standardised",
+    "probe": "probe",
+    "carried": "carried",
+    "carried_standardised": "carried, scaled",
 }
-"""Measures of contribution by name, larger for a modality that contributes more."""
+"""Measures of contribution by name, larger for a modality that contributes more.
+
+"Carried" is 1 - competition strength, "scaled" with the fused feature standardised first.
+"""
 
 RESPONSE_SCORES: Final[Mapping[str, str]] = {
-    "cross_entropy": "cross-entropy (AGM)",
-    "probability": "probability of the class (OGM)",
+    "cross_entropy": "cross-entropy",
+    "probability": "probability",
     "accuracy": "accuracy",
-    "brier": "squared error (Brier)",
-    "margin": "margin of the class",
-    "confidence": "confidence, label unseen",
+    "brier": "squared error",
+    "margin": "margin",
+    "confidence": "confidence",
 }
-"""Scores of a response by name, turned so that more is better."""
+"""Scores of a response by name, turned so that more is better.
+
+Cross-entropy is AGM's; the probability of the true class OGM's; the squared error is Brier's; the
+margin is of the true class over the best other; confidence looks at no label.
+"""
 
 
 def test_logits(trained: Trained) -> tuple[Tensor, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from counterpoise.studies.study import Observations, Study
 
 __all__ = ["Findings", "Quantity", "Results", "show_interval"]
+
+
+_FEW = 3  # first labels that have panels of their own
 
 
 @dataclass(frozen=True)
@@ -114,13 +117,38 @@ class Results:
             each = self.quantities[name]
             levels = [] if each.level is None else [Level(each.level)]
             scale = Scale("condition", each.title, levels, percent=each.share)
-            rows = [
-                (", ".join(condition), [_mark(found[name], tone(index))])
-                for condition, found in self.rows.items()
-                if name in found
+            groups = [
+                (f"{each.title}: {group}" if group else each.title, rows)
+                for group, rows in self._grouped(name, tone(index)).items()
             ]
-            panels += draw_intervals([(each.title, rows)], scale, name=f"{label}-{index}")
+            panels += draw_intervals(groups, scale, name=f"{label}-{index}")
         return Figure("Means over seeds", "Dots: means, with 95% intervals.", panels)
+
+    def _grouped(self, name: str, color: str) -> dict[str, list[tuple[str, list[Mark]]]]:
+        """Return the rows of each panel of a quantity.
+
+        Where a condition has two labels, a panel holds one of a few first labels, or a row holds
+        a mark for each second one.
+        """
+        found = {condition: row[name] for condition, row in self.rows.items() if name in row}
+        first = list(dict.fromkeys(condition[0] for condition in found))
+        if all(len(condition) == 1 for condition in found):
+            return {"": [(c[0], [_mark(value, color)]) for c, value in found.items()]}
+        if len(first) <= _FEW:
+            return {
+                group: [(c[-1], [_mark(v, color)]) for c, v in found.items() if c[0] == group]
+                for group in first
+            }
+        second = list(dict.fromkeys(condition[-1] for condition in found))
+        rows = []
+        for group in first:
+            marks = [
+                replace(_mark(value, tone(second.index(c[-1]))), label=c[-1])
+                for c, value in found.items()
+                if c[0] == group
+            ]
+            rows.append((group, marks))
+        return {"": rows}
 
     def _texts(self, condition: Condition) -> list[object]:
         found = self.rows[condition]
@@ -177,7 +205,9 @@ class Findings:
             Section("What was measured", [self.figure]),
             Section("In numbers", [each.to_table() for each in self.results]),
         ]
-        return Page(self.study.question, self.answer, parts, self._facts())
+        headline, _, rest = self.answer[0].partition(". ")  # shown large
+        lead = [f"{headline}.", rest] if rest else [headline]
+        return Page(self.study.question, [*lead, *self.answer[1:]], parts, self._facts())
 
     def to_markdown(self) -> str:
         """Return question, answer, notes and tables as Markdown."""

@@ -113,7 +113,8 @@ class Responses(Study):
             "Estimated against true contributions on synthetic data: correlations over modalities "
             "and worlds, means over seeds with 95% intervals. Slope: nats of the estimate for a "
             "true nat. Error: what the estimate is off by on average. Last column: correlation "
-            "with the information that the modality has by itself, whoever else has it too.",
+            "with the information that the modality has by itself, whoever else has it too. "
+            "Carried: 1 - competition strength; scaled: with the fused feature standardised first.",
             ("measure",),
             {
                 "correlation": Quantity("Correlation (Pearson)", level=1.0),
@@ -204,7 +205,7 @@ def _answer(table: Results) -> list[str]:
     weak = [m for m, each in found.items() if m not in failing and _low(each) < _RECOVERED]
     return [
         f"{words}: the score of the responses, the nats that each one knows of the label, "
-        f"correlates with the true contribution at {with_interval(r)}; a true nat is worth "
+        f"correlates with the true contribution at {with_interval(r)}. A true nat is worth "
         f"{with_interval(score['slope'])} of its nats, and it is off by "
         f"{with_interval(score['error'])} nats on average. It tracks {gap} the information that "
         f"each modality has by itself ({with_interval(own)}), which counts what several "

@@ -95,6 +95,8 @@ class Scores(Study):
             }
         results = Results(
             "Scores of responses on test data against the truth, over modalities and worlds. "
+            "Cross-entropy is AGM's, the probability of the true class OGM's, the squared error "
+            "Brier's; confidence looks at no label. "
             "Order: pairs of unequal modalities of one world that the score puts in their order.",
             ("score",),
             {
@@ -149,8 +151,8 @@ def _answer(rows: Mapping[Condition, Mapping[str, Interval]]) -> str:
     tracks = "tracks" if own.excludes_zero and own.mean > 0 else "does not track"
     row = rows[(name,)]
     return (
-        f"The cross-entropy score {tracks} the true contribution, at {with_interval(own)}, and "
-        f"what a modality knows by itself at {with_interval(row['by_itself'])}; it puts "
+        f"The cross-entropy score {tracks} the true contribution, at {with_interval(own)}. It "
+        f"tracks what a modality knows by itself at {with_interval(row['by_itself'])}; it puts "
         f"{with_interval(row['order'], 1, 100)}% of pairs in their order. Scores that track the "
         f"contribution better: {spelled(better)}; worse: {spelled(worse)}; not distinguishable: "
         f"{spelled(alike)}."
