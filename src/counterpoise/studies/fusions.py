@@ -142,7 +142,8 @@ def _verdict(seen: Observations, names: list[str], what: str) -> str:
     told = [f"{name} is held back most under {spelled(where)}" for name, where in held.items()]
     if unclear:
         told.append(f"modalities are not distinguishable under {spelled(unclear)}")
-    start = "the fusions agree" if agree else "the answer depends on the fusion"
+    differ = "the answer depends on the fusion" if held else "no fusion holds one back more"
+    start = "the fusions agree" if agree else differ
     return (
         f"{_SAID[what]}: {start}: {'; '.join(told)}. Values run from {with_interval(lowest[0])} "
         f"({lowest[1]}) to {with_interval(highest[0])} ({highest[1]})."

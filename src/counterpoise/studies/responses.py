@@ -198,7 +198,8 @@ def _answer(table: Results) -> list[str]:
     found = {measure: row["correlation"] for measure, row in by_measure.items()}
     score = by_measure[MEASURES["agm_score"]]
     r, own = score["correlation"], score["by_itself"]
-    words = "Yes, up to scale" if _low(r) >= _RECOVERED else "In part" if r.excludes_zero else "No"
+    in_part = "In part" if _low(r) > 0 else "No"
+    words = "Yes, up to scale" if _low(r) >= _RECOVERED else in_part
     gap = "more closely" if _low(own) > (r.high or 1) else "no more closely"
     better = [m for m, each in found.items() if _low(each) > (r.high or 1)]
     failing = [m for m, each in found.items() if not each.excludes_zero]
