@@ -84,10 +84,14 @@ def killed_in_the_middle(path, *options):
     grid = made.grid(methods={"Joint": None, "held": watched(journal, hold)}, seeds=1)
     with TemporaryDirectory() as folder:  # it has no chance to tidy up
         started = [*command(grid, path), *options]
-        comparison = subprocess.Popen(started, env=os.environ | {"TMPDIR": folder})
-        until(lambda: lines(journal) and list((out / "cells").glob("*.json")))
-        comparison.kill()
-        comparison.wait()
+        tests = str(Path(__file__).parents[1])
+        environment = os.environ | {"TMPDIR": folder, "PYTHONPATH": tests}
+        comparison = subprocess.Popen(started, env=environment)
+        try:
+            until(lambda: lines(journal) and list((out / "cells").glob("*.json")))
+        finally:
+            comparison.kill()
+            comparison.wait()
     (finished,) = (out / "cells").glob("*.json")
     return grid, finished
 
