@@ -28,7 +28,7 @@ def test_an_unknown_study_is_answered_with_the_nearest(word, near, capsys):
 
 def test_a_study_must_be_named(capsys):
     line = complaint(capsys)
-    assert '"name"' in line
+    assert "`name` should be one of" in line
     assert "responses" in line
 
 

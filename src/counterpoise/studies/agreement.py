@@ -23,7 +23,7 @@ from counterpoise.studies.estimates import (
 )
 from counterpoise.studies.findings import Findings, Quantity, Results
 from counterpoise.studies.study import Case, Condition, Observations, Study, Trained
-from counterpoise.studies.words import with_interval
+from counterpoise.studies.words import above, with_interval
 from counterpoise.studies.worlds import WORLDS, digits, recipe_for, true_contributions
 
 __all__ = ["Agreement"]
@@ -195,11 +195,11 @@ def _answer(rows: Mapping[Condition, Mapping[str, Interval]]) -> str:
     elif agreement.mean < 0:
         first = "They contradict each other"
     else:
-        first = "They agree closely" if (agreement.low or 0) > 0.8 else "They agree in part"
+        first = "They agree closely" if above(agreement, 0.8) else "They agree in part"
     robust = [strength["robustness"], shape["robustness"]]
-    if (robust[1].low or -1) > (robust[0].high or 1):
+    if above(robust[1], robust[0]):
         steadier = "SHAPE is the more robust to seeds"
-    elif (robust[0].low or -1) > (robust[1].high or 1):
+    elif above(robust[0], robust[1]):
         steadier = "competition strength is the more robust to seeds"
     else:
         steadier = "in robustness to seeds they are not distinguishable"

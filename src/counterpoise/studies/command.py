@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 
     from counterpoise.studies.findings import Findings
 
-__all__ = ["add_arguments", "run"]
-
-_COMMON = ("output", "num_workers", "progress")
+__all__ = ["add_arguments", "check_words", "run"]
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -46,11 +44,13 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def check_words(words: list[str]) -> None:
-    """Raise if the first word is no study.
+    """Raise if there is no first word, or it is no study.
 
     Raises:
         ValueError: The nearest name is suggested.
     """
+    if not words:
+        raise ValueError(f"`name` should be one of {', '.join(STUDIES)}; found none. Choose one.")
     if words and not words[0].startswith("-") and words[0] not in STUDIES:
         raise ValueError(
             f"`name` should be one of {', '.join(STUDIES)}; found {words[0]!r}."

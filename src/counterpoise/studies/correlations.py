@@ -20,7 +20,7 @@ def correlation(first: Sequence[float], second: Sequence[float]) -> float:
 
     Raises:
         ValueError: If the lengths differ, there are fewer than 3 values, or one side does not
-            vary.
+            vary or is not finite.
 
     Example:
         >>> round(correlation([1, 2, 3, 4], [1, 2, 3, 5]), 3)
@@ -33,6 +33,11 @@ def correlation(first: Sequence[float], second: Sequence[float]) -> float:
             f"{len(x)} and {len(y)}. Pass pairs of measurements."
         )
     for name, values in (("first", x), ("second", y)):
+        if not np.isfinite(values).all():
+            raise ValueError(
+                f"`{name}` should be finite; found {values[~np.isfinite(values)][0]}. Check the "
+                "training that it was measured on: it may have diverged."
+            )
         if np.ptp(values) == 0:
             raise ValueError(
                 f"`{name}` should vary; found {values[0]:g} throughout. Measure where it differs."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 from statistics import fmean, stdev
 from typing import Any, ClassVar
 
@@ -17,7 +17,7 @@ from counterpoise.report.page import Note
 from counterpoise.studies.estimates import FUSED, concept_paths, features_of
 from counterpoise.studies.findings import Findings, Quantity, Results
 from counterpoise.studies.study import Case, Condition, Observations, Study, Trained
-from counterpoise.studies.words import with_interval
+from counterpoise.studies.words import above, with_interval
 from counterpoise.studies.worlds import digits, recipe_for
 
 __all__ = ["Initialisations"]
@@ -130,7 +130,8 @@ class Initialisations(Study):
         text = (
             "One network a modality and a joint one for each initialisation, on the same data. The "
             "penalty is 120 as published; a light one, a thousandth of the samples, shows what of "
-            "the strength is the penalty's doing."
+            "the strength is the penalty's doing. Rows of one table share their concepts, so that "
+            "intervals over joint models leave out what other concepts would change."
         )
         figure = results.to_figure(("same", "other", "floor"))
         answer = _answer(rows, self.num_seeds)
@@ -148,8 +149,8 @@ def _answer(rows: Mapping[Condition, Mapping[str, Interval]], num_seeds: int) ->
             + f"; the floor is {with_interval(row['floor'])}"
         )
         orders.append(row["other"])
-    most, least = max(orders, key=_mean), min(orders, key=_mean)
-    apart = (most.low or 0) > (least.high or 1)
+    ranked = sorted(orders, key=_mean)
+    apart = all(above(high, low) for low, high in pairwise(ranked))
     changing = [name for (name,), row in rows.items() if row["change"].excludes_zero]
     spread = max(_mean(row["by_joint"]) + _mean(row["by_concept"]) for row in rows.values())
     first = (
@@ -159,9 +160,9 @@ def _answer(rows: Mapping[Condition, Mapping[str, Interval]], num_seeds: int) ->
         "those of the same."
     )
     order = (
-        "the order of the modalities is the same in spite of it"
+        "modalities can be put in order in spite of it"
         if apart
-        else "and the modalities cannot be put in order"
+        else "not all modalities can be put in order"
     )
     return [
         f"{first} Over {num_seeds} initialisations strengths deviate by at most {spread:.3f} "

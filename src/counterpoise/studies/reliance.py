@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from counterpoise.competition.intervals import Interval
@@ -67,12 +67,12 @@ class Reliance(Study):
         for speed, factors in _SPEEDS.items():
             for label, method in _methods().items():
                 for seed in range(self.num_seeds):
-                    source = replace(_DATA, seed=seed, num_train=self.num_train)
                     recipe = recipe_for(
-                        Rescaled(source, factors),
+                        Rescaled(_DATA, factors),
                         self.fusion,
                         max_epochs=self.max_epochs,
                         seed=seed,
+                        num_train=self.num_train,
                     ).replace(method=method)
                     cases.append(Case((speed, label), seed, {"run": recipe}))
         return cases

@@ -22,7 +22,7 @@ from counterpoise.studies.estimates import (
 )
 from counterpoise.studies.findings import Findings, Quantity, Results
 from counterpoise.studies.study import Case, Condition, Observations, Study, Trained
-from counterpoise.studies.words import listed, spelled, with_interval
+from counterpoise.studies.words import above, listed, spelled, with_interval
 from counterpoise.studies.worlds import (
     SYNERGY,
     WORLDS,
@@ -198,12 +198,12 @@ def _answer(table: Results) -> list[str]:
     found = {measure: row["correlation"] for measure, row in by_measure.items()}
     score = by_measure[MEASURES["agm_score"]]
     r, own = score["correlation"], score["by_itself"]
-    in_part = "In part" if _low(r) > 0 else "No"
-    words = "Yes, up to scale" if _low(r) >= _RECOVERED else in_part
-    gap = "more closely" if _low(own) > (r.high or 1) else "no more closely"
-    better = [m for m, each in found.items() if _low(each) > (r.high or 1)]
+    in_part = "In part" if above(r, 0) else "No"
+    words = "Yes, up to scale" if above(r, _RECOVERED) else in_part
+    gap = "more closely" if above(own, r) else "no more closely"
+    better = [m for m, each in found.items() if above(each, r)]
     failing = [m for m, each in found.items() if not each.excludes_zero]
-    weak = [m for m, each in found.items() if m not in failing and _low(each) < _RECOVERED]
+    weak = [m for m, each in found.items() if m not in failing and not above(each, _RECOVERED)]
     return [
         f"{words}: the score of the responses, the nats that each one knows of the label, "
         f"correlates with the true contribution at {with_interval(r)}. A true nat is worth "
@@ -215,10 +215,6 @@ def _answer(table: Results) -> list[str]:
         f"Below {_RECOVERED} in part of the interval: {spelled(weak)}. No correlation that could "
         f"be told from none: {spelled(failing)}.",
     ]
-
-
-def _low(value: Interval) -> float:
-    return -1.0 if value.low is None else value.low
 
 
 def _note(study: Responses) -> Note:

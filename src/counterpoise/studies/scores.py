@@ -14,7 +14,7 @@ from counterpoise.studies.correlations import correlation, mean_correlation
 from counterpoise.studies.estimates import RESPONSE_SCORES, response_scores, test_logits
 from counterpoise.studies.findings import Findings, Quantity, Results
 from counterpoise.studies.study import Case, Condition, Observations, Study, Trained
-from counterpoise.studies.words import spelled, with_interval
+from counterpoise.studies.words import above, spelled, with_interval
 from counterpoise.studies.worlds import (
     SYNERGY,
     WORLDS,
@@ -145,14 +145,17 @@ def _answer(rows: Mapping[Condition, Mapping[str, Interval]]) -> str:
     by_score = {score: row["truth"] for (score,), row in rows.items()}
     name = RESPONSE_SCORES["cross_entropy"]
     own, others = by_score[name], {s: v for s, v in by_score.items() if s != name}
-    better = [s for s, each in others.items() if (each.low or -1) > (own.high or 1)]
-    worse = [s for s, each in others.items() if (each.high or 1) < (own.low or -1)]
+    better = [s for s, each in others.items() if above(each, own)]
+    worse = [s for s, each in others.items() if above(own, each)]
     alike = [s for s in others if s not in better and s not in worse]
-    tracks = "tracks" if own.excludes_zero and own.mean > 0 else "does not track"
     row = rows[(name,)]
+    tracks, tracks_itself = (
+        "tracks" if above(each, 0) else "does not track" for each in (own, row["by_itself"])
+    )
     return (
         f"The cross-entropy score {tracks} the true contribution, at {with_interval(own)}. It "
-        f"tracks what a modality knows by itself at {with_interval(row['by_itself'])}; it puts "
+        f"{tracks_itself} what a modality knows by itself, at "
+        f"{with_interval(row['by_itself'])}; it puts "
         f"{with_interval(row['order'], 1, 100)}% of pairs in their order. Scores that track the "
         f"contribution better: {spelled(better)}; worse: {spelled(worse)}; not distinguishable: "
         f"{spelled(alike)}."

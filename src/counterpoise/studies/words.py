@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from counterpoise.competition.intervals import Interval
 from counterpoise.report.prose import enumerate_words
 
-__all__ = ["changed", "listed", "signed", "spelled", "with_interval"]
+__all__ = ["above", "changed", "listed", "signed", "spelled", "with_interval"]
 
 
 def with_interval(value: Interval, digits: int = 2, factor: float = 1.0) -> str:
@@ -43,6 +43,19 @@ def listed(values: Mapping[str, Interval], digits: int = 2, factor: float = 1.0)
     return enumerate_words(
         [f"{name} {with_interval(values[name], digits, factor)}" for name in order]
     )
+
+
+def above(first: Interval, second: Interval | float) -> bool:
+    """Return whether an interval lies above another, or above a number, with no overlap.
+
+    Example:
+        >>> above(Interval(0.9, 0.8, 1.0, 5), Interval(0.5, 0.4, 0.6, 5))
+        True
+        >>> above(Interval(0.9, 0.8, 1.0, 5), 0.85)
+        False
+    """
+    high = second.high if isinstance(second, Interval) else second
+    return first.low is not None and high is not None and first.low > high
 
 
 def changed(difference: Interval, more: str = "raises", less: str = "lowers") -> str | None:

@@ -60,8 +60,9 @@ def recipe_for(
         num_train: Training samples of synthetic data. Default: as it says.
     """
     if isinstance(data, Synthetic):
-        size = data.num_train if num_train is None else num_train
-        data = replace(data, seed=seed, num_train=size)
+        data = _drawn(data, seed, num_train)
+    elif isinstance(data, Rescaled):
+        data = replace(data, source=_drawn(data.source, seed, num_train))
     return Recipe(
         data,
         model=Network("mlp", fusion=fusion),
@@ -71,6 +72,11 @@ def recipe_for(
         ),
         seed=seed,
     )
+
+
+def _drawn(data: Synthetic, seed: int, num_train: int | None) -> Synthetic:
+    size = data.num_train if num_train is None else num_train
+    return replace(data, seed=seed, num_train=size)
 
 
 def true_contributions(data: DataSource) -> dict[str, float]:
