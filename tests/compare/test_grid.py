@@ -3,7 +3,8 @@ import re
 import pytest
 
 import counterpoise as cp
-from counterpoise.compare.grid import Grid, read_grid
+from counterpoise.compare.files import read_grid
+from counterpoise.compare.grid import Grid
 from counterpoise.data import Digits, Synthetic
 
 METHODS = {
@@ -92,6 +93,10 @@ def test_configurations_are_tried_with_the_first_seeds():
         ({"seeds": [-1]}, "`seeds` should be at least 0; found -1."),
         ({"selection_seeds": 0}, "`selection_seeds` should be at least 1; found 0."),
         ({"selection_seeds": 7}, "`selection_seeds` should be at most the number of seeds, 5;"),
+        ({"pairs": [["AGM", "Joint", "AGM"]]}, "`pairs` should hold pairs of different methods;"),
+        ({"pairs": [["AGM", "AGM"]]}, "found ['AGM', 'AGM']. Write each as [this one, against"),
+        ({"pairs": [["AGM", "Jont"]]}, "found 'Jont'. Did you mean 'Joint'?"),
+        ({"competition": {"fuse": "head"}}, "found 'fuse'. Did you mean 'fused'?"),
         ({"methods": {**METHODS, "OGM": None}}, "the same number of configurations, or the"),
         ({"methods": {**METHODS, "OGM": None}}, "found Joint: 2, AGM: 2, OGM: 1."),
         ({"methods": {"Joint": {"model.fusion": "film"}}}, "`methods.Joint` should be one of"),
@@ -136,6 +141,27 @@ methods:
       method.alpha: [0.5, 2.5]
 seeds: [3, 5]
 """
+
+
+@pytest.mark.parametrize(
+    ("text", "paths"),
+    [("true", {}), ("false", {}), ("{fused: 'head:input'}", {"fused": "head:input"})],
+)
+def test_a_file_may_ask_for_competition(tmp_path, text, paths):
+    (tmp_path / "grid.yaml").write_text(f"{YAML}competition: {text}\npairs: [[AGM, Joint]]\n")
+    found = read_grid(tmp_path / "grid.yaml")
+    assert (found.feature_paths, bool(found.competition)) == (paths, text != "false")
+    assert found.pairs == [["AGM", "Joint"]]
+
+
+def test_single_modalities_are_trained_with_what_all_methods_share():
+    found = grid(
+        base={"batch_size": 11, "optimizer.weight_decay": 0.5},
+        methods={"Joint": {"optimizer.weight_decay": 0.1}, "AGM": {"batch_size": 7}},
+        fusions=["film"],
+    ).shared_recipe("digits", "film")
+    assert (type(found.method).__name__, found.batch_size) == ("Joint", 11)
+    assert (found.optimizer.weight_decay, found.model.fusion) == (0.5, "film")
 
 
 def test_a_grid_is_read_from_a_file(tmp_path):

@@ -8,12 +8,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from counterpoise.compare.analysis import Block, Comparison, Row
+    from counterpoise.compare.analysis import Comparison
     from counterpoise.compare.bootstrap import Interval, Summary, bootstrap_interval, summarize
     from counterpoise.compare.cells import Result
-    from counterpoise.compare.grid import Candidate, Grid, read_grid
+    from counterpoise.compare.files import read_grid
+    from counterpoise.compare.grid import Candidate, Grid
     from counterpoise.compare.outcomes import Outcome, Trial
     from counterpoise.compare.report import comparison_page, write_comparison
+    from counterpoise.compare.rows import Block, Pair, Row
     from counterpoise.compare.run import compare
     from counterpoise.compare.statistics import (
         PairedDifference,
@@ -26,15 +28,16 @@ if TYPE_CHECKING:
     )
 
 _LAZY = {
-    "Block": "analysis",
+    "Block": "rows",
     "Candidate": "grid",
     "Comparison": "analysis",
     "Grid": "grid",
     "Interval": "bootstrap",
     "Outcome": "outcomes",
+    "Pair": "rows",
     "PairedDifference": "statistics",
     "Result": "cells",
-    "Row": "analysis",
+    "Row": "rows",
     "Summary": "bootstrap",
     "Trial": "outcomes",
     "bootstrap_interval": "bootstrap",
@@ -45,7 +48,7 @@ _LAZY = {
     "mean_ranks": "statistics",
     "paired_difference": "statistics",
     "paired_p_value": "statistics",
-    "read_grid": "grid",
+    "read_grid": "files",
     "summarize": "bootstrap",
     "verdict": "statistics",
     "write_comparison": "report",
@@ -58,6 +61,7 @@ __all__ = [
     "Grid",
     "Interval",
     "Outcome",
+    "Pair",
     "PairedDifference",
     "Result",
     "Row",

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
 from counterpoise.compare.bootstrap import Floats, Summary, summarize
+from counterpoise.compare.cells import Result
+from counterpoise.compare.competing import competing
 from counterpoise.compare.grid import Grid
 from counterpoise.compare.outcomes import Outcome
+from counterpoise.compare.rows import Block, Pair, Row
 from counterpoise.compare.statistics import (
     PairedDifference,
-    Verdict,
     holm,
     mean_ranks,
     paired_difference,
@@ -23,72 +25,9 @@ from counterpoise.compare.statistics import (
 )
 from counterpoise.methods import Joint
 
-__all__ = ["Block", "Comparison", "Row"]
+__all__ = ["Comparison"]
 
-
-@dataclass(frozen=True)
-class Row:
-    """What is told of one method on one data set with one fusion.
-
-    Attributes:
-        outcome: The trials behind it.
-        accuracy: Test accuracy over seeds; None if there is no result.
-        responses: Test accuracy of each modality's response.
-        difference: To the baseline, over the seeds that both have; None for the baseline itself.
-        corrected: Its p-value, corrected for all that the comparison tells; NaN where none.
-        verdict: What the difference shows; None for the baseline itself.
-        cost: Time of a step as a ratio to joint training; None where not measured.
-    """
-
-    outcome: Outcome
-    accuracy: Summary | None
-    responses: Mapping[str, Summary]
-    difference: PairedDifference | None
-    corrected: float
-    verdict: Verdict | None
-    cost: float | None
-
-    @property
-    def method(self) -> str:
-        """Label of the method."""
-        return self.outcome.place[2]
-
-    @property
-    def records(self) -> list[dict[str, Any]]:
-        """Records of the chosen configuration, by seed."""
-        chosen = self.outcome.chosen
-        return [] if chosen is None else list(chosen.records.values())
-
-
-@dataclass(frozen=True)
-class Block:
-    """All methods on one data set with one fusion.
-
-    Attributes:
-        data: Label of the data set.
-        fusion: Name of the fusion; "" if the grid leaves the model as it is.
-        rows: One a method, in the order of the grid.
-    """
-
-    data: str
-    fusion: str
-    rows: Sequence[Row]
-
-    @property
-    def title(self) -> str:
-        """What to call it."""
-        return f"{self.data}, {self.fusion}" if self.fusion else self.data
-
-    @property
-    def modalities(self) -> list[str]:
-        """The modalities of the data set, in order."""
-        records = [record for row in self.rows for record in row.records]
-        return list(records[0]["data"]["modalities"]) if records else []
-
-    @property
-    def records(self) -> list[dict[str, Any]]:
-        """Records of all rows."""
-        return [record for row in self.rows for record in row.records]
+Judged = TypeVar("Judged", Row, Pair)
 
 
 @dataclass(frozen=True)
@@ -99,9 +38,11 @@ class Comparison:
         grid: What was compared.
         outcomes: What came out, data set by data set, fusion by fusion, method by method.
         path: The folder with results and reports.
+        measured: Results of measurements of competition, by the key of the run they are of.
 
     Attributes:
         blocks: The numbers.
+        pairs: Those of the further pairs that the grid names, block by block.
         ranks: Mean rank over data sets and fusions, over seeds, of each method that has a result
             everywhere and for every seed, among these: 1 is the highest accuracy everywhere.
     """
@@ -109,23 +50,37 @@ class Comparison:
     grid: Grid
     outcomes: Sequence[Outcome]
     path: Path
+    measured: Mapping[str, Result] = field(default_factory=dict)
     blocks: list[Block] = field(init=False)
+    pairs: list[Pair] = field(init=False)
     ranks: dict[str, Summary] = field(init=False)
 
     def __post_init__(self) -> None:
         groups: dict[tuple[str, str], list[Outcome]] = {}
         for outcome in self.outcomes:
             groups.setdefault(outcome.place[:2], []).append(outcome)
-        drafts = [row for members in groups.values() for row in _drafts(members, self.grid)]
-        rows = iter(_judged(drafts))
+        drafts = [
+            _draft(each, members, self.grid, self.measured)
+            for members in groups.values()
+            for each in members
+        ]
+        pairs = [
+            _pair(members, *labels) for labels in self.grid.pairs for members in groups.values()
+        ]
+        corrected = _corrected([*drafts, *pairs])
+        rows = iter([_judged(*each) for each in zip(drafts, corrected, strict=False)])
         blocks = [Block(*place, [next(rows) for _ in found]) for place, found in groups.items()]
         object.__setattr__(self, "blocks", blocks)
+        later = zip(pairs, corrected[len(drafts) :], strict=True)
+        object.__setattr__(self, "pairs", [_judged(*each) for each in later])
         object.__setattr__(self, "ranks", _ranks(self.outcomes, self.grid))
 
     @property
     def num_compared(self) -> int:
         """How many paired differences are told, and so corrected for."""
-        return sum(row.difference is not None for block in self.blocks for row in block.rows)
+        differences = [row.difference for block in self.blocks for row in block.rows]
+        differences += [pair.difference for pair in self.pairs]
+        return sum(each is not None for each in differences)
 
     @property
     def cost_reference(self) -> str:
@@ -139,36 +94,46 @@ def _accuracies(outcome: Outcome) -> dict[int, float]:
     return {seed: record["test"]["accuracy"] for seed, record in records.items()}
 
 
-def _drafts(outcomes: Sequence[Outcome], grid: Grid) -> list[Row]:
-    """Rows of one block, not yet corrected for the others."""
-    by_method = {outcome.place[2]: outcome for outcome in outcomes}
+def _draft(
+    outcome: Outcome, block: Sequence[Outcome], grid: Grid, measured: Mapping[str, Result]
+) -> Row:
+    """The row of one method, not yet corrected for the others."""
+    method = outcome.place[2]
+    by_method = {each.place[2]: each for each in block}
     baseline = _accuracies(by_method[grid.baseline])
-    joint = _seconds(by_method[_cost_reference(outcomes, grid)])
-    return [
-        Row(
-            outcome,
-            _summary(list(_accuracies(outcome).values())),
-            _responses(outcome),
-            _difference(_accuracies(outcome), baseline)
-            if outcome.place[2] != grid.baseline
-            else None,
-            float("nan"),
-            None,
-            _ratio(_seconds(outcome), joint),
-        )
-        for outcome in outcomes
-    ]
+    joint = _seconds(by_method[_cost_reference(block, grid)])
+    difference = None if method == grid.baseline else _difference(_accuracies(outcome), baseline)
+    return Row(
+        outcome,
+        _summary(list(_accuracies(outcome).values())),
+        _responses(outcome),
+        difference,
+        float("nan"),
+        None,
+        _ratio(_seconds(outcome), joint),
+        competing(outcome, measured),
+    )
 
 
-def _judged(drafts: Sequence[Row]) -> list[Row]:
-    """Correct all tests for each other and say what each difference shows."""
-    p_values = [float("nan") if d.difference is None else d.difference.p_value for d in drafts]
-    rows = []
-    for draft, corrected in zip(drafts, holm(p_values), strict=True):
-        found = draft.difference
-        says = None if found is None else verdict(found, float(corrected))
-        rows.append(Row(**{**vars(draft), "corrected": float(corrected), "verdict": says}))
-    return rows
+def _pair(block: Sequence[Outcome], first: str, second: str) -> Pair:
+    """The comparison of two methods in one block, not yet corrected for the others."""
+    found = {each.place[2]: _accuracies(each) for each in block}
+    difference = _difference(found[first], found[second])
+    return Pair(*block[0].place[:2], first, second, difference, float("nan"), None)
+
+
+def _corrected(told: Sequence[Row | Pair]) -> list[float]:
+    """Return the p-values of all differences, corrected for each other."""
+    p_values = [float("nan") if t.difference is None else t.difference.p_value for t in told]
+    corrected: list[float] = holm(p_values).tolist()
+    return corrected
+
+
+def _judged(draft: Judged, corrected: float) -> Judged:
+    """Say what a difference shows."""
+    found = draft.difference
+    says = None if found is None else verdict(found, corrected)
+    return replace(draft, corrected=corrected, verdict=says)
 
 
 def _summary(values: Sequence[float]) -> Summary | None:

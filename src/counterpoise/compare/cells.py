@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 
@@ -28,7 +28,7 @@ __all__ = ["Cell", "Result", "Store", "code_digest", "fingerprints", "run_cell"]
 _ONE_AT_A_TIME = threading.Lock()
 
 # Rooms of the package that have no say in what a run computes.
-_SILENT = ("compare", "report", "recipes", "studies", "competition")
+_SILENT = ("compare", "report", "recipes", "studies")
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,17 @@ class Cell:
         candidate: The configuration.
         seed: Of the run.
         fingerprint: Of the data.
+        keep: Whether the trained model is kept, for what is measured of it later. Not part of the
+            key.
     """
 
     candidate: Candidate
     seed: int
     fingerprint: str
+    keep: bool = False
+
+    trains: ClassVar[bool] = True
+    """Whether computing it is a training run, with an accuracy on validation data."""
 
     @property
     def recipe(self) -> Recipe:
@@ -72,6 +78,29 @@ class Cell:
         method = f"{parts[2]} ({changes})" if changes else parts[2]
         return f"{' '.join(filter(None, parts[:2]))}: {method}, seed {self.seed}"
 
+    def compute(self, store: Store, folder: Path) -> dict[str, Any]:
+        """Train; go on in the folder if a run lies there that was killed.
+
+        Returns:
+            The record of the run.
+
+        Raises:
+            ValueError: If the data are not those that the grid was planned with.
+        """
+        from counterpoise.training import train
+
+        resume = (folder / "config.yaml").is_file()
+        if folder.exists() and not resume:  # killed before it had begun
+            shutil.rmtree(folder)
+        record = train(self.recipe, folder, resume=resume, progress=False)
+        if record["data"]["fingerprint"] != self.fingerprint:
+            raise ValueError(
+                f"The data should be those that the grid was planned with, fingerprint "
+                f"{self.fingerprint[:12]}; found {record['data']['fingerprint'][:12]}. "
+                "Do not change them while a comparison runs."
+            )
+        return record
+
 
 @dataclass(frozen=True)
 class Result:
@@ -99,7 +128,7 @@ class Result:
 
 
 class Store:
-    """The folder of a comparison: results of cells, and runs that are under way.
+    """The folder of a comparison: results of cells, runs that are under way, and models kept.
 
     Args:
         path: The folder, which is made if need be.
@@ -109,8 +138,10 @@ class Store:
         self.path = Path(path).absolute()
         self.results = self.path / "cells"
         self.running = self.path / "running"
+        self.models = self.path / "models"
         self.results.mkdir(parents=True, exist_ok=True)
         self.running.mkdir(exist_ok=True)
+        self.models.mkdir(exist_ok=True)
 
     def read(self, key: str) -> Result | None:
         """Return the result of the cell with this key, None if there is none."""
@@ -119,10 +150,24 @@ class Store:
             return None
         return Result(**json.loads(path.read_text(encoding="utf-8")))
 
-    def write(self, result: Result) -> None:
-        """Keep a result, whole or not at all, and forget its run."""
+    def write(self, result: Result, *, keep: bool = False) -> None:
+        """Keep a result, whole or not at all, and forget its run, or keep its best model too."""
         write_json(self.results / f"{result.key}.json", vars(result))
-        shutil.rmtree(self.running / result.key, ignore_errors=True)
+        run, model = self.running / result.key, self.models / result.key
+        if keep:
+            shutil.rmtree(run / "tensorboard", ignore_errors=True)
+            (run / "checkpoints" / "last.ckpt").unlink(missing_ok=True)
+            shutil.rmtree(model, ignore_errors=True)
+            run.replace(model)
+        shutil.rmtree(run, ignore_errors=True)
+
+    def has_model(self, key: str) -> bool:
+        """Return whether the model of a cell was kept."""
+        return (self.models / key / "record.json").is_file()
+
+    def release(self, key: str) -> None:
+        """Remove the model of a cell, if it was kept."""
+        shutil.rmtree(self.models / key, ignore_errors=True)
 
     def forget(self, key: str) -> None:
         """Remove a result, so that the cell is run again."""
@@ -149,7 +194,7 @@ def run_cell(cell: Cell, path: Path | str) -> None:
     with _ONE_AT_A_TIME, warnings.catch_warnings(record=True) as caught, _one_thread():
         record, error, trace = None, None, None
         try:
-            record = _train(cell, folder)
+            record = cell.compute(store, folder)
         except Exception as raised:  # kept, shown and reported: it must not stop the other cells
             error, trace = f"{type(raised).__name__}: {raised}", traceback.format_exc()
     messages = sorted({str(each.message) for each in caught})
@@ -163,24 +208,9 @@ def run_cell(cell: Cell, path: Path | str) -> None:
             trace,
             messages,
             code_digest(),
-        )
+        ),
+        keep=cell.keep and not error,
     )
-
-
-def _train(cell: Cell, folder: Path) -> dict[str, Any]:
-    from counterpoise.training import train
-
-    resume = (folder / "config.yaml").is_file()
-    if folder.exists() and not resume:  # killed before it had begun
-        shutil.rmtree(folder)
-    record = train(cell.recipe, folder, resume=resume, progress=False)
-    if record["data"]["fingerprint"] != cell.fingerprint:
-        raise ValueError(
-            f"The data should be those that the grid was planned with, fingerprint "
-            f"{cell.fingerprint[:12]}; found {record['data']['fingerprint'][:12]}. "
-            "Do not change them while a comparison runs."
-        )
-    return record
 
 
 @contextmanager

@@ -49,7 +49,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> None:
     """Run the comparison, and print what came out and where it lies."""
-    from counterpoise.compare.grid import read_grid
+    from counterpoise.compare.files import read_grid
     from counterpoise.compare.prose import lead
     from counterpoise.compare.run import compare
     from counterpoise.compare.tables import summary_table

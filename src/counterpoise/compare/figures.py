@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from counterpoise.compare.analysis import Block, Comparison, Row
+from counterpoise.compare.analysis import Comparison
 from counterpoise.compare.bootstrap import Floats
+from counterpoise.compare.rows import Block, Row
 from counterpoise.report import Figure
 from counterpoise.report.curves import MAX_POINTS, Curve, Level, Scale, is_logarithmic
 from counterpoise.report.intervals import Mark, draw_intervals

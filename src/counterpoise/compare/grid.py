@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from itertools import product
 from math import prod
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-import yaml
 
 from counterpoise.compare.layering import (
     FIELDS,
@@ -27,7 +23,7 @@ from counterpoise.models import FUSIONS
 if TYPE_CHECKING:
     from counterpoise.training import Recipe
 
-__all__ = ["Candidate", "Grid", "read_grid"]
+__all__ = ["Candidate", "Grid"]
 
 Layers = dict[str, dict[str, Any] | None]
 
@@ -78,6 +74,13 @@ class Grid:
         base: Layer below all others.
         selection_seeds: With how many of the seeds configurations are tried before one of them
             is chosen. Default: all, which costs most and chooses best.
+        pairs: Further pairs of labels of methods, the first of which is compared with the second;
+            they are corrected for together with the differences to the baseline. Default: none.
+        competition: Whether to measure how modalities compete in the chosen runs: a probe of each
+            encoder, competition strengths, robustness. Takes one run more for each modality, data
+            set, fusion and seed, on the modality alone with the settings that all methods share.
+            Networks of your own need a mapping instead, of "fused" and if need be "concept", as
+            :func:`counterpoise.competition.compete` takes them.
         name: What the comparison is called.
 
     Every method tries the same number of configurations, and the one with the highest mean
@@ -110,6 +113,8 @@ class Grid:
     fusions: list[str] | None = None
     base: dict[str, Any] = field(default_factory=dict)
     selection_seeds: int | None = None
+    pairs: list[list[str]] = field(default_factory=list)
+    competition: bool | dict[str, Any] = False
     name: str = "comparison"
 
     def __post_init__(self) -> None:
@@ -126,6 +131,9 @@ class Grid:
             check_layer(f"methods.{label}", layer or {}, (*_OF_METHODS, _SEARCH))
             _check_search(label, (layer or {}).get(_SEARCH))
         check_choice("baseline", self.baseline, self.methods)
+        self._check_pairs()
+        for name in self.feature_paths:
+            check_choice("competition", name, ("fused", "concept"))
         counts = {label: self._num_tries(label) for label in self.methods}
         if len(set(counts.values())) > 1:
             found = ", ".join(f"{label}: {count}" for label, count in counts.items())
@@ -152,6 +160,16 @@ class Grid:
                     f"{len(self.all_seeds)}; found {self.selection_seeds}. Leave it out for all."
                 )
 
+    def _check_pairs(self) -> None:
+        for pair in self.pairs:
+            if len(pair) != 2 or pair[0] == pair[1]:
+                raise ValueError(
+                    f"`pairs` should hold pairs of different methods; found {pair!r}. "
+                    "Write each as [this one, against that one]."
+                )
+            for label in pair:
+                check_choice("pairs", label, self.methods)
+
     @property
     def all_seeds(self) -> tuple[int, ...]:
         """The seeds, in order."""
@@ -174,6 +192,11 @@ class Grid:
         each = self.num_tries * len(self.first_seeds) + later
         return len(self.data) * len(self.fusions or [""]) * len(self.methods) * each
 
+    @property
+    def feature_paths(self) -> dict[str, Any]:
+        """Paths of features that ``competition`` names; all others are found."""
+        return dict(self.competition) if isinstance(self.competition, dict) else {}
+
     def candidates(self) -> list[Candidate]:
         """Return every configuration on every data set with every fusion.
 
@@ -186,6 +209,15 @@ class Grid:
             for number, changes in enumerate(self._searched(method))
         ]
 
+    def shared_recipe(self, data: str, fusion: str) -> Recipe:
+        """Return joint training with the settings that all methods share, with seed 0.
+
+        Raises:
+            ValueError: If settings do not make a recipe.
+        """
+        layers = [*self._below(data, fusion), {"method": "Joint"}]
+        return compose(laid_over(starting_point(), *layers), f"`data.{data}`")
+
     def describe(self) -> dict[str, Any]:
         """Return the grid as a YAML file holds it."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
@@ -196,15 +228,21 @@ class Grid:
         of_method = dict(self.methods[method] or {})
         of_method.pop(_SEARCH, None)
         layers = [
-            self.base,
-            _named(f"data.{data}", data, self.data[data] or {}, "data"),
-            {"model.fusion": fusion} if fusion else {},
+            *self._below(data, fusion),
             _named(f"methods.{method}", method, of_method, "method"),
             changes,
         ]
         config = laid_over(starting_point(), *layers)
         where = f"`data.{data}`, `methods.{method}`"
         return Candidate(data, fusion, method, number, changes, compose(config, where))
+
+    def _below(self, data: str, fusion: str) -> list[Mapping[str, Any]]:
+        """Return the layers that all methods lie on."""
+        return [
+            self.base,
+            _named(f"data.{data}", data, self.data[data] or {}, "data"),
+            {"model.fusion": fusion} if fusion else {},
+        ]
 
     def _searched(self, method: str) -> Iterator[dict[str, Any]]:
         search = (self.methods[method] or {}).get(_SEARCH) or {}
@@ -240,57 +278,3 @@ def _named(where: str, label: str, layer: Mapping[str, Any], section: str) -> di
             f"{', '.join(map(repr, sorted(known)))}; found {label!r}.{suggestion(label, known)}"
         )
     return {section: known[label], **layer}
-
-
-def read_grid(path: str | os.PathLike[str]) -> Grid:
-    """Read a grid from a YAML file.
-
-    Args:
-        path: The file, which holds the arguments of :class:`Grid`.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no YAML mapping, or does not describe a grid.
-        TypeError: As :class:`Grid`.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"`grid` should be a YAML file; found no file {str(path)!r}. Check the path."
-        )
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        problem = " ".join(str(error).split())
-        raise ValueError(
-            f"`grid` should be a YAML file; found {str(path)!r}, which is not: {problem}. "
-            "Correct it there."
-        ) from error
-    if not isinstance(content, dict):
-        raise ValueError(
-            f"`grid` should hold settings by name; found a {type(content).__name__} in "
-            f"{str(path)!r}. Write one 'name: value' a line."
-        )
-    known = [each.name for each in fields(Grid)]
-    for key in content:
-        check_choice("grid", str(key), known)
-    for key in ("data", "methods"):
-        if key not in content:
-            raise ValueError(
-                f"`grid` should hold {key!r}; found {', '.join(map(repr, content)) or 'nothing'} "
-                f"in {str(path)!r}. Name at least one of them there."
-            )
-    return _typed(content)
-
-
-def _typed(content: Mapping[str, Any]) -> Grid:
-    """Make the grid, each value checked against its annotated type."""
-    from jsonargparse import ArgumentError, ArgumentParser
-
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(Grid)
-    try:
-        values = parser.parse_object(dict(content))
-    except ArgumentError as error:
-        raise ValueError(f"`grid` should hold a comparison; found: {error}") from error
-    return Grid(**vars(values))

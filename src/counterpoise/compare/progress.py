@@ -27,9 +27,10 @@ _INTERVAL = 0.5  # seconds between two looks at the folder
 
 
 class _Seen(NamedTuple):
-    """A cell that is finished: its validation accuracy, None if it failed."""
+    """A cell that is finished: whether it failed, and its validation accuracy if it has one."""
 
     cell: Cell
+    failed: bool
     accuracy: float | None
 
 
@@ -111,10 +112,13 @@ class Progress:
     def _take(self, key: str) -> _Seen:
         result = self.store.read(key)
         assert result is not None
-        return _Seen(self._waiting.pop(key), validation_accuracy(result))
+        cell = self._waiting.pop(key)
+        accuracy = validation_accuracy(result) if cell.trains else None
+        return _Seen(cell, result.state == "failed", accuracy)
 
     def _line(self, seen: _Seen) -> str:
-        found = "failed" if seen.accuracy is None else f"{seen.accuracy:.1%} on validation"
+        found = "done" if seen.accuracy is None else f"{seen.accuracy:.1%} on validation"
+        found = "failed" if seen.failed else found
         return f"{len(self._seen)}/{self.num_cells} {seen.cell.title}: {found}"
 
     # -- the live table ----------------------------------------------------------------------
@@ -127,26 +131,24 @@ class Progress:
 
     def _table(self) -> Table:
         table = Table()
-        cells = [seen.cell.candidate for seen in self._seen]
-        cells += [cell.candidate for cell in self._waiting.values()]
-        blocks = list(dict.fromkeys((each.data, each.fusion) for each in cells))
+        cells = [*(seen.cell for seen in self._seen), *self._waiting.values()]
+        tried = [cell.candidate for cell in cells if cell.trains]
+        blocks = list(dict.fromkeys((each.data, each.fusion) for each in tried))
         table.add_column("method")
         for data, fusion in blocks:
             table.add_column(" ".join(filter(None, (data, fusion))), justify="right")
-        for method in dict.fromkeys(each.method for each in cells):
+        for method in dict.fromkeys(each.method for each in tried):
             table.add_row(method, *(self._entry(method, *block) for block in blocks))
         return table
 
     def _entry(self, method: str, data: str, fusion: str) -> Text:
+        place = data, fusion, method
         seen = [
-            each.accuracy
-            for each in self._seen
-            if each.cell.candidate[:3] == (data, fusion, method)
+            each for each in self._seen if each.cell.trains and each.cell.candidate[:3] == place
         ]
-        measured = [accuracy for accuracy in seen if accuracy is not None]
-        text = f"{100 * mean(measured):.1f} ({len(seen)})" if measured else f"({len(seen)})"
-        num_failed = len(seen) - len(measured)
-        return Text(text, style="red") if num_failed else Text(text)
+        known = [each.accuracy for each in seen if each.accuracy is not None]
+        text = f"{100 * mean(known):.1f} ({len(seen)})" if known else f"({len(seen)})"
+        return Text(text, style="red" if any(each.failed for each in seen) else "")
 
     def _summary(self) -> str:
         elapsed = time.monotonic() - self._start
@@ -154,7 +156,7 @@ class Progress:
         text = f"{len(self._seen)} of {self.num_cells} cells done"
         if self._found_before:
             text += f", {self._found_before} of them before"
-        num_failed = sum(seen.accuracy is None for seen in self._seen)
+        num_failed = sum(seen.failed for seen in self._seen)
         if num_failed:
             text += f"; {num_failed} failed"
         text += f"; {_duration(elapsed)}"

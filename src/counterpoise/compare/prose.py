@@ -7,7 +7,8 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
-from counterpoise.compare.analysis import Block, Comparison
+from counterpoise.compare.analysis import Comparison
+from counterpoise.compare.rows import Block
 from counterpoise.report import Note
 from counterpoise.report.formats import percent
 from counterpoise.report.prose import enumerate_words
@@ -35,8 +36,9 @@ def lead(comparison: Comparison) -> list[str]:
 
 
 def _outcome(comparison: Comparison) -> str:
-    baseline, count = comparison.grid.baseline, comparison.num_compared
+    baseline = comparison.grid.baseline
     rows = [row for block in comparison.blocks for row in block.rows]
+    count = sum(row.difference is not None for row in rows)
     found = Counter(row.verdict for row in rows if row.verdict is not None)
     if not count:
         return f"There is nothing to compare with {baseline}."
@@ -93,6 +95,7 @@ def notes(comparison: Comparison) -> list[Note]:
     """What a reader must know before believing the numbers."""
     found = [_about_intervals(comparison)]
     failed = sum(len(outcome.failures) for outcome in comparison.outcomes)
+    failed += sum(result.state == "failed" for result in comparison.measured.values())
     if failed:
         verb = "run failed and is" if failed == 1 else "runs failed and are"
         found.append(Note("Failures.", f"{failed} {verb} listed below, with the error."))

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from counterpoise.compare.analysis import Block, Comparison
+from counterpoise.compare.analysis import Comparison
 from counterpoise.compare.figures import accuracy_figure, coefficient_figure
+from counterpoise.compare.listings import choice_table, failure_table, runs_table
 from counterpoise.compare.prose import definitions, facts, lead, notes
-from counterpoise.compare.tables import (
-    block_table,
-    choice_table,
-    failure_table,
-    results_table,
-    runs_table,
-    summary_table,
+from counterpoise.compare.rows import Block
+from counterpoise.compare.standings import (
+    competition_figure,
+    competition_table,
+    competition_terms,
+    measurements_table,
 )
+from counterpoise.compare.tables import block_table, pair_table, results_table, summary_table
 from counterpoise.report import Details, Page, Part, Section, Table, Terms
 from counterpoise.report.configuration import configuration
 from counterpoise.report.records import Run
@@ -27,6 +27,8 @@ __all__ = ["comparison_page", "write_comparison"]
 
 def write_comparison(comparison: Comparison, path: Path) -> list[Path]:
     """Write ``report.html``, ``report.md``, ``results.csv`` and ``runs.csv`` into a folder.
+
+    ``competition.csv`` comes with them where competition was measured.
 
     Args:
         comparison: The numbers.
@@ -44,6 +46,8 @@ def write_comparison(comparison: Comparison, path: Path) -> list[Path]:
         "results.csv": results_table(comparison).to_csv(),
         "runs.csv": runs_table(comparison).to_csv(),
     }
+    if comparison.measured:
+        texts["competition.csv"] = measurements_table(comparison).to_csv()
     for name, text in texts.items():
         write_atomically(path / name, text)
     return [page, *(path / name for name in texts)]
@@ -53,9 +57,12 @@ def comparison_page(comparison: Comparison) -> Page:
     """Return the page, for those who want to add parts to it."""
     parts: list[Part] = [*notes(comparison)]
     parts.append(Section("Results", [summary_table(comparison)]))
+    pairs = pair_table(comparison)
+    if pairs is not None:
+        parts.append(Section("Further pairs", [pairs]))
     for number, block in enumerate(comparison.blocks):
         parts.append(Section(block.title, _block_parts(block, comparison, f"block-{number}")))
-    parts.append(Section("Terms", [Terms(definitions())]))
+    parts.append(Section("Terms", [Terms(_terms(comparison))]))
     parts.append(Section("Configuration", _configuration(comparison)))
     return Page(comparison.grid.name, lead(comparison), parts, facts(comparison))
 
@@ -63,10 +70,16 @@ def comparison_page(comparison: Comparison) -> Page:
 def _block_parts(block: Block, comparison: Comparison, name: str) -> list[Part]:
     figures = [
         accuracy_figure(block, comparison, name=f"{name}-accuracy"),
+        competition_figure(block, name=f"{name}-competition"),
         coefficient_figure(block, name=f"{name}-coefficients"),
     ]
+    tables = [block_table(block, comparison), competition_table(block)]
     drawn = [figure for figure in figures if figure is not None]
-    return [*drawn, Details("All numbers", [block_table(block, comparison)])]
+    return [*drawn, Details("All numbers", [table for table in tables if table is not None])]
+
+
+def _terms(comparison: Comparison) -> list[tuple[str, str]]:
+    return [*definitions(), *(competition_terms() if comparison.measured else [])]
 
 
 def _configuration(comparison: Comparison) -> list[Part]:
@@ -102,17 +115,19 @@ def _chosen(block: Block) -> list[Run]:
 
 
 def _markdown(comparison: Comparison) -> str:
-    tables: Sequence[tuple[str, Table]] = [
+    found: list[tuple[str, Table | None]] = [
         ("Results", summary_table(comparison)),
-        *((block.title, block_table(block, comparison)) for block in comparison.blocks),
-        ("What was tried and chosen", choice_table(comparison)),
+        ("Further pairs", pair_table(comparison)),
     ]
-    failed = failure_table(comparison)
-    if failed.rows:
-        tables = [*tables, ("Runs that failed", failed)]
+    for block in comparison.blocks:
+        found.append((block.title, block_table(block, comparison)))
+        found.append((f"{block.title}: competition of modalities", competition_table(block)))
+    found.append(("What was tried and chosen", choice_table(comparison)))
+    found.append(("Runs that failed", failure_table(comparison)))
+    tables = [(title, table) for title, table in found if table is not None and table.rows]
     remarks = [f"**{note.title}** {note.text}" for note in notes(comparison)]
     named = "; ".join(f"{name}: {value}" for name, value in facts(comparison))
-    terms = [f"**{term}.** {meaning}" for term, meaning in definitions()]
+    terms = [f"**{term}.** {meaning}" for term, meaning in _terms(comparison)]
     sections = [f"## {title}\n\n{table.to_markdown()}" for title, table in tables]
     head = [f"# {comparison.grid.name}", *lead(comparison), f"{named}.", *remarks]
     return "\n\n".join([*head, *sections, "## Terms", *terms]) + "\n"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 
 from filelock import FileLock, Timeout  # comes with PyTorch
@@ -13,12 +14,16 @@ from counterpoise.compare.analysis import Comparison
 from counterpoise.compare.backends import Backend
 from counterpoise.compare.cells import Cell, Result, Store, fingerprints
 from counterpoise.compare.grid import Candidate, Grid
-from counterpoise.compare.outcomes import outcomes_of
+from counterpoise.compare.measurements import Alone, plan_alone, without_model
+from counterpoise.compare.outcomes import Outcome, outcomes_of
 from counterpoise.compare.progress import Progress
 from counterpoise.compare.report import write_comparison
 from counterpoise.training.record import write_yaml
 
 __all__ = ["compare"]
+
+Place = tuple[str, str]
+"""Labels of data set and fusion."""
 
 
 def compare(
@@ -62,26 +67,76 @@ def compare(
     runner = Backend(backend, jobs, address)
     candidates = grid.candidates()
     data = fingerprints(candidates)
+    alone = plan_alone(grid, data) if grid.competition else {}
     store = Store(Path(output) if output is not None else Path("comparisons") / grid.name)
-    with _alone(store), runner, Progress(store, grid.num_cells, show=progress) as shown:
+    total = grid.num_cells + _num_measuring(grid, alone)
+    with _alone(store), runner, Progress(store, total, show=progress) as shown:
         write_yaml(store.path / "grid.yaml", grid.describe())
 
-        def finish(chosen: Sequence[Candidate], seeds: Sequence[int]) -> list[Cell]:
-            cells = [Cell(each, seed, data[each.data]) for each in chosen for seed in seeds]
+        def finish(cells: Sequence[Cell]) -> Mapping[str, Result]:
+            distinct = list({cell.key: cell for cell in cells}.values())
             if retry_failed:
-                _forget_failed(cells, store)
+                _forget_failed(distinct, store)
             shown.expect(cells)
-            runner.run(cells, store)
-            return cells
+            runner.run(distinct, store)
+            return _results(distinct, store)
 
-        cells = finish(candidates, grid.first_seeds)
-        tried = outcomes_of(cells, _results(cells, store), grid.first_seeds)
+        def planned(chosen: Iterable[Candidate], seeds: Iterable[int]) -> list[Cell]:
+            return [
+                Cell(each, seed, data[each.data], keep=bool(grid.competition))
+                for each, seed in product(chosen, seeds)
+            ]
+
+        cells = planned(candidates, grid.first_seeds)
+        tried = outcomes_of(cells, finish(cells), grid.first_seeds)
         best = [each.chosen.candidate for each in tried if each.chosen is not None]
-        cells += finish(best, [seed for seed in grid.all_seeds if seed not in grid.first_seeds])
-    outcomes = outcomes_of(cells, _results(cells, store), grid.first_seeds)
-    comparison = Comparison(grid, outcomes, store.path)
+        later = planned(best, [seed for seed in grid.all_seeds if seed not in grid.first_seeds])
+        finish([*later, *(cell for each in alone.values() for cell in each.all_cells)])
+        cells += later
+        outcomes = outcomes_of(cells, _results(cells, store), grid.first_seeds)
+        measured = _measure(outcomes, cells, alone, store, finish)
+    comparison = Comparison(grid, outcomes, store.path, measured)
     write_comparison(comparison, store.path)
     return comparison
+
+
+def _num_measuring(grid: Grid, alone: Mapping[Place, Alone]) -> int:
+    """How many cells measuring takes, if no run fails."""
+    seeds = len(grid.all_seeds)
+    return sum(len(each.all_cells) + len(grid.methods) * seeds for each in alone.values())
+
+
+def _measure(
+    outcomes: Sequence[Outcome],
+    cells: Sequence[Cell],
+    alone: Mapping[Place, Alone],
+    store: Store,
+    finish: Callable[[Sequence[Cell]], Mapping[str, Result]],
+) -> dict[str, Result]:
+    """Measure the chosen runs that succeeded; return what came out by the key of the run."""
+    if not alone:
+        return {}
+    chosen = {
+        result.key
+        for outcome in outcomes
+        if outcome.chosen is not None
+        for result in outcome.chosen.results.values()
+        if result.state == "done"
+    }
+    measurements = [
+        alone[cell.candidate[:2]].measurement(cell) for cell in cells if cell.key in chosen
+    ]
+    done = store.keys()
+    unmeasured = [each for each in measurements if each.key not in done]
+    needed = {cell.key: cell for each in unmeasured for cell in each.alone.values()}
+    lost = without_model(needed.values(), store)
+    for cell in lost:  # several measurements would else train it at the same time
+        store.forget(cell.key)
+    finish(lost)
+    results = finish(measurements)
+    for cell in cells:  # each model is measured once; those of single modalities stay
+        store.release(cell.key)
+    return {each.joint.key: results[each.key] for each in measurements}
 
 
 def _results(cells: Sequence[Cell], store: Store) -> Mapping[str, Result]:

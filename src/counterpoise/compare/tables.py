@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
-from counterpoise.compare.analysis import Block, Comparison, Row
+from counterpoise.compare.analysis import Comparison
 from counterpoise.compare.bootstrap import Summary
-from counterpoise.compare.outcomes import Trial, validation_accuracy
+from counterpoise.compare.rows import Block, Pair, Row
 from counterpoise.report import Column, Table
 from counterpoise.report.formats import decimals, percent, significant
-from counterpoise.report.records import show_setting
 from counterpoise.report.svg import tone
 
 __all__ = [
     "block_table",
-    "choice_table",
-    "failure_table",
+    "pair_table",
     "points",
     "results_table",
-    "runs_table",
     "summary_table",
 ]
 
@@ -88,6 +84,24 @@ def block_table(block: Block, comparison: Comparison) -> Table:
     return Table(caption, columns, rows)
 
 
+def pair_table(comparison: Comparison) -> Table | None:
+    """A row for each further pair that the grid names, block by block; None if there is none."""
+    group = "Difference, points"
+    columns = [
+        Column("first", "Method", numeric=False),
+        Column("second", "Against", numeric=False),
+        Column("place", "Data set", numeric=False),
+        *_of_difference(group),
+    ]
+    rows = [(pair.first, pair.second, pair.title, *_difference(pair)) for pair in comparison.pairs]
+    caption = (
+        "Test accuracy of the first method less that of the second over the same seeds, each in "
+        "its chosen configuration. Corrected together with the differences to "
+        f"{comparison.grid.baseline}, {comparison.num_compared} in all."
+    )
+    return Table(caption, columns, rows) if rows else None
+
+
 def results_table(comparison: Comparison) -> Table:
     """All numbers of all data sets and fusions, for the CSV file."""
     modalities = dict.fromkeys(name for block in comparison.blocks for name in block.modalities)
@@ -114,73 +128,6 @@ def results_table(comparison: Comparison) -> Table:
     return Table("All results of chosen configurations.", columns, rows)
 
 
-def runs_table(comparison: Comparison) -> Table:
-    """Every run, a row each; test results of chosen configurations only."""
-    columns = [
-        Column(name, name.replace("_", " ").capitalize())
-        for name in (
-            *("data", "fusion", "method", "configuration", "changes", "chosen", "seed", "state"),
-            *("validation_accuracy", "test_accuracy", "seconds_per_step", "wall_time_seconds"),
-            *("error", "key"),
-        )
-    ]
-    rows = [
-        (*outcome.place, *_run(trial, seed, trial is outcome.chosen))
-        for outcome in comparison.outcomes
-        for trial in outcome.trials
-        for seed in trial.results
-    ]
-    return Table("All runs.", columns, rows)
-
-
-def choice_table(comparison: Comparison) -> Table:
-    """What each method tried on each data set, and what validation chose."""
-    columns = [
-        Column("place", "Data set", numeric=False),
-        Column("method", "Method", numeric=False),
-        Column("chosen", "Chosen", numeric=False),
-        Column("tried", "Mean validation accuracy of each configuration, %", numeric=False),
-    ]
-    seeds = comparison.grid.first_seeds
-    rows = []
-    for block in comparison.blocks:
-        for row in block.rows:
-            chosen = row.outcome.chosen
-            recipe = None if chosen is None else chosen.candidate.recipe.describe()
-            calls = [show_setting(recipe[key]) for key in ("method", "optimizer")] if recipe else []
-            tried = [_tried(trial, trial.validation(seeds)) for trial in row.outcome.trials]
-            rows.append((block.title, row.method, "; ".join(calls) or None, "; ".join(tried)))
-    caption = (
-        f"The configuration with the highest mean validation accuracy over {len(seeds)} "
-        f"{'seed' if len(seeds) == 1 else 'seeds'} was chosen, of several equal ones the first."
-    )
-    return Table(caption, columns, rows)
-
-
-def failure_table(comparison: Comparison) -> Table:
-    """Every run that failed, with its error."""
-    columns = [
-        Column("place", "Data set", numeric=False),
-        Column("method", "Method", numeric=False),
-        Column("configuration", "Configuration", numeric=False),
-        Column("seed", "Seed"),
-        Column("error", "Error", numeric=False),
-    ]
-    rows = [
-        (
-            block.title,
-            row.method,
-            _changes(trial.candidate.changes) or None,
-            seed,
-            result.error,
-        )
-        for block in comparison.blocks
-        for row in block.rows
-        for trial, seed, result in row.outcome.failures
-    ]
-    return Table("Runs that ended with an error.", columns, rows)
-
-
 def _statistics(comparison: Comparison) -> list[Column]:
     accuracy = "Test accuracy, %"
     difference = f"Difference to {comparison.grid.baseline}, points"
@@ -190,31 +137,35 @@ def _statistics(comparison: Comparison) -> list[Column]:
         Column("accuracy_deviation", "deviation", accuracy, percent),
         Column("accuracy_low", "from", accuracy, percent),
         Column("accuracy_high", "to", accuracy, percent),
-        Column("difference_mean", "mean", difference, points),
-        Column("difference_low", "from", difference, points),
-        Column("difference_high", "to", difference, points),
-        Column("p_value", "p", difference, _p_value),
-        Column("p_corrected", "p corrected", difference, _p_value),
-        Column("effect_size", "effect", difference, _effect),
-        Column("verdict", "verdict", difference, numeric=False),
+        *_of_difference(difference),
+    ]
+
+
+def _of_difference(group: str) -> list[Column]:
+    return [
+        Column("difference_mean", "mean", group, points),
+        Column("difference_low", "from", group, points),
+        Column("difference_high", "to", group, points),
+        Column("p_value", "p", group, _p_value),
+        Column("p_corrected", "p corrected", group, _p_value),
+        Column("effect_size", "effect", group, _effect),
+        Column("verdict", "verdict", group, numeric=False),
     ]
 
 
 def _numbers(row: Row) -> list[object]:
-    accuracy, difference = row.accuracy, row.difference
-    numbers: list[object] = (
-        [0, None, None, None, None]
-        if accuracy is None
-        else [
-            accuracy.num_repeats,
-            accuracy.mean,
-            *map(_known, accuracy[1:4]),
-        ]
-    )
+    accuracy = row.accuracy
+    if accuracy is None:
+        return [0, *[None] * 4, *_difference(row)]
+    return [accuracy.num_repeats, accuracy.mean, *map(_known, accuracy[1:4]), *_difference(row)]
+
+
+def _difference(told: Row | Pair) -> list[object]:
+    difference = told.difference
     if difference is None:
-        return [*numbers, *[None] * 7]
-    tested = [difference.p_value, row.corrected, difference.effect]
-    return [*numbers, *map(_known, [*difference[:3], *tested]), row.verdict]
+        return [None] * 7
+    tested = [difference.p_value, told.corrected, difference.effect]
+    return [*map(_known, [*difference[:3], *tested]), told.verdict]
 
 
 def _known(value: float) -> float | None:
@@ -232,33 +183,6 @@ def _response_columns(block: Block) -> list[Column]:
 def _response_means(row: Row, modalities: Any) -> list[float | None]:
     found = [row.responses.get(name) for name in modalities]
     return [None if summary is None else summary.mean for summary in found]
-
-
-def _run(trial: Trial, seed: int, chosen: bool) -> list[object]:
-    result, candidate = trial.results[seed], trial.candidate
-    record = result.record or {}
-    return [
-        candidate.number,
-        _changes(candidate.changes),
-        chosen,
-        seed,
-        result.state,
-        validation_accuracy(result),
-        record["test"]["accuracy"] if chosen and record else None,
-        record.get("seconds_per_step"),
-        record.get("wall_time_seconds"),
-        result.error,
-        result.key,
-    ]
-
-
-def _tried(trial: Trial, validation: float | None) -> str:
-    name = _changes(trial.candidate.changes) or "as it is"
-    return f"{name}: {'failed' if validation is None else percent(validation)}"
-
-
-def _changes(changes: Mapping[str, Any]) -> str:
-    return ", ".join(f"{path.rpartition('.')[2]}={value}" for path, value in changes.items())
 
 
 def _spread(summary: Summary) -> str:
