@@ -12,8 +12,9 @@ export OMP_NUM_THREADS ?= 1
 demo: .venv/demo
 	$(BIN)/counterpoise demo
 
+# A page of the documentation is one namespace, so that a file stays with one process.
 test: check docs
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 check: .venv/dev
 	$(BIN)/ruff format --check
