@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import counterpoise as cp
-from counterpoise.coalitions import coalitions, shapley_weights
+from counterpoise.core.coalitions import coalitions, shapley_weights
 from counterpoise.models import MultimodalNetwork
 
 LEVELS = ("inputs", "features", "shared")

@@ -19,16 +19,24 @@ ROOT = "counterpoise"
 
 
 def modules() -> list[str]:
-    """List the public modules: the package, the modules it exports, then its subpackages."""
+    """List the public modules: the package, the modules it exports, then its subpackages.
+
+    A subpackage is public if it exports a name that no package above it does.
+    """
     package = import_module(ROOT)
     values = {name: getattr(package, name) for name in package.__all__}
     exported = [f"{ROOT}.{name}" for name, value in values.items() if inspect.ismodule(value)]
-    subpackages = [
-        f"{ROOT}.{found.name}"
-        for found in pkgutil.iter_modules(package.__path__)
-        if found.ispkg and not found.name.startswith("_")
-    ]
-    return [ROOT, *exported, *(name for name in subpackages if name not in exported)]
+    return [ROOT, *exported, *_subpackages(ROOT)]
+
+
+def _subpackages(above: str) -> Iterator[str]:
+    package = import_module(above)
+    for found in pkgutil.iter_modules(package.__path__, f"{above}."):
+        if found.ispkg and not found.name.rpartition(".")[2].startswith("_"):
+            exports = set(getattr(import_module(found.name), "__all__", ()))
+            if exports - set(getattr(package, "__all__", ())):
+                yield found.name
+            yield from _subpackages(found.name)
 
 
 def names(module: str) -> list[str]:

@@ -5,11 +5,13 @@ keeps a fast modality from starving the others. This package imports PyTorch alo
 data sets and reports live in subpackages behind extras.
 """
 
+import sys
 from typing import TYPE_CHECKING, Any
 
-from counterpoise import absence, references, scores
 from counterpoise.balanced import Balanced
-from counterpoise.coalitions import Sampling, shapley_weights
+from counterpoise.core import absence, references, scores
+from counterpoise.core.coalitions import Sampling, shapley_weights
+from counterpoise.engine.output import Output
 from counterpoise.methods import (
     AGM,
     CGGM,
@@ -28,10 +30,9 @@ from counterpoise.methods import (
     Signals,
     UnimodalLoss,
 )
-from counterpoise.output import Output
 
 if TYPE_CHECKING:
-    from counterpoise.competition import competition_strength
+    from counterpoise.measures import competition_strength
 
 __all__ = [
     "AGM",
@@ -62,11 +63,15 @@ __all__ = [
 
 __version__ = "0.1.0"
 
+# Public under these names, so that a configuration file can say "counterpoise.references.Fixed".
+for _module in (absence, references, scores):
+    sys.modules[f"{__name__}.{_module.__name__.rpartition('.')[2]}"] = _module
+
 
 def __getattr__(name: str) -> Any:
     """Import what needs more than PyTorch when it is asked for."""
     if name == "competition_strength":
-        from counterpoise.competition import competition_strength
+        from counterpoise.measures import competition_strength
 
         return competition_strength
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

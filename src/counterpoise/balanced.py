@@ -15,23 +15,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from counterpoise.absence import Absence, AbsentValues
-from counterpoise.acting import act
-from counterpoise.additivity import check_heads
-from counterpoise.branches import Branches
-from counterpoise.coalitions import ATTRIBUTIONS, EXACT_LIMIT, Sampling
-from counterpoise.engine import LEVELS, Engine
-from counterpoise.errors import check_choice
-from counterpoise.methods.agm import AGM
-from counterpoise.methods.method import Evaluation, Method, Need
-from counterpoise.nests import Nest
-from counterpoise.output import Output
-from counterpoise.replay import EvaluationMode
-from counterpoise.responses import Evaluated, evaluate
-from counterpoise.runner import Runner
-from counterpoise.scaling import GradientScaling
-from counterpoise.scores import Criterion, CrossEntropy, Score, criterion_of
-from counterpoise.validation import (
+from counterpoise.core.absence import Absence, AbsentValues
+from counterpoise.core.coalitions import ATTRIBUTIONS, EXACT_LIMIT, Sampling
+from counterpoise.core.errors import check_choice
+from counterpoise.core.gradient_scaling import GradientScaling
+from counterpoise.core.pytree import PyTree
+from counterpoise.core.scores import Criterion, CrossEntropy, Score, criterion_of
+from counterpoise.engine.acting import act
+from counterpoise.engine.additivity import check_heads
+from counterpoise.engine.branches import Branches
+from counterpoise.engine.evaluator import LEVELS, Engine
+from counterpoise.engine.output import Output
+from counterpoise.engine.replay import EvaluationMode
+from counterpoise.engine.responses import Evaluated, evaluate
+from counterpoise.engine.runner import Runner
+from counterpoise.engine.validation import (
     check_call,
     check_encoders,
     check_forward,
@@ -41,7 +39,9 @@ from counterpoise.validation import (
     check_target,
     default_sampling,
 )
-from counterpoise.watch import Watch, acts_on_encoders, check_grip
+from counterpoise.engine.watch import Watch, acts_on_encoders, check_grip
+from counterpoise.methods.agm import AGM
+from counterpoise.methods.method import Evaluation, Method, Need
 
 __all__ = ["Balanced"]
 
@@ -118,7 +118,7 @@ class Balanced(nn.Module):
         coalitions: str | None = None,
         heads: Mapping[str, str] | None = None,
         branches: Mapping[str, str | Sequence[str]] | None = None,
-        absent: Absence | Mapping[str, Nest] | None = None,
+        absent: Absence | Mapping[str, PyTree] | None = None,
         score: Score | None = None,
         criterion: Criterion | None = None,
         attribution: str = "shapley",
@@ -167,7 +167,7 @@ class Balanced(nn.Module):
         """How coalitions are sampled; None where they are exact."""
         return None if self.runner.exact else self.runner.sampling
 
-    def forward(self, *, target: Nest = None, **inputs: Any) -> Output:
+    def forward(self, *, target: PyTree = None, **inputs: Any) -> Output:
         """Run the model, and in training whatever the method needs beside it.
 
         Args:
@@ -205,7 +205,7 @@ class Balanced(nn.Module):
             process_group=self.process_group,
         )
 
-    def respond(self, *, target: Nest = None, **inputs: Any) -> Output:
+    def respond(self, *, target: PyTree = None, **inputs: Any) -> Output:
         """Return responses and unimodal logits, and scores where there is a target.
 
         Without gradient or effect: the model runs in the mode that it is in, and the method's
@@ -215,7 +215,7 @@ class Balanced(nn.Module):
         self._inspect_once(modal, others)
         return self._respond(modal, others, target)
 
-    def validate(self, *, target: Nest = None, **inputs: Any) -> None:
+    def validate(self, *, target: PyTree = None, **inputs: Any) -> None:
         """Check, on a batch, that the engine's level is right for the model; learn what is cheap.
 
         Runs the model in eval mode without gradient and leaves no trace in it, nor in the random
@@ -254,9 +254,9 @@ class Balanced(nn.Module):
 
     def _evaluate(
         self,
-        modal: dict[str, Nest],
+        modal: dict[str, PyTree],
         others: dict[str, Any],
-        target: Nest,
+        target: PyTree,
         need: Need,
         watch: Watch,
     ) -> Evaluated:
@@ -287,7 +287,7 @@ class Balanced(nn.Module):
         )
 
     @torch.no_grad()
-    def _respond(self, modal: dict[str, Nest], others: dict[str, Any], target: Nest) -> Output:
+    def _respond(self, modal: dict[str, PyTree], others: dict[str, Any], target: PyTree) -> Output:
         watch = Watch(self.method, self.branches, self.model, acting=False)
         evaluated = self._evaluate(modal, others, target, "values", watch)
         own = watch.complete(evaluated.signals).unimodal_logits
@@ -297,16 +297,16 @@ class Balanced(nn.Module):
 
     # -- what comes in -----------------------------------------------------------------------
 
-    def _split(self, inputs: dict[str, Any]) -> tuple[dict[str, Nest], dict[str, Any]]:
+    def _split(self, inputs: dict[str, Any]) -> tuple[dict[str, PyTree], dict[str, Any]]:
         check_call(self.model, self.modalities, inputs)
         modal = {name: inputs[name] for name in self.modalities}
         return modal, {k: v for k, v in inputs.items() if k not in modal}
 
-    def _inspect_once(self, modal: dict[str, Nest], others: dict[str, Any]) -> None:
+    def _inspect_once(self, modal: dict[str, PyTree], others: dict[str, Any]) -> None:
         if not torch.compiler.is_compiling() and not self.runner.inspected(others):
             self._inspect(modal, others)
 
-    def _inspect(self, modal: dict[str, Nest], others: dict[str, Any]) -> None:
+    def _inspect(self, modal: dict[str, PyTree], others: dict[str, Any]) -> None:
         self.runner.inspect(self.model, modal, others, self.absent)
         check_heads(self.engine, self.branches.heads, self.model, modal, others, self.absent)
         encoders = self.branches.encoder_parameters(self.model)

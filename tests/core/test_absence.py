@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import counterpoise as cp
-from counterpoise.absence import (
+from counterpoise.core.absence import (
     Absence,
     AbsentValues,
     Constant,

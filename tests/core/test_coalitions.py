@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import counterpoise as cp
-from counterpoise.coalitions import (
+from counterpoise.core.coalitions import (
     alone_weights,
     coalitions,
     exact_plan,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from counterpoise.files import replacing, write_atomically
+from counterpoise.core.files import replacing, write_atomically
 
 
 def listed(folder):

@@ -35,7 +35,7 @@ def test_no_heavy_package_is_imported(loaded):
 
 def test_only_the_core_of_the_package_is_imported(loaded):
     rooms = {name.split(".")[1] for name in loaded if name.startswith("counterpoise.")}
-    upper = {"models", "data", "training", "report", "competition", "compare", "studies", "cli"}
+    upper = {"models", "data", "training", "report", "measures", "experiments", "cli"}
     assert rooms.isdisjoint(upper)
 
 

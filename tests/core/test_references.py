@@ -6,7 +6,13 @@ import pytest
 import torch
 
 import counterpoise as cp
-from counterpoise.references import ExponentialAverage, Fixed, NoReference, Reference, RunningMean
+from counterpoise.core.references import (
+    ExponentialAverage,
+    Fixed,
+    NoReference,
+    Reference,
+    RunningMean,
+)
 
 SCORES = ([1.0, 2.0], [2.0, 5.0], [6.0, 2.0], [3.0, 7.0])
 

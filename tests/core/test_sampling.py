@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import counterpoise as cp
-from counterpoise.coalitions import coalitions
+from counterpoise.core.coalitions import coalitions
 from support.properties import repeatable
 
 sizes = st.tuples(st.integers(2, 7), st.integers(0, 30))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 import counterpoise as cp
-from counterpoise.scores import criterion_of, mean_over_processes, score_responses
+from counterpoise.core.scores import criterion_of, mean_over_processes, score_responses
 from support.properties import repeatable
 
 SHAPES = [(), (5,), (3, 2)]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from counterpoise.data import DataSource, Digits, MultimodalDataset, Splits
-from counterpoise.data.fingerprints import update_with_tensor
+from counterpoise.data.files.fingerprints import update_with_tensor
 
 N = 11
 

@@ -7,7 +7,7 @@ import torch
 from torch import multiprocessing
 
 import counterpoise as cp
-from counterpoise.methods.evidence import confidences, mean_of_others, scaled_confidences
+from counterpoise.methods.shared.evidence import confidences, mean_of_others, scaled_confidences
 from support.parallel import regress, regression
 
 

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from torch.nn.parameter import is_lazy
 
 import counterpoise as cp
-from counterpoise.methods.heads import LinearHead
+from counterpoise.methods.shared.heads import LinearHead
 from support.networks import Late, batch
 from support.wrapping import LEVELS, gradients, wrap
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 import counterpoise as cp
 from counterpoise.methods.mses import MSES
-from counterpoise.methods.snapshots import Snapshots
+from counterpoise.methods.shared.snapshots import Snapshots
 from support.additive import additive
 from support.networks import Late, batch
 from support.properties import repeatable

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import counterpoise as cp
-from counterpoise.methods.evidence import confidences
+from counterpoise.methods.shared.evidence import confidences
 from support.harness import Run, network, wrap
 
 

@@ -57,7 +57,7 @@ def make_fsdd(folder, speakers=("ada", "ben", "cleo"), indices=(0, 1, 2, 40, 41)
 
 def slice_of(shared, folder, *, num_train, num_test, speakers, indices):
     """Make originals of the first images and some recordings of the real ones."""
-    from counterpoise.data.idx import read_idx
+    from counterpoise.data.avmnist.idx import read_idx
 
     images, labels = {}, {}
     for part, number in (("train", num_train), ("test", num_test)):

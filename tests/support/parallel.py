@@ -5,7 +5,7 @@ from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
 import counterpoise as cp
-from counterpoise.methods.evidence import scaled_confidences
+from counterpoise.methods.shared.evidence import scaled_confidences
 from support.harness import Run, network, wrap
 from support.networks import batch
 from support.table import TABLE

@@ -15,11 +15,11 @@ from torch.nn import functional as F
 from torch.nn.parameter import is_lazy
 
 import counterpoise as cp
-from counterpoise import recipes
-from counterpoise.cli import main
+from counterpoise.cli.main import main
 from counterpoise.data import Synthetic
 from counterpoise.methods import Method
 from counterpoise.training import SGD, Constant, Network, Recipe, read_recipe, train
+from counterpoise.training import config as recipes
 from counterpoise.training.rates import BranchRates
 from training import runs
 from training.runs import SIZES, Blobs, Small, recipe, same_bits

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 import counterpoise as cp
-from counterpoise.recipes import names
 from counterpoise.training import RandomState, read_recipe, train
+from counterpoise.training.config import names
 from training import runs
 from training.runs import recipe, same_bits
 

@@ -6,8 +6,7 @@ from counterpoise.data.digits import Digits
 from counterpoise.data.features import Features
 from counterpoise.data.registry import SOURCES, load, register
 from counterpoise.data.source import DataSource
-from counterpoise.data.synthetic import Shift, Synthetic
-from counterpoise.data.truth import Truth
+from counterpoise.data.synthetic import Shift, Synthetic, Truth
 
 __all__ = [
     "AVMNIST",

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from counterpoise.data.fingerprints import update_with_tensor
-from counterpoise.errors import check_count, suggestion
+from counterpoise.core.errors import check_count, suggestion
+from counterpoise.data.files.fingerprints import update_with_tensor
 
 __all__ = ["TARGET", "Batch", "MultimodalDataset", "Splits", "Transform"]
 

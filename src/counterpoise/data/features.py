@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
+from counterpoise.core.errors import check_count, check_range, suggestion
 from counterpoise.data.contract import TARGET, MultimodalDataset, Splits
-from counterpoise.data.extras import require
-from counterpoise.data.paths import expand
+from counterpoise.data.files.extras import require
+from counterpoise.data.files.paths import expand
+from counterpoise.data.files.streams import stream
 from counterpoise.data.source import DataSource
-from counterpoise.data.streams import stream
-from counterpoise.errors import check_count, check_range, suggestion
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

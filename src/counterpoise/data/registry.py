@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from inspect import signature
 
-from counterpoise.data.avmnist import AVMNIST
+from counterpoise.core.errors import suggestion
+from counterpoise.data.avmnist.source import AVMNIST
 from counterpoise.data.contract import Splits
-from counterpoise.data.digits import Digits
+from counterpoise.data.digits.digits import Digits
 from counterpoise.data.source import DataSource
-from counterpoise.data.synthetic import Synthetic
-from counterpoise.errors import suggestion
+from counterpoise.data.synthetic.synthetic import Synthetic
 
 __all__ = ["SOURCES", "load", "register"]
 

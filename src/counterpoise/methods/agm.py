@@ -14,10 +14,10 @@ from math import log
 import torch
 from torch import Tensor
 
-from counterpoise.errors import check_choice, check_range
+from counterpoise.core.errors import check_choice, check_range
+from counterpoise.core.references import Reference, RunningMean
 from counterpoise.methods.method import Method, Need, Signals
-from counterpoise.methods.window import HostCount, check_window, need_in
-from counterpoise.references import Reference, RunningMean
+from counterpoise.methods.shared.window import HostCount, check_window, need_in
 
 __all__ = ["AGM", "discrepancy_ratio"]
 

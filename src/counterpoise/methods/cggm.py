@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from counterpoise.errors import check_range
-from counterpoise.methods.evidence import scaled_confidences
-from counterpoise.methods.heads import Heads
+from counterpoise.core.errors import check_range
+from counterpoise.core.scores import CrossEntropy, mean_over_processes
 from counterpoise.methods.method import Need, Signals
-from counterpoise.methods.multitask import Multitask
-from counterpoise.scores import CrossEntropy, mean_over_processes
+from counterpoise.methods.shared.evidence import scaled_confidences
+from counterpoise.methods.shared.heads import Heads
+from counterpoise.methods.shared.multitask import Multitask
 
 __all__ = ["CGGM"]
 

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from counterpoise.errors import check_choice, check_count, check_range
-from counterpoise.methods.heads import Heads
+from counterpoise.core.errors import check_choice, check_count, check_range
 from counterpoise.methods.method import Evaluation, Signals
-from counterpoise.methods.multitask import Multitask
+from counterpoise.methods.shared.heads import Heads
+from counterpoise.methods.shared.multitask import Multitask
 
 __all__ = ["GBlend", "blend_weights"]
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from counterpoise.nests import Nest
+from counterpoise.core.pytree import PyTree
 
 __all__ = ["Evaluation", "Method", "Need", "Signals"]
 
@@ -45,16 +45,16 @@ class Signals(NamedTuple):
     """
 
     logits: Tensor
-    target: Nest
+    target: PyTree
     responses: Tensor | None = None
     scores: Tensor | None = None
     num_samples: Tensor | None = None
     finite: Tensor | None = None
     unimodal_logits: Tensor | None = None
-    features: tuple[Nest, ...] = ()
+    features: tuple[PyTree, ...] = ()
     encoder_parameters: Sequence[Sequence[nn.Parameter]] = ()
-    criterion: Callable[[Tensor, Nest], Tensor] | None = None
-    score: Callable[[Tensor, Nest], Tensor] | None = None
+    criterion: Callable[[Tensor, PyTree], Tensor] | None = None
+    score: Callable[[Tensor, PyTree], Tensor] | None = None
     process_group: Any = None
 
 
@@ -148,7 +148,7 @@ class Method(nn.Module):
         """
         return "nothing"
 
-    def unimodal_logits(self, features: Sequence[Nest], logits: Tensor) -> Tensor | None:
+    def unimodal_logits(self, features: Sequence[PyTree], logits: Tensor) -> Tensor | None:
         """Return logits of heads of the method's own, shape (M, B, ...), None if it has none.
 
         Asked in training and in evaluation if the method asks for features.
@@ -161,11 +161,11 @@ class Method(nn.Module):
 
     # -- places in a training step -----------------------------------------------------------
 
-    def inputs(self, inputs: Mapping[str, Nest], target: Nest) -> Mapping[str, Nest]:
+    def inputs(self, inputs: Mapping[str, PyTree], target: PyTree) -> Mapping[str, PyTree]:
         """Place: the data. Return the modalities' batches to train on."""
         return inputs
 
-    def feature(self, index: int, feature: Nest) -> Nest:
+    def feature(self, index: int, feature: PyTree) -> PyTree:
         """Place: a modality's feature. Return what the rest of the model gets in the full pass."""
         return feature
 

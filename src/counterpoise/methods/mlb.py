@@ -12,11 +12,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from counterpoise.errors import check_range
-from counterpoise.methods.evidence import confidences, mean_of_others
-from counterpoise.methods.heads import Heads
+from counterpoise.core.errors import check_range
 from counterpoise.methods.method import Need, Signals
-from counterpoise.methods.multitask import Multitask
+from counterpoise.methods.shared.evidence import confidences, mean_of_others
+from counterpoise.methods.shared.heads import Heads
+from counterpoise.methods.shared.multitask import Multitask
 
 __all__ = ["MLB"]
 

@@ -14,11 +14,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from counterpoise.errors import check_range
-from counterpoise.methods.heads import Heads
+from counterpoise.core.errors import check_range
+from counterpoise.core.scores import sum_over_processes
 from counterpoise.methods.method import Signals
-from counterpoise.methods.multitask import Multitask
-from counterpoise.scores import sum_over_processes
+from counterpoise.methods.shared.heads import Heads
+from counterpoise.methods.shared.multitask import Multitask
 
 __all__ = ["MMPareto", "pareto_weights"]
 

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from counterpoise.errors import check_count, check_range
-from counterpoise.methods.heads import Heads
+from counterpoise.core.errors import check_count, check_range
 from counterpoise.methods.method import Evaluation, Signals
-from counterpoise.methods.multitask import Multitask
-from counterpoise.methods.settings import PerModality, per_modality
-from counterpoise.methods.snapshots import Snapshots
+from counterpoise.methods.shared.heads import Heads
+from counterpoise.methods.shared.multitask import Multitask
+from counterpoise.methods.shared.settings import PerModality, per_modality
+from counterpoise.methods.shared.snapshots import Snapshots
 
 __all__ = ["MSES"]
 

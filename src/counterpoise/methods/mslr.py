@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from counterpoise.errors import check_choice, check_count, check_range
+from counterpoise.core.errors import check_choice, check_count, check_range
 from counterpoise.methods.method import Evaluation, Method
-from counterpoise.methods.settings import PerModality, per_modality
+from counterpoise.methods.shared.settings import PerModality, per_modality
 
 __all__ = ["MSLR"]
 

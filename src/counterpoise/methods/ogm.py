@@ -12,10 +12,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from counterpoise.errors import check_range
-from counterpoise.methods.evidence import confidences, mean_of_others
+from counterpoise.core.errors import check_range
 from counterpoise.methods.method import Need, Signals
-from counterpoise.methods.window import Window, Windowed
+from counterpoise.methods.shared.evidence import confidences, mean_of_others
+from counterpoise.methods.shared.window import Window, Windowed
 
 __all__ = ["OGM", "OGMGE"]
 

@@ -14,11 +14,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from counterpoise.errors import check_range
-from counterpoise.methods.evidence import confidences, mean_of_others
+from counterpoise.core.errors import check_range
+from counterpoise.core.pytree import PyTree, map_tensors, tensors
 from counterpoise.methods.method import Need, Signals
-from counterpoise.methods.window import Window, Windowed
-from counterpoise.nests import Nest, map_tensors, tensors
+from counterpoise.methods.shared.evidence import confidences, mean_of_others
+from counterpoise.methods.shared.window import Window, Windowed
 
 __all__ = ["OPM"]
 
@@ -87,12 +87,12 @@ class OPM(Windowed):
         """Return "values" inside the window, "nothing" outside or where nothing is dropped."""
         return "values" if self._is_active() else "nothing"
 
-    def inputs(self, inputs: Mapping[str, Nest], target: Nest) -> Mapping[str, Nest]:
+    def inputs(self, inputs: Mapping[str, PyTree], target: PyTree) -> Mapping[str, PyTree]:
         """Leave the data as they are; forget what a step that broke off has kept."""
         self._kept, self._spared_B = [], None
         return inputs
 
-    def feature(self, index: int, feature: Nest) -> Nest:
+    def feature(self, index: int, feature: PyTree) -> PyTree:
         """Return the feature of modality number ``index`` with some rows dropped."""
         if not self._is_active():
             return feature

@@ -14,12 +14,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from counterpoise.errors import check_count, check_range
-from counterpoise.methods.evidence import mean_of_others
+from counterpoise.core.errors import check_count, check_range
+from counterpoise.core.pytree import PyTree
+from counterpoise.core.scores import mean_over_processes
 from counterpoise.methods.method import Method, Signals
-from counterpoise.methods.prototypes import Prototypes
-from counterpoise.nests import Nest
-from counterpoise.scores import mean_over_processes
+from counterpoise.methods.shared.evidence import mean_of_others
+from counterpoise.methods.shared.prototypes import Prototypes
 
 __all__ = ["PMR"]
 
@@ -72,7 +72,7 @@ class PMR(Method):
         *,
         entropy: float = 0.01,
         entropy_epochs: int = 5,
-        vector: Callable[[Nest], Tensor] | None = None,
+        vector: Callable[[PyTree], Tensor] | None = None,
     ) -> None:
         super().__init__()
         check_range("alpha", alpha, low=0)
@@ -138,7 +138,7 @@ class PMR(Method):
             pull = pull - self.entropy * (ahead * (entropy_MB * counted_B).mean(dim=1)).sum()
         return pull
 
-    def _vectors(self, m: int, feature: Nest) -> Tensor:
+    def _vectors(self, m: int, feature: PyTree) -> Tensor:
         if self.vector is not None:
             feature = self.vector(feature)
         if not isinstance(feature, Tensor):
@@ -149,7 +149,7 @@ class PMR(Method):
         return feature.to(torch.promote_types(feature.dtype, torch.float32)).flatten(1)
 
 
-def _check_labels(target: Nest) -> None:
+def _check_labels(target: PyTree) -> None:
     if not isinstance(target, Tensor) or target.is_floating_point() or target.dim() != 1:
         found = f"{target.dtype} {tuple(target.shape)}" if isinstance(target, Tensor) else target
         raise ValueError(

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from counterpoise.methods.heads import Heads
 from counterpoise.methods.method import Signals
-from counterpoise.methods.multitask import Multitask
-from counterpoise.methods.settings import PerModality, per_modality
+from counterpoise.methods.shared.heads import Heads
+from counterpoise.methods.shared.multitask import Multitask
+from counterpoise.methods.shared.settings import PerModality, per_modality
 
 __all__ = ["UnimodalLoss"]
 
@@ -27,9 +27,9 @@ class UnimodalLoss(Multitask):
         heads: Modality to a module that maps its encoder's output to logits: trained along and
             not needed afterwards. "linear": a linear map of all values of that output, which
             learns its sizes from the first batch (see
-            :class:`~counterpoise.methods.heads.LinearHead`). Where the modality's weight is 0 its
-            head learns on detached features. None: the additive heads that the model was wrapped
-            with, or else the mono-modal responses.
+            :class:`~counterpoise.methods.shared.heads.LinearHead`). Where the modality's weight is
+            0 its head learns on detached features. None: the additive heads that the model was
+            wrapped with, or else the mono-modal responses.
 
     Raises:
         ValueError: When a model is wrapped, if weights or heads do not match the modalities.

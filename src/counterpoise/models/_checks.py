@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from counterpoise.errors import check_count
+from counterpoise.core.errors import check_count
 
 Output = Literal["vector", "map"]
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from counterpoise.errors import check_count, check_range
+from counterpoise.core.errors import check_count, check_range
 
 __all__ = ["Attention", "masked_mean", "read_sequence"]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any
 
-from counterpoise.errors import check_choice, check_count, suggestion
+from counterpoise.core.errors import check_choice, check_count, suggestion
 from counterpoise.models._checks import check_sizes
 from counterpoise.models.encoders import MLP, LeNet, ResNet, Transformer, resnet8, resnet18
 from counterpoise.models.fusions import (

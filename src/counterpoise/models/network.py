@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from counterpoise.errors import suggestion
+from counterpoise.core.errors import suggestion
 from counterpoise.models.fusions.late import Additive
 
 __all__ = ["MultimodalNetwork"]

@@ -17,7 +17,7 @@ from typing import ClassVar
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from counterpoise.files import write_atomically
+from counterpoise.core.files import write_atomically
 
 __all__ = ["Details", "Figure", "Note", "Page", "Part", "Section", "Terms"]
 

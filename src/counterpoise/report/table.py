@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, ClassVar
 
-from counterpoise.errors import check_choice
+from counterpoise.core.errors import check_choice
 from counterpoise.report.page import Part
 
 __all__ = ["MISSING", "Column", "Table"]

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from counterpoise.training.architectures import Architecture, Network
-from counterpoise.training.command import read_recipe
+from counterpoise.training.config.reading import read_recipe
 from counterpoise.training.optimization import (
     SGD,
     Adam,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from counterpoise.errors import check_choice, check_count
+from counterpoise.core.errors import check_choice, check_count
 from counterpoise.models import ENCODERS, FUSIONS, MultimodalNetwork, build
 
 if TYPE_CHECKING:

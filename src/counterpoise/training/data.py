@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from counterpoise.errors import check_count
+from counterpoise.core.errors import check_count
 
 if TYPE_CHECKING:
     from counterpoise.data import MultimodalDataset, Splits

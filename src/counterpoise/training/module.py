@@ -11,8 +11,8 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from counterpoise.balanced import Balanced
+from counterpoise.engine.output import Output
 from counterpoise.methods import Evaluation, Method
-from counterpoise.output import Output
 from counterpoise.training.optimization import SGD, Constant, Optimizer, Schedule
 from counterpoise.training.rates import BranchRates
 from counterpoise.training.tally import Tally

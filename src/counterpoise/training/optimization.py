@@ -9,7 +9,7 @@ from typing import Any
 from torch import optim
 from torch.optim.lr_scheduler import LRScheduler
 
-from counterpoise.errors import check_count, check_range
+from counterpoise.core.errors import check_count, check_range
 
 __all__ = [
     "SGD",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from counterpoise.errors import check_choice, check_count, check_range
+from counterpoise.core.errors import check_choice, check_count, check_range
 
 __all__ = ["PRECISIONS", "TrainerOptions"]
 

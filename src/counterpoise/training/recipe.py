@@ -8,12 +8,12 @@ from typing import Any
 
 from torch.nn.parameter import is_lazy
 
-from counterpoise.absence import Absence
 from counterpoise.balanced import Balanced
-from counterpoise.coalitions import ATTRIBUTIONS, Sampling
+from counterpoise.core.absence import Absence
+from counterpoise.core.coalitions import ATTRIBUTIONS, Sampling
+from counterpoise.core.errors import check_choice, check_count
 from counterpoise.data import DataSource, Splits
-from counterpoise.engine import LEVELS
-from counterpoise.errors import check_choice, check_count
+from counterpoise.engine.evaluator import LEVELS
 from counterpoise.methods import Joint, Method
 from counterpoise.training.architectures import Architecture, Network
 from counterpoise.training.optimization import SGD, Optimizer, Schedule, StepLR

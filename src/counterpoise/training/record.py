@@ -16,7 +16,7 @@ from typing import Any
 import torch
 import yaml
 
-from counterpoise.files import write_atomically
+from counterpoise.core.files import write_atomically
 
 __all__ = [
     "describe",
@@ -42,7 +42,7 @@ def describe(value: Any) -> Any:
             attributes, or has a ``settings()`` that returns them.
 
     Returns:
-        Nest of dictionaries, lists, numbers, strings and None.
+        A tree of dictionaries, lists, numbers, strings and None.
 
     Raises:
         TypeError: If an argument is not kept.

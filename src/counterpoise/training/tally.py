@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from counterpoise.output import Output
+from counterpoise.engine.output import Output
 
 __all__ = ["Tally"]
 

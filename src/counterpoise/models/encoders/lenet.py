@@ -8,7 +8,7 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from counterpoise.errors import check_choice, check_count
+from counterpoise.core.errors import check_choice, check_count
 from counterpoise.models._checks import Output, check_images, check_sizes
 from counterpoise.models._pooling import average_to_grid
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from counterpoise.errors import check_count, check_range
+from counterpoise.core.errors import check_count, check_range
 from counterpoise.models._checks import check_sizes
 
 __all__ = ["MLP"]

@@ -8,7 +8,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from counterpoise.errors import check_choice, check_count
+from counterpoise.core.errors import check_choice, check_count
 from counterpoise.models._checks import Output, check_images, check_sizes
 
 __all__ = ["ResNet", "resnet8", "resnet18"]

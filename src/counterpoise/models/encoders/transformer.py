@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from counterpoise.errors import check_choice, check_count, check_range
+from counterpoise.core.errors import check_choice, check_count, check_range
 from counterpoise.models.attention import Attention, read_sequence
 
 __all__ = ["Transformer"]

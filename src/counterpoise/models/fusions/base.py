@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from counterpoise.errors import check_count
+from counterpoise.core.errors import check_count
 from counterpoise.models._checks import check_modality_sizes
 
 __all__ = ["Fusion", "Layers", "linear_head"]

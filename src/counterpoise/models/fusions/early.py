@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from counterpoise.errors import check_choice, check_count
+from counterpoise.core.errors import check_choice, check_count
 from counterpoise.models._checks import Output, check_maps, check_modality_sizes, check_vectors
 from counterpoise.models._pooling import average_to_grid
 from counterpoise.models.encoders.resnet import ResNet

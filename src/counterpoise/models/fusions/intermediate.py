@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from counterpoise.errors import check_count
+from counterpoise.core.errors import check_count
 from counterpoise.models._checks import (
     check_index,
     check_modality_sizes,

@@ -1,0 +1,5 @@
+"""The command ``counterpoise``, one file a subcommand."""
+
+from counterpoise.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,123 @@
+"""``counterpoise compare``: a grid from a file, its cells, the report."""
+
+from __future__ import annotations
+
+import sys
+from textwrap import shorten
+from typing import TYPE_CHECKING
+
+from counterpoise.experiments.execution.backends import BACKENDS
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser, Namespace
+
+    from counterpoise.experiments.compare.analysis import Comparison
+    from counterpoise.report import Table
+
+__all__ = ["add_arguments", "print_tables", "run"]
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the grid, and how and where to run it."""
+    parser.epilog = (
+        "Runs that fail do not stop the others. The exit code is 0 if all succeeded, 1 if any "
+        "failed, 2 if the comparison could not be made, 130 after Ctrl-C."
+    )
+    parser.add_argument("grid", type=str, help="A YAML file that says what to compare.")
+    parser.add_argument(
+        "--output",
+        type=str | None,
+        default=None,
+        help="Folder of results and report; a grid that was killed goes on in it. Default: "
+        "comparisons/NAME.",
+    )
+    parser.add_argument(
+        "--backend",
+        type=str,
+        default="loky",
+        help=f"What runs the cells: {', '.join(BACKENDS)}. They are processes of this machine, "
+        "this process, where cells take turns, or a cluster.",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=int | None,
+        default=None,
+        help="Cells at a time, each on one thread. Default: one a core, or worker of the cluster.",
+    )
+    parser.add_argument(
+        "--address",
+        type=str | None,
+        default=None,
+        help="Of a cluster of Ray or Dask that runs already and shares the folder, as HOST:PORT; "
+        "'auto' finds that of Ray, and Dask takes the path of its scheduler file. Default: one is "
+        "started on this machine.",
+    )
+    parser.add_argument(
+        "--retry_failed", type=bool, default=False, help="Run cells again that failed before."
+    )
+    parser.add_argument(
+        "--progress", type=bool, default=True, help="Show a live table, or a line a cell."
+    )
+
+
+def run(arguments: Namespace) -> int:
+    """Run the comparison, and print what came out, where it lies and whether runs failed.
+
+    Returns:
+        0 if every run succeeded, 1 if any failed: whoever goes on with the results, as a script
+        does, must not take part of them for all.
+    """
+    from counterpoise.experiments.compare.files import read_grid
+    from counterpoise.experiments.compare.prose import lead
+    from counterpoise.experiments.compare.run import compare
+
+    comparison = compare(
+        read_grid(arguments.grid),
+        arguments.output,
+        backend=arguments.backend,
+        jobs=arguments.jobs,
+        address=arguments.address,
+        retry_failed=arguments.retry_failed,
+        progress=arguments.progress,
+    )
+    print_tables(comparison)
+    print(lead(comparison)[0])
+    print(f"Report, tables and cells: {comparison.path}")
+    if comparison.failures:
+        print(_about_failures(comparison), file=sys.stderr)
+    return 1 if comparison.failures else 0
+
+
+def _about_failures(comparison: Comparison) -> str:
+    failures, count = comparison.failures, comparison.num_runs
+    return (
+        f"counterpoise: {len(failures)} of {count} {'run' if count == 1 else 'runs'} failed: "
+        f"{shorten(str(failures[0].error), 400)} (The report lists all; run them again with "
+        "--retry_failed true.)"
+    )
+
+
+def print_tables(comparison: Comparison) -> None:
+    """Print a table for each data set and fusion, which a narrow terminal can hold, and ranks."""
+    from counterpoise.experiments.compare.tables import rank_table, summary_table
+
+    for block in comparison.blocks:
+        _print(summary_table(comparison, [block]), block.title)
+    ranks = rank_table(comparison)
+    if ranks is not None:
+        _print(ranks, "All together")
+
+
+def _print(table: Table, title: str) -> None:
+    from rich.console import Console
+    from rich.table import Table as Printed
+    from rich.text import Text
+
+    # As text, since labels may hold what Rich takes for markup.
+    printed = Printed(title=Text(title), title_justify="left")
+    for column in table.columns:
+        printed.add_column(Text(column.full_title), justify="right" if column.numeric else "left")
+    for row in table.rows:
+        shown = (c.text(value) for c, value in zip(table.columns, row, strict=True))
+        printed.add_row(*map(Text, shown))
+    Console().print(printed)

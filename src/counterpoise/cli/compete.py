@@ -1,0 +1,161 @@
+"""``counterpoise compete``: the protocol of competition, in a table, a figure and a page."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from counterpoise.experiments.compete.protocol import Progress, compete
+from counterpoise.methods import Method
+from counterpoise.training.config.reading import BASES, DEFAULTS
+from counterpoise.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser, Namespace
+
+    from counterpoise.experiments.compete.results import Competition
+    from counterpoise.measures.intervals import Interval
+
+__all__ = ["BASES", "DEFAULTS", "add_arguments", "run"]
+
+_OPTIONS = ("methods", "num_seeds", "fused", "concept", "ridge", "output", "num_workers")
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the recipe's settings, and those of the measurement."""
+    parser.add_class_arguments(Recipe, skip={"name"})
+    group = parser.add_argument_group("Measurement")
+    group.add_argument(
+        "--methods",
+        type=list[Method] | None,
+        default=None,
+        help="What to compare, such as [Joint,AGM]. Default: the recipe's method.",
+    )
+    group.add_argument(
+        "--num_seeds", type=int, default=3, help="How many seeds, from --seed on. Default: 3."
+    )
+    group.add_argument(
+        "--fused",
+        type=str | None,
+        default=None,
+        help="Path of the module whose output is the fused feature; its input with ':input' at "
+        "the end. Default: the input of the head, in networks of this package.",
+    )
+    group.add_argument(
+        "--concept",
+        type=str | dict[str, str] | None,
+        default=None,
+        help="Path of the concept, for all modalities or each. Default: the modality's encoder "
+        "in late fusion, else as --fused.",
+    )
+    group.add_argument(
+        "--ridge", type=float, default=120.0, help="Penalty of the probe. Default: 120."
+    )
+    group.add_argument(
+        "--output",
+        type=str,
+        default="runs/compete",
+        help="Folder for runs and results. What is there is reused. Default: runs/compete.",
+    )
+    group.add_argument(
+        "--num_workers",
+        type=int | None,
+        default=None,
+        help="Runs at a time. Default: one a core, or one where there is a GPU.",
+    )
+    group.add_argument("--progress", type=bool, default=True, help="Show what is done.")
+
+
+def run(arguments: Namespace) -> None:
+    """Measure; print the table, write the page, say where things lie."""
+    settings = {f.name: arguments[f.name] for f in fields(Recipe) if f.name != "name"}
+    options = {name: arguments[name] for name in _OPTIONS}
+    with progress_bar(show=arguments.progress) as progress:
+        competition = compete(Recipe(**settings), progress=progress, **options)
+    print_competition(competition)
+    page = write_competition(competition, Path(arguments.output))
+    print(f"Report: {page}")
+
+
+def write_competition(competition: Competition, folder: Path) -> Path:
+    """Write ``report.html``, ``strengths.csv`` and ``competition.json``; return the first's path.
+
+    Raises:
+        ModuleNotFoundError: If Matplotlib is not installed.
+    """
+    from counterpoise.experiments.compete.page import competition_page
+    from counterpoise.training.record import write_atomically, write_json
+
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "competition.json", competition.describe())
+    write_atomically(folder / "strengths.csv", competition.table().to_csv())
+    return competition_page(competition).write(folder / "report.html")
+
+
+def print_competition(competition: Competition) -> None:
+    """Print a line for each method and modality, and what they come to."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    from counterpoise.experiments.compete.prose import lead, with_interval
+
+    title = f"Modality competition on {competition.data['name']}, test data"
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    table.pad_edge = False  # so that two modalities fit a terminal of 80 columns
+    table.add_column("method")
+    table.add_column("modality", no_wrap=True)
+    for heading in ("strength", "alone", "probe", "contribution", "joint"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for line in competition.summary():
+        table.add_row(
+            line.method,
+            line.modality,
+            with_interval(line.strength),
+            *map(_percent, (line.alone, line.probe, line.contribution)),
+            _percent(competition.mean(line.method, "accuracy")),
+        )
+    console = Console()
+    console.print(table)
+    for paragraph in lead(competition):
+        console.print(paragraph, highlight=False)
+
+
+def _percent(value: Interval | None) -> str:
+    return "-" if value is None else f"{value.mean:.1%}"
+
+
+@contextmanager
+def progress_bar(*, show: bool) -> Iterator[Progress | None]:
+    """Show what is done: a bar on a terminal, a line for each piece of work elsewhere."""
+    if not show:
+        yield None
+        return
+    if not sys.stdout.isatty():
+        yield lambda done, total, last: print(f"{done}/{total} {last}".rstrip(), flush=True)
+        return
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
+    with Progress(*columns) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total, last: bar.update(
+            task, completed=done, total=total, description=last
+        )

@@ -1,0 +1,190 @@
+"""The command ``counterpoise``: parse, call, print.
+
+A subcommand is a line in :data:`COMMANDS` and a module with two functions,
+``add_arguments(parser)`` and ``run(arguments)``, which may return a code for the process to exit
+with; if it takes ``--config``, also with ``DEFAULTS``,
+the configuration under every file, and ``BASES``, what each section's class derives from. The
+module is imported when its command is asked for, so that help comes at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from argparse import ArgumentError
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from itertools import takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from counterpoise import __version__
+from counterpoise.core.errors import essence, suggestion
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from jsonargparse import ArgumentParser
+
+__all__ = ["COMMANDS", "Command", "main"]
+
+
+class Command(NamedTuple):
+    """A subcommand.
+
+    Attributes:
+        module: Where its two functions are.
+        help: What it does, in a line.
+    """
+
+    module: str
+    help: str
+
+
+COMMANDS = {
+    "train": Command("counterpoise.cli.train", "Train one model and write its record."),
+    "compare": Command("counterpoise.cli.compare", "Compare methods on data sets over seeds."),
+    "data build av-mnist": Command(
+        "counterpoise.cli.build_data", "Build AV-MNIST from MNIST and spoken digits."
+    ),
+    "compete": Command("counterpoise.cli.compete", "Measure how strongly modalities compete."),
+    "study": Command(
+        "counterpoise.cli.study", "Answer a question about competition by experiment."
+    ),
+    "demo": Command("counterpoise.cli.demo", "Train on digits with and without AGM, and compare."),
+}
+"""Subcommands by name; a name may have several words."""
+
+_USER_ERRORS = (ArgumentError, ValueError, TypeError, OSError, ImportError, FloatingPointError)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line. Modules are also looked for in the current folder.
+
+    Args:
+        argv: Arguments without the program's name. Default: those of the process.
+
+    Returns:
+        0 if all went well; 1 if some of what was to be done failed, and the rest was done; 2 after
+        a mistake of the caller, which is stated in one line on standard error; with
+        COUNTERPOISE_TRACEBACK=1 in the environment it is raised instead. 130 after Ctrl-C.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_overview())
+        return 0
+    if arguments[0] == "--version":
+        print(f"counterpoise {__version__}")
+        return 0
+    try:
+        with _importing_from_here():
+            return _dispatch(arguments)
+    except _USER_ERRORS as error:
+        if os.environ.get("COUNTERPOISE_TRACEBACK") == "1":
+            raise
+        print(f"counterpoise: error: {_one_line(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("counterpoise: interrupted", file=sys.stderr)
+        return 130
+
+
+@contextmanager
+def _importing_from_here() -> Iterator[None]:
+    """Find classes of the user's own in the current folder, as ``python -m`` does.
+
+    It comes last: a file that happens to be called like a package must not take its place.
+    """
+    here = str(Path.cwd())
+    if {here, ""} & set(sys.path):
+        yield
+        return
+    sys.path.append(here)
+    try:
+        yield
+    finally:
+        sys.path.remove(here)
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS)) + 2
+    lines = [f"  {name:{width}}{command.help}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: counterpoise COMMAND [options]",
+            "",
+            "Balanced multi-modal training.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "options:",
+            "  -h, --help   Show this help, or after a command the command's own.",
+            "  --version    Show the version.",
+        ]
+    )
+
+
+def _dispatch(arguments: list[str]) -> int:
+    longest = max(name.count(" ") for name in COMMANDS) + 1
+    for num_words in range(longest, 0, -1):
+        name = " ".join(arguments[:num_words])
+        if name in COMMANDS:
+            break
+    else:
+        if any(command.startswith(f"{name} ") for command in COMMANDS):
+            name = " ".join(takewhile(lambda word: word[:1] != "-", arguments[:longest]))
+        raise ValueError(
+            f"The command should be one of {', '.join(COMMANDS)}; found {name!r}."
+            + suggestion(name, COMMANDS)
+        )
+    module = import_module(COMMANDS[name].module)
+    if hasattr(module, "check_words"):
+        module.check_words(arguments[num_words:])
+    parser = _parser(name, module)
+    parsed = parser.parse_args(_with_config(arguments[num_words:], module))
+    code: int | None = module.run(parser.instantiate(parsed))
+    return code or 0
+
+
+def _parser(name: str, module: ModuleType) -> ArgumentParser:
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(
+        prog=f"counterpoise {name}",
+        description=COMMANDS[name].help,
+        exit_on_error=False,
+        allow_abbrev=False,
+    )
+    if hasattr(module, "DEFAULTS"):
+        parser.add_argument(
+            "--config", action="config", help="A YAML file, or the name of a packaged recipe."
+        )
+    module.add_arguments(parser)
+    return parser
+
+
+def _with_config(arguments: list[str], module: ModuleType) -> list[str]:
+    """Put what all ``--config`` say, over the command's defaults, into one in front."""
+    if not hasattr(module, "DEFAULTS"):
+        return arguments
+    from counterpoise.training.config.layers import resolve
+
+    config, rest = resolve(arguments, module.DEFAULTS, module.BASES)
+    return [f"--config={json.dumps(config)}", *rest]
+
+
+def _one_line(error: BaseException) -> str:
+    """Say what is wrong in one line, without what a parser says around it."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return (
+            f"The command line needs the package {error.name.partition('.')[0]!r}; found it "
+            "missing. Run: pip install 'counterpoise[train]'."
+        )
+    return essence(str(error))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

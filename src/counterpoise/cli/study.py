@@ -1,0 +1,93 @@
+"""``counterpoise study NAME``: one of the questions, answered by experiment."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from counterpoise.core.errors import suggestion
+from counterpoise.experiments.study import STUDIES, study_class
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser, Namespace
+
+    from counterpoise.experiments.study.findings import Findings
+
+__all__ = ["add_arguments", "check_words", "run"]
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the studies, each with its own options."""
+    from jsonargparse import ArgumentParser as Parser
+
+    subcommands = parser.add_subcommands(dest="name", metavar="NAME")
+    for name in STUDIES:
+        study = study_class(name)
+        one = Parser(description=study.question, exit_on_error=False, allow_abbrev=False)
+        one.add_class_arguments(study)
+        one.add_argument(
+            "--output",
+            type=str,
+            default="studies",
+            help="Folder of runs, which studies share, and of a folder a study. What is there is "
+            "reused. Default: studies.",
+        )
+        one.add_argument(
+            "--num_workers",
+            type=int | None,
+            default=None,
+            help="Runs at a time. Default: one a core, or one where there is a GPU.",
+        )
+        one.add_argument("--progress", type=bool, default=True, help="Show what is done.")
+        subcommands.add_subcommand(name, one, help=study.question)
+
+
+def check_words(words: list[str]) -> None:
+    """Raise if there is no first word, or it is no study.
+
+    Raises:
+        ValueError: The nearest name is suggested.
+    """
+    if not words:
+        raise ValueError(f"`name` should be one of {', '.join(STUDIES)}; found none. Choose one.")
+    if words and not words[0].startswith("-") and words[0] not in STUDIES:
+        raise ValueError(
+            f"`name` should be one of {', '.join(STUDIES)}; found {words[0]!r}."
+            + suggestion(words[0], STUDIES)
+        )
+
+
+def run(arguments: Namespace) -> None:
+    """Run the study; print table and answer, and say where the rest lies."""
+    from counterpoise.cli.compete import progress_bar
+    from counterpoise.experiments.study.observing import observe
+
+    chosen = arguments[arguments.name]
+    kind = study_class(arguments.name)
+    study = kind(**{each.name: chosen[each.name] for each in fields(kind)})
+    with progress_bar(show=chosen.progress) as progress:
+        seen = observe(study, chosen.output, num_workers=chosen.num_workers, progress=progress)
+    findings = study.find(seen)
+    _print(findings)
+    print(f"Report: {findings.write(Path(chosen.output) / study.name)}")
+
+
+def _print(findings: Findings) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    for results in findings.results:
+        source = results.to_table()
+        table = Table(title=source.caption, title_justify="left", box=SIMPLE_HEAD)
+        for column in source.columns:
+            table.add_column(column.title, justify="right" if column.numeric else "left")
+        for row in source.rows:
+            shown = zip(source.columns, row, strict=True)
+            table.add_row(*(column.text(value) for column, value in shown))
+        console.print(table)
+    console.print(f"[bold]{findings.study.question}[/bold]", highlight=False)
+    for paragraph in findings.answer:
+        console.print(paragraph, highlight=False, markup=False)

@@ -1,0 +1,49 @@
+"""``counterpoise train``: a recipe from files and options, one run, its results in a table."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from counterpoise.training.config.reading import BASES, DEFAULTS
+from counterpoise.training.processes import is_first_process
+from counterpoise.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser, Namespace
+
+__all__ = ["BASES", "DEFAULTS", "add_arguments", "run"]
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the recipe's settings, and what is said of one run."""
+    parser.add_class_arguments(Recipe)
+    group = parser.add_argument_group("This run")
+    group.add_argument(
+        "--output",
+        type=str,
+        default=None,
+        help="Folder for record, curves and checkpoints, new or empty. Default: runs/NAME.",
+    )
+    group.add_argument(
+        "--resume",
+        action="store_true",
+        help="Go on with the run in the folder, which was killed, to the same bits.",
+    )
+    group.add_argument(
+        "--progress", type=bool, default=True, help="Show a bar, or a line after each epoch."
+    )
+
+
+def run(arguments: Namespace) -> None:
+    """Train, and print what came out and where it lies."""
+    recipe = Recipe(**{field.name: arguments[field.name] for field in fields(Recipe)})
+    from counterpoise.training.console import print_runs
+    from counterpoise.training.run import train
+
+    output = Path(arguments.output or Path("runs") / str(recipe.name))
+    record = train(recipe, output, resume=arguments.resume, progress=arguments.progress)
+    if is_first_process(recipe.trainer.num_processes):
+        print_runs([record])
+        print(f"Record, curves and checkpoints: {output}")

@@ -1,0 +1,1 @@
+"""The mathematics: coalitions, modulation, scores, absence and references; needs PyTorch alone."""

@@ -1,0 +1,1 @@
+"""Files on disk: cache, downloads, new folders, safe reading, fingerprints."""

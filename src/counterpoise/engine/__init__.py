@@ -1,0 +1,1 @@
+"""Evaluating the coalitions of any module in one training step."""

@@ -1,0 +1,1 @@
+"""Experiments on many runs: comparing methods, measuring competition, answering questions."""

@@ -1,0 +1,73 @@
+"""What measurements of competition come to, over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from counterpoise.experiments.compare.outcomes import Outcome
+from counterpoise.experiments.store import Result
+from counterpoise.measures.bootstrap import Summary, summarize
+
+__all__ = ["Competing", "competing"]
+
+
+_ACCURACIES = ("alone", "probe")
+"""Quantities whose means lie in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Competing:
+    """How modalities compete under the chosen configuration of a method.
+
+    Attributes:
+        outcomes: What was measured, by seed, as of
+            :class:`counterpoise.experiments.compete.Outcome`.
+        failures: Results of the seeds whose measurement failed.
+    """
+
+    outcomes: Mapping[int, Mapping[str, Any]]
+    failures: Mapping[int, Result]
+
+    @property
+    def modalities(self) -> list[str]:
+        """Names of the modalities; none if nothing was measured."""
+        return list(next(iter(self.outcomes.values()))["strength"]) if self.outcomes else []
+
+    def values(self, quantity: str, modality: str) -> list[float]:
+        """Return a quantity of a modality by seed, such as "probe"; none if not measured."""
+        found = [outcome[quantity].get(modality) for outcome in self.outcomes.values()]
+        return [value for value in found if value is not None]
+
+    def summary(self, quantity: str, modality: str) -> Summary | None:
+        """Return a quantity of a modality over seeds; None if not measured."""
+        values = self.values(quantity, modality)
+        if not values:
+            return None
+        found = summarize(values)
+        return found.within(0, 1) if quantity in _ACCURACIES else found
+
+    def robustness(self, place: int) -> Summary | None:
+        """Return the expected accuracy at one of the probabilities of absence, over seeds."""
+        curves: list[Sequence[float]] = [each["robustness"] for each in self.outcomes.values()]
+        values = [curve[place] for curve in curves if curve]
+        return summarize(values).within(0, 1) if values else None
+
+
+def competing(outcome: Outcome, measured: Mapping[str, Result]) -> Competing | None:
+    """Gather the measurements of a method's chosen runs; None if there are none.
+
+    Args:
+        outcome: What came of the method.
+        measured: Results of measurements by the key of the run they are of.
+    """
+    chosen = outcome.chosen
+    runs = {} if chosen is None else chosen.results
+    found = {seed: measured[each.key] for seed, each in runs.items() if each.key in measured}
+    if not found:
+        return None
+    return Competing(
+        {seed: each.record for seed, each in found.items() if each.record is not None},
+        {seed: each for seed, each in found.items() if each.state == "failed"},
+    )

@@ -1,0 +1,115 @@
+"""Tables that list what was run: every run, what was tried and chosen, what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from counterpoise.experiments.compare.analysis import Comparison
+from counterpoise.experiments.compare.outcomes import Trial, validation_accuracy
+from counterpoise.report import Column, Table
+from counterpoise.report.formats import percent
+from counterpoise.report.records import show_setting
+
+__all__ = ["choice_table", "failure_table", "runs_table"]
+
+
+def runs_table(comparison: Comparison) -> Table:
+    """Every run, a row each; test results of chosen configurations only."""
+    columns = [
+        Column(name, name.replace("_", " ").capitalize())
+        for name in (
+            *("data", "fusion", "method", "configuration", "changes", "chosen", "seed", "state"),
+            *("validation_accuracy", "test_accuracy", "seconds_per_step", "wall_time_seconds"),
+            *("error", "key"),
+        )
+    ]
+    rows = [
+        (*outcome.place, *_run(trial, seed, trial is outcome.chosen))
+        for outcome in comparison.outcomes
+        for trial in outcome.trials
+        for seed in trial.results
+    ]
+    return Table("All runs.", columns, rows)
+
+
+def choice_table(comparison: Comparison) -> Table:
+    """What each method tried on each data set, and what validation chose."""
+    columns = [
+        Column("place", "Data set", numeric=False),
+        Column("method", "Method", numeric=False),
+        Column("chosen", "Chosen", numeric=False),
+        Column("tried", "Mean validation accuracy of each configuration, %", numeric=False),
+    ]
+    seeds = comparison.grid.first_seeds
+    rows = []
+    for block in comparison.blocks:
+        for row in block.rows:
+            chosen = row.outcome.chosen
+            recipe = None if chosen is None else chosen.candidate.recipe.describe()
+            calls = [show_setting(recipe[key]) for key in ("method", "optimizer")] if recipe else []
+            tried = [_tried(trial, trial.validation(seeds)) for trial in row.outcome.trials]
+            rows.append((block.title, row.method, "; ".join(calls) or None, "; ".join(tried)))
+    caption = (
+        f"The configuration with the highest mean validation accuracy over {len(seeds)} "
+        f"{'seed' if len(seeds) == 1 else 'seeds'} was chosen, of several equal ones the first."
+    )
+    return Table(caption, columns, rows)
+
+
+def failure_table(comparison: Comparison) -> Table:
+    """Every run that failed, with its error."""
+    columns = [
+        Column("place", "Data set", numeric=False),
+        Column("method", "Method", numeric=False),
+        Column("configuration", "Configuration", numeric=False),
+        Column("seed", "Seed"),
+        Column("error", "Error", numeric=False),
+    ]
+    rows: list[tuple[object, ...]] = [
+        (
+            block.title,
+            row.method,
+            _changes(trial.candidate.changes) or None,
+            seed,
+            result.error,
+        )
+        for block in comparison.blocks
+        for row in block.rows
+        for trial, seed, result in row.outcome.failures
+    ]
+    rows += [
+        (block.title, row.method, "measuring competition", seed, result.error)
+        for block in comparison.blocks
+        for row in block.rows
+        if row.competing is not None
+        for seed, result in row.competing.failures.items()
+    ]
+    return Table("Runs that ended with an error.", columns, rows)
+
+
+def _run(trial: Trial, seed: int, chosen: bool) -> list[object]:
+    result, candidate = trial.results[seed], trial.candidate
+    record = result.record or {}
+    return [
+        candidate.number,
+        _changes(candidate.changes),
+        chosen,
+        seed,
+        result.state,
+        validation_accuracy(result),
+        record["test"]["accuracy"] if chosen and record else None,
+        record.get("seconds_per_step"),
+        record.get("wall_time_seconds"),
+        result.error,
+        result.key,
+    ]
+
+
+def _tried(trial: Trial, validation: float | None) -> str:
+    name = _changes(trial.candidate.changes) or "as it is"
+    return f"{name}: {'failed' if validation is None else percent(validation)}"
+
+
+def _changes(changes: Mapping[str, Any]) -> str:
+    return ", ".join(f"{path.rpartition('.')[2]}={value}" for path, value in changes.items())

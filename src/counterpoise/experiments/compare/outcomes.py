@@ -1,0 +1,112 @@
+"""What came out of the cells: trials of configurations, and the one that validation chose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from statistics import mean
+from typing import Any
+
+from counterpoise.experiments.compare.grid import Candidate
+from counterpoise.experiments.store import Cell, Result
+
+__all__ = ["Outcome", "Trial", "outcomes_of", "validation_accuracy"]
+
+
+def validation_accuracy(result: Result) -> float | None:
+    """Return the validation accuracy of the epoch that was kept; None if the cell failed."""
+    if result.record is None:
+        return None
+    best = result.record["best_epoch"]
+    accuracies: dict[int, float] = {
+        epoch["epoch"]: epoch["validation_accuracy"] for epoch in result.record["epochs"]
+    }
+    return accuracies[best]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A configuration and what came of it.
+
+    Args:
+        candidate: The configuration.
+        results: Result of each seed it was run with.
+    """
+
+    candidate: Candidate
+    results: Mapping[int, Result]
+
+    @property
+    def failures(self) -> dict[int, Result]:
+        """Results of the seeds that failed."""
+        return {seed: each for seed, each in self.results.items() if each.state == "failed"}
+
+    @property
+    def records(self) -> dict[int, dict[str, Any]]:
+        """Records of the seeds that did not fail."""
+        return {seed: each.record for seed, each in self.results.items() if each.record is not None}
+
+    def validation(self, seeds: Sequence[int]) -> float | None:
+        """Return the mean validation accuracy over seeds; None unless all of them succeeded."""
+        found = [self.results[seed] for seed in seeds if seed in self.results]
+        values = [value for each in found if (value := validation_accuracy(each)) is not None]
+        return mean(values) if len(values) == len(seeds) else None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a method came to on a data set with a fusion.
+
+    Args:
+        trials: All configurations that it tried, in order.
+        seeds: The seeds by which one of them is chosen.
+    """
+
+    trials: Sequence[Trial]
+    seeds: Sequence[int]
+    chosen: Trial | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "chosen", self._choose())
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Labels of data set, fusion and method."""
+        data, fusion, method = self.trials[0].candidate[:3]
+        return data, fusion, method
+
+    @property
+    def failures(self) -> list[tuple[Trial, int, Result]]:
+        """All failed cells, with their trial and seed."""
+        return [(trial, *each) for trial in self.trials for each in trial.failures.items()]
+
+    def _choose(self) -> Trial | None:
+        """Return the trial of the highest validation accuracy; of several the first."""
+        measured = [(trial, trial.validation(self.seeds)) for trial in self.trials]
+        known = [(value, trial) for trial, value in measured if value is not None]
+        return max(known, key=lambda pair: pair[0])[1] if known else None
+
+
+def outcomes_of(
+    cells: Iterable[Cell], results: Mapping[str, Result], seeds: Sequence[int]
+) -> list[Outcome]:
+    """Gather results by configuration and by method.
+
+    Args:
+        cells: Cells that have a result.
+        results: Results by key.
+        seeds: The seeds by which configurations are chosen.
+
+    Returns:
+        An outcome for each data set, fusion and method, in the order of the cells.
+    """
+    by_candidate: dict[tuple[str, str, str, int], list[Cell]] = {}
+    for cell in cells:
+        by_candidate.setdefault(cell.candidate[:4], []).append(cell)
+    trials = [
+        Trial(found[0].candidate, {cell.seed: results[cell.key] for cell in found})
+        for found in by_candidate.values()
+    ]
+    grouped = groupby(trials, key=lambda trial: trial.candidate[:3])
+    return [Outcome(list(members), seeds) for _, members in grouped]

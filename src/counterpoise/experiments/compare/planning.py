@@ -1,0 +1,68 @@
+"""What a grid needs before anything is trained: its data loaded, and its networks built, once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import torch
+
+from counterpoise.core.errors import is_ours
+from counterpoise.experiments.compare.grid import Candidate
+from counterpoise.training.record import describe
+
+if TYPE_CHECKING:
+    from counterpoise.data import Splits
+
+__all__ = ["fingerprints"]
+
+
+def fingerprints(candidates: Iterable[Candidate]) -> dict[str, str]:
+    """Load each data set once and build each network for it, so that mistakes show at once.
+
+    Args:
+        candidates: All of a grid. Neither they nor torch's generator are changed.
+
+    Returns:
+        The fingerprint of the data of each label.
+
+    Raises:
+        ValueError: If a network cannot be built for its data; the message says where in the grid.
+        OSError: If data are missing, or as their source says.
+    """
+    by_data: dict[str, list[Candidate]] = {}
+    for candidate in candidates:
+        by_data.setdefault(_text(candidate.recipe.data), []).append(candidate)
+    found: dict[str, str] = {}
+    for members in by_data.values():
+        splits = members[0].recipe.data.load()
+        built: set[str] = set()
+        for candidate in members:
+            model = _text(candidate.recipe.model)
+            if model not in built:
+                _build(candidate, splits)
+                built.add(model)
+        found |= dict.fromkeys((each.data for each in members), splits.fingerprint)
+    return found
+
+
+def _text(thing: object) -> str:
+    return json.dumps(describe(thing), sort_keys=True)
+
+
+def _build(candidate: Candidate, splits: Splits) -> None:
+    model = candidate.recipe.model
+    assert model is not None
+    try:
+        with torch.random.fork_rng(devices=[]):
+            model.build(splits)
+    except Exception as error:  # whatever a class of the caller's own raises
+        place = f"`data.{candidate.data}`" + (f", {candidate.fusion}" if candidate.fusion else "")
+        text = str(error)
+        if not is_ours(text):
+            text = (
+                "`model` should be one that can be built for the data; found that it ends with "
+                f"{type(error).__name__}: {text}. Correct it, or choose another."
+            )
+        raise ValueError(f"{text} (At {place} in the grid.)") from error

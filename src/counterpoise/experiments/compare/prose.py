@@ -1,0 +1,210 @@
+"""What a comparison says in words, every number of it computed."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+from counterpoise.experiments.compare.analysis import Comparison
+from counterpoise.experiments.compare.rows import Block
+from counterpoise.report import Note
+from counterpoise.report.formats import percent
+from counterpoise.report.prose import enumerate_words
+
+__all__ = ["definitions", "facts", "lead", "notes"]
+
+
+def lead(comparison: Comparison) -> list[str]:
+    """The result in two paragraphs: what is distinguishable, and what was compared."""
+    grid = comparison.grid
+    sets, methods = _sets(comparison), len(grid.methods)
+    seeds, tries = len(grid.all_seeds), grid.num_tries
+    tuned = (
+        f"Each method tried {tries} configurations on each data set, one of which was chosen by "
+        "validation accuracy; "
+        if tries > 1
+        else "No method was tuned; "
+    )
+    how = (
+        f"{methods} {_plural('method', methods)} {'was' if methods == 1 else 'were'} compared on "
+        f"{sets}, each with {seeds} {_plural('seed', seeds)}. {tuned}the test data were used on "
+        "the chosen epoch of each run alone."
+    )
+    return [_outcome(comparison), how]
+
+
+def _outcome(comparison: Comparison) -> str:
+    baseline = comparison.grid.baseline
+    rows = [row for block in comparison.blocks for row in block.rows]
+    count = sum(row.difference is not None for row in rows)
+    found = Counter(row.verdict for row in rows if row.verdict is not None)
+    if not count:
+        return f"There is nothing to compare with {baseline}."
+    if found["not tested"] == count:
+        return f"One seed shows no difference to {baseline} that could be told from chance."
+    shown = found["higher"] + found["lower"]
+    opening = f"Of {count} {_plural('difference', count)} to {baseline}"
+    if not shown:
+        return f"{opening}, none can be told from chance."
+    told = f"{found['higher']} higher, {found['lower']} lower"
+    return f"{opening}, {shown} can be told from chance: {told}."
+
+
+def _sets(comparison: Comparison) -> str:
+    names = enumerate_words(list(comparison.grid.data))
+    fusions = comparison.grid.fusions
+    return f"{names} with {enumerate_words(fusions)} fusion" if fusions else names
+
+
+def facts(comparison: Comparison) -> list[tuple[str, str]]:
+    """Names and values that place the comparison: sizes, runs, time."""
+    grid = comparison.grid
+    results = [
+        result
+        for outcome in comparison.outcomes
+        for trial in outcome.trials
+        for result in trial.results.values()
+    ]
+    records = [result.record for result in results if result.record is not None]
+    shown = [
+        ("Methods", str(len(grid.methods))),
+        ("Data sets", str(len(grid.data))),
+        ("Seeds", str(len(grid.all_seeds))),
+        ("Configurations a method", str(grid.num_tries)),
+        ("Runs", f"{len(results):,}"),
+    ]
+    if records:
+        seconds = sum(record["wall_time_seconds"] for record in records)
+        start = min(str(record["started"]) for record in records)
+        shown.append(("Training time in all", _duration(seconds)))
+        shown.append(("Started", f"{datetime.fromisoformat(start):%Y-%m-%d %H:%M}"))
+    return shown
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+def notes(comparison: Comparison) -> list[Note]:
+    """What a reader must know before believing the numbers."""
+    found = [_about_intervals(comparison)]
+    failed = len(comparison.failures)
+    if failed:
+        verb = "run failed and is" if failed == 1 else "runs failed and are"
+        found.append(Note("Failures.", f"{failed} {verb} listed below, with the error."))
+    warned = sorted({text for _, result in _results(comparison) for text in result["warnings"]})
+    if warned:
+        found.append(Note("Warnings of runs.", " ".join(warned)))
+    about = dict.fromkeys(
+        f"{block.data}: {record['data']['note']}"
+        for block in comparison.blocks
+        for record in block.records[:1]
+        if record["data"]["note"]
+    )
+    found += [Note("About the data.", text) for text in about]
+    return found + _about_origin(comparison)
+
+
+def _about_intervals(comparison: Comparison) -> Note:
+    text = (
+        "They are over seeds, which set initial weights, the order of samples and noise, on one "
+        "division of the data: they tell what to expect of training again, not of other test "
+        "samples."
+    )
+    errors = [error for block in comparison.blocks if (error := _sampling_error(block))]
+    if errors:
+        listed = enumerate_words(errors)
+        text += f" The choice of test samples adds to an accuracy a standard error of {listed}."
+    return Note("What the intervals tell.", text)
+
+
+def _sampling_error(block: Block) -> str | None:
+    accuracies = [row.accuracy.mean for row in block.rows if row.accuracy is not None]
+    if not accuracies:
+        return None
+    num_test, best = block.records[0]["data"]["sizes"]["test"], max(accuracies)
+    error = percent(math.sqrt(best * (1 - best) / num_test))
+    return f"{error} points on {block.title} ({num_test:,} samples)"
+
+
+def _about_origin(comparison: Comparison) -> list[Note]:
+    results = _results(comparison)
+    found = []
+    if len({result["code"] for _, result in results}) > 1:
+        text = (
+            "The runs were made by different states of this package's code under one version "
+            "number. Remove the folder of cells and run all again before publishing."
+        )
+        found.append(Note("Different code.", text))
+    machines = {str(record["hardware"]) for record, _ in results if record is not None}
+    if len(machines) > 1:
+        found.append(
+            Note("Different machines.", "The runs' hardware differs: do not compare their times.")
+        )
+    return found
+
+
+def _results(comparison: Comparison) -> list[tuple[dict[str, Any] | None, dict[str, Any]]]:
+    """Record and all that is kept, of every cell."""
+    return [
+        (result.record, vars(result))
+        for outcome in comparison.outcomes
+        for trial in outcome.trials
+        for result in trial.results.values()
+    ]
+
+
+def _plural(word: str, count: int) -> str:
+    return word if count == 1 else f"{word}s"
+
+
+def definitions() -> list[tuple[str, str]]:
+    """The terms of the report and what they mean."""
+    return [
+        (
+            "95% interval",
+            "Where the mean over ever more seeds lies with a confidence of 95%, by the "
+            "smoothed studentised bootstrap: of 100 such intervals about 95 hold it, also with few "
+            "seeds.",
+        ),
+        (
+            "Not distinguishable",
+            "The interval of the paired difference holds zero: seeds alone can explain it. Nothing "
+            "is said to be better on the ground of its mean. After correction: the interval does "
+            "not hold zero, but among so many comparisons some such intervals are to be expected.",
+        ),
+        (
+            "Corrected p",
+            "Of the paired t-test, after Holm's procedure: if no method differed from the "
+            "baseline, the probability that any difference in this report were called higher or "
+            "lower would be at most 5%.",
+        ),
+        (
+            "Effect",
+            "Mean paired difference in units of its standard deviation over seeds, corrected for "
+            "the bias of few seeds (Hedges).",
+        ),
+        (
+            "Mean rank",
+            "The place of a method among all by test accuracy, averaged over data sets and "
+            "fusions for each seed; ties share their places.",
+        ),
+        (
+            "Response",
+            "What one modality contributes to the model's output: its Shapley value among the "
+            "outputs with some of the modalities absent. The accuracy of a response is that of "
+            "classifying by it alone.",
+        ),
+        (
+            "Step time",
+            "Time of a training step, the median over the run and over seeds, as a ratio: that "
+            "which the run had of the processor, or wall time on other devices. Runs beside each "
+            "other share caches and memory, so small differences mean nothing.",
+        ),
+    ]

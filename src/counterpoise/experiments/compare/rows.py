@@ -1,0 +1,113 @@
+"""What a comparison tells: rows of methods in blocks of data set and fusion, and pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from counterpoise.experiments.compare.competing import Competing
+from counterpoise.experiments.compare.outcomes import Outcome
+from counterpoise.measures.bootstrap import Summary
+from counterpoise.measures.statistics import PairedDifference, Verdict
+
+__all__ = ["Block", "Pair", "Row"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is told of one method on one data set with one fusion.
+
+    Attributes:
+        outcome: The trials behind it.
+        accuracy: Test accuracy over seeds; None if there is no result.
+        responses: Test accuracy of each modality's response.
+        difference: To the baseline, over the seeds that both have; None for the baseline itself.
+        corrected: Its p-value, corrected for all that the comparison tells; NaN where none.
+        verdict: What the difference shows; None for the baseline itself.
+        cost: Time of a step as a ratio to joint training; None where not measured.
+        competing: How modalities compete; None where not measured.
+    """
+
+    outcome: Outcome
+    accuracy: Summary | None
+    responses: Mapping[str, Summary]
+    difference: PairedDifference | None
+    corrected: float
+    verdict: Verdict | None
+    cost: float | None
+    competing: Competing | None = None
+
+    @property
+    def method(self) -> str:
+        """Label of the method."""
+        return self.outcome.place[2]
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """Records of the chosen configuration, by seed."""
+        chosen = self.outcome.chosen
+        return [] if chosen is None else list(chosen.records.values())
+
+
+@dataclass(frozen=True)
+class Block:
+    """All methods on one data set with one fusion.
+
+    Attributes:
+        data: Label of the data set.
+        fusion: Name of the fusion; "" if the grid leaves the model as it is.
+        rows: One a method, in the order of the grid.
+    """
+
+    data: str
+    fusion: str
+    rows: Sequence[Row]
+
+    @property
+    def title(self) -> str:
+        """What to call it."""
+        return _title(self.data, self.fusion)
+
+    @property
+    def modalities(self) -> list[str]:
+        """The modalities of the data set, in order."""
+        records = [record for row in self.rows for record in row.records]
+        return list(records[0]["data"]["modalities"]) if records else []
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """Records of all rows."""
+        return [record for row in self.rows for record in row.records]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What is told of two methods, neither of which need be the baseline, in one block.
+
+    Attributes:
+        data: Label of the data set.
+        fusion: Name of the fusion; "" if the grid leaves the model as it is.
+        first: Label of the method that is compared.
+        second: Label of the one it is compared with.
+        difference: Of test accuracy, over the seeds that both have; None if there are none.
+        corrected: Its p-value, corrected for all that the comparison tells; NaN where none.
+        verdict: What the difference shows; None where there is none.
+    """
+
+    data: str
+    fusion: str
+    first: str
+    second: str
+    difference: PairedDifference | None
+    corrected: float
+    verdict: Verdict | None
+
+    @property
+    def title(self) -> str:
+        """What to call the block."""
+        return _title(self.data, self.fusion)
+
+
+def _title(data: str, fusion: str) -> str:
+    return f"{data}, {fusion}" if fusion else data

@@ -1,0 +1,96 @@
+"""The protocol of competition: train jointly and alone, extract, probe, for several seeds.
+
+Joint model and concept models are trained on the training split, from the same seed. The probe
+from the joint model's fused feature to each concept is fitted on the validation split, and
+evaluated on the test split. What training has made is kept, and reused by its content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from counterpoise.core.errors import check_count, check_range
+from counterpoise.experiments.compete.paths import find_paths
+from counterpoise.experiments.compete.results import Competition
+from counterpoise.experiments.compete.tasks import Progress, Task, work
+from counterpoise.experiments.runs import default_workers
+from counterpoise.methods import Joint, Method
+
+if TYPE_CHECKING:
+    from counterpoise.data import Splits
+    from counterpoise.training.recipe import Recipe
+
+__all__ = ["Progress", "compete"]
+
+
+def compete(
+    recipe: Recipe,
+    methods: Sequence[Method] | None = None,
+    *,
+    num_seeds: int = 3,
+    fused: str | None = None,
+    concept: str | Mapping[str, str] | None = None,
+    ridge: float = 120.0,
+    output: Path | str = "runs/compete",
+    num_workers: int | None = None,
+    progress: Progress | None = None,
+) -> Competition:
+    """Train what it takes, and measure how strongly modalities compete under each method.
+
+    For each seed: the network is trained by each method, and once for each modality with the
+    others absent; see the module for which split is used for what. Runs are kept in ``output``
+    by the content of their configuration. What is there is reused, so that another method, or
+    more seeds, cost only what is new, and a second call costs seconds.
+
+    Args:
+        recipe: What to train on what, how, and the first seed.
+        methods: What to compare. Default: the recipe's own method.
+        num_seeds: How many seeds, from the recipe's on, at least 1.
+        fused: Path of the fused feature, as :func:`counterpoise.measures.extract_features` takes it. Default: the
+            input of the head, in networks of this package.
+        concept: Path of the concept, one for all modalities or one for each. Default: the output
+            of the modality's encoder where logits are a sum over modalities (late fusion), else
+            ``fused`` (early fusion).
+        ridge: As in :func:`counterpoise.competition_strength`.
+        output: Folder for runs and results.
+        num_workers: Runs at a time. Default: one a core, or one where there is a GPU.
+        progress: Told what is done. Default: nobody.
+
+    Returns:
+        The outcome of each method and seed, with tables of means and intervals.
+
+    Raises:
+        ValueError: If a path is unknown, a split is too small, or an option is out of range.
+
+    Reference: Li et al., "Boosting Multi-modal Model Performance with Adaptive Gradient
+    Modulation", ICCV 2023, section 4.
+    """
+    check_count("num_seeds", num_seeds, at_least=1)
+    check_range("ridge", ridge, low=0)
+    splits = recipe.data.load()
+    _check_sizes(splits)
+    paths = find_paths(recipe, splits, fused, concept)
+    tasks = [
+        Task.make(recipe.replace(method=method, seed=seed), splits, paths, ridge, Path(output))
+        for method in (methods or [recipe.method or Joint()])
+        for seed in range(recipe.seed, recipe.seed + num_seeds)
+    ]
+    workers = default_workers() if num_workers is None else num_workers
+    work(tasks, workers, _silent if progress is None else progress)
+    outcomes = tuple(task.outcome() for task in tasks)
+    return Competition(recipe.describe(), splits.describe(), paths, ridge, outcomes)
+
+
+def _silent(done: int, total: int, last: str) -> None:
+    """Tell nobody."""
+
+
+def _check_sizes(splits: Splits) -> None:
+    for name, part in (("validation", splits.validation), ("test", splits.test)):
+        if len(part) < 2:
+            raise ValueError(
+                f"`data` should have at least 2 samples in its {name} split, for the probe from "
+                f"fused feature to concept; found {len(part)}. Use a larger split."
+            )

@@ -1,0 +1,149 @@
+"""The mono-modal concept and the competition strength under different fusions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from counterpoise.core.errors import check_count
+from counterpoise.data import DataSource
+from counterpoise.experiments.compete.prose import highest
+from counterpoise.experiments.study.estimates import carried, probes_of
+from counterpoise.experiments.study.findings import Findings, Quantity, Results
+from counterpoise.experiments.study.observations import Condition, Observations
+from counterpoise.experiments.study.study import Case, Study, Trained
+from counterpoise.experiments.study.words import spelled, with_interval
+from counterpoise.experiments.study.worlds import digits, recipe_for
+from counterpoise.measures.intervals import Interval
+from counterpoise.measures.unimodal import alone_recipe
+from counterpoise.report.page import Note
+
+__all__ = ["Fusions"]
+
+_FUSIONS = ("additive", "concatenation", "maxout", "film", "gated", "cross_attention")
+
+
+@dataclass(frozen=True)
+class Fusions(Study):
+    """Measures competition in networks that differ in their fusion alone.
+
+    Args:
+        num_seeds: Repeats.
+        max_epochs: Epochs of training.
+        fusions: Which.
+        data: The data set. Default: digits.
+    """
+
+    name: ClassVar[str] = "fusions"
+    question: ClassVar[str] = (
+        "Do the mono-modal concept and the competition strength depend on the fusion?"
+    )
+
+    num_seeds: int = 3
+    max_epochs: int = 8
+    fusions: tuple[str, ...] = _FUSIONS
+    data: DataSource | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "fusions", tuple(self.fusions))
+        check_count("max_epochs", self.max_epochs, at_least=1)
+
+    def cases(self) -> list[Case]:
+        """Return joint and mono-modal runs for each fusion."""
+        data = self.data or digits()
+        names = data.load().modalities
+        cases = []
+        for fusion in self.fusions:
+            for seed in range(self.num_seeds):
+                joint = recipe_for(data, fusion, max_epochs=self.max_epochs, seed=seed)
+                alone = {name: alone_recipe(joint, name) for name in names}
+                cases.append(Case((fusion,), seed, {"joint": joint, **alone}))
+        return cases
+
+    @staticmethod
+    def measure(runs: Mapping[str, Trained]) -> dict[str, Any]:
+        """Return strengths as published and with standardised features, probes and accuracies."""
+        joint = runs["joint"]
+        alone = {name: run for name, run in runs.items() if name != "joint"}
+        published, fair = (carried(joint, alone, standardise=flag) for flag in (False, True))
+        return {
+            "accuracy": joint.record["test"]["accuracy"],
+            "strength": {name: 1 - value for name, value in published.items()},
+            "standardised": {name: 1 - value for name, value in fair.items()},
+            "probe": probes_of(joint),
+            "alone": {name: run.record["test"]["accuracy"] for name, run in alone.items()},
+        }
+
+    def find(self, seen: Observations) -> Findings:
+        """Compare the order of modalities between fusions."""
+        rows: dict[Condition, dict[str, Interval]] = {}
+        names = list(seen.measured[seen.conditions[0]][0]["strength"])
+        for (fusion,) in seen.conditions:
+            for name in names:
+                rows[fusion, name] = {
+                    what: seen.mean((fusion,), what, name)
+                    for what in ("strength", "standardised", "alone", "probe")
+                }
+                rows[fusion, name]["accuracy"] = seen.mean((fusion,), "accuracy")
+        results = Results(
+            "Competition strength of each modality under each fusion, as published (ridge 120) and "
+            "with the fused feature standardised first, so that its scale has no say.",
+            ("fusion", "modality"),
+            {
+                "strength": Quantity("Competition strength", level=1.0),
+                "standardised": Quantity("standardised", level=1.0),
+                "alone": Quantity("Alone, accuracy %", share=True),
+                "probe": Quantity("Probe, accuracy %", share=True),
+                "accuracy": Quantity("Joint, accuracy %", share=True),
+            },
+            rows,
+        )
+        text = (
+            "Concepts of late fusion are the encoders' features, of other fusions the fused "
+            "feature of the same network with the other modalities absent, so that strengths of "
+            "different fusions are measured against different concepts."
+        )
+        answer = [_verdict(seen, names, what) for what in ("strength", "standardised")]
+        figure = results.to_figure(("strength", "standardised"))
+        return Findings(self, seen, answer, [results], figure, [Note("What is compared.", text)])
+
+
+_SAID = {
+    "strength": "Competition strength as published",
+    "standardised": "With standardised features",
+}
+
+
+def _verdict(seen: Observations, names: list[str], what: str) -> str:
+    """Say which modality is held back most under which fusions, as far as seeds agree."""
+    held: dict[str, list[str]] = {}
+    unclear = []
+    for condition in seen.conditions:
+        most, untold = highest({name: seen.values(condition, what, name) for name in names})
+        if untold:
+            unclear.append(condition[0])
+        else:
+            held.setdefault(most, []).append(condition[0])
+    least, greatest = (
+        choose(
+            (
+                (seen.mean(c, what, name), f"{name} under {c[0]}")
+                for c in seen.conditions
+                for name in names
+            ),
+            key=lambda pair: pair[0].mean,
+        )
+        for choose in (min, max)
+    )
+    agree = len(held) == 1 and not unclear
+    told = [f"{name} is held back most under {spelled(where)}" for name, where in held.items()]
+    if unclear:
+        told.append(f"modalities are not distinguishable under {spelled(unclear)}")
+    differ = "the answer depends on the fusion" if held else "no fusion holds one back more"
+    start = "the fusions agree" if agree else differ
+    return (
+        f"{_SAID[what]}: {start}: {'; '.join(told)}. Values run from {with_interval(least[0])} "
+        f"({least[1]}) to {with_interval(greatest[0])} ({greatest[1]})."
+    )

@@ -1,0 +1,55 @@
+"""How a run was modulated, and what came of it: shared by studies of variants of AGM."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from statistics import fmean
+from typing import Any
+
+from counterpoise.core.references import ExponentialAverage, Fixed, NoReference
+from counterpoise.experiments.study.observations import Condition
+from counterpoise.experiments.study.study import Trained
+from counterpoise.experiments.study.words import signed
+from counterpoise.measures.intervals import Interval
+from counterpoise.methods import AGM, Joint, Method
+
+__all__ = ["against_joint", "agm_references", "modulation_of", "strengths_of_modulation"]
+
+
+def agm_references(alpha: float) -> dict[str, Method]:
+    """Return joint training, and AGM with each kind of reference."""
+    return {
+        "Joint": Joint(),
+        "running mean": AGM(alpha),
+        "exponential average": AGM(alpha, reference=ExponentialAverage(0.99)),
+        "fixed": AGM(alpha, reference=Fixed(num_steps=20)),
+        "none": AGM(alpha, reference=NoReference()),
+    }
+
+
+def strengths_of_modulation(trained: Trained) -> list[float]:
+    """Return the mean |kappa - 1| of each recorded step; 0 where nothing is modulated."""
+    by_modality = trained.record["steps"]["coefficients"]
+    if by_modality is None:
+        return [0.0]
+    steps = zip(*by_modality.values(), strict=True)
+    return [fmean(abs(k - 1) if k is not None else 0.0 for k in step) for step in steps]
+
+
+def modulation_of(trained: Trained) -> dict[str, Any]:
+    """Return test accuracy, mean strength of modulation, and seconds a step."""
+    return {
+        "accuracy": float(trained.record["test"]["accuracy"]),
+        "modulation": fmean(strengths_of_modulation(trained)),
+        "seconds": float(trained.record["seconds_per_step"]),
+    }
+
+
+def against_joint(rows: Mapping[Condition, Mapping[str, Interval]]) -> str:
+    """Say by how much each condition gains over joint training."""
+    gains = {condition[-1]: row["gained"] for condition, row in rows.items() if "gained" in row}
+    told = [
+        f"{label} {signed(gain, 1, 100)}" + ("" if gain.excludes_zero else " (may be chance)")
+        for label, gain in gains.items()
+    ]
+    return f"Against joint training, in percentage points of accuracy: {', '.join(told)}."

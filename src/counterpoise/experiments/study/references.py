@@ -1,0 +1,124 @@
+"""Fixed against dynamic reference on real data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from counterpoise.core.errors import check_count, check_range
+from counterpoise.data import DataSource
+from counterpoise.experiments.study.findings import Findings, Quantity, Results
+from counterpoise.experiments.study.modulated import against_joint, agm_references, modulation_of
+from counterpoise.experiments.study.observations import Condition, Observations
+from counterpoise.experiments.study.study import Case, Study, Trained
+from counterpoise.experiments.study.words import signed
+from counterpoise.experiments.study.worlds import digits, recipe_for
+from counterpoise.measures.intervals import Interval
+from counterpoise.report.page import Note
+
+__all__ = ["References"]
+
+
+@dataclass(frozen=True)
+class References(Study):
+    """Trains with AGM and each kind of reference.
+
+    Args:
+        num_seeds: Repeats.
+        fusion: Of the networks.
+        max_epochs: Epochs of training.
+        alpha: Strength of AGM.
+        data: The data set. Default: digits.
+    """
+
+    name: ClassVar[str] = "references"
+    question: ClassVar[str] = "Is a dynamic reference better than a fixed one on real data?"
+
+    fusion: str = "concatenation"
+    max_epochs: int = 8
+    alpha: float = 1.0
+    data: DataSource | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_count("max_epochs", self.max_epochs, at_least=1)
+        check_range("alpha", self.alpha, low=0)
+
+    def cases(self) -> list[Case]:
+        """Return a run for each reference and seed."""
+        data = self.data or digits()
+        return [
+            Case(
+                (label,),
+                seed,
+                {
+                    "run": recipe_for(
+                        data, self.fusion, max_epochs=self.max_epochs, seed=seed
+                    ).replace(method=method)
+                },
+            )
+            for label, method in agm_references(self.alpha).items()
+            for seed in range(self.num_seeds)
+        ]
+
+    @staticmethod
+    def measure(runs: Mapping[str, Trained]) -> dict[str, Any]:
+        """Return accuracy, strength of modulation and accuracy of the worst response."""
+        responses = runs["run"].record["test"]["response_accuracy"]
+        return {**modulation_of(runs["run"]), "weakest": min(responses.values())}
+
+    def find(self, seen: Observations) -> Findings:
+        """Compare each reference with joint training and with the running mean."""
+        rows: dict[Condition, dict[str, Interval]] = {}
+        for condition in seen.conditions:
+            names = ("accuracy", "weakest", "modulation")
+            rows[condition] = {name: seen.mean(condition, name) for name in names}
+            if condition != ("Joint",):
+                rows[condition]["gained"] = seen.difference(condition, ("Joint",), "accuracy")
+                rows[condition]["raised"] = seen.difference(condition, ("Joint",), "weakest")
+        results = Results(
+            "AGM with each reference. Gains over joint training are paired by seed. Modulation: "
+            "mean |kappa - 1| over training.",
+            ("reference",),
+            {
+                "accuracy": Quantity("Test accuracy, %", share=True),
+                "gained": Quantity("Gained, percentage points", share=True, level=0.0),
+                "weakest": Quantity("Weakest response, accuracy %", share=True),
+                "raised": Quantity("Raised by, percentage points", share=True, level=0.0),
+                "modulation": Quantity("Modulation"),
+            },
+            rows,
+        )
+        text = (
+            f"AGM with alpha {self.alpha:g} on {self.fusion} fusion. A fixed reference is the mean "
+            "of the first 20 steps' scores; none compares with modalities that are equal."
+        )
+        figure = results.to_figure(("accuracy", "gained", "raised", "modulation"))
+        answer = _answer(seen, rows)
+        return Findings(self, seen, answer, [results], figure, [Note("The set-up.", text)])
+
+
+def _answer(seen: Observations, rows: Mapping[Condition, Mapping[str, Interval]]) -> list[str]:
+    sentences = []
+    for label in ("running mean", "exponential average"):
+        gap = seen.difference((label,), ("fixed",), "accuracy")
+        word = (
+            "is not distinguishable from"
+            if not gap.excludes_zero
+            else "does better than"
+            if gap.mean > 0
+            else "does worse than"
+        )
+        sentences.append(
+            f"the {label} {word} the fixed reference ({signed(gap, 1, 100)} percentage points)"
+        )
+    raised = [
+        f"{condition[0]} {signed(row['raised'], 1, 100)}"
+        for condition, row in rows.items()
+        if "raised" in row
+    ]
+    return [
+        f"In accuracy {' and '.join(sentences)}.",
+        f"{against_joint(rows)} The weakest response changes by: {', '.join(raised)}.",
+    ]

@@ -1,0 +1,160 @@
+"""Two modalities, one clearly more informative: does modulation move reliance towards it?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from counterpoise.core.errors import check_count
+from counterpoise.data import Synthetic
+from counterpoise.experiments.study.estimates import contributions_of, test_logits
+from counterpoise.experiments.study.findings import Findings, Quantity, Results
+from counterpoise.experiments.study.observations import Condition, Observations
+from counterpoise.experiments.study.study import Case, Study, Trained
+from counterpoise.experiments.study.words import signed, with_interval
+from counterpoise.experiments.study.worlds import Rescaled, recipe_for, true_contributions
+from counterpoise.measures.intervals import Interval
+from counterpoise.methods import AGM, OGMGE, Joint, Method, UnimodalLoss
+from counterpoise.report.page import Note
+
+__all__ = ["Reliance", "reliance_of"]
+
+_DATA = Synthetic(unique=(0.5, 0.2), redundancy=0.2, synergy=0.0)
+_SPEEDS: Mapping[str, tuple[float, float]] = {
+    "both learnt alike": (1.0, 1.0),
+    "the informative one slow": (0.2, 1.0),
+}
+
+
+def _methods() -> dict[str, Method]:
+    return {
+        "Joint": Joint(),
+        "AGM(1)": AGM(alpha=1.0),
+        "AGM(2.5)": AGM(alpha=2.5),
+        "OGM-GE": OGMGE(),
+        "UnimodalLoss": UnimodalLoss(),
+    }
+
+
+@dataclass(frozen=True)
+class Reliance(Study):
+    """Trains with and without modulation where one modality knows more than the other.
+
+    Args:
+        num_seeds: Repeats, each with data and weights of its own.
+        fusion: Of the networks.
+        num_train: Training samples.
+        max_epochs: Epochs of training.
+    """
+
+    name: ClassVar[str] = "reliance"
+    question: ClassVar[str] = (
+        "Two modalities, one clearly more informative: does modulation move reliance towards it?"
+    )
+
+    fusion: str = "gated"
+    num_train: int = 2000
+    max_epochs: int = 10
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("num_train", "max_epochs"):
+            check_count(name, getattr(self, name), at_least=1)
+
+    def cases(self) -> list[Case]:
+        """Return a run for each speed, method and seed."""
+        cases = []
+        for speed, factors in _SPEEDS.items():
+            for label, method in _methods().items():
+                for seed in range(self.num_seeds):
+                    recipe = recipe_for(
+                        Rescaled(_DATA, factors),
+                        self.fusion,
+                        max_epochs=self.max_epochs,
+                        seed=seed,
+                        num_train=self.num_train,
+                    ).replace(method=method)
+                    cases.append(Case((speed, label), seed, {"run": recipe}))
+        return cases
+
+    @staticmethod
+    def measure(runs: Mapping[str, Trained]) -> dict[str, Any]:
+        """Return reliance on the first modality, true and found, and test accuracy."""
+        return reliance_of(runs["run"])
+
+    def find(self, seen: Observations) -> Findings:
+        """Compare each method with joint training, seed by seed."""
+        rows: dict[Condition, dict[str, Interval]] = {}
+        for speed, label in seen.conditions:
+            here, joint = (speed, label), (speed, "Joint")
+            rows[here] = {name: seen.mean(here, name) for name in ("reliance", "truth", "accuracy")}
+            if label != "Joint":
+                rows[here]["moved"] = seen.difference(here, joint, "reliance")
+                rows[here]["gained"] = seen.difference(here, joint, "accuracy")
+        table = Results(
+            "Reliance: the share of the more informative modality in the contributions (SHAPE, in "
+            "nats, test data). Differences to joint training are paired by seed.",
+            ("speed", "method"),
+            {
+                "reliance": Quantity("Reliance, %", share=True),
+                "truth": Quantity("True share, %", share=True),
+                "moved": Quantity("Moved, percentage points", share=True, level=0.0),
+                "accuracy": Quantity("Test accuracy, %", share=True),
+                "gained": Quantity("Gained, percentage points", share=True, level=0.0),
+            },
+            rows,
+        )
+        text = (
+            f"Two modalities know alone of {_DATA.unique[0]:.0%} and {_DATA.unique[1]:.0%} of the "
+            f"labels, and both of another {_DATA.redundancy:.0%}. A slow modality is the same "
+            f"multiplied by {_SPEEDS['the informative one slow'][0]}: as informative, but learnt "
+            f"from with small gradients. Fusion: {self.fusion}."
+        )
+        figure = table.to_figure(("reliance", "moved", "gained"))
+        return Findings(self, seen, _answer(rows), [table], figure, [Note("The set-up.", text)])
+
+
+def reliance_of(trained: Trained) -> dict[str, Any]:
+    """Return the first modality's share of contributions, true and found, and test accuracy."""
+    truth = list(true_contributions(trained.recipe.data).values())
+    found = contributions_of(*test_logits(trained))["shape_nats"]
+    return {
+        "reliance": float(found[0] / found.sum()),
+        "truth": truth[0] / sum(truth),
+        "accuracy": float(trained.record["test"]["accuracy"]),
+    }
+
+
+def _answer(rows: Mapping[Condition, Mapping[str, Interval]]) -> list[str]:
+    paragraphs = []
+    for speed in _SPEEDS:
+        joint = rows[speed, "Joint"]
+        truth = joint["truth"].mean
+        sentences = [
+            f"With {speed}: joint training relies on the more informative modality for "
+            f"{with_interval(joint['reliance'], 1, 100)}% of what it knows; its true share is "
+            f"{truth:.1%}."
+        ]
+        for (where, label), row in rows.items():
+            if where == speed and "moved" in row:
+                moved, gained = row["moved"], row["gained"]
+                verb = (
+                    "does not move it by more than chance"
+                    if not moved.excludes_zero
+                    else "moves it towards that modality"
+                    if moved.mean > 0
+                    else "moves it away from that modality"
+                )
+                sentences.append(
+                    f"{label} {verb}: {signed(moved, 1, 100)} points, accuracy "
+                    f"{signed(gained, 1, 100)} points."
+                )
+        paragraphs.append(" ".join(sentences))
+    moving = [
+        f"{label} ({speed})"
+        for (speed, label), row in rows.items()
+        if "moved" in row and row["moved"].excludes_zero and row["moved"].mean > 0
+    ]
+    first = f"Yes, by: {', '.join(moving)}." if moving else "No: by none of the methods."
+    return [first, *paragraphs]

@@ -1,0 +1,229 @@
+"""Do the mono-modal responses of a late-fusion model with known contributions recover them?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any, ClassVar
+
+from counterpoise.core.errors import check_count
+from counterpoise.experiments.study.estimates import (
+    MEASURES,
+    carried,
+    contributions_of,
+    probes_of,
+    response_scores,
+    test_logits,
+)
+from counterpoise.experiments.study.findings import Findings, Quantity, Results
+from counterpoise.experiments.study.observations import Condition, Observations
+from counterpoise.experiments.study.study import Case, Study, Trained
+from counterpoise.experiments.study.words import above, listed, spelled, with_interval
+from counterpoise.experiments.study.worlds import (
+    SYNERGY,
+    WORLDS,
+    recipe_for,
+    true_contributions,
+    true_information,
+)
+from counterpoise.measures.correlations import correlation, mean_correlation, rank_correlation
+from counterpoise.measures.intervals import Interval, mean_interval
+from counterpoise.measures.unimodal import alone_recipe
+from counterpoise.report.page import Note
+
+__all__ = ["Responses"]
+
+_RECOVERED = 0.9
+"""The correlation with the truth from which on a measure is said to recover contributions."""
+
+
+@dataclass(frozen=True)
+class Responses(Study):
+    """Holds measures of contribution to the truth of synthetic data.
+
+    Args:
+        num_seeds: Repeats, each with data and weights of its own.
+        fusion: Of the networks; with a fusion that can use it, synergy is studied too.
+        num_train: Training samples.
+        max_epochs: Epochs of training.
+    """
+
+    name: ClassVar[str] = "responses"
+    question: ClassVar[str] = (
+        "Do the mono-modal responses of a late-fusion model with known contributions recover them?"
+    )
+
+    fusion: str = "additive"
+    num_train: int = 4000
+    max_epochs: int = 10
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("num_train", "max_epochs"):
+            check_count(name, getattr(self, name), at_least=1)
+
+    def cases(self) -> list[Case]:
+        """Return joint and mono-modal runs in each world."""
+        late = self.fusion in ("additive", "concatenation")
+        cases = []
+        for world, data in (WORLDS if late else {**WORLDS, **SYNERGY}).items():
+            for seed in range(self.num_seeds):
+                joint = recipe_for(
+                    data,
+                    self.fusion,
+                    max_epochs=self.max_epochs,
+                    seed=seed,
+                    num_train=self.num_train,
+                )
+                alone = {name: alone_recipe(joint, name) for name in data.modalities}
+                cases.append(Case((world,), seed, {"joint": joint, **alone}))
+        return cases
+
+    @staticmethod
+    def measure(runs: Mapping[str, Trained]) -> dict[str, Any]:
+        """Return truth and every estimate of each modality."""
+        joint = runs["joint"]
+        alone = {name: run for name, run in runs.items() if name != "joint"}
+        logits = test_logits(joint)
+        scores, shapes = response_scores(*logits), contributions_of(*logits)
+        by_modality = {
+            "agm_score": scores["cross_entropy"],
+            "response_accuracy": scores["accuracy"],
+            **shapes,
+        }
+        estimates = {
+            measure: dict(zip(alone, values.tolist(), strict=True))
+            for measure, values in by_modality.items()
+        }
+        estimates["probe"] = probes_of(joint)
+        estimates["carried"] = carried(joint, alone)
+        estimates["carried_standardised"] = carried(joint, alone, standardise=True)
+        data = joint.recipe.data
+        return {
+            "truth": true_contributions(data),
+            "by_itself": true_information(data),
+            "estimates": estimates,
+        }
+
+    def find(self, seen: Observations) -> Findings:
+        """Correlate estimates with the truth, seed by seed."""
+        points = {measure: _points(seen, measure, "truth") for measure in MEASURES}
+        by_itself = {measure: _points(seen, measure, "by_itself") for measure in MEASURES}
+        table = Results(
+            "Estimated against true contributions on synthetic data: correlations over modalities "
+            "and worlds, means over seeds with 95% intervals. Slope: nats of the estimate for a "
+            "true nat. Error: what the estimate is off by on average. Last column: correlation "
+            "with the information that the modality has by itself, whoever else has it too. "
+            "Carried: 1 - competition strength; scaled: with the fused feature standardised first.",
+            ("measure",),
+            {
+                "correlation": Quantity("Correlation (Pearson)", level=1.0),
+                "rank": Quantity("Rank correlation (Spearman)", level=1.0),
+                "slope": Quantity("Slope", digits=2, level=1.0),
+                "error": Quantity("Mean absolute error, nats"),
+                "by_itself": Quantity("Correlation with information by itself", level=1.0),
+            },
+            {
+                (MEASURES[m],): {
+                    **_row(points[m], nats=m in ("agm_score", "shape_nats")),
+                    "by_itself": mean_correlation([correlation(*each) for each in by_itself[m]]),
+                }
+                for m in MEASURES
+            },
+        )
+        return Findings(
+            self,
+            seen,
+            _answer(table),
+            [table, _by_world(seen)],
+            table.to_figure(("correlation", "by_itself")),
+            [_note(self)],
+        )
+
+
+Points = Sequence[tuple[Sequence[float], Sequence[float]]]
+
+
+def _points(seen: Observations, measure: str, truth: str) -> Points:
+    """Return, seed by seed, the estimates of all modalities of all worlds, and the truths."""
+    found = []
+    for seed in range(seen.num_seeds):
+        estimates, truths = [], []
+        for condition in seen.conditions:
+            each = seen.measured[condition][seed]
+            for name, value in each[truth].items():
+                estimates.append(each["estimates"][measure][name])
+                truths.append(value)
+        found.append((estimates, truths))
+    return found
+
+
+def _row(points: Points, *, nats: bool) -> dict[str, Interval]:
+    row = {
+        "correlation": mean_correlation([correlation(*each) for each in points]),
+        "rank": mean_correlation([rank_correlation(*each) for each in points]),
+    }
+    if nats:
+        row["slope"] = mean_interval([_slope(*each) for each in points])
+        row["error"] = mean_interval(
+            [fmean(abs(e - t) for e, t in zip(*each, strict=True)) for each in points]
+        )
+    return row
+
+
+def _slope(estimates: Sequence[float], truths: Sequence[float]) -> float:
+    mean = fmean(truths)
+    spread = sum((t - mean) ** 2 for t in truths)
+    return sum((t - mean) * e for e, t in zip(estimates, truths, strict=True)) / spread
+
+
+def _by_world(seen: Observations) -> Results:
+    rows: dict[Condition, dict[str, Interval]] = {}
+    for (world,) in seen.conditions:
+        for name in seen.measured[(world,)][0]["truth"]:
+            rows[world, name] = {
+                "truth": seen.mean((world,), "truth", name),
+                **{m: seen.mean((world,), "estimates", m, name) for m in MEASURES},
+            }
+    shares = ("response_accuracy", "shape_accuracy", "probe")
+    quantities = {"truth": Quantity("Truth, nats")}
+    for measure, title in MEASURES.items():
+        unit = ", %" if measure in shares else ", nats" if measure == "agm_score" else ""
+        quantities[measure] = Quantity(f"{title}{unit}", share=measure in shares)
+    return Results("Each world and modality.", ("world", "modality"), quantities, rows)
+
+
+def _answer(table: Results) -> list[str]:
+    by_measure = {measure: row for (measure,), row in table.rows.items()}
+    found = {measure: row["correlation"] for measure, row in by_measure.items()}
+    score = by_measure[MEASURES["agm_score"]]
+    r, own = score["correlation"], score["by_itself"]
+    in_part = "In part" if above(r, 0) else "No"
+    words = "Yes, up to scale" if above(r, _RECOVERED) else in_part
+    gap = "more closely" if above(own, r) else "no more closely"
+    better = [m for m, each in found.items() if above(each, r)]
+    failing = [m for m, each in found.items() if not each.excludes_zero]
+    weak = [m for m, each in found.items() if m not in failing and not above(each, _RECOVERED)]
+    return [
+        f"{words}: the score of the responses, the nats that each one knows of the label, "
+        f"correlates with the true contribution at {with_interval(r)}. A true nat is worth "
+        f"{with_interval(score['slope'])} of its nats, and it is off by "
+        f"{with_interval(score['error'])} nats on average. It tracks {gap} the information that "
+        f"each modality has by itself ({with_interval(own)}), which counts what several "
+        "modalities know once for each.",
+        f"Correlations with the truth: {listed(found)}. Better than the score: {spelled(better)}. "
+        f"Below {_RECOVERED} in part of the interval: {spelled(weak)}. No correlation that could "
+        f"be told from none: {spelled(failing)}.",
+    ]
+
+
+def _note(study: Responses) -> Note:
+    text = (
+        f"Synthetic data with known contributions, networks of one MLP a modality with "
+        f"{study.fusion} fusion, trained jointly on {study.num_train:,} samples. The truth is the "
+        "Shapley value of each modality in the information that coalitions have of the label. "
+        "Competition strength and probes ask other questions (what was held back, what an "
+        "encoder has learnt), so that they need not agree with it."
+    )
+    return Note("What is compared with what.", text)

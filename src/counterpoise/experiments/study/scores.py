@@ -1,0 +1,163 @@
+"""Does the cross-entropy score track true information contribution, against other scores?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, ClassVar
+
+from counterpoise.core.errors import check_count
+from counterpoise.experiments.study.estimates import RESPONSE_SCORES, response_scores, test_logits
+from counterpoise.experiments.study.findings import Findings, Quantity, Results
+from counterpoise.experiments.study.observations import Condition, Observations
+from counterpoise.experiments.study.study import Case, Study, Trained
+from counterpoise.experiments.study.words import above, spelled, with_interval
+from counterpoise.experiments.study.worlds import (
+    SYNERGY,
+    WORLDS,
+    recipe_for,
+    true_contributions,
+    true_information,
+)
+from counterpoise.measures.correlations import correlation, mean_correlation
+from counterpoise.measures.intervals import Interval, mean_interval
+from counterpoise.report.page import Note
+
+__all__ = ["Scores"]
+
+
+@dataclass(frozen=True)
+class Scores(Study):
+    """Holds scores of responses to the truth of synthetic data.
+
+    Args:
+        num_seeds: Repeats, each with data and weights of its own.
+        fusion: Of the networks; with a fusion that can use it, synergy is studied too.
+        num_train: Training samples.
+        max_epochs: Epochs of training.
+    """
+
+    name: ClassVar[str] = "scores"
+    question: ClassVar[str] = (
+        "Does the cross-entropy score track the true information contribution, against others?"
+    )
+
+    fusion: str = "additive"
+    num_train: int = 4000
+    max_epochs: int = 10
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("num_train", "max_epochs"):
+            check_count(name, getattr(self, name), at_least=1)
+
+    def cases(self) -> list[Case]:
+        """Return joint runs in each world."""
+        late = self.fusion in ("additive", "concatenation")
+        worlds = WORLDS if late else {**WORLDS, **SYNERGY}
+        return [
+            Case(
+                (world,),
+                seed,
+                {
+                    "joint": recipe_for(
+                        data,
+                        self.fusion,
+                        max_epochs=self.max_epochs,
+                        seed=seed,
+                        num_train=self.num_train,
+                    )
+                },
+            )
+            for world, data in worlds.items()
+            for seed in range(self.num_seeds)
+        ]
+
+    @staticmethod
+    def measure(runs: Mapping[str, Trained]) -> dict[str, Any]:
+        """Return truths and scores of each modality."""
+        found = response_scores(*test_logits(runs["joint"]))
+        data = runs["joint"].recipe.data
+        return {
+            "truth": list(true_contributions(data).values()),
+            "by_itself": list(true_information(data).values()),
+            "scores": {name: values.tolist() for name, values in found.items()},
+        }
+
+    def find(self, seen: Observations) -> Findings:
+        """Correlate scores with truths, seed by seed, and count orders that are right."""
+        rows: dict[Condition, dict[str, Interval]] = {}
+        for score, title in RESPONSE_SCORES.items():
+            rows[(title,)] = {
+                "truth": mean_correlation(_correlations(seen, score, "truth")),
+                "by_itself": mean_correlation(_correlations(seen, score, "by_itself")),
+                "order": mean_interval(_orders(seen, score)),
+            }
+        results = Results(
+            "Scores of responses on test data against the truth, over modalities and worlds. "
+            "Cross-entropy is AGM's, the probability of the true class OGM's, the squared error "
+            "Brier's; confidence looks at no label. "
+            "Order: pairs of unequal modalities of one world that the score puts in their order.",
+            ("score",),
+            {
+                "truth": Quantity("Correlation with contribution", level=1.0),
+                "by_itself": Quantity("Correlation with information by itself", level=1.0),
+                "order": Quantity("Right order, %", share=True, level=1.0),
+            },
+            rows,
+        )
+        text = (
+            "The contribution of a modality is its Shapley value in the information that "
+            "coalitions have of the label; by itself is what it knows with no regard to others. "
+            f"Networks of one MLP a modality with {self.fusion} fusion, trained jointly."
+        )
+        figure = results.to_figure()
+        answer = [_answer(rows)]
+        return Findings(self, seen, answer, [results], figure, [Note("Two truths.", text)])
+
+
+def _correlations(seen: Observations, score: str, truth: str) -> list[float]:
+    found = []
+    for seed in range(seen.num_seeds):
+        measured = [seen.measured[condition][seed] for condition in seen.conditions]
+        scores = [value for each in measured for value in each["scores"][score]]
+        truths = [value for each in measured for value in each[truth]]
+        found.append(correlation(scores, truths))
+    return found
+
+
+def _orders(seen: Observations, score: str) -> list[float]:
+    found = []
+    for seed in range(seen.num_seeds):
+        right = total = 0
+        for condition in seen.conditions:
+            each = seen.measured[condition][seed]
+            pairs = zip(each["truth"], each["scores"][score], strict=True)
+            for (truth, own), (other_truth, other) in combinations(pairs, 2):
+                if abs(truth - other_truth) > 1e-9:
+                    total += 1
+                    right += (own - other) * (truth - other_truth) > 0
+        found.append(right / total)
+    return found
+
+
+def _answer(rows: Mapping[Condition, Mapping[str, Interval]]) -> str:
+    by_score = {score: row["truth"] for (score,), row in rows.items()}
+    name = RESPONSE_SCORES["cross_entropy"]
+    own, others = by_score[name], {s: v for s, v in by_score.items() if s != name}
+    better = [s for s, each in others.items() if above(each, own)]
+    worse = [s for s, each in others.items() if above(own, each)]
+    alike = [s for s in others if s not in better and s not in worse]
+    row = rows[(name,)]
+    tracks, tracks_itself = (
+        "tracks" if above(each, 0) else "does not track" for each in (own, row["by_itself"])
+    )
+    return (
+        f"The cross-entropy score {tracks} the true contribution, at {with_interval(own)}. It "
+        f"{tracks_itself} what a modality knows by itself, at "
+        f"{with_interval(row['by_itself'])}; it puts "
+        f"{with_interval(row['order'], 1, 100)}% of pairs in their order. Scores that track the "
+        f"contribution better: {spelled(better)}; worse: {spelled(worse)}; not distinguishable: "
+        f"{spelled(alike)}."
+    )

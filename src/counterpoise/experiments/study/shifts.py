@@ -1,0 +1,140 @@
+"""Running average against fixed reference when strengths shift during training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Any, ClassVar
+
+from counterpoise.core.errors import check_count, check_range
+from counterpoise.data import Synthetic
+from counterpoise.data.synthetic.synthetic import Shift
+from counterpoise.experiments.study.findings import Findings, Quantity, Results
+from counterpoise.experiments.study.modulated import (
+    against_joint,
+    agm_references,
+    strengths_of_modulation,
+)
+from counterpoise.experiments.study.observations import Condition, Observations
+from counterpoise.experiments.study.reliance import reliance_of
+from counterpoise.experiments.study.study import Case, Study, Trained
+from counterpoise.experiments.study.words import signed, with_interval
+from counterpoise.experiments.study.worlds import recipe_for
+from counterpoise.measures.intervals import Interval
+from counterpoise.report.page import Note
+
+__all__ = ["Shifts", "against_joint", "agm_references"]
+
+_BEFORE, _AFTER = (0.5, 0.1), (0.1, 0.5)
+_REDUNDANCY = 0.2
+
+
+@dataclass(frozen=True)
+class Shifts(Study):
+    """Lets two modalities swap what they know in the middle of training.
+
+    Args:
+        num_seeds: Repeats, each with data and weights of its own.
+        fusion: Of the networks.
+        num_train: Training samples.
+        max_epochs: Epochs of training; strengths shift from a third of them to two thirds.
+        alpha: Strength of AGM.
+    """
+
+    name: ClassVar[str] = "shifts"
+    question: ClassVar[str] = (
+        "Running average against fixed reference: what if strengths shift during training?"
+    )
+
+    fusion: str = "gated"
+    num_train: int = 2000
+    max_epochs: int = 12
+    alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_count("num_train", self.num_train, at_least=1)
+        check_count("max_epochs", self.max_epochs, at_least=6)
+        check_range("alpha", self.alpha, low=0)
+
+    def cases(self) -> list[Case]:
+        """Return a run for each reference and seed."""
+        third = self.max_epochs // 3
+        shifts = (
+            Shift(third, _BEFORE, _REDUNDANCY),
+            Shift(2 * third, _AFTER, _REDUNDANCY),
+        )
+        cases = []
+        for label, method in agm_references(self.alpha).items():
+            for seed in range(self.num_seeds):
+                data = Synthetic(_BEFORE, _REDUNDANCY, 0.0, shifts=shifts)
+                recipe = recipe_for(
+                    replace(data, seed=seed),
+                    self.fusion,
+                    max_epochs=self.max_epochs,
+                    seed=seed,
+                    num_train=self.num_train,
+                ).replace(method=method)
+                cases.append(Case((label,), seed, {"run": recipe}))
+        return cases
+
+    @staticmethod
+    def measure(runs: Mapping[str, Trained]) -> dict[str, Any]:
+        """Return reliance and accuracy at the end, and how strongly each third was modulated."""
+        steps = strengths_of_modulation(runs["run"])
+        third = max(1, len(steps) // 3)
+        strengths = {
+            "early": fmean(steps[:third]),
+            "during": fmean(steps[third:-third] or steps),
+            "late": fmean(steps[-third:]),
+        }
+        return {**reliance_of(runs["run"]), **strengths}
+
+    def find(self, seen: Observations) -> Findings:
+        """Compare each reference with joint training and with the running mean."""
+        rows: dict[Condition, dict[str, Interval]] = {}
+        for condition in seen.conditions:
+            names = ("accuracy", "reliance", "truth", "early", "during", "late")
+            rows[condition] = {name: seen.mean(condition, name) for name in names}
+            if condition != ("Joint",):
+                rows[condition]["gained"] = seen.difference(condition, ("Joint",), "accuracy")
+        table = Results(
+            "After the shift, on test data of the last strengths. Modulation: mean |kappa - 1| "
+            "in each third of training. Gains over joint training are paired by seed.",
+            ("reference",),
+            {
+                "accuracy": Quantity("Test accuracy, %", share=True),
+                "gained": Quantity("Gained, percentage points", share=True, level=0.0),
+                "reliance": Quantity("Share of the first modality, %", share=True),
+                "truth": Quantity("True share, %", share=True),
+                "early": Quantity("Modulation before"),
+                "during": Quantity("during the shift"),
+                "late": Quantity("after"),
+            },
+            rows,
+        )
+        text = (
+            f"The first modality alone knows of {_BEFORE[0]:.0%} of the labels at first and of "
+            f"{_AFTER[0]:.0%} in the end, the second the other way round. AGM with alpha "
+            f"{self.alpha:g}; fusion: {self.fusion}. Validation and test data have the last "
+            "strengths."
+        )
+        answer = _answer(seen, rows)
+        figure = table.to_figure(("accuracy", "gained", "reliance", "late"))
+        return Findings(self, seen, answer, [table], figure, [Note("The set-up.", text)])
+
+
+def _answer(seen: Observations, rows: Mapping[Condition, Mapping[str, Interval]]) -> list[str]:
+    fixed = seen.difference(("running mean",), ("fixed",), "accuracy")
+    if fixed.excludes_zero:
+        word = "better" if fixed.mean > 0 else "worse"
+        first = f"After a shift the running mean does {word} than a fixed reference"
+    else:
+        first = "After a shift the running mean and a fixed reference are not distinguishable"
+    return [
+        f"{first}: {signed(fixed, 1, 100)} percentage points of accuracy.",
+        f"{against_joint(rows)} In the last third, coefficients differ from 1 by "
+        f"{with_interval(rows[('running mean',)]['late'])} with the running mean and by "
+        f"{with_interval(rows[('fixed',)]['late'])} with the fixed reference.",
+    ]

@@ -1,0 +1,80 @@
+"""Phrases that answers are put together from; every one depends on the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from counterpoise.measures.intervals import Interval
+from counterpoise.report.prose import enumerate_words
+
+__all__ = ["above", "changed", "listed", "signed", "spelled", "with_interval"]
+
+
+def with_interval(value: Interval, digits: int = 2, factor: float = 1.0) -> str:
+    """Write a mean with its interval.
+
+    Example:
+        >>> with_interval(Interval(0.5, 0.41, 0.59, 5))
+        '0.50 (0.41 to 0.59)'
+    """
+    shown = [f"{factor * each:.{digits}f}" for each in value[:3] if each is not None]
+    return shown[0] if len(shown) == 1 else f"{shown[0]} ({shown[1]} to {shown[2]})"
+
+
+def signed(value: Interval, digits: int = 2, factor: float = 1.0) -> str:
+    """Write a difference with its interval.
+
+    Example:
+        >>> signed(Interval(0.012, -0.004, 0.028, 5), 1, 100)
+        '+1.2 (-0.4 to +2.8)'
+    """
+    shown = [f"{factor * each:+.{digits}f}" for each in value[:3] if each is not None]
+    return shown[0] if len(shown) == 1 else f"{shown[0]} ({shown[1]} to {shown[2]})"
+
+
+def listed(values: Mapping[str, Interval], digits: int = 2, factor: float = 1.0) -> str:
+    """Write named means with their intervals, the highest first.
+
+    Example:
+        >>> listed({"a": Interval(0.1, None, None, 1), "b": Interval(0.9, None, None, 1)})
+        'b 0.90 and a 0.10'
+    """
+    order = sorted(values, key=lambda name: -values[name].mean)
+    return enumerate_words(
+        [f"{name} {with_interval(values[name], digits, factor)}" for name in order]
+    )
+
+
+def above(first: Interval, second: Interval | float) -> bool:
+    """Return whether an interval lies above another, or above a number, with no overlap.
+
+    Example:
+        >>> above(Interval(0.9, 0.8, 1.0, 5), Interval(0.5, 0.4, 0.6, 5))
+        True
+        >>> above(Interval(0.9, 0.8, 1.0, 5), 0.85)
+        False
+    """
+    high = second.high if isinstance(second, Interval) else second
+    return first.low is not None and high is not None and first.low > high
+
+
+def changed(difference: Interval, more: str = "raises", less: str = "lowers") -> str | None:
+    """Return which of two verbs a difference deserves; None where it may be chance.
+
+    Example:
+        >>> changed(Interval(0.3, 0.1, 0.5, 5)), changed(Interval(0.3, -0.1, 0.7, 5))
+        ('raises', None)
+    """
+    if not difference.excludes_zero:
+        return None
+    return more if difference.mean > 0 else less
+
+
+def spelled(names: list[str]) -> str:
+    """Write names in a sentence; "none" where there are none.
+
+    Example:
+        >>> spelled(["a", "b"]), spelled([])
+        ('a and b', 'none')
+    """
+    return enumerate_words(names) if names else "none"

@@ -1,0 +1,138 @@
+"""One pass over a data set that evaluates every coalition of modalities, without gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from counterpoise.balanced import Balanced
+from counterpoise.core.coalitions import EXACT_LIMIT, Plan
+from counterpoise.engine.replay import EvaluationMode
+from counterpoise.engine.validation import check_call
+from counterpoise.measures.contributions import every_coalition
+from counterpoise.measures.features import Batch, check_batch, placed_on
+
+if TYPE_CHECKING:
+    import torchmetrics
+
+__all__ = ["coalition_logits", "measure"]
+
+
+@torch.no_grad()
+def coalition_logits(balanced: Balanced, batch: Batch) -> Tensor:
+    """Return the logits of a wrapped model with every subset of its modalities present.
+
+    All in eval mode, the full coalition too, through the engine that the model was wrapped with,
+    so that encoders run once. The model's flags and the method's state stay as they are.
+
+    Args:
+        balanced: The wrapped model, of at most 8 modalities.
+        batch: The modalities by name, and whatever else the model takes; "target" is left out.
+
+    Returns:
+        Shape (2^M, B, C, ...), in the order of
+        :func:`counterpoise.measures.every_coalition`, no modality first, all last.
+
+    Raises:
+        ValueError: If there are more modalities than coalitions can be evaluated of.
+        TypeError: If the model is not wrapped, or a modality is missing.
+
+    Example:
+        >>> import counterpoise as cp
+        >>> from counterpoise.models import build
+        >>> model = build({"left": (3,), "right": (5,)}, num_classes=2)
+        >>> balanced = cp.Balanced(model, model.modalities, cp.Joint())
+        >>> batch = {"left": torch.randn(7, 3), "right": torch.randn(7, 5)}
+        >>> coalition_logits(balanced, batch).shape
+        torch.Size([4, 7, 2])
+    """
+    _check_wrapped(balanced)
+    check_batch(batch)
+    names = balanced.modalities
+    if len(names) > EXACT_LIMIT:
+        raise ValueError(
+            f"`balanced` should have at most {EXACT_LIMIT} modalities, for each of 2^M coalitions "
+            f"is evaluated; found {len(names)}. Wrap the model with related ones in one nest."
+        )
+    inputs = {name: value for name, value in batch.items() if name != "target"}
+    check_call(balanced.model, names, inputs)
+    modal = {name: inputs[name] for name in names}
+    others = {name: value for name, value in inputs.items() if name not in modal}
+    partial = every_coalition(len(names))[:-1]
+    plan = Plan.make(partial, torch.zeros(len(names), len(partial) + 1))
+    with EvaluationMode(balanced.model):
+        values = balanced.engine.values(
+            balanced.model, modal, others, balanced.absent, plan, gradient=False
+        )
+    torch.clear_autocast_cache()  # of weights cast without gradient, if within autocast
+    assert values.partial is not None
+    return torch.cat([values.partial, values.full.unsqueeze(0)])
+
+
+def measure(
+    balanced: Balanced,
+    batches: Iterable[Batch],
+    metrics: torchmetrics.Metric | torchmetrics.MetricCollection,
+) -> Any:
+    """Feed metrics from one pass over a data set; return what they come to.
+
+    Args:
+        balanced: The wrapped model. Its set-up is validated on the first batch.
+        batches: Mappings of the modalities, of "target", and of whatever else the model takes.
+            They are moved to where the model is.
+        metrics: What takes ``update(coalition logits, target)``, such as
+            :func:`modality_metrics`. Reset first, and moved to where the model is.
+
+    Returns:
+        What ``metrics.compute()`` returns, over the batches of all processes where there are
+        several.
+
+    Raises:
+        ValueError: If there is no sample, or the set-up is wrong; see ``Balanced.validate``.
+        TypeError: If the model is not wrapped, or a batch is no mapping, or lacks a modality or
+            the target.
+
+    Example:
+        >>> import counterpoise as cp
+        >>> from counterpoise.models import build
+        >>> model = build({"left": (3,), "right": (5,)}, num_classes=2)
+        >>> balanced = cp.Balanced(model, model.modalities, cp.Joint())
+        >>> batch = {"left": torch.randn(7, 3), "right": torch.randn(7, 5)}
+        >>> batch["target"] = torch.arange(7) % 2
+        >>> from counterpoise.measures import modality_metrics
+        >>> found = measure(balanced, [batch], modality_metrics(num_modalities=2))
+        >>> found["contribution"].shape
+        torch.Size([2])
+    """
+    _check_wrapped(balanced)
+    device = next((p.device for p in balanced.parameters()), torch.device("cpu"))
+    metrics.reset()
+    if device.type == "mps":  # which has no double precision
+        metrics.set_dtype(torch.float32)
+    metrics.to(device)
+    validated = False
+    for batch in batches:
+        placed = placed_on(device, batch)
+        if "target" not in placed:
+            raise TypeError(
+                f"Each batch should hold a 'target'; found {', '.join(placed)}. Add the labels."
+            )
+        if not validated:
+            balanced.validate(**placed)
+            validated = True
+        metrics.update(coalition_logits(balanced, placed), placed["target"])
+    if not validated:
+        raise ValueError("`batches` should hold at least one batch; found none. Pass more data.")
+    return metrics.compute()
+
+
+def _check_wrapped(balanced: Balanced) -> None:
+    if not hasattr(balanced, "engine"):  # which a compiled one passes on
+        raise TypeError(
+            "`balanced` should be a model wrapped by counterpoise.Balanced, which evaluates "
+            f"coalitions; found a {type(balanced).__name__}. Wrap it by Balanced(model, "
+            "modalities), or pass the one within it."
+        )

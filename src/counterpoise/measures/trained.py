@@ -1,0 +1,88 @@
+"""Competition strength from models that are trained already, whoever trained them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from torch import nn
+
+from counterpoise.measures.features import Batch, Call, extract_features
+from counterpoise.measures.strength import competition_strength
+from counterpoise.measures.unimodal import MonoModal
+
+__all__ = ["model_strengths"]
+
+
+def model_strengths(
+    model: nn.Module,
+    concepts: Mapping[str, nn.Module],
+    fit: Iterable[Batch],
+    test: Iterable[Batch],
+    *,
+    fused: str,
+    concept: str | Mapping[str, str],
+    ridge: float = 120.0,
+    call: Call | None = None,
+) -> dict[str, float]:
+    """Measure the competition strength of each modality in models that are trained already.
+
+    Args:
+        model: The joint model: any module, a LightningModule too.
+        concepts: For each modality the model that was trained on it alone, on the same training
+            data: its own branch, or the same network as a :class:`MonoModal`.
+        fit: Batches that no model was trained on, to fit the probes on.
+        test: Other such batches, to evaluate on.
+        fused: Path of the joint model's fused feature, as :func:`extract_features` takes it:
+            the output of a module, or with ":input" its input.
+        concept: Path of the concept, the penultimate feature, in the concept models; one for
+            all, or one for each. Within a ``MonoModal`` paths need not begin with "model.".
+        ridge: As in :func:`competition_strength`.
+        call: Runs a model on a batch. Default: ``model(**batch)`` without the target.
+
+    Returns:
+        The competition strength of each modality of ``concepts``.
+
+    Raises:
+        ValueError: If a path is unknown, a split is too small or a feature is not finite.
+        RuntimeError: If a module is not called exactly once a pass.
+        TypeError: If a batch is no mapping, a model has no ``forward`` or a feature is not a
+            tensor.
+
+    Example:
+        >>> import torch
+        >>> from counterpoise.measures import Batches, MonoModal
+        >>> from counterpoise.data import Synthetic
+        >>> from counterpoise.models import build
+        >>> data = Synthetic(num_validation=200, num_test=100).load()
+        >>> _ = torch.manual_seed(0)
+        >>> joint, other = (build(data.sample_shapes, data.num_classes) for _ in range(2))
+        >>> alone = MonoModal(other, "m1", data.modalities)  # here trained on m1, as is joint
+        >>> found = model_strengths(
+        ...     joint,
+        ...     {"m1": alone},
+        ...     Batches(data.validation),
+        ...     Batches(data.test),
+        ...     fused="fusion.head:input",
+        ...     concept="encoders.m1",
+        ... )
+        >>> found["m1"] > 0
+        True
+    """
+    splits = [list(each) if isinstance(each, Iterator) else each for each in (fit, test)]
+    fused_of = [extract_features(model, s, {"fused": fused}, call=call) for s in splits]
+    strengths = {}
+    for name, alone in concepts.items():
+        path = concept if isinstance(concept, str) else concept[name]
+        path = f"model.{path}" if isinstance(alone, MonoModal) else path
+        found = [extract_features(alone, s, {"concept": path}, call=call) for s in splits]
+        try:
+            strengths[name] = competition_strength(
+                fused_of[0].features["fused"],
+                found[0].features["concept"],
+                fused_of[1].features["fused"],
+                found[1].features["concept"],
+                ridge,
+            )
+        except ValueError as error:
+            raise ValueError(f"Modality {name!r}: {error}") from None
+    return strengths

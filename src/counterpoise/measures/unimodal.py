@@ -1,0 +1,159 @@
+"""The same network with all modalities but one absent, as a module that is trained like any other.
+
+Where modalities meet early there is no branch to cut out: a modality's concept is what the same
+network learns when the others are absent throughout. Where logits are a sum over modalities this
+is the modality's own branch: what the absent ones add is a constant, a second bias.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from counterpoise.core.absence import Absence, AbsentValues
+from counterpoise.core.errors import check_choice
+from counterpoise.core.pytree import PyTree, map_tensors, shapes
+from counterpoise.engine.replay import EvaluationMode, Interception, resolve
+from counterpoise.engine.validation import check_encoders, check_modalities
+from counterpoise.methods import Joint
+from counterpoise.training.architectures import Architecture
+
+if TYPE_CHECKING:
+    from counterpoise.data import Splits
+    from counterpoise.training.recipe import Recipe
+
+__all__ = ["MonoModal", "MonoModalNetwork", "alone_recipe"]
+
+
+class MonoModal(nn.Module):
+    """Runs a model with every modality but one absent, whatever it is given for the others.
+
+    Args:
+        model: Takes its modalities as keywords. It is trained in place, at ``.model``.
+        modality: The one that is there.
+        modalities: Names of all, in order.
+        encoders: Path of each modality's encoder in the model. With them, the encoder of an
+            absent modality runs on a single row in eval mode, which costs next to nothing and
+            gives, as a constant has no batch statistics, what it gives whenever it is absent.
+        absent: What stands in for an absent modality, as in ``Balanced``. Default: zeros.
+
+    Raises:
+        ValueError: If ``modality`` or a name or path in ``encoders`` is unknown.
+
+    Example:
+        >>> import torch
+        >>> from counterpoise.models import build
+        >>> model = build({"left": (3,), "right": (5,)}, num_classes=2)
+        >>> left = MonoModal(model, "left", model.modalities, encoders=model.encoder_paths)
+        >>> x, y = torch.randn(7, 3), torch.randn(7, 5)
+        >>> torch.allclose(left(left=x, right=y), model(left=x, right=torch.zeros(7, 5)))
+        True
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        modality: str,
+        modalities: Sequence[str],
+        *,
+        encoders: Mapping[str, str] | None = None,
+        absent: Absence | Mapping[str, PyTree] | None = None,
+    ) -> None:
+        super().__init__()
+        self.modalities = check_modalities(modalities)
+        check_choice("modality", modality, self.modalities)
+        check_encoders(model, self.modalities, encoders, "inputs")
+        self.model, self.modality = model, modality
+        self.absent = AbsentValues(self.modalities, absent)
+        self.encoders = {name: path for name, path in (encoders or {}).items() if name != modality}
+
+    def forward(self, **inputs: Any) -> Any:
+        """Return what the model returns with the other modalities absent."""
+        given = dict(inputs)
+        for i, name in enumerate(self.modalities):
+            if name != self.modality:
+                given[name] = self.absent(i, inputs[name])
+        encoders = resolve(self.model, self.encoders, self.modalities)
+
+        def encode(i: int, forward: Any, args: Any, kwargs: Any) -> Any:
+            with EvaluationMode(encoders[i]):
+                return self._encode(i, forward, args, kwargs)
+
+        with Interception(encoders, encode):
+            return self.model(**given)
+
+    def _encode(self, i: int, forward: Any, args: Any, kwargs: Any) -> Any:
+        """Run an absent modality's encoder on one row, where rows are alike."""
+        if self.absent.varies(i):
+            return forward(*args, **kwargs)
+        num_rows = {shape[0] for shape in shapes((args, kwargs)) if shape}
+        if len(num_rows) != 1 or 0 in num_rows:
+            return forward(*args, **kwargs)
+        one = map_tensors(lambda t: t[:1] if t.dim() else t, (args, kwargs))
+        feature = forward(*one[0], **one[1])
+        if any(shape[:1] != (1,) for shape in shapes(feature)):
+            return forward(*args, **kwargs)
+        (rows,) = num_rows
+        return map_tensors(lambda t: t.expand(rows, *t.shape[1:]).clone(), feature)
+
+    def extra_repr(self) -> str:
+        """Show the modality."""
+        return f"modality={self.modality!r}"
+
+
+@dataclass(frozen=True)
+class MonoModalNetwork(Architecture):
+    """Builds another architecture's network with all modalities but one absent.
+
+    From the same seed it starts from the same weights.
+
+    Args:
+        model: Builds the network.
+        modality: The one that is there.
+        absent: What stands in for absent modalities. Default: zeros.
+
+    Example:
+        >>> from counterpoise.data import Synthetic
+        >>> from counterpoise.training import Network
+        >>> network = MonoModalNetwork(Network(), "m2").build(Synthetic().load())
+        >>> type(network.model).__name__, network.modality
+        ('MultimodalNetwork', 'm2')
+    """
+
+    model: Architecture
+    modality: str
+    absent: Absence | None = None
+
+    def build(self, splits: Splits) -> nn.Module:
+        """Return the network."""
+        model = self.model.build(splits)
+        return MonoModal(
+            model,
+            self.modality,
+            splits.modalities,
+            encoders=self.model.encoder_paths(model),
+            absent=deepcopy(self.absent),
+        )
+
+
+def alone_recipe(recipe: Recipe, modality: str) -> Recipe:
+    """Return the recipe of the same network trained on one modality alone, all else equal.
+
+    Args:
+        recipe: Of the joint run; its method has no part in the other.
+        modality: The one that is there.
+    """
+    assert recipe.model is not None
+    return recipe.replace(
+        method=Joint(),
+        model=MonoModalNetwork(recipe.model, modality, recipe.absent),
+        coalitions=None,
+        attribution="shapley",
+        absent=None,
+        monitor=False,
+        name=f"{recipe.data.name}-{modality}-alone-{recipe.seed}",
+    )

@@ -1,0 +1,106 @@
+"""What methods share that train each modality's own logits beside the joint ones."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from inspect import signature
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from counterpoise.core.errors import check_choice, suggestion
+from counterpoise.core.pytree import PyTree, map_tensors
+from counterpoise.methods.method import Method, Need, Signals
+from counterpoise.methods.shared.heads import Heads, LinearHead
+
+__all__ = ["Multitask"]
+
+
+class Multitask(Method, ABC):
+    """Has a loss for each modality: the criterion of its own logits.
+
+    The logits are those of heads of the method's own if it has any; else those of the additive
+    heads that the model was wrapped with; else the responses.
+
+    Args:
+        heads: Modality to a module that maps the output of its encoder to logits; or "linear":
+            a :class:`~counterpoise.methods.shared.heads.LinearHead` for each. They are part of the
+            method, trained with the rest, not with a branch; on detached features where their
+            loss is not to train the encoder: heads that only tell have to learn too. None: as
+            above.
+
+    Raises:
+        ValueError: If heads are a name, and not "linear".
+    """
+
+    def __init__(self, heads: Heads | None) -> None:
+        super().__init__()
+        self._linear = isinstance(heads, str)
+        if isinstance(heads, str):
+            check_choice("heads", heads, ("linear",))
+            heads = {}  # until the modalities are known
+        self.heads = None if heads is None else nn.ModuleDict(dict(heads))
+        self.asks_features = heads is not None
+
+    def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
+        """Make linear heads, or check that there is a head for each modality, or none.
+
+        Raises:
+            ValueError: If not.
+        """
+        if self._linear:
+            self.heads = nn.ModuleDict({n: LinearHead(n, dtype) for n in self.modalities})
+        names = self.modalities if self.heads is None else tuple(self.heads)
+        for name in (*names, *self.modalities):
+            if name not in self.modalities or name not in names:
+                raise ValueError(
+                    f"`heads` should have a head for each of {', '.join(self.modalities)}; found "
+                    f"{', '.join(names)}.{suggestion(name, self.modalities)} Name each once."
+                )
+
+    @abstractmethod
+    def trains_encoder(self, index: int) -> bool:
+        """Return whether the own loss of modality number ``index`` trains its encoder."""
+
+    def trains_unimodal(self) -> bool:
+        """Return whether the modalities' losses train anything: an encoder, or an own head."""
+        indices = range(len(self.modalities))
+        return self.heads is not None or any(self.trains_encoder(index) for index in indices)
+
+    def loss_weights(self, weights: Sequence[float]) -> list[float]:
+        """Return the weights of losses, with 1 for 0 where an own head learns beside the model."""
+        return [weight or float(self.heads is not None) for weight in weights]
+
+    def needs_unimodal(self) -> Need:
+        """Return "gradients" where logits are trained that the method has no heads for."""
+        return "gradients" if self.heads is None and self.trains_unimodal() else "nothing"
+
+    def unimodal_logits(self, features: Sequence[PyTree], logits: Tensor) -> Tensor | None:
+        """Return the logits of the method's own heads, shape (M, B, ...); None without heads."""
+        if self.heads is None:
+            return None
+        more = (logits,) if self._linear else ()
+        found = []
+        for index, (name, feature) in enumerate(zip(self.modalities, features, strict=True)):
+            trains = self.trains_encoder(index)
+            seen = feature if trains else map_tensors(Tensor.detach, feature)
+            found.append(self.heads[name](seen, *more))
+        return torch.stack(found)
+
+    def unimodal_losses(self, signals: Signals) -> Tensor:
+        """Return the loss of each modality's own logits, shape (M,), with graph."""
+        assert signals.criterion is not None
+        assert signals.unimodal_logits is not None
+        losses = [signals.criterion(each, signals.target) for each in signals.unimodal_logits]
+        return torch.stack(losses)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments that the method was made with, for a run's record."""
+        kept = {name: getattr(self, name) for name in signature(type(self)).parameters}
+        if self._linear:
+            kept["heads"] = "linear"
+        elif self.heads is not None:
+            kept["heads"] = {name: repr(head) for name, head in self.heads.items()}
+        return kept

@@ -1,0 +1,128 @@
+"""Which name in a configuration nobody knows, and the nearest that somebody does."""
+
+from __future__ import annotations
+
+import inspect
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import is_dataclass
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from counterpoise.core.errors import suggestion
+
+__all__ = ["unknown_name"]
+
+
+def unknown_name(config: Mapping[str, Any], kinds: Mapping[str, type]) -> str | None:
+    """Look in a configuration that was refused for a class or a setting that there is not.
+
+    Args:
+        config: Sections by name: settings, or a class as its path, or as a mapping with
+            "class_path" and "init_args".
+        kinds: For each section what its class derives from, or the dataclass that it sets.
+
+    Returns:
+        What to say of the first such name; None if there is none, so that something else is
+        wrong.
+
+    Example:
+        >>> from counterpoise.methods import Method
+        >>> config = {"method": {"class_path": "AGM", "init_args": {"alfa": 1.0}}}
+        >>> unknown_name(config, {"method": Method})[-35:]
+        "found 'alfa'. Did you mean 'alpha'?"
+    """
+    found = (_in_section(name, kind, config.get(name)) for name, kind in kinds.items())
+    return next((text for text in found if text is not None), None)
+
+
+def _in_section(where: str, base: type | None, section: Any) -> str | None:
+    section = {"class_path": section} if isinstance(section, str) else section
+    if not isinstance(section, Mapping):
+        return None
+    kind, settings = base if is_dataclass(base) else None, section
+    if "class_path" in section:
+        found = _class(where, base, str(section["class_path"]))
+        if isinstance(found, str):
+            return found
+        kind, settings = found, section.get("init_args") or {}
+    if not isinstance(kind, type) or not isinstance(settings, Mapping):
+        return None
+    known = _arguments(kind)
+    for name, value in settings.items():
+        if name not in known:
+            takes = f"one of {', '.join(map(repr, known))}" if known else "none at all"
+            return (
+                f"`{where}` should have settings of {kind.__name__}, {takes}; found {name!r}."
+                + suggestion(str(name), known)
+            )
+        within = isinstance(value, Mapping) and "class_path" in value
+        text = _in_section(f"{where}.{name}", None, value) if within else None
+        if text is not None:
+            return text
+    return None
+
+
+def _class(where: str, base: type | None, path: str) -> type | str | None:
+    """The class with this path; what to say if there is none; None if that cannot be told."""
+    if "." not in path:
+        return None if base is None else _subclass(base, path)
+    parent: ModuleType | None = None
+    *above, last = path.split(".")
+    for number, part in enumerate(above):
+        module = _module(".".join(above[: number + 1]))
+        if module is None:
+            return _missing(where, path, parent, part)
+        if isinstance(module, Exception):
+            return None
+        parent = module
+    found = getattr(parent, last, None)
+    if found is None:
+        return _missing(where, path, parent, last)
+    return found if isinstance(found, type) else None
+
+
+def _module(path: str) -> ModuleType | Exception | None:
+    """The module; None if there is none; the error if it cannot be imported."""
+    try:
+        return import_module(path)
+    except ModuleNotFoundError as error:
+        return None if error.name == path else error
+    except Exception as error:  # whatever a module of the caller's own raises: the parser tells it
+        return error
+
+
+def _missing(where: str, path: str, parent: ModuleType | None, name: str) -> str:
+    text = f"`{where}` should be the path of a class; found {path!r}, but "
+    if parent is None:
+        return f"{text}there is no module {name!r}. Install it, or run where it lies."
+    near = suggestion(name, [*dir(parent), *_submodules(parent)])
+    return f"{text}{parent.__name__!r} has no {name!r}.{near}"
+
+
+def _submodules(module: ModuleType) -> list[str]:
+    return [each.name for each in pkgutil.iter_modules(getattr(module, "__path__", []))]
+
+
+def _subclass(base: type, name: str) -> type | None:
+    pending = [base]
+    while pending:
+        kind = pending.pop()
+        if kind.__name__ == name:
+            return kind
+        pending += kind.__subclasses__()
+    return None
+
+
+def _arguments(kind: type) -> list[str]:
+    """Names of all arguments, those that pass on to parents included."""
+    known: list[str] = []
+    for each in kind.__mro__:
+        if "__init__" not in vars(each) or each is object:
+            continue
+        given = list(inspect.signature(vars(each)["__init__"]).parameters.values())[1:]
+        known += [a.name for a in given if a.kind not in (a.VAR_POSITIONAL, a.VAR_KEYWORD)]
+        if all(a.kind is not a.VAR_KEYWORD for a in given):
+            break
+    return list(dict.fromkeys(known))

@@ -1,0 +1,109 @@
+import re
+
+import pytest
+
+from counterpoise.cli.compare import print_tables
+from counterpoise.cli.main import main
+from counterpoise.experiments.execution.backends import BACKENDS
+from experiments.compare import made
+
+GRID = """
+name: toy
+data:
+  blobs: {data: training.runs.Blobs}
+methods:
+  Joint: null
+  AGM: null
+seeds: 2
+base:
+  model: training.runs.Small
+  trainer.max_epochs: 1
+  trainer.accelerator: cpu
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text=GRID):
+        (tmp_path / "grid.yaml").write_text(text)
+        return str(tmp_path / "grid.yaml")
+
+    return write
+
+
+def test_a_grid_is_run_and_its_results_are_printed(write, tmp_path, capsys):
+    folder = tmp_path / "out"
+    assert main(["compare", write(), "--jobs=1", f"--output={folder}"]) == 0
+    printed = capsys.readouterr().out
+    assert "4/4 blobs: AGM, seed 1: " in printed
+    assert "Of 1 difference to Joint, none can be told from chance." in printed
+    assert f"Report, tables and cells: {folder}" in printed
+    assert (folder / "report.html").is_file()
+
+
+def test_tables_fit_a_narrow_terminal_whatever_is_compared(capsys, monkeypatch):
+    def make(cell):
+        shift = 0.01 * cell.seed - 0.3 * (cell.candidate.method == "AGM [slow]")
+        return made.result(cell, made.record(cell, 0.9 + shift, 0.9, {"left": 0.5}))
+
+    methods = {"Joint": None, "AGM [slow]": {"method": "AGM"}}
+    data = {f"digits {number}": made.DATA["blobs"] for number in range(4)}
+    found = made.comparison(made.grid(base={}, data=data, methods=methods, seeds=3), None, make)
+    monkeypatch.setenv("COLUMNS", "80")
+    print_tables(found)
+    printed = capsys.readouterr().out.replace("\N{NO-BREAK SPACE}", " ")
+    assert "…" not in printed
+    assert max(map(len, printed.splitlines())) <= 80
+    for title in (*data, "All together"):
+        assert re.search(rf"^{title} *$", printed, re.MULTILINE)
+    assert printed.count("│ AGM [slow] │  61.0 ± 1.0 │  −30.0 [−30.0, −30.0] │ lower") == 4  # noqa: RUF001
+    assert printed.count("┃ Method     ┃ Accuracy, % ┃ Against Joint, points ┃ Verdict") == 4
+
+
+def test_the_folder_is_called_like_the_grid(write, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["compare", write(), "--jobs=1", "--progress=false"]) == 0
+    assert (tmp_path / "comparisons" / "toy" / "report.md").is_file()
+    assert "4/4" not in capsys.readouterr().out
+
+
+def test_runs_that_failed_are_told_and_the_code_says_so(write, tmp_path, capsys):
+    methods = "  Joint: null\n  bad: {method: experiments.compare.made.Fails}\n"
+    path = write(GRID.replace("  Joint: null\n  AGM: null\n", methods))
+    arguments = ["compare", path, "--jobs=1", "--progress=false", f"--output={tmp_path / 'out'}"]
+    assert main(arguments) == 1
+    printed = capsys.readouterr()
+    assert printed.err == (
+        "counterpoise: 2 of 4 runs failed: RuntimeError: there is nothing to learn here "
+        "(The report lists all; run them again with --retry_failed true.)\n"
+    )
+    assert "Report, tables and cells: " in printed.out
+    assert main(arguments) == 1  # also where they failed before
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        (GRID.replace("AGM", "AGN"), [], "found 'AGN'. Did you mean 'AGM'?"),
+        (GRID.replace("training.runs.Blobs", "Digit"), [], "found 'Digit'. Did you mean 'Digits'?"),
+        (GRID.replace("seeds: 2", "seeds: 0"), [], "`seeds` should be at least 1; found 0."),
+        (GRID, ["--backend=lok"], "found 'lok'. Did you mean 'loky'?"),
+        (GRID.replace("name: toy", "nam: toy"), [], "found 'nam'. Did you mean 'name'?"),
+    ],
+)
+def test_mistakes_are_one_line(write, capsys, text, options, message):
+    assert main(["compare", write(text), *options]) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err
+    assert printed.err.count("\n") == 1
+    assert printed.out == ""
+
+
+def test_help_says_what_can_be_chosen(capsys):
+    with pytest.raises(SystemExit):
+        main(["compare", "--help"])
+    printed = " ".join(capsys.readouterr().out.split())
+    listed = f"What runs the cells: {', '.join(BACKENDS)}."
+    code = "The exit code is 0 if all succeeded, 1 if any failed"
+    for text in (listed, code, "--backend", "--jobs", "--output", "HOST:PORT", "grid"):
+        assert text in printed

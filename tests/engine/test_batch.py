@@ -1,0 +1,65 @@
+"""What a model is called with: whole, with modalities absent, shrunk and lengthened."""
+
+import pytest
+import torch
+
+from counterpoise.core.absence import AbsentValues
+from counterpoise.engine.batch import Batch
+
+ROWS = 5
+
+
+@pytest.fixture
+def batch():
+    inputs = {"ear": torch.ones(ROWS, 3), "eye": (torch.ones(ROWS, 2), torch.ones(7))}
+    others = {"weight": torch.arange(ROWS), "scale": torch.arange(3), "mode": "fast"}
+    absent = AbsentValues(("ear", "eye"), None)
+    return Batch(("ear", "eye"), inputs, others, absent, rows=frozenset({"weight"}))
+
+
+def test_the_whole_is_what_was_given(batch):
+    whole = batch.whole()
+    assert list(whole) == ["ear", "eye", "weight", "scale", "mode"]
+    assert whole["ear"] is batch.inputs["ear"]
+    assert whole["weight"] is batch.others["weight"]
+
+
+def test_outside_a_coalition_a_modality_is_absent_and_made_so_once(batch):
+    first, again = batch.of((0,)), batch.of((0,))
+    assert first["ear"] is batch.inputs["ear"]
+    assert torch.equal(first["eye"][0], torch.zeros(ROWS, 2))
+    assert first["eye"] is again["eye"]
+    assert first["weight"] is batch.others["weight"]
+
+
+def test_one_absent_sample_has_one_row_of_all_that_has_rows(batch):
+    one = batch.one_absent(ROWS)
+    assert torch.equal(one["ear"], torch.zeros(1, 3))
+    assert [tuple(t.shape) for t in one["eye"]] == [(1, 2), (7,)]
+    assert one["weight"].tolist() == [0]
+    assert one["scale"] is batch.others["scale"]
+    assert one["mode"] == "fast"
+
+
+def test_many_absent_samples_have_the_others_as_often_as_the_batch(batch):
+    many = batch.many_absent(ROWS, 2)
+    assert torch.equal(many["ear"], torch.zeros(2 * ROWS, 3))
+    assert many["weight"].tolist() == [*range(ROWS), *range(ROWS)]
+    assert many["scale"] is batch.others["scale"]
+
+
+@pytest.mark.parametrize(
+    ("others", "follows"),
+    [
+        ({"weight": torch.zeros(ROWS), "scale": torch.zeros(3), "mode": None}, True),
+        ({"weight": (torch.zeros(ROWS), torch.zeros(ROWS, 2))}, True),
+        ({"weight": torch.zeros(3)}, False),
+        ({"weight": (torch.zeros(ROWS), torch.zeros(3))}, False),
+        ({"scale": torch.zeros(ROWS)}, False),
+        ({"scale": (torch.zeros(3), torch.zeros(ROWS))}, False),
+        ({}, True),
+    ],
+)
+def test_keywords_follow_the_rows_just_where_they_were_found_to(batch, others, follows):
+    batch.others = others
+    assert batch.follows_rows(ROWS) == follows

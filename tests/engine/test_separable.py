@@ -1,0 +1,111 @@
+"""Models whose logits are sums over modalities are found out, and only those."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+from torch import nn
+
+import counterpoise as cp
+from counterpoise.core.coalitions import exact_plan
+from support.networks import CrossAttention, FiLM, Fused, Late, MaxOut, batch
+
+
+class NormedHead(Late):
+    """Additive in eval mode, and not the same function in train mode."""
+
+    def build(self, num_modalities, norm):
+        size = num_modalities * self.width
+        self.head = nn.Sequential(nn.BatchNorm1d(size), nn.Linear(size, self.num_classes))
+
+
+class SumOfTowers(Fused):
+    """A non-linear tower for each modality, summed."""
+
+    def build(self, num_modalities, norm):
+        self.towers = nn.ModuleList(
+            nn.Sequential(nn.Linear(self.width, 5), nn.Tanh(), nn.Linear(5, self.num_classes))
+            for _ in range(num_modalities)
+        )
+
+    def forward(self, **inputs):
+        return sum(t(f) for t, f in zip(self.towers, self.features(inputs), strict=True))
+
+
+class Layered(Late):
+    """A non-linear head on concatenated features."""
+
+    def build(self, num_modalities, norm):
+        size = num_modalities * self.width
+        self.head = nn.Sequential(nn.Linear(size, 9), nn.Softplus(), nn.Linear(9, self.num_classes))
+
+
+def wrapped(model, level="shared"):
+    balanced = cp.Balanced(model, model.names, cp.AGM(), encoders=model.encoders, coalitions=level)
+    inputs, _ = batch(len(model.names), 7, dtype=next(model.parameters()).dtype)
+    balanced.validate(**inputs)
+    return balanced
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("level", ["features", "shared"])
+@pytest.mark.parametrize("fusion", [Late, NormedHead, SumOfTowers])
+def test_sums_over_modalities_are_found(fusion, level, dtype):
+    torch.manual_seed(0)
+    assert wrapped(fusion(3).to(dtype), level).engine.separable
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("fusion", [MaxOut, FiLM, CrossAttention, Layered])
+def test_other_fusions_are_not_taken_for_sums(fusion, dtype):
+    torch.manual_seed(0)
+    assert not wrapped(fusion(3).to(dtype)).engine.separable
+
+
+@pytest.mark.parametrize("constant", [0.0, 1e-12])
+def test_a_head_that_starts_at_zero_is_not_taken_for_a_sum(constant):
+    model = Layered(3).double()
+    nn.init.constant_(model.head[2].weight, constant)
+    assert not wrapped(model).engine.separable
+
+
+def test_a_nonlinearity_that_starts_in_its_linear_regime_is_not_taken_for_a_sum():
+    model = Layered(3).double()
+    nn.init.constant_(model.head[0].bias, 1e6)  # softplus is the identity there
+    assert not wrapped(model).engine.separable
+
+
+@pytest.mark.parametrize("level", ["features", "shared"])
+@pytest.mark.parametrize("fusion", [Late, NormedHead, SumOfTowers])
+def test_alone_tells_what_all_coalitions_tell(fusion, level):
+    torch.manual_seed(0)
+    model = fusion(4).double()
+    few, many = wrapped(deepcopy(model), level), wrapped(model, level)
+    many.runner._exact, many.runner._placed = exact_plan(4), None
+    inputs, target = batch(4, 11)
+    outs = [b(**inputs, target=target) for b in (few, many)]
+    for out in outs:
+        out.loss.backward()
+    assert len(few.runner._exact.partial) == 4
+    torch.testing.assert_close(outs[0].responses, outs[1].responses, rtol=1e-11, atol=1e-12)
+    torch.testing.assert_close(outs[0].coefficients, outs[1].coefficients)
+    for p, q in zip(few.model.parameters(), many.model.parameters(), strict=True):
+        torch.testing.assert_close(p.grad, q.grad, rtol=1e-10, atol=1e-12)
+
+
+def test_looking_leaves_the_weights_as_they_were():
+    model = NormedHead(3)
+    before = deepcopy(model.state_dict())
+    storages = {name: p.data_ptr() for name, p in model.named_parameters()}
+    wrapped(model)
+    assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+    assert storages == {name: p.data_ptr() for name, p in model.named_parameters()}
+
+
+def test_sampling_that_was_asked_for_stays():
+    model = Late(4).double()
+    balanced = cp.Balanced(
+        model, model.names, encoders=model.encoders, sampling=cp.Sampling(num_passes=14)
+    )
+    inputs, target = batch(4, 7)
+    assert balanced(**inputs, target=target).sampling_error is not None

@@ -1,0 +1,173 @@
+import csv
+import io
+import re
+
+import pytest
+
+import counterpoise as cp
+from counterpoise.experiments.compare.report import comparison_page
+from counterpoise.experiments.compare.run import compare
+from counterpoise.experiments.compare.standings import competition_table
+from counterpoise.experiments.compete import compete
+from counterpoise.experiments.execution import backends
+from counterpoise.experiments.store import Store, run_cell
+from counterpoise.measures.statistics import holm, paired_difference
+from experiments.compare import made
+
+PATHS = {"fused": "head:input", "concept": "encoders.left"}
+
+
+def grid(**changes):
+    given = {"competition": PATHS, "base": {**made.BASE, "trainer.max_epochs": 1}}
+    return made.grid(**(given | changes))
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """The titles of the cells that are run, in order."""
+    titles = []
+
+    def noted(cell, path):
+        titles.append(cell.title)
+        run_cell(cell, path)
+
+    monkeypatch.setattr(backends, "run_cell", noted)
+    return titles
+
+
+def test_chosen_runs_are_measured_against_runs_on_one_modality(tmp_path, ran):
+    given = grid(selection_seeds=1)
+    found = compare(given, tmp_path, progress=False)
+    alone = [f"blobs: {name} alone, seed {seed}" for seed in (0, 1) for name in ("left", "right")]
+    assert [title for title in ran if "alone" in title] == alone
+    measured = [title for title in ran if title.endswith(", competition")]
+    chosen = [row.outcome.chosen.candidate for row in found.blocks[0].rows]
+    assert len(measured) == len(found.measured) == 4
+    for candidate in chosen:
+        changes = ", ".join(f"{k.partition('.')[2]}={v}" for k, v in candidate.changes.items())
+        for seed in (0, 1):
+            assert f"blobs: {candidate.method} ({changes}), seed {seed}, competition" in measured
+    assert len(ran) == given.num_cells + 4 + 4
+    kept = {path.name for path in (tmp_path / "models").iterdir()}
+    assert len(kept) == 4  # those on one modality: another method is measured against them too
+    ran.clear()
+    compare(given, tmp_path, progress=False)
+    assert not ran
+
+
+def test_strengths_are_those_of_the_protocol_of_competition(tmp_path):
+    """A slow, obviously right twin: the command that measures one recipe."""
+    given = grid(methods={"AGM": {"method.alpha": 2.0}}, baseline="AGM")
+    (candidate,) = given.candidates()
+    twin = compete(
+        candidate.recipe,
+        [cp.AGM(alpha=2.0)],
+        num_seeds=2,
+        **PATHS,
+        output=tmp_path / "twin",
+        num_workers=1,
+    )
+    found = compare(given, tmp_path / "grid", progress=False)
+    ours = found.blocks[0].rows[0].competing
+    for outcome in twin.outcomes:
+        for quantity in ("strength", "alone", "probe", "contribution"):
+            expected = getattr(outcome, quantity)
+            assert ours.outcomes[outcome.seed][quantity] == pytest.approx(expected, abs=1e-6)
+        assert ours.outcomes[outcome.seed]["robustness"] == pytest.approx(outcome.robustness)
+
+
+def test_a_method_that_is_added_later_is_measured_against_the_same_runs(tmp_path, ran):
+    compare(grid(methods={"Joint": None}), tmp_path, progress=False)
+    ran.clear()
+    compare(grid(methods={"Joint": None, "AGM": None}), tmp_path, progress=False)
+    assert ran == [
+        "blobs: AGM, seed 0",
+        "blobs: AGM, seed 1",
+        "blobs: AGM, seed 0, competition",
+        "blobs: AGM, seed 1, competition",
+    ]
+
+
+def test_measuring_can_be_asked_for_later_and_what_is_lost_is_trained_again(tmp_path, ran):
+    given = {"methods": {"Joint": None}, "seeds": 1}
+    before = compare(grid(**given, competition=False), tmp_path, progress=False)
+    assert not before.measured
+    assert not (tmp_path / "competition.csv").exists()
+    found = compare(grid(**given), tmp_path, progress=False)
+    alone = ["blobs: left alone, seed 0", "blobs: right alone, seed 0"]
+    assert ran == ["blobs: Joint, seed 0", *alone, "blobs: Joint, seed 0, competition"]
+    (measured,) = found.blocks[0].rows[0].competing.outcomes.values()
+    store = Store(tmp_path)
+    for path in store.models.iterdir():
+        store.release(path.name)
+    for key, result in found.measured.items():
+        assert key != result.key
+        store.forget(result.key)
+    ran.clear()
+    again = compare(grid(**given), tmp_path, progress=False)
+    assert ran == [*alone, "blobs: Joint, seed 0, competition"]
+    (repeated,) = again.blocks[0].rows[0].competing.outcomes.values()
+    assert repeated["strength"] == measured["strength"]
+
+
+def test_a_run_that_failed_is_not_measured_and_a_failed_measurement_is_told(
+    tmp_path, ran, monkeypatch
+):
+    methods = {"Joint": None, "bad": {"method": "experiments.compare.made.Fails"}}
+    found = compare(grid(methods=methods, seeds=1), tmp_path, progress=False)
+    assert not [title for title in ran if title.startswith("blobs: bad") and "competition" in title]
+    assert found.blocks[0].rows[1].competing is None
+    store = Store(tmp_path)
+    ((_, measured),) = found.measured.items()
+    against = measured.identity["against"]["left"]
+    lost = store.read(against)
+    broken = {**vars(lost), "state": "failed", "record": None, "error": "OSError: the disk is full"}
+    store.write(type(lost)(**broken))
+    store.forget(measured.key)
+    found = compare(grid(methods=methods, seeds=1), tmp_path, progress=False)
+    assert competition_table(found.blocks[0]) is None
+    text = (tmp_path / "report.md").read_text()
+    assert "RuntimeError: The run on left alone failed: OSError: the disk is full" in text
+    assert "2 runs failed" in text
+    repaired = compare(grid(methods=methods, seeds=1), tmp_path, retry_failed=True, progress=False)
+    assert list(repaired.blocks[0].rows[0].competing.outcomes) == [0]
+
+
+def test_the_report_shows_probes_strengths_and_terms(tmp_path):
+    found = compare(grid(), tmp_path, progress=False)
+    (block,) = found.blocks
+    text = (tmp_path / "report.md").read_text().replace("\N{NO-BREAK SPACE}", " ")
+    page = str(comparison_page(found).to_html()).replace("\N{NO-BREAK SPACE}", " ")
+    ours = block.rows[1].competing
+    strength = ours.summary("strength", "left")
+    shown = f"{strength.mean:.2f} [{strength.low:.2f}, {strength.high:.2f}]"
+    assert shown in page
+    assert shown.replace("[", r"\[").replace("]", r"\]") in text
+    assert re.search(r"Trained alone the network reaches: left \d+\.\d ± \d+\.\d% and right", page)
+    assert "<h3>Competition of modalities on blobs</h3>" in page
+    assert "Competition strength" in page
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "competition.csv").read_text())))
+    assert [(row["method"], row["seed"], row["modality"]) for row in rows] == [
+        (method, str(seed), name)
+        for method in ("Joint", "AGM")
+        for seed in (0, 1)
+        for name in ("left", "right")
+    ]
+    assert float(rows[4]["probe"]) == ours.outcomes[0]["probe"]["left"]
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+
+
+def test_pairs_are_compared_and_corrected_with_all_others(tmp_path):
+    methods = {"Joint": None, "AGM": None, "OGM": None}
+    given = grid(competition=False, methods=methods, pairs=[["AGM", "OGM"]])
+    found = compare(given, tmp_path, progress=False)
+    (pair,), (_, agm, ogm) = found.pairs, found.blocks[0].rows
+    assert (pair.first, pair.second, pair.title) == ("AGM", "OGM", "blobs")
+    accuracies = [[record["test"]["accuracy"] for record in row.records] for row in (agm, ogm)]
+    assert pair.difference == paired_difference(*accuracies)
+    p_values = [each.difference.p_value for each in (agm, ogm, pair)]
+    assert [each.corrected for each in (agm, ogm, pair)] == holm(p_values).tolist()
+    assert found.num_compared == 3
+    assert "Of 2 differences to Joint" in (tmp_path / "report.md").read_text()
+    assert "## Further pairs" in (tmp_path / "report.md").read_text()

@@ -1,0 +1,218 @@
+import csv
+import io
+import re
+
+import pytest
+
+from counterpoise.experiments.compare.figures import accuracy_figure
+from counterpoise.experiments.compare.prose import definitions, facts, lead, notes
+from counterpoise.experiments.compare.report import comparison_page, write_comparison
+from counterpoise.experiments.compare.tables import points, rank_table, summary_table
+from experiments.compare import made
+
+SEEDS = [0.90, 0.91, 0.89, 0.92, 0.905]
+SHIFTS = {
+    "Joint": [0.0] * 5,
+    "AGM": [0.02, 0.021, 0.019, 0.022, 0.0205],
+    "OGM": [0.01, -0.01, 0.02, -0.02, 0.005],
+}
+
+
+def make(cell):
+    method, number = cell.candidate.method, cell.candidate.number
+    if (method, number, cell.seed) == ("OGM", 1, 2):
+        return made.result(cell, None, error="FloatingPointError: <NaN> at step 3")
+    responses = {"left": 0.5 + 0.001 * cell.seed, "right": 0.25}
+    scales = [0.5, 1.0, 2.0] if method == "AGM" else None
+    test = SEEDS[cell.seed] + SHIFTS[method][cell.seed]
+    return made.result(cell, made.record(cell, test, 0.9 - 0.1 * number, responses, scales))
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    methods = {
+        "Joint": {"search": {"optimizer.weight_decay": [0.0, 0.5]}},
+        "AGM": {"search": {"method.alpha": [0.5, 2.5]}},
+        "OGM": {"search": {"method.alpha": [0.5, 1.0]}},
+    }
+    given = made.grid(
+        methods=methods, seeds=5, base={}, data={"a": made.DATA["blobs"], "b": made.DATA["blobs"]}
+    )
+    return made.comparison(given, tmp_path_factory.mktemp("compared"), make)
+
+
+def test_the_lead_counts_what_can_be_told_from_chance(compared):
+    assert lead(compared) == [
+        "Of 4 differences to Joint, 2 can be told from chance: 2 higher, 0 lower.",
+        "3 methods were compared on a and b, each with 5 seeds. Each method tried 2 "
+        "configurations on each data set, one of which was chosen by validation accuracy; the "
+        "test data were used on the chosen epoch of each run alone.",
+    ]
+    assert dict(facts(compared)) == {
+        "Methods": "3",
+        "Data sets": "2",
+        "Seeds": "5",
+        "Configurations a method": "2",
+        "Runs": "60",
+        "Training time in all": "1 min 56 s",
+        "Started": "2026-01-02 03:04",
+    }
+
+
+def test_leads_of_comparisons_that_show_nothing():
+    def flat(cell):
+        return made.result(cell, made.record(cell, SEEDS[cell.seed], 0.9, {"left": 0.5}))
+
+    alone = made.comparison(made.grid(base={}, methods={"Joint": None}), None, flat)
+    assert lead(alone)[0] == "There is nothing to compare with Joint."
+    assert (
+        "1 method was compared on blobs, each with 2 seeds. No method was tuned" in lead(alone)[1]
+    )
+    two = {"base": {}, "methods": {"Joint": None, "AGM": None}}
+    same = made.comparison(made.grid(**two), None, flat)
+    assert lead(same)[0] == "Of 1 difference to Joint, none can be told from chance."
+    once = made.comparison(made.grid(**two, seeds=1), None, flat)
+    assert lead(once)[0].startswith("One seed shows no difference to Joint")
+
+
+def test_the_summary_says_where_nothing_can_be_told(compared):
+    text = summary_table(compared).to_markdown().replace("\N{NO-BREAK SPACE}", " ")
+    joint, agm, ogm = text.strip().splitlines()[-3:]
+    assert joint == "| Joint | b | 90.5 ± 1.1 | – | – |"  # noqa: RUF001
+    assert agm == r"| AGM | b | 92.5 ± 1.2 | +2.0 \[+1.9, +2.2\] | higher |"
+    assert ogm.endswith("| not distinguishable |")
+    assert "**" not in text
+
+
+def test_the_summary_is_as_wide_for_many_data_sets_as_for_two(compared):
+    whole = summary_table(compared)
+    assert [column.name for column in whole.columns] == [
+        *("method", "place", "accuracy", "difference", "verdict"),
+    ]
+    assert [row[:2] for row in whole.rows] == [
+        (method, place) for place in "ab" for method in ("Joint", "AGM", "OGM")
+    ]
+    assert [len(rows) for rows in whole.parts] == [3, 3]
+    one = summary_table(compared, compared.blocks[1:])
+    assert [row[1:] for row in one.rows] == [row[2:] for row in whole.rows[3:]]
+
+
+def test_mean_ranks_have_a_table_of_their_own(compared):
+    text = rank_table(compared).to_markdown().replace("\N{NO-BREAK SPACE}", " ")
+    assert [line.split(" | ")[0] for line in text.splitlines()[-3:]] == [
+        "| Joint",
+        "| AGM",
+        "| OGM",
+    ]
+    assert r"| OGM | 2.2 \[1.0, 3.0\] |" in text
+    alone = made.comparison(made.grid(base={}, methods={"Joint": None}), None, make)
+    assert rank_table(alone) is None
+
+
+@pytest.mark.parametrize(
+    ("methods", "told"),
+    [
+        (["Joint"], "95% interval. A dash"),
+        (["Joint", "AGM"], "the verdict is corrected for the only difference told here."),
+        (["Joint", "AGM", "OGM"], "the verdict is corrected for all 2 differences told here."),
+    ],
+)
+def test_captions_count_the_differences(methods, told):
+    given = made.grid(base={}, methods=dict.fromkeys(methods), seeds=2)
+    found = made.comparison(given, None, make)
+    assert told in summary_table(found).caption
+    assert "all 1" not in str(comparison_page(found).to_html())
+
+
+def test_terms_claim_no_more_than_intervals_show():
+    assert "seeds alone can explain it" in dict(definitions())["Not distinguishable"]
+
+
+def test_the_baseline_has_no_point_among_the_differences(compared):
+    figure = accuracy_figure(compared.blocks[0], compared, name="a")
+    whole, against, _ = (str(drawing) for _, drawing in figure.panels)
+    assert "Joint: 90.5" in whole
+    assert "AGM: 2.0, from 1.9 to 2.2." in against
+    assert "Joint:" not in against
+    assert ">Joint</text>" in against
+    alone = made.comparison(made.grid(base={}, methods={"Joint": None}), None, make)
+    headings = [heading for heading, _ in accuracy_figure(alone.blocks[0], alone, name="a").panels]
+    assert headings == ["Whole model", "Responses of single modalities"]
+
+
+def test_notes_tell_of_failures_data_and_what_intervals_are_of(compared):
+    found = {note.title: note.text for note in notes(compared)}
+    assert found["Failures."] == "2 runs failed and are listed below, with the error."
+    assert "They are over seeds" in found["What the intervals tell."]
+    assert "1.3 points on a (400 samples) and 1.3 points on b" in found["What the intervals tell."]
+    assert found["About the data."].endswith("Made up.")
+
+
+def test_notes_tell_of_other_code_and_machines():
+    def differing(cell):
+        found = make(cell)
+        found.record["hardware"]["processor"] = f"number {cell.seed}"
+        return type(found)(**{**vars(found), "code": str(cell.seed), "warnings": ["odd"]})
+
+    given = made.grid(base={}, methods={"Joint": None})
+    titles = [note.title for note in notes(made.comparison(given, None, differing))]
+    assert {"Different code.", "Different machines.", "Warnings of runs."} <= set(titles)
+
+
+def test_files_hold_the_same_numbers(compared):
+    files = write_comparison(compared, compared.path)
+    assert [path.name for path in files] == ["report.html", "report.md", "results.csv", "runs.csv"]
+    page, text, results, runs = (path.read_text() for path in files)
+    rows = list(csv.DictReader(io.StringIO(results)))
+    assert [(row["data"], row["method"]) for row in rows] == [
+        (data, method) for data in "ab" for method in ("Joint", "AGM", "OGM")
+    ]
+    agm = compared.blocks[0].rows[1]
+    assert float(rows[1]["accuracy_mean"]) == agm.accuracy.mean
+    assert float(rows[1]["difference_low"]) == agm.difference.low
+    assert float(rows[1]["p_corrected"]) == agm.corrected
+    assert (rows[1]["verdict"], rows[2]["verdict"]) == ("higher", "not distinguishable")
+    assert rows[0]["difference_mean"] == ""
+    assert float(rows[1]["response_accuracy_left"]) == pytest.approx(0.502)
+    for shown in ("90.5", "+2.0", "not distinguishable", "alpha=0.5: 90.0; alpha=2.5: 80.0"):
+        assert shown in page.replace("\N{NO-BREAK SPACE}", " ")
+        assert shown in text.replace("\N{NO-BREAK SPACE}", " ")
+    kept = list(csv.DictReader(io.StringIO(runs)))
+    assert len(kept) == 60
+    # Nobody shall look at test results of what was not chosen.
+    assert {row["test_accuracy"] == "" for row in kept if row["chosen"] == "False"} == {True}
+    assert {row["test_accuracy"] == "" for row in kept if row["chosen"] == "True"} == {False}
+    (failed, _) = (row for row in kept if row["state"] == "failed")
+    assert failed["error"] == "FloatingPointError: <NaN> at step 3"
+
+
+def test_the_page_is_one_file_that_marks_nothing_as_best(compared):
+    page = str(comparison_page(compared).to_html())
+    assert page == str(comparison_page(compared).to_html())
+    assert not re.search(r"(?:src|href)=\"(?!#)", page)
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "<b>" not in page
+    assert "&lt;NaN&gt; at step 3" in page
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+
+
+def test_the_page_has_figures_for_each_data_set_and_all_settings(compared):
+    page = str(comparison_page(compared).to_html())
+    for title in ("Accuracy on a", "Accuracy on b", "Coefficients on a", "Coefficients on b"):
+        assert f"<h3>{title}</h3>" in page
+    assert "Joint and OGM have no coefficients." in page
+    for setting in ("method.init_args.alpha", "trainer.max_epochs", "versions of the run.torch"):
+        assert setting in page
+
+
+def test_a_comparison_in_which_all_failed_has_a_report_too(tmp_path):
+    given = made.grid(base={})
+    found = made.comparison(given, tmp_path, lambda cell: made.result(cell, None, error="no"))
+    page, *_ = write_comparison(found, tmp_path)
+    assert "There is nothing to compare with Joint." in page.read_text()
+    assert "8 runs failed" in page.read_text()
+
+
+def test_points_have_signs():
+    assert [points(x) for x in (0.0123, -0.0123, 0.0, -0.0001)] == ["+1.2", "−1.2", "0.0", "0.0"]  # noqa: RUF001

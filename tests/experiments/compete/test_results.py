@@ -1,0 +1,279 @@
+"""Results over seeds: intervals, differences, what is said of them, the table and the page."""
+
+import csv
+import io
+import json
+import math
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from counterpoise.cli.compete import print_competition, write_competition
+from counterpoise.experiments.compete import Competition, Outcome
+from counterpoise.experiments.compete.page import competition_page, strength_figure
+from counterpoise.experiments.compete.paths import Paths
+from counterpoise.experiments.compete.prose import facts, highest, lead, notes, with_interval
+from counterpoise.measures.intervals import Interval, mean_interval
+from support.properties import repeatable
+
+DATA = {
+    "name": "toy",
+    "note": "Made of <numbers>.",
+    "num_samples": {"train": 1200, "validation": 30, "test": 40},
+    "fingerprint": "abc",
+}
+PATHS = Paths("head:input", {"ear": "ears", "eye": "eyes"}, {"ear": "ears", "eye": "eyes"})
+
+
+def outcome(method, seed, ear, eye, *, accuracy=0.9, **options):
+    settings = {
+        "settings": {},
+        "accuracy": accuracy,
+        "strength": {"ear": ear, "eye": eye},
+        "varying": {"ear": 1.0, "eye": 0.75},
+        "alone": {"ear": 0.8, "eye": 0.7},
+        "probe": {"ear": 0.6, "eye": 0.65},
+        "contribution": {"ear": 0.2, "eye": 0.6},
+        "cooperation": 0.05,
+        "robustness": [0.9, 0.1],
+        "seconds": 30.0,
+        "seconds_alone": 60.0,
+    }
+    return Outcome(method=method, seed=seed, **{**settings, **options})
+
+
+def competition(*outcomes):
+    return Competition({"seed": 0}, DATA, PATHS, 120.0, outcomes)
+
+
+CLEAR = (
+    outcome("Joint", 0, 0.70, 0.50, accuracy=0.90),
+    outcome("Joint", 1, 0.75, 0.52, accuracy=0.92),
+    outcome("Joint", 2, 0.72, 0.51, accuracy=0.91),
+)
+BETTER = (
+    outcome("AGM", 0, 0.60, 0.52, accuracy=0.91),
+    outcome("AGM", 1, 0.64, 0.49, accuracy=0.93),
+    outcome("AGM", 2, 0.62, 0.53, accuracy=0.92),
+)
+
+
+# -- intervals -----------------------------------------------------------------------------------
+
+
+def test_a_hand_worked_interval():
+    """Of 1, 2, 3: mean 2, deviation 1, t(2) at 97.5% = 4.3027, half 4.3027 / sqrt(3) = 2.4841."""
+    found = mean_interval([1.0, 2.0, 3.0])
+    assert found[:3] == pytest.approx((2.0, 2.0 - 2.4841, 2.0 + 2.4841), abs=1e-4)
+    assert found.num_values == 3
+
+
+def test_a_single_value_has_no_interval():
+    found = mean_interval([0.3])
+    assert found == Interval(0.3, None, None, 1)
+    assert not found.excludes_zero
+
+
+@repeatable
+@given(st.lists(st.floats(-5, 5), min_size=2, max_size=7), st.floats(-3, 3))
+def test_intervals_move_with_the_values_and_hold_their_mean(values, shift):
+    found, moved = mean_interval(values), mean_interval([v + shift for v in values])
+    assert found.low <= found.mean <= found.high
+    assert moved[:3] == pytest.approx([v + shift for v in found[:3]], abs=1e-9)
+    assert mean_interval(values, confidence=0.5).low >= found.low - 1e-12
+
+
+def test_excluding_zero_means_that_both_ends_have_one_sign():
+    assert Interval(1.0, 0.5, 1.5, 3).excludes_zero
+    assert Interval(-1.0, -1.5, -0.5, 3).excludes_zero
+    assert not Interval(1.0, -0.5, 2.5, 3).excludes_zero
+
+
+@pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf])
+def test_nothing_can_be_told_of_values_that_are_not_finite(odd):
+    found = mean_interval([1.0, odd, 3.0])
+    assert found[1:] == (None, None, 3)
+    assert not found.excludes_zero
+    assert not Interval(math.nan, math.nan, math.nan, 3).excludes_zero
+
+
+# -- summary -------------------------------------------------------------------------------------
+
+
+def test_the_summary_has_a_line_for_each_method_and_modality():
+    lines = competition(*CLEAR, *BETTER).summary()
+    assert [line[:2] for line in lines] == [
+        ("Joint", "ear"), ("Joint", "eye"), ("AGM", "ear"), ("AGM", "eye")
+    ]  # fmt: skip
+    assert lines[0].strength.mean == pytest.approx((0.70 + 0.75 + 0.72) / 3)
+    assert lines[0].strength.num_values == 3
+
+
+def test_differences_are_taken_seed_by_seed():
+    found = competition(*CLEAR, *BETTER).difference("AGM", "Joint", "strength", "ear")
+    expected = mean_interval([-0.10, -0.11, -0.10])
+    assert found[:3] == pytest.approx(expected[:3])
+    assert found.high - found.low < 0.1  # far less than each method varies by itself
+
+
+def test_methods_of_one_name_are_told_apart_by_the_settings_that_differ():
+    two = [replace(o, settings={"alpha": a, "clamp": 10}) for a in (1.0, 2.5) for o in BETTER]
+    assert list(competition(*CLEAR, *two).methods) == ["Joint", "AGM(alpha=1.0)", "AGM(alpha=2.5)"]
+
+
+def test_training_time_counts_each_run_once():
+    assert competition(*CLEAR, *BETTER).seconds == 6 * 30 + 3 * 60
+
+
+# -- words ---------------------------------------------------------------------------------------
+
+
+def test_the_lead_says_who_is_held_back_and_what_changes():
+    first, second = lead(competition(*CLEAR, *BETTER))
+    assert first == (
+        "Under Joint, ear is held back most. Competition strength: ear 0.72 (0.66 to 0.79) and "
+        "eye 0.51 (0.49 to 0.53)."
+    )
+    assert second.startswith(
+        "AGM against Joint, seed by seed, changes competition strength by: ear -0.10 (-0.12 to "
+        "-0.09) and eye +0.00 (-0.07 to +0.08). Not distinguishable from no change: eye."
+    )
+    assert "changes accuracy by +1.0 (+1.0 to +1.0) percentage points" in second
+
+
+def test_the_lead_does_not_tell_apart_what_the_seeds_do_not():
+    mixed = (outcome("Joint", 0, 0.7, 0.5), outcome("Joint", 1, 0.5, 0.6))
+    (text,) = lead(competition(*mixed))
+    assert text.startswith(
+        "Under Joint, ear is not distinguishable from eye: each of them may be held back most."
+    )
+
+
+def test_no_difference_at_all_is_no_change():
+    same = [outcome("AGM", seed, 0.7, 0.5) for seed in range(2)]
+    text = lead(competition(*(replace(each, method="Joint") for each in same), *same))[1]
+    assert "ear +0.00 (+0.00 to +0.00)" in text
+    assert "Not distinguishable from no change: ear and eye." in text
+
+
+def test_what_is_held_back_most_is_told_from_all_others_not_from_the_second_alone():
+    """The second is far enough and steady; the third is lower, but its runs vary too much."""
+    strengths = (
+        {"left": 0.80, "right": 0.5, "top": 0.90},
+        {"left": 0.81, "right": 0.7, "top": 0.91},
+        {"left": 0.82, "right": 1.1, "top": 0.92},
+    )
+    runs = [outcome("Joint", seed, 0, 0, strength=each) for seed, each in enumerate(strengths)]
+    (text,) = lead(competition(*runs))
+    assert text.startswith(
+        "Under Joint, top is not distinguishable from right: each of them may be held back most."
+    )
+    steady = [replace(run, strength={**run.strength, "right": 0.5}) for run in runs]
+    (text,) = lead(competition(*steady))
+    assert text.startswith("Under Joint, top is held back most. Competition strength: left 0.81")
+
+
+@repeatable
+@given(
+    st.dictionaries(
+        st.sampled_from("abcde"),
+        st.lists(st.floats(0, 1), min_size=3, max_size=3),
+        min_size=2,
+    )
+)
+def test_the_highest_is_told_from_each_other_by_its_own_difference(values):
+    most, unclear = highest(values)
+    assert mean_interval(values[most]).mean == max(mean_interval(v).mean for v in values.values())
+    for name in set(values) - {most}:
+        gap = mean_interval([a - b for a, b in zip(values[most], values[name], strict=True)])
+        assert (name in unclear) == (gap.low <= 0)
+
+
+def test_one_seed_gives_numbers_without_intervals_and_a_warning():
+    single = competition(CLEAR[0], BETTER[0])
+    first, second = lead(single)
+    assert "in the one run there is. Competition strength: ear 0.70 and eye 0.50." in first
+    assert "by: ear -0.10 and eye +0.02. It changes" in second
+    assert notes(single)[0].title == "One seed proves nothing."
+    assert notes(competition(*CLEAR))[0].title == "Only 3 seeds."
+    many = competition(*(outcome("Joint", seed, 0.7, 0.5 + seed / 100) for seed in range(5)))
+    assert [note.title for note in notes(many)] == ["About the data."]
+
+
+def test_facts_place_the_result():
+    found = dict(facts(competition(*CLEAR)))
+    assert found["Train / probe / test"] == "1,200 / 30 / 40"
+    assert found["Seeds"] == "0, 1, 2"
+    assert found["Training time, all runs added up"] == "4.5 min"
+
+
+def test_intervals_are_written_in_brackets():
+    assert with_interval(Interval(0.123, 0.1, 0.2, 3), 1) == "0.1 (0.1 to 0.2)"
+
+
+# -- table, figure, page -------------------------------------------------------------------------
+
+
+def test_the_table_holds_means_and_intervals_at_full_precision():
+    rows = list(csv.DictReader(io.StringIO(competition(*CLEAR, *BETTER).table().to_csv())))
+    assert [(row["method"], row["modality"]) for row in rows][1:3] == [
+        ("Joint", "eye"), ("AGM", "ear")
+    ]  # fmt: skip
+    found = mean_interval([0.70, 0.75, 0.72])
+    for name, value in zip(("strength", "strength_low", "strength_high"), found, strict=False):
+        assert float(rows[0][name]) == pytest.approx(value, abs=1e-15)
+    assert float(rows[2]["joint"]) == pytest.approx(0.92)
+    assert [row["varying"] for row in rows[:2]] == ["1.0", "0.75"]
+    assert rows[0]["num_seeds"] == "3"
+
+
+def test_what_is_not_known_is_left_open():
+    bare = replace(CLEAR[0], probe={}, contribution={}, cooperation=None, robustness=[])
+    row = next(csv.DictReader(io.StringIO(competition(bare).table().to_csv())))
+    assert (row["probe"], row["contribution"], row["strength_low"]) == ("", "", "")
+    assert "–" in competition(bare).table().to_markdown()  # noqa: RUF001 # an en dash is meant
+
+
+def test_the_figure_has_a_panel_a_modality_that_names_each_method():
+    figure = strength_figure(competition(*CLEAR, *BETTER))
+    assert [name for name, _ in figure.panels] == ["ear", "eye"]
+    for _, drawing in figure.panels:
+        assert re.findall(r">(Joint|AGM)</text>", drawing) == ["AGM", "Joint"]
+    assert "Joint: 0.72 (0.66 to 0.79). AGM: 0.62 (0.57 to 0.67)." in figure.panels[0][1]
+
+
+def test_the_figure_holds_strengths_beyond_one_and_single_seeds():
+    figure = strength_figure(competition(outcome("Joint", 0, 1.8, 0.1)))
+    ticks = [float(t) for t in re.findall(r">([\d.]+)</text>", figure.panels[0][1])]
+    assert max(ticks) >= 1.5
+
+
+def test_the_page_is_self_contained_and_escapes_what_it_shows(tmp_path):
+    page = competition_page(competition(*CLEAR, *BETTER))
+    text = page.write(tmp_path / "report.html").read_text("utf-8")
+    assert "Made of &lt;numbers&gt;." in text
+    assert not re.search(r"(src|href)=\"https?:", text)
+    assert "<td>paths.concepts.ear</td>" in text or "paths.concepts.ear" in text
+    assert competition_page(competition(*CLEAR, *BETTER)).to_html() == page.to_html()
+
+
+def test_files_are_written_beside_each_other(tmp_path):
+    found = competition(*CLEAR)
+    page = write_competition(found, tmp_path / "new" / "folder")
+    assert page.name == "report.html"
+    kept = json.loads((page.parent / "competition.json").read_text())
+    assert [Outcome(**each) for each in kept["outcomes"]] == list(found.outcomes)
+    assert (page.parent / "strengths.csv").read_text() == found.table().to_csv()
+
+
+def test_the_terminal_shows_every_line_in_80_columns(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    print_competition(competition(*CLEAR, *BETTER))
+    out = capsys.readouterr().out
+    assert re.search(r"Joint +ear +0\.72 \(0\.66 to 0\.79\) +80\.0% +60\.0% +20\.0% +91\.0%", out)
+    assert re.search(r"AGM +eye +0\.51 \(0\.46 to 0\.57\)", out)
+    assert "…" not in out
+    assert "held back most" in out

@@ -1,0 +1,130 @@
+"""What becomes of a comparison whose disk is full: one error, no result, and it can go on."""
+
+import errno
+import re
+from pathlib import Path
+
+import pytest
+
+from counterpoise.cli.main import main
+from counterpoise.data.files.folders import DiskFullError
+from counterpoise.experiments import store as cells
+from counterpoise.experiments.compare.run import compare
+from counterpoise.experiments.execution.full_disk import ending_when_full, lacks_room
+from counterpoise.experiments.store import Store
+from counterpoise.training.record import write_json
+from experiments.compare import made
+from training import runs
+
+ELSEWHERE = [
+    pytest.param("loky", 2),
+    *(pytest.param(name, 2, marks=pytest.mark.slow) for name in ("ray", "dask")),
+]
+
+
+def full(number=errno.ENOSPC):
+    return OSError(number, "No space left on device", "last.ckpt")
+
+
+def raised_from(error, cause):
+    error.__cause__ = cause
+    return error
+
+
+def raised_within(error, context):
+    error.__context__ = context
+    return error
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_an_error_that_a_full_disk_led_to_is_one_of_a_full_disk(number):
+    assert lacks_room(full(number))
+    assert lacks_room(raised_from(RuntimeError("worse"), full(number)))
+    assert lacks_room(raised_within(RuntimeError("while tidying up"), full(number)))
+    assert lacks_room(raised_from(RuntimeError("worse"), DiskFullError("no room for data")))
+
+
+def test_other_errors_are_not_and_stay_as_they_are():
+    error = OSError(errno.EACCES, "Permission denied")
+    assert not lacks_room(raised_from(error, error))  # which has no end
+    with pytest.raises(PermissionError), ending_when_full(Path("out")):
+        raise error
+
+
+def test_what_says_itself_where_room_is_lacking_is_left_to():
+    with pytest.raises(DiskFullError, match="`cache` should have room"), ending_when_full(Path()):
+        raise raised_from(RuntimeError("worse"), DiskFullError("`cache` should have room"))
+
+
+def filling(path):
+    """A grid whose second cell finds the disk full, and what frees it."""
+    marker = path / "full"
+    marker.touch()
+    held = {"method": "experiments.compare.made.Fills", "method.marker": str(marker)}
+    return made.grid(methods={"Joint": None, "fills": held}, seeds=1), marker
+
+
+@pytest.mark.parametrize(("backend", "jobs"), [("loky", 1), ("threading", 2), *ELSEWHERE])
+def test_a_full_disk_ends_a_comparison_which_goes_on_when_there_is_room(tmp_path, backend, jobs):
+    given, marker = filling(tmp_path)
+    options = {"backend": backend, "jobs": jobs, "progress": False}
+    out = tmp_path / "out"
+    message = (
+        f"`output` should have room for what runs write; found at '{out}': [Errno 28] No space "
+        "left on device: 'last.ckpt'. Free some room, or raise the limit, and compare again with "
+        "this folder: it goes on where it was."
+    )
+    with pytest.raises(DiskFullError, match=f"^{re.escape(message)}$"):
+        compare(given, out, **options)
+    store = Store(out)
+    kept = [store.read(key).state for key in sorted(store.keys())]
+    assert kept in ([], ["done"])  # that of the other cell, if it came first
+    assert not (out / "report.html").exists()
+    marker.unlink()
+    joint, fills = compare(given, out, **options).blocks[0].rows
+    assert joint.accuracy.mean == fills.accuracy.mean
+    assert not list(store.running.iterdir())
+
+
+def test_a_result_that_cannot_be_written_leaves_nothing_and_its_run_is_not_lost(
+    tmp_path, monkeypatch
+):
+    given = made.grid(methods={"Joint": None}, seeds=1)
+
+    def stop(descriptor):
+        raise full()
+
+    def write(path, content):
+        with monkeypatch.context() as within:
+            within.setattr("counterpoise.core.files.os.fsync", stop)
+            write_json(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cells, "write_json", write)
+        with pytest.raises(DiskFullError, match=r"`output` should have room .* Free some room"):
+            compare(given, tmp_path, progress=False)
+    store = Store(tmp_path)
+    assert not list(store.results.iterdir())
+    steps = []
+    forward = runs.Net.forward
+    monkeypatch.setattr(
+        runs.Net, "forward", lambda self, **inputs: steps.append(1) or forward(self, **inputs)
+    )
+    found = compare(given, tmp_path, progress=False)
+    assert found.failures == []
+    assert not steps  # the run was complete
+
+
+def test_the_command_tells_of_a_full_disk_in_one_line(tmp_path, capsys):
+    marker = tmp_path / "full"
+    marker.touch()
+    (tmp_path / "grid.yaml").write_text(
+        "name: toy\ndata: {training.runs.Blobs: null}\nseeds: 1\n"
+        "base: {model: training.runs.Small, trainer.max_epochs: 1, trainer.accelerator: cpu}\n"
+        f"methods: {{Joint: {{method: experiments.compare.made.Fills, method.marker: {marker}}}}}\n"
+    )
+    out = tmp_path / "out"
+    options = ["--jobs=1", "--progress=false", f"--output={out}"]
+    assert main(["compare", str(tmp_path / "grid.yaml"), *options]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("counterpoise: error: `output` should have room for what runs write;")

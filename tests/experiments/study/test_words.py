@@ -1,0 +1,48 @@
+"""Phrases depend on the numbers."""
+
+import pytest
+
+from counterpoise.experiments.study.words import changed, listed, signed, spelled, with_interval
+from counterpoise.measures.intervals import Interval
+
+ONE = Interval(0.125, None, None, 1)
+
+
+def test_an_interval_is_written_only_where_there_is_one():
+    assert with_interval(Interval(0.123, 0.1, 0.146, 3), 1, 100) == "12.3 (10.0 to 14.6)"
+    assert with_interval(ONE, 3) == "0.125"
+    assert signed(ONE, 1, 100) == "+12.5"
+
+
+def test_signs_are_written_on_both_sides_of_zero():
+    assert signed(Interval(-0.5, -1.25, 0.25, 3)) == "-0.50 (-1.25 to +0.25)"
+
+
+def test_the_highest_comes_first():
+    values = {"low": ONE, "high": ONE._replace(mean=0.75), "middle": ONE._replace(mean=0.5)}
+    assert listed(values) == "high 0.75, middle 0.50 and low 0.12"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verb"),
+    [
+        (0.1, 0.3, "raises"),
+        (-0.3, -0.1, "lowers"),
+        (-0.1, 0.3, None),
+        (-0.3, 0.1, None),
+        (0.0, 0.2, None),
+        (None, None, None),
+    ],
+)
+def test_a_verb_needs_an_interval_without_zero(low, high, verb):
+    mean = 0.2 if low is None else (low + high) / 2
+    difference = Interval(mean, low, high, 1 if low is None else 5)
+    assert changed(difference) == verb
+    own = {"raises": "more", "lowers": "less", None: None}
+    assert changed(difference, "more", "less") == own[verb]
+
+
+def test_no_names_are_none():
+    assert spelled([]) == "none"
+    assert spelled(["a"]) == "a"
+    assert spelled(["a", "b", "c"]) == "a, b and c"
