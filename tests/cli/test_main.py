@@ -311,6 +311,7 @@ def test_traceback_comes_on_request(monkeypatch):
 
 def test_missing_package_is_named_with_the_command_that_installs_it(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "jsonargparse", None)
+    monkeypatch.delitem(sys.modules, "counterpoise.cli.parser", raising=False)
     assert complaint(capsys, "train").endswith("Run: pip install 'counterpoise[train]'.")
 
 

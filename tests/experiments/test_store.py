@@ -67,6 +67,18 @@ def test_a_result_is_kept_and_read_again(tmp_path):
     assert torch.get_num_threads() == threads
 
 
+def test_a_result_is_found_again_after_the_module_of_a_class_has_moved(tmp_path, monkeypatch):
+    changes = {"methods": {"AGM": {"method": "AGM"}}, "baseline": "AGM"}
+    before = cell(**changes)
+    assert before.identity["recipe"]["method"]["class_path"] == "counterpoise.AGM"
+    run_cell(before, tmp_path)
+    monkeypatch.setattr(cp.AGM, "__module__", "counterpoise.methods.elsewhere")
+    monkeypatch.setattr(cp.references.RunningMean, "__module__", "counterpoise.references.mean")
+    after = cell(**changes)
+    assert after.key == before.key
+    assert Store(tmp_path).read(after.key).record["method"]["name"] == "AGM"
+
+
 def test_results_do_not_depend_on_what_ran_before(tmp_path):
     ours = cell()
     run_cell(ours, tmp_path / "a")

@@ -118,6 +118,16 @@ def test_recipe_fills_in_its_defaults_and_is_named_for_what_it_is():
     assert made.replace(seed=13, name="other").name == "other"
 
 
+def test_a_recipe_is_described_by_public_names_that_do_not_move_with_modules(monkeypatch):
+    made = recipe(method=cp.AGM(1.0, reference=cp.references.Fixed([1.0, 2.0])))
+    before = made.describe()
+    assert before["method"]["class_path"] == "counterpoise.AGM"
+    assert before["optimizer"]["class_path"] == "counterpoise.training.SGD"
+    monkeypatch.setattr(cp.AGM, "__module__", "counterpoise.methods.elsewhere")
+    monkeypatch.setattr(type(made.optimizer), "__module__", "counterpoise.training.elsewhere")
+    assert made.describe() == before
+
+
 def test_recipe_is_described_by_plain_values_and_nothing_is_left_out():
     made = recipe(absent=cp.absence.Constant(0.5))
     described = made.describe()

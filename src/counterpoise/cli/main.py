@@ -150,9 +150,9 @@ def _dispatch(arguments: list[str]) -> int:
 
 
 def _parser(name: str, module: ModuleType) -> ArgumentParser:
-    from jsonargparse import ArgumentParser
+    from counterpoise.cli.parser import Parser
 
-    parser = ArgumentParser(
+    parser = Parser(
         prog=f"counterpoise {name}",
         description=COMMANDS[name].help,
         exit_on_error=False,

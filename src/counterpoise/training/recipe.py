@@ -58,7 +58,7 @@ class Recipe:
         >>> recipe.name
         'synthetic-joint-7'
         >>> recipe.describe()["method"]
-        {'class_path': 'counterpoise.methods.joint.Joint'}
+        {'class_path': 'counterpoise.Joint'}
     """
 
     data: DataSource

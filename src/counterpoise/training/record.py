@@ -16,6 +16,7 @@ from typing import Any
 import torch
 import yaml
 
+from counterpoise.core.class_paths import class_path
 from counterpoise.core.files import write_atomically
 
 __all__ = [
@@ -64,8 +65,7 @@ def describe(value: Any) -> Any:
         return {str(key): describe(each) for key, each in value.items()}
     if isinstance(value, Sequence):
         return [describe(each) for each in value]
-    kind = type(value)
-    described: dict[str, Any] = {"class_path": f"{kind.__module__}.{kind.__qualname__}"}
+    described: dict[str, Any] = {"class_path": class_path(type(value))}
     settings = _settings(value)
     return described | ({"init_args": settings} if settings else {})
 
