@@ -48,8 +48,8 @@ def compete(
         recipe: What to train on what, how, and the first seed.
         methods: What to compare. Default: the recipe's own method.
         num_seeds: How many seeds, from the recipe's on, at least 1.
-        fused: Path of the fused feature, as :func:`counterpoise.measures.extract_features` takes it. Default: the
-            input of the head, in networks of this package.
+        fused: Path of the fused feature, as :func:`counterpoise.measures.extract_features` takes
+            it. Default: the input of the head, in networks of this package.
         concept: Path of the concept, one for all modalities or one for each. Default: the output
             of the modality's encoder where logits are a sum over modalities (late fusion), else
             ``fused`` (early fusion).
