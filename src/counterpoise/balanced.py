@@ -15,35 +15,40 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from counterpoise.core.absence import Absence, AbsentValues
-from counterpoise.core.coalitions import ATTRIBUTIONS, EXACT_LIMIT, Sampling
-from counterpoise.core.errors import check_choice
+from counterpoise.core.absence import AbsentValues
+from counterpoise.core.coalitions import EXACT_LIMIT, Sampling
 from counterpoise.core.gradient_scaling import GradientScaling
 from counterpoise.core.pytree import PyTree
 from counterpoise.core.scores import Criterion, CrossEntropy, Score, criterion_of
-from counterpoise.engine.acting import act
-from counterpoise.engine.additivity import check_heads
-from counterpoise.engine.branches import Branches
-from counterpoise.engine.evaluator import LEVELS, Engine
-from counterpoise.engine.output import Output
-from counterpoise.engine.replay import EvaluationMode
-from counterpoise.engine.responses import Evaluated, evaluate
-from counterpoise.engine.runner import Runner
-from counterpoise.engine.validation import (
+from counterpoise.engine.arguments import (
     check_call,
-    check_encoders,
     check_forward,
-    check_modalities,
+    check_level,
+    check_method,
     check_parts,
     check_select,
     check_target,
     default_sampling,
 )
-from counterpoise.engine.watch import Watch, acts_on_encoders, check_grip
+from counterpoise.engine.batch import Batch
+from counterpoise.engine.evaluator import Facts, Setup
+from counterpoise.engine.heads import check_heads
+from counterpoise.engine.modes import EvaluationMode
+from counterpoise.engine.output import Output
+from counterpoise.engine.ownership import Ownership
+from counterpoise.engine.runner import Runner
+from counterpoise.engine.settings import Coalitions, Modality, coalitions_of, named
+from counterpoise.engine.step import Demand, Tools, apply_method, attach_gradients, demand, observe
 from counterpoise.methods.agm import AGM
-from counterpoise.methods.method import Evaluation, Method, Need
+from counterpoise.methods.method import Evaluation, Method, Needs, answers
 
 __all__ = ["Balanced"]
+
+
+_BETWEEN_STEPS = frozenset(
+    ["inputs", "advance", "learning_rates", "set_epoch", "on_validation", "finished", "check"]
+)
+"""Places that need nothing of a step's passes."""
 
 
 class Balanced(nn.Module):
@@ -52,29 +57,19 @@ class Balanced(nn.Module):
     Args:
         model: Any module that takes its modalities as keywords. It stays as it is: same class,
             same parameters, same state dict, at ``balanced.model``.
-        modalities: The keywords that are modalities, two or more, in order. Each may be a tensor
-            or a nest of tensors, rows of the batch first.
+        modalities: The keywords that are modalities, two or more, in order: names, or a mapping
+            from names to the paths of their encoders in the model, such as
+            ``{"audio": "audio_net"}``, or to a :class:`~counterpoise.Modality` each. Encoders
+            make coalitions cheap. Each modality may be a tensor or a tree of tensors, rows of
+            the batch first.
         method: What balances. Default: ``AGM()``.
-        encoders: Path of each modality's encoder in the model, such as
-            ``{"audio": "audio_encoder"}``: lets the engine replay features, which is cheaper.
-        coalitions: Level of the engine. "inputs": whole-model passes, right for any model.
-            "features": the same numbers, each encoder run twice. "shared": each encoder run
-            once, which differs where an encoder behaves differently in train and eval mode.
-            Default: "features" with ``encoders``, else "inputs".
-        heads: Path of each modality's own head where the fusion is additive, that is where the
-            heads' outputs add up to the logits: methods that need mono-modal logits then take
-            them from there instead of evaluating coalitions.
-        branches: Path or paths of what each modality owns, for methods that act on a modality's
-            learning rate or weights. Default: its encoder and its head.
-        absent: What stands in for an absent modality; zeros by default. See
-            :mod:`counterpoise.absence`.
+        coalitions: How coalitions are evaluated: a :class:`~counterpoise.Coalitions`, the name
+            of a level ("inputs", "features", "shared"), or "published" for the paper's own
+            evaluation. Default: batch statistics of the full pass in every coalition, at level
+            "shared" where encoders are known, else "inputs".
         score: Per-sample loss that scores the responses. Default: cross-entropy. See
             :mod:`counterpoise.scores`.
         criterion: Scalar loss that ``out.loss`` is made of. Default: the one of ``score``.
-        attribution: "shapley" (published), "leave_one_out" or "alone".
-        sampling: Estimate Shapley values by ``Sampling(num_passes=...)`` instead of evaluating
-            all 2^M - 1 coalitions. Beyond 8 modalities this is done in any case, with a warning
-            that states the number of passes unless ``sampling`` is given.
         select: From the model's output to its logits, where the output is no tensor.
         monitor: Compute responses and scores in training, without gradient, also for methods
             that do not need them.
@@ -84,8 +79,8 @@ class Balanced(nn.Module):
     Shapes: logits are (B, ...) with rows of the batch first.
 
     In training mode ``target`` is required, and the method's state moves on by a step. In eval
-    mode a call is one forward pass of the model. The first training call validates the set-up
-    on its batch (see :meth:`validate`).
+    mode a call is one forward pass of the model. The first training call that needs coalitions
+    inspects the model on its batch (see :meth:`validate`), and steps 2, 4, 8, ... look again.
 
     Example:
         >>> import torch, counterpoise as cp
@@ -97,7 +92,7 @@ class Balanced(nn.Module):
         ...         self.head = nn.Linear(8, 2)
         ...     def forward(self, audio, image):
         ...         return self.head(torch.cat([self.sound(audio), self.sight(image)], dim=1))
-        >>> balanced = cp.Balanced(Net(), ("audio", "image"), cp.AGM(alpha=1.0))
+        >>> balanced = cp.Balanced(Net(), {"audio": "sound", "image": "sight"}, cp.AGM(alpha=1.0))
         >>> out = balanced(audio=torch.randn(7, 3), image=torch.randn(7, 5),
         ...                target=torch.randint(2, (7,)))
         >>> out.loss.backward()
@@ -111,56 +106,81 @@ class Balanced(nn.Module):
     def __init__(
         self,
         model: nn.Module,
-        modalities: Sequence[str],
+        modalities: Sequence[str] | Mapping[str, str | Modality],
         method: Method | None = None,
         *,
-        encoders: Mapping[str, str] | None = None,
-        coalitions: str | None = None,
-        heads: Mapping[str, str] | None = None,
-        branches: Mapping[str, str | Sequence[str]] | None = None,
-        absent: Absence | Mapping[str, PyTree] | None = None,
+        coalitions: Coalitions | str | None = None,
         score: Score | None = None,
         criterion: Criterion | None = None,
-        attribution: str = "shapley",
-        sampling: Sampling | None = None,
         select: Callable[[Any], Tensor] | None = None,
         monitor: bool = False,
         process_group: Any = None,
     ) -> None:
         super().__init__()
-        names = check_modalities(modalities)
-        level = coalitions or ("features" if encoders else "inputs")
-        check_choice("coalitions", level, LEVELS)
-        check_choice("attribution", attribution, ATTRIBUTIONS)
-        check_forward(model, names)
-        check_encoders(model, names, encoders, level)
-        self.branches = Branches(
-            model, names, encoders=encoders or {}, heads=heads or {}, branches=branches
-        )
-        self.model = model
-        self.method = AGM() if method is None else method
-        check_parts(self.method, score, criterion)
-        check_grip(self.method, self.branches, model)
-        self.absent = AbsentValues(names, absent)
+        given = named(modalities)
+        method = AGM() if method is None else method
+        check_parts(model, method, score, criterion, select)
+        check_forward(model, given.names)
+        ownership = Ownership(model, given)
+        how = coalitions_of(coalitions, encoders_known=ownership.knows_encoders)
+        assert how.level is not None
+        check_level(how.level, ownership)
+        self.model, self.method = model, method
+        self.absent = AbsentValues(given.names, given.absent)
         self.score: Score = CrossEntropy() if score is None else score
         self.criterion: Criterion = criterion or criterion_of(self.score)
+        self.monitor = monitor
         self._own_loss, self._target_checked = criterion is None, False
-        self.monitor, self.process_group = monitor, process_group
-        engine = Engine(names, level, dict(encoders or {}), select or check_select)
-        chosen = default_sampling(len(names), attribution, sampling, EXACT_LIMIT)
-        self.runner = Runner(engine, attribution, chosen, requested=sampling is not None)
-        self._gradients = GradientScaling()
-        self.method.bind(names, _state_dtype(model))
+        setup = Setup(
+            given.names,
+            how.level,
+            how.statistics,
+            ownership.encoders,
+            ownership.heads,
+            select or check_select,
+        )
+        sampling = default_sampling(
+            len(given.names), how.attribution, how.sampling, EXACT_LIMIT
+        )
+        runner = Runner(setup, how.attribution, sampling, requested=how.sampling is not None)
+        self._tools = Tools(
+            runner, ownership, GradientScaling(), self.score, self.criterion, process_group
+        )
+        method.bind(given.names, _state_dtype(model))
+        check_method(method, ownership, model)
+        self._places, needs = method.places(), method.needs()
+        asked = {
+            "on": needs,
+            "watch": _watched(needs, self._places),
+            "off": Needs(),
+            "respond": Needs("values", "values", features=needs.features),
+        }
+        own_heads = answers(method, "unimodal_logits")
+        self._demands = {
+            phase: demand(each, ownership, own_heads=own_heads, monitor=monitor)
+            for phase, each in asked.items()
+        }
+        self._prepared = False
 
     @property
     def modalities(self) -> tuple[str, ...]:
         """Names of the modalities, in the order of every M axis."""
-        return self.engine.modalities
+        return self._tools.ownership.modalities
 
     @property
-    def engine(self) -> Engine:
-        """The engine, with what is known of the model by now."""
-        return self.runner.engine
+    def ownership(self) -> Ownership:
+        """Which modules and parameters belong to which modality."""
+        return self._tools.ownership
+
+    @property
+    def runner(self) -> Runner:
+        """What is known of the model by now, and how its coalitions are evaluated."""
+        return self._tools.runner
+
+    @property
+    def level(self) -> str:
+        """The level at which coalitions are evaluated."""
+        return self.runner.setup.level
 
     @property
     def sampling(self) -> Sampling | None:
@@ -180,30 +200,17 @@ class Balanced(nn.Module):
         Raises:
             TypeError: If a modality is missing, or training without a target.
         """
-        modal, others = self._split(inputs)
+        check_call(self.model, self.modalities, inputs)
         if not self.training:
-            values = self.engine.values(self.model, modal, others, self.absent, None)
-            loss = None if target is None else self.criterion(values.full, target)
-            return Output(values.full, values.raw, loss)
+            raw, logits = self._plain(inputs)
+            loss = None if target is None else self.criterion(logits, target)
+            return Output(logits, raw, loss, modalities=self.modalities)
         if target is None:
             raise TypeError(
                 "`target` should be given in training mode; found None. Call "
                 "balanced(..., target=labels), or balanced.eval() first for prediction."
             )
-        self._inspect_once(modal, others)
-        modal = dict(self.method.inputs(modal, target))
-        watch = Watch(self.method, self.branches, self.model)
-        need = watch.need()
-        evaluated = self._evaluate(modal, others, target, need, watch)
-        return act(
-            evaluated,
-            need,
-            watch,
-            self._gradients,
-            criterion=self.criterion,
-            score=self.score,
-            process_group=self.process_group,
-        )
+        return self._train(inputs, target)
 
     def respond(self, *, target: PyTree = None, **inputs: Any) -> Output:
         """Return responses and unimodal logits, and scores where there is a target.
@@ -211,19 +218,20 @@ class Balanced(nn.Module):
         Without gradient or effect: the model runs in the mode that it is in, and the method's
         state does not move. For evaluation: ``balanced.eval().respond(...)``.
         """
+        check_call(self.model, self.modalities, inputs)
         modal, others = self._split(inputs)
-        self._inspect_once(modal, others)
+        if not (torch.compiler.is_compiling() or self.runner.inspected(others)):
+            self._inspect(modal, others)
         return self._respond(modal, others, target)
 
     def validate(self, *, target: PyTree = None, **inputs: Any) -> None:
         """Check, on a batch, that the engine's level is right for the model; learn what is cheap.
 
         Runs the model in eval mode without gradient and leaves no trace in it, nor in the random
-        state unless it draws the weights of linear heads. The first step does this by itself, and
-        again when a switch among the other keywords changes. Call it before ``torch.compile``,
-        under which it cannot run and the coalitions would stay on the safe and slow way; and
-        again after changing what the model computes, by an attribute say: what was concluded
-        before has to hold on this batch too.
+        state unless it draws the weights of linear heads. The first step that needs coalitions
+        does this by itself. Call it before ``torch.compile``, under which it cannot run and the
+        coalitions would stay on the safe and slow way; and again after changing what the model
+        computes, by an attribute say: what was concluded before has to hold on this batch too.
 
         Raises:
             ValueError: If an encoder sees another modality, an absent value has the wrong
@@ -231,7 +239,9 @@ class Balanced(nn.Module):
             RuntimeError: If an encoder is not called exactly once, or inputs change in place.
         """
         del target
+        check_call(self.model, self.modalities, inputs)
         self._inspect(*self._split(inputs))
+        attach_gradients(self._tools, self.model, self.method, self._places)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return parameters for an optimiser: a group a modality, and one of the rest.
@@ -240,80 +250,120 @@ class Balanced(nn.Module):
         learning rates of branches as ``method.learning_rates()`` says. Absent values that are
         learned, and what a method trains of its own, are in the rest.
         """
-        return self.branches.groups(self.model, self.parameters())
+        return self.ownership.groups(self.model, self.parameters())
 
     def on_validation(self, evaluation: Evaluation) -> None:
         """Hand validation results, never those of test data, to the method."""
-        self.method.on_validation(evaluation, self.branches.modules(self.model))
+        self.method.on_validation(evaluation, self.ownership.modules(self.model))
 
     def extra_repr(self) -> str:
-        """Show the modalities and the level."""
-        return f"modalities={self.modalities}, coalitions={self.engine.level!r}"
-
-    # -- one training step -------------------------------------------------------------------
-
-    def _evaluate(
-        self,
-        modal: dict[str, PyTree],
-        others: dict[str, Any],
-        target: PyTree,
-        need: Need,
-        watch: Watch,
-    ) -> Evaluated:
-        """Run the passes; make responses and scores of them where anybody wants any."""
-        with watch.heads:
-            values, plan = self.runner.run(
-                self.model,
-                modal,
-                others,
-                self.absent,
-                coalitions=need != "nothing" or self.monitor,
-                gradient=need == "gradients",
-                observer=watch.observer,
-            )
-        if watch.acting and not (self._target_checked or torch.compiler.is_compiling()):
-            if self._own_loss or self.monitor or watch.uses_score():
-                check_target(self.score, values.full, target)
-            self._target_checked = True
-        return evaluate(
-            values,
-            plan,
-            [modal[name] for name in self.modalities],
-            target,
-            self.score,
-            gradient=need == "gradients",
-            training=watch.acting,
-            process_group=self.process_group,
+        """Show the modalities and how coalitions are evaluated."""
+        setup = self.runner.setup
+        return (
+            f"modalities={self.modalities}, level={setup.level!r}, statistics={setup.statistics!r}"
         )
 
-    @torch.no_grad()
-    def _respond(self, modal: dict[str, PyTree], others: dict[str, Any], target: PyTree) -> Output:
-        watch = Watch(self.method, self.branches, self.model, acting=False)
-        evaluated = self._evaluate(modal, others, target, "values", watch)
-        own = watch.complete(evaluated.signals).unimodal_logits
-        torch.clear_autocast_cache()  # of weights cast without gradient, if within autocast
-        loss = None if target is None else self.criterion(evaluated.values.full, target)
-        return evaluated.output(evaluated.values.full, loss, None)._replace(unimodal_logits=own)
+    # -- one training step -----------------------------------------------------------------------
 
-    # -- what comes in -----------------------------------------------------------------------
+    def _train(self, inputs: dict[str, Any], target: PyTree) -> Output:
+        phase = self.method.phase()
+        wanted = self._demands[phase]
+        if phase == "on" and "inputs" in self._places:
+            modal, others = self._split(inputs)
+            inputs = {**self.method.inputs(modal, target), **others}
+        if wanted.plain and (phase == "off" or self._places <= _BETWEEN_STEPS):
+            raw, logits = self._plain(inputs)
+            self._check_target(logits, target)
+            loss = self.criterion(logits, target)
+            out = Output(logits, raw, loss, coefficients=self._ones(logits))
+        else:
+            out = self._act(inputs, target, wanted)
+        if "advance" in self._places:
+            self.method.advance()
+        return out
 
     def _split(self, inputs: dict[str, Any]) -> tuple[dict[str, PyTree], dict[str, Any]]:
-        check_call(self.model, self.modalities, inputs)
         modal = {name: inputs[name] for name in self.modalities}
         return modal, {k: v for k, v in inputs.items() if k not in modal}
 
-    def _inspect_once(self, modal: dict[str, PyTree], others: dict[str, Any]) -> None:
-        if not torch.compiler.is_compiling() and not self.runner.inspected(others):
-            self._inspect(modal, others)
+    def _plain(self, inputs: dict[str, Any]) -> tuple[Any, Tensor]:
+        raw = self.model(**inputs)
+        return raw, self.runner.setup.select(raw)
+
+    def _act(self, inputs: dict[str, Any], target: PyTree, wanted: Demand) -> Output:
+        modal, others = self._split(inputs)
+        facts = Facts()
+        if wanted.passes:
+            facts = self.runner.facts_for(
+                self.model, modal, others, self.absent, self._tools.process_group
+            )
+        if not (self._prepared or torch.compiler.is_compiling()):
+            self._prepare(modal, others)
+        batch = Batch(self.modalities, modal, others, self.absent)
+        observed = observe(
+            self._tools, self.model, self.method, batch, target, wanted, facts, acting=True
+        )
+        if not self._target_checked:
+            self._check_target(observed.full, target)
+        if self.runner.probabilities:
+            self.runner.check_kind(observed.full)
+        return apply_method(self._tools, self.model, self.method, self._places, observed)
+
+    @torch.no_grad()
+    def _respond(self, modal: dict[str, PyTree], others: dict[str, Any], target: PyTree) -> Output:
+        wanted = self._demands["respond"]
+        facts = self.runner.facts_now(others)
+        batch = Batch(self.modalities, modal, others, self.absent)
+        observed = observe(
+            self._tools, self.model, self.method, batch, target, wanted, facts, acting=False
+        )
+        torch.clear_autocast_cache()  # of weights cast without gradient, if within autocast
+        signals = observed.signals
+        return Output(
+            observed.full,
+            observed.raw,
+            None if target is None else self.criterion(observed.full, target),
+            signals.responses,
+            signals.scores,
+            None,
+            observed.sampling_error,
+            signals.unimodal_logits,
+            modalities=self.modalities,
+        )
+
+    # -- looking at the model --------------------------------------------------------------------
 
     def _inspect(self, modal: dict[str, PyTree], others: dict[str, Any]) -> None:
         self.runner.inspect(self.model, modal, others, self.absent)
-        check_heads(self.engine, self.branches.heads, self.model, modal, others, self.absent)
-        encoders = self.branches.encoder_parameters(self.model)
-        self._gradients.attach(encoders if acts_on_encoders(self.method) else [])
-        if any(map(is_lazy, self.method.parameters())):  # heads, which learn their sizes so
-            with EvaluationMode(self.model):
+        self._prepare(modal, others)
+
+    def _prepare(self, modal: dict[str, PyTree], others: dict[str, Any]) -> None:
+        """Check heads, and let those of the method learn their sizes, on the first batch."""
+        check_heads(self.runner.setup, self.model, modal, others, self.absent)
+        if any(map(is_lazy, self.method.parameters())):
+            with EvaluationMode(self.model.modules()):
                 self._respond(modal, others, None)
+        self._prepared = True
+
+    def _check_target(self, logits: Tensor, target: PyTree) -> None:
+        if not (self._target_checked or torch.compiler.is_compiling()):
+            if self._own_loss or not self._demands["on"].plain:
+                check_target(self.score, logits, target)
+            self._target_checked = True
+
+    def _ones(self, logits: Tensor) -> Tensor:
+        return torch.ones(len(self.modalities), device=logits.device)
+
+
+def _watched(needs: Needs, places: frozenset[str]) -> Needs:
+    """Return what a method needs that learns and does not act."""
+    if "coefficients" not in places:
+        return Needs()
+
+    def seen(depth: str) -> Any:
+        return "values" if depth == "gradients" else depth
+
+    return Needs(responses=seen(needs.responses), unimodal_logits=seen(needs.unimodal_logits))
 
 
 def _state_dtype(model: nn.Module) -> torch.dtype:

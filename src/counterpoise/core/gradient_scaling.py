@@ -17,11 +17,25 @@ __all__ = ["GradientScaling"]
 _NONE = -1
 
 
+_REST = -1
+
+EncoderRule = Callable[[Tensor, Tensor, nn.Parameter], Tensor]
+"""From the gradient of an encoder's parameter, the modality's factor and the parameter itself."""
+
+RestRule = Callable[[Tensor, nn.Parameter], Tensor]
+"""From the gradient of a parameter that belongs to no modality, and the parameter."""
+
+
 class _Scale(NamedTuple):
-    """How the gradients of one step are scaled: ``function(gradient, factors[m])``."""
+    """What the gradients of one step become."""
 
     factors: Tensor | None = None
-    function: Callable[[Tensor, Tensor], Tensor] | None = None
+    encoder: EncoderRule | None = None
+    rest: RestRule | None = None
+
+    @property
+    def acts(self) -> bool:
+        return self.factors is not None or self.rest is not None
 
 
 class GradientScaling:
@@ -50,21 +64,30 @@ class GradientScaling:
         return bool(self._hooked)
 
     def attach(self, parameters: Sequence[Sequence[nn.Parameter]]) -> None:
-        """Hook the parameters of each modality that are not hooked yet."""
+        """Hook the parameters of each modality's encoder that are not hooked yet."""
         for index, several in enumerate(parameters):
-            for p in several:
-                known = self._hooked.get(id(p))
-                if p.requires_grad and (known is None or known() is not p):
-                    p.register_hook(partial(self._apply, index))  # type: ignore[no-untyped-call]
-                    self._hooked[id(p)] = weakref.ref(p)
+            self._attach(index, several)
+
+    def attach_rest(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Hook parameters that belong to no modality and are not hooked yet."""
+        self._attach(_REST, parameters)
+
+    def _attach(self, index: int, parameters: Sequence[nn.Parameter]) -> None:
+        for p in parameters:
+            known = self._hooked.get(id(p))
+            if p.requires_grad and (known is None or known() is not p):
+                reference = weakref.ref(p)
+                p.register_hook(partial(self._apply, index, reference))  # type: ignore[no-untyped-call]
+                self._hooked[id(p)] = reference
 
     def set(
         self,
         logits: Tensor,
         factors: Tensor | None,
-        function: Callable[[Tensor, Tensor], Tensor],
+        encoder: EncoderRule,
+        rest: RestRule | None = None,
     ) -> None:
-        """Say how the backward pass through the logits scales: ``function(gradient, factors[m])``.
+        """Say what the backward pass through the logits makes of gradients.
 
         It holds for passes through these logits and for no other: when such a pass ends, gradients
         are left alone again, for whoever trains the model next. In a compiled graph, where logits
@@ -73,14 +96,15 @@ class GradientScaling:
 
         Args:
             logits: Of the step.
-            factors: Shape (M,); None: not at all.
-            function: From a parameter's gradient and its modality's factor to what it becomes.
+            factors: Shape (M,), for the encoders; None: leave their gradients alone.
+            encoder: What a gradient of an encoder's parameter becomes.
+            rest: What one of a parameter of no modality becomes; None: leave it alone.
 
         Raises:
             RuntimeError: In the backward pass, if it goes through the logits of two steps at
                 once: their gradients arrive as one sum, which no factor fits.
         """
-        scale = _Scale(factors, function)
+        scale = _Scale(factors, encoder, rest)
         if torch.compiler.is_compiling():
             self._scale, self._backward = scale, _NONE
         elif logits.requires_grad:
@@ -88,7 +112,7 @@ class GradientScaling:
 
     def _begin(self, scale: _Scale, gradient: Tensor) -> None:
         backward = torch._C._current_graph_task_id()
-        acts = scale.factors is not None or self._scale.factors is not None
+        acts = scale.acts or self._scale.acts
         if backward == self._backward and scale is not self._scale and acts:
             self._forget()  # what is called back at the end of a pass is not after an error
             raise RuntimeError(
@@ -103,8 +127,10 @@ class GradientScaling:
     def _forget(self) -> None:
         self._scale, self._backward = _Scale(), _NONE
 
-    def _apply(self, index: int, gradient: Tensor) -> Tensor:
-        factors, function = self._scale
-        if factors is None or function is None:
+    def _apply(self, index: int, reference: Any, gradient: Tensor) -> Tensor:
+        factors, encoder, rest = self._scale
+        if index == _REST:
+            return gradient if rest is None else rest(gradient, reference())
+        if factors is None or encoder is None:
             return gradient
-        return function(gradient, factors[index].to(gradient.dtype))
+        return encoder(gradient, factors[index].to(gradient.dtype), reference())

@@ -5,10 +5,11 @@ Legend: M modalities, S coalitions, B rows of the batch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from counterpoise.core.absence import AbsentValues
@@ -21,8 +22,6 @@ __all__ = ["Batch"]
 @dataclass
 class Batch:
     """The modalities of one batch, what stands in for them, and other keywords beside them.
-
-    All but :meth:`follows_rows` return keywords to call the model with.
 
     Args:
         modalities: Names, in order.
@@ -41,11 +40,11 @@ class Batch:
     stand_ins: dict[int, PyTree] = field(default_factory=dict)
 
     def whole(self) -> dict[str, Any]:
-        """Return the batch as it is."""
+        """Return keywords for the batch as it is."""
         return {**self.inputs, **self.others}
 
     def of(self, coalition: Coalition) -> dict[str, Any]:
-        """Return the batch with every modality outside the coalition absent."""
+        """Return keywords for the batch with every modality outside the coalition absent."""
         modal = {
             name: self.inputs[name] if i in coalition else self._stand_in(i)
             for i, name in enumerate(self.modalities)
@@ -53,22 +52,28 @@ class Batch:
         return {**modal, **self.others}
 
     def one_absent(self, num_rows: int) -> dict[str, Any]:
-        """Return a single sample, of a batch of ``num_rows``, with all modalities absent."""
-        others = {
-            name: map_tensors(lambda t: t[:1], value) if name in self.rows else value
-            for name, value in self.others.items()
+        """Return keywords for one sample, of a batch of ``num_rows``, all modalities absent."""
+        return {**self._one_stand_in(num_rows), **self._cut(1)}
+
+    def stacked(self, coalitions: Sequence[Coalition]) -> dict[str, Any]:
+        """Return keywords for the batches of several coalitions as one longer batch."""
+        modal = {
+            name: map_tensors(
+                lambda here, missing, i=i: torch.cat(
+                    [here if i in coalition else missing for coalition in coalitions]
+                ),
+                self.inputs[name],
+                self._stand_in(i),
+            )
+            for i, name in enumerate(self.modalities)
         }
-        return {**self._one_stand_in(num_rows), **others}
+        return {**modal, **self._repeated(len(coalitions))}
 
     def many_absent(self, num_rows: int, times: int) -> dict[str, Any]:
-        """Return that sample as ``times * num_rows`` rows, for others that repeat the batch's."""
+        """Return keywords of ``times * num_rows`` rows for a model that looks at no modality."""
         one = self._one_stand_in(num_rows)
         modal = {name: expand_rows(value, times * num_rows) for name, value in one.items()}
-        others = {
-            name: repeat_rows(value, times) if name in self.rows else value
-            for name, value in self.others.items()
-        }
-        return {**modal, **others}
+        return {**modal, **self._repeated(times)}
 
     def follows_rows(self, num_rows: int) -> bool:
         """Return whether each other keyword goes with the samples just where ``rows`` says so."""
@@ -77,6 +82,38 @@ class Batch:
             if not (all(by_rows) if name in self.rows else not any(by_rows)):
                 return False
         return True
+
+    def looks_like_rows(self, num_rows: int) -> frozenset[str]:
+        """Return the other keywords whose tensors all have ``num_rows`` rows."""
+        return frozenset(
+            name
+            for name, value in self.others.items()
+            if tensors(value) and all(t.shape[:1] == (num_rows,) for t in tensors(value))
+        )
+
+    def first(self, num_rows: int) -> Batch:
+        """Return the batch of the first ``num_rows`` samples."""
+        inputs = {
+            name: map_tensors(lambda t: t[:num_rows], value) for name, value in self.inputs.items()
+        }
+        return Batch(self.modalities, inputs, self._cut(num_rows), self.absent, self.rows)
+
+    def doubled(self) -> Batch:
+        """Return the batch with all its samples twice."""
+        inputs = {name: repeat_rows(value, 2) for name, value in self.inputs.items()}
+        return Batch(self.modalities, inputs, self._repeated(2), self.absent, self.rows)
+
+    def _cut(self, num_rows: int) -> dict[str, Any]:
+        return {
+            name: map_tensors(lambda t: t[:num_rows], value) if name in self.rows else value
+            for name, value in self.others.items()
+        }
+
+    def _repeated(self, times: int) -> dict[str, Any]:
+        return {
+            name: repeat_rows(value, times) if name in self.rows else value
+            for name, value in self.others.items()
+        }
 
     def _stand_in(self, i: int) -> PyTree:
         if i not in self.stand_ins:

@@ -9,139 +9,140 @@ Legend: M modalities, S coalitions beside the full one, B rows of the batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+from torch.utils import _pytree as pytree
 
-from counterpoise.core.absence import AbsentValues
 from counterpoise.core.coalitions import Coalition, Plan
-from counterpoise.core.pytree import PyTree, map_tensors, shapes, versions
+from counterpoise.core.pytree import PyTree, map_tensors, shapes, tensors, versions
 from counterpoise.engine.batch import Batch
-from counterpoise.engine.passes import Passes
-from counterpoise.engine.replay import EvaluationMode
+from counterpoise.engine.checkpointing import NoCheckpoints, checkpointed
+from counterpoise.engine.modes import EvaluationMode
+from counterpoise.engine.statistics import normalisations
+from counterpoise.engine.taps import Answer, Taps
 
-__all__ = ["LEVELS", "Engine", "Observer", "Step", "Values"]
+__all__ = ["CHUNK_BYTES", "Evaluator", "Facts", "Observer", "Setup"]
 
-LEVELS = ("inputs", "features", "shared")
+CHUNK_BYTES = 32 * 2**20
+"""Features of coalitions are stacked up to this many bytes at a time; beyond, the rest of the
+model runs chunk after chunk, and once more for each in the backward pass."""
 
 Observer = Callable[[int, Any], Any]
 """Sees the output of encoder number i in the full pass and returns what the model gets."""
 
 
-class Values(NamedTuple):
-    """What the coalitions of one batch came to.
+@dataclass(frozen=True)
+class Setup:
+    """How coalitions are to be evaluated, as the user asked; fixed when a model is wrapped.
 
     Attributes:
-        raw: What the model returned for the full coalition, in the mode the model was in.
-        full: Its logits, shape (B, ...).
-        partial: Logits of the other coalitions in eval mode, shape (S, B, ...); or None.
-        changed: Indices of encoders whose output the rest of the model changed in place.
-    """
-
-    raw: Any
-    full: Tensor
-    partial: Tensor | None
-    changed: frozenset[int] = frozenset()
-
-
-@dataclass
-class Engine:
-    """Evaluates coalitions of modalities on one batch of a model.
-
-    The engine holds no module, so that wrapping never changes what a model owns; models come
-    as arguments.
-
-    Args:
         modalities: Names, in order.
-        level: One of :data:`LEVELS`.
+        level: "inputs", "features" or "shared".
+        statistics: "batch" or "running".
         encoders: Path of each modality's encoder in the model; all of them beyond ``"inputs"``.
+        heads: Path of each modality's own head, or none.
         select: From the model's output to its logits.
-        batched: Whether coalitions of the rest may be evaluated as one longer batch, whose
-            inputs the rest does not look at. Right only where it was found to make no difference.
-        separable: Whether the logits are a sum of what each modality's features give, whatever
-            the weights, so that modalities alone tell the values of all coalitions.
-        cloned: Indices of encoders whose output the rest of the model changes in place.
-        rows: Names of other keywords whose tensors have a row for each sample.
-        single: Whether encoders can be shown a single absent sample, and not a batch of them.
     """
 
     modalities: tuple[str, ...]
     level: str
+    statistics: str
     encoders: Mapping[str, str]
+    heads: Mapping[str, str]
     select: Callable[[Any], Tensor]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a model and makes its coalitions cheap; nothing, by default.
+
+    Attributes:
+        single: Encoders for which one absent sample tells what they make of a batch of them.
+        batched: Whether coalitions of the rest may run as one longer batch.
+        reads_inputs: Whether the rest looks at more than the encoders' outputs, so that a longer
+            batch needs the inputs of each coalition.
+        separable: Whether the logits are a sum of what each modality's features give, whatever
+            the weights, so that modalities alone tell the values of all coalitions.
+        rows: Names of other keywords whose tensors have a row for each sample.
+        cloned: Encoders whose output the rest changes in place; None: not known, so all.
+    """
+
+    single: frozenset[int] = frozenset()
     batched: bool = False
+    reads_inputs: bool = True
     separable: bool = False
-    cloned: frozenset[int] = frozenset()
     rows: frozenset[str] = frozenset()
-    single: bool = True
-
-    def values(
-        self,
-        model: nn.Module,
-        inputs: Mapping[str, PyTree],
-        others: Mapping[str, Any],
-        absent: AbsentValues,
-        plan: Plan | None,
-        *,
-        gradient: bool = True,
-        observer: Observer | None = None,
-    ) -> Values:
-        """Run the full coalition, then the partial ones.
-
-        Args:
-            model: The user's module.
-            inputs: Modality to batch.
-            others: Keywords that pass through.
-            absent: What stands in for absent modalities.
-            plan: Coalitions to evaluate; None for the full one alone.
-            gradient: Whether the partial values carry gradients.
-            observer: Sees, and may replace, the outputs of the encoders in the full pass.
-        """
-        batch = Batch(self.modalities, inputs, others, absent, self.rows)
-        step = Step(self, self.passes(model), batch, observer)
-        raw, full = step.full_pass()
-        partial = None
-        if plan is not None:
-            gradient = gradient and torch.is_grad_enabled()
-            mode = EvaluationMode(model, for_backward=gradient)
-            with mode, torch.set_grad_enabled(gradient):
-                partial = step.partial_passes(plan, full.shape[0])
-        return Values(raw, full, partial, frozenset(step.passes.changed))
-
-    def passes(self, model: nn.Module) -> Passes:
-        """Return what runs the model's passes on one batch."""
-        return Passes(model, self.modalities, self.encoders, self.select, self.cloned)
+    cloned: frozenset[int] | None = None
 
 
-@dataclass
-class Step:
-    """One batch on its way through the coalitions.
+class Evaluator:
+    """One batch on its way through the coalitions of a model.
+
+    Args:
+        setup: How to evaluate.
+        facts: What may be made use of.
+        model: The user's module.
+        batch: Of this step.
+        observer: Sees, and may replace, the outputs of the encoders in the full pass.
 
     Attributes:
         features: By encoder, the output on the batch that replays use.
         absences: By encoder, the output on the absent value, broadcastable to the features.
-        shapes: By encoder, the shapes of its output in the full pass.
+        arguments: By encoder, the tensors that :meth:`encoded` last saw it given.
+        taps: What runs the passes.
     """
 
-    engine: Engine
-    passes: Passes
-    batch: Batch
-    observer: Observer | None = None
-    features: dict[int, PyTree] = field(default_factory=dict)
-    absences: dict[int, PyTree] = field(default_factory=dict)
-    shapes: dict[int, list[torch.Size]] = field(default_factory=dict)
+    def __init__(
+        self,
+        setup: Setup,
+        facts: Facts,
+        model: nn.Module,
+        batch: Batch,
+        observer: Observer | None = None,
+    ) -> None:
+        self.setup, self.facts, self.model, self.observer = setup, facts, model, observer
+        self.batch = batch
+        batch.rows = facts.rows
+        self.modules = list(model.modules())
+        everyone = frozenset(range(len(setup.modalities)))
+        self.taps = Taps(
+            model,
+            setup.modalities,
+            setup.encoders,
+            heads=setup.heads,
+            layers=normalisations(self.modules) if setup.statistics == "batch" else (),
+            cloned=everyone if facts.cloned is None else facts.cloned,
+        )
+        self.features: dict[int, PyTree] = {}
+        self.absences: dict[int, PyTree] = {}
+        self.arguments: dict[int, list[Tensor]] = {}
+        self._shapes: dict[int, list[torch.Size]] = {}
+        self._gradient = self._freezes = False
+        self._whole = True  # whether every feature is made of tensors with a row a sample
+        self.num_rows = 0
 
-    def full_pass(self) -> tuple[Any, Tensor]:
-        """Run the full coalition in the mode the model is in; return its output and logits."""
+    # -- the full coalition ----------------------------------------------------------------------
+
+    def full(self, answer: Answer | None = None) -> tuple[Any, Tensor]:
+        """Run the full coalition in the mode the model is in; return its output and logits.
+
+        Args:
+            answer: Called for each encoder; None for what the level needs.
+
+        Raises:
+            RuntimeError: If the model changes its inputs in place, or an encoder is not called
+                exactly once.
+        """
         before = {name: versions(value) for name, value in self.batch.inputs.items()}
-        if self.engine.level == "inputs" and self.observer is None:
-            result = self.passes.plain(self.batch.whole())
-        else:
-            result = self.passes.answered(self.batch.whole(), self._answer_full)
+        if self.setup.level != "inputs" or self.observer is not None:
+            answer = answer or self._answer_full
+        raw = self.taps.full_pass(self.batch.whole(), answer)
         for name, value in self.batch.inputs.items():
             if versions(value) != before[name]:
                 raise RuntimeError(
@@ -149,42 +150,105 @@ class Step:
                     "changed in place. Replace the in-place operation, which would corrupt the "
                     "coalitions after the first."
                 )
-        return result
+        logits = self.setup.select(raw)
+        self.num_rows = logits.shape[0]
+        return raw, logits
 
-    def partial_passes(self, plan: Plan, num_rows: int) -> Tensor:
-        """Run the other coalitions in the order of the plan; return their logits, stacked."""
-        if self.engine.level == "inputs":
-            return torch.stack([self.passes.plain(self.batch.of(c))[1] for c in plan.partial])
-        resizable = self.batch.follows_rows(num_rows)
-        if self.engine.single and resizable and self._lacks_absences():
-            self._encode_one_absent_sample(num_rows)
-        if not (self.engine.batched and resizable):
-            return torch.stack([self._replayed(coalition) for coalition in plan.partial])
-        everyone = set(range(len(self.engine.modalities)))
-        if self.features.keys() != everyone:
-            self.features |= self._encoded(self.batch.whole())
-        if self.absences.keys() != everyone:
-            self.absences |= self._encoded(self.batch.of(()))
-        return self._together(plan.partial, num_rows)
+    def _answer_full(self, i: int, forward: Any, args: Any, kwargs: Any) -> Any:
+        output = forward(*args, **kwargs)
+        if self.observer is not None:
+            output = self.observer(i, output)
+        self._shapes[i] = shapes(output)
+        self._whole = self._whole and not _is_packed(output)
+        if self.setup.level != "shared":
+            return output  # nobody keeps it
+        self.features[i] = output
+        return self.taps.hand(i, output)
 
-    # -- the rest of the model, on features that are replayed --------------------------------
+    # -- the others ------------------------------------------------------------------------------
 
-    def _replayed(self, coalition: Coalition) -> Tensor:
+    def others(
+        self, plan: Plan, *, gradient: bool, zero_features: bool = False, rest_frozen: bool = False
+    ) -> Tensor:
+        """Run the other coalitions in the order of the plan, after the full one.
+
+        Args:
+            plan: Coalitions to evaluate.
+            gradient: Whether the values carry gradients.
+            zero_features: Let a modality be absent by features of zero, and not by what its
+                encoder makes of its absent value: a linear head then makes of each feature what
+                is that modality's own.
+            rest_frozen: Let gradients reach the encoders alone.
+
+        Returns:
+            Logits, shape (S, B, ...).
+        """
+        gradient = gradient and torch.is_grad_enabled()
+        self._gradient, self._freezes = gradient, gradient and rest_frozen
+        with self.aside():
+            if zero_features:
+                self._encode_present()
+                zeros = {i: map_tensors(torch.zeros_like, f) for i, f in self.features.items()}
+                return self._of_features(plan.partial, zeros)
+            if self.setup.level == "inputs":
+                passes = (self.logits(self.batch.of(s)) for s in plan.partial)
+                return torch.stack(list(passes))
+            return self._of_features(plan.partial, self.absences)
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Run what is not the full pass: without dropout, checkpoints or lasting effects."""
+        copies = self._gradient and not self.taps.layers
+        plain = self._gradient and not torch.compiler.is_compiling()
+        with (
+            EvaluationMode(self.modules, for_backward=copies),
+            torch.set_grad_enabled(self._gradient),
+            NoCheckpoints() if plain else nullcontext(),
+            self._rest_frozen() if self._freezes else nullcontext(),
+        ):
+            yield
+
+    def logits(self, keywords: Mapping[str, Any], answer: Answer | None = None) -> Tensor:
+        return self.setup.select(self.taps.other_pass(keywords, answer))
+
+    def _of_features(self, partial: Sequence[Coalition], absences: dict[int, PyTree]) -> Tensor:
+        """Run the rest of the model on features that are replayed."""
+        resizable = self._whole and self.batch.follows_rows(self.num_rows)
+        if self.facts.single and resizable and absences is self.absences:
+            self._encode_one_absent_sample()
+        if not (self.facts.batched and resizable):
+            return torch.stack([self._replayed(coalition, absences) for coalition in partial])
+        self._encode_present()
+        if len(absences) < len(self.setup.modalities):
+            absences |= self.encoded(self.batch.of(()))
+        return self._together(partial, absences)
+
+    def _replayed(self, coalition: Coalition, absences: dict[int, PyTree]) -> Tensor:
         """Run one coalition; an encoder whose output is not known yet runs too."""
 
         def answer(i: int, forward: Any, args: Any, kwargs: Any) -> Any:
-            if i in coalition:
-                if i not in self.features:
-                    self.features[i] = forward(*args, **kwargs)
-                return self.passes.hand(i, self.features[i])
-            if i not in self.absences:
-                self.absences[i] = forward(*args, **kwargs)
-            return self.passes.hand(i, self._expanded_absence(i))
+            known = self.features if i in coalition else absences
+            if i not in known:
+                known[i] = forward(*args, **kwargs)
+            output = known[i]
+            return self.taps.hand(i, output if i in coalition else self._expanded(i, output))
 
-        return self.passes.answered(self.batch.of(coalition), answer)[1]
+        return self.logits(self.batch.of(coalition), answer)
 
-    def _together(self, partial: Sequence[Coalition], num_rows: int) -> Tensor:
-        """Run all coalitions as one longer batch."""
+    def _together(self, partial: Sequence[Coalition], absences: Mapping[int, PyTree]) -> Tensor:
+        """Run all coalitions as one longer batch, or as several where it would be too long."""
+        size = self._chunk_size(len(partial))
+        chunks = [partial[start : start + size] for start in range(0, len(partial), size)]
+        if len(chunks) == 1:
+            return self._chunk(partial, absences)
+        run = checkpointed if self._gradient else _call
+        return torch.cat([run(self._chunk_aside, chunk, absences) for chunk in chunks])
+
+    def _chunk_aside(self, partial: Sequence[Coalition], absences: Mapping[int, PyTree]) -> Tensor:
+        with self.aside():  # again, since the backward pass calls this in ordinary training
+            return self._chunk(partial, absences)
+
+    def _chunk(self, partial: Sequence[Coalition], absences: Mapping[int, PyTree]) -> Tensor:
         times = len(partial)
 
         def answer(i: int, forward: Any, args: Any, kwargs: Any) -> Any:
@@ -192,57 +256,92 @@ class Step:
             return map_tensors(
                 lambda feature, absence: _stack(present, feature, absence),
                 self.features[i],
-                self.absences[i],
+                absences[i],
             )
 
-        # The rest was found not to look at the inputs: their number of rows is all that counts.
-        logits = self.passes.answered(self.batch.many_absent(num_rows, times), answer)[1]
-        return logits.view(times, num_rows, *logits.shape[1:])
+        if self.facts.reads_inputs:
+            keywords = self.batch.stacked(partial)
+        else:
+            keywords = self.batch.many_absent(self.num_rows, times)
+        logits = self.logits(keywords, answer)
+        return logits.view(times, self.num_rows, *logits.shape[1:])
 
-    # -- encoders ----------------------------------------------------------------------------
+    def _chunk_size(self, num_coalitions: int) -> int:
+        if torch.compiler.is_compiling():
+            return num_coalitions
+        row_bytes = sum(t.numel() * t.element_size() for t in tensors(self.features))
+        return max(1, CHUNK_BYTES // max(row_bytes, 1))
 
-    def _answer_full(self, i: int, forward: Any, args: Any, kwargs: Any) -> Any:
-        output = forward(*args, **kwargs)
-        if self.observer is not None:
-            output = self.observer(i, output)
-        self.shapes[i] = shapes(output)
-        if self.engine.level == "shared":
-            self.features[i] = output
-        elif self.observer is None:
-            return output  # nobody keeps it
-        return self.passes.hand(i, output)
+    # -- encoders --------------------------------------------------------------------------------
 
-    def _encoded(self, keywords: Mapping[str, Any]) -> dict[int, PyTree]:
-        """Run the model for what its encoders return; what the rest makes of it, nobody asks."""
-        outputs: dict[int, PyTree] = {}
+    def _encode_present(self) -> None:
+        if len(self.features) < len(self.setup.modalities):
+            self.features |= self.encoded(self.batch.whole())
 
-        def answer(i: int, forward: Any, args: Any, kwargs: Any) -> Any:
-            outputs[i] = forward(*args, **kwargs)
-            if len(outputs) == len(self.passes.calls) and not torch.compiler.is_compiling():
-                raise _EnoughError
-            return self.passes.hand(i, outputs[i])
-
-        with suppress(_EnoughError):
-            self.passes.answered(keywords, answer)
-        return outputs
-
-    def _encode_one_absent_sample(self, num_rows: int) -> None:
+    def _encode_one_absent_sample(self) -> None:
         """Show the encoders one sample with all modalities absent, where one tells for all."""
-        for i, output in self._encoded(self.batch.one_absent(num_rows)).items():
-            if not self.batch.absent.varies(i) and _broadcasts(shapes(output), self.shapes[i]):
+        if self.absences.keys() >= self.facts.single:
+            return
+        for i, output in self.encoded(self.batch.one_absent(self.num_rows)).items():
+            if i in self.facts.single and self.fits(i, output):
                 self.absences[i] = output
 
-    def _lacks_absences(self) -> bool:
-        members = range(len(self.engine.modalities))
-        return any(i not in self.absences and not self.batch.absent.varies(i) for i in members)
+    def fits(self, i: int, output: PyTree) -> bool:
+        """Return whether an encoder's output for one sample broadcasts to that for the batch."""
+        return _broadcasts(shapes(output), self._shapes[i])
 
-    def _expanded_absence(self, i: int) -> PyTree:
-        targets = iter(self.shapes[i])
-        return map_tensors(lambda t: t.expand(next(targets)), self.absences[i])
+    def encoded(self, keywords: Mapping[str, Any]) -> dict[int, PyTree]:
+        """Run the model for what its encoders return; what the rest makes of it, nobody asks."""
+        outputs: dict[int, PyTree] = {}
+        self.arguments = {}
+
+        def answer(i: int, forward: Any, args: Any, kwargs: Any) -> Any:
+            self.arguments[i] = tensors((args, kwargs))
+            outputs[i] = forward(*args, **kwargs)
+            if len(outputs) == len(self.setup.encoders) and not torch.compiler.is_compiling():
+                raise _EnoughError
+            return self.taps.hand(i, outputs[i])
+
+        with suppress(_EnoughError):
+            self.taps.other_pass(keywords, answer)
+        return outputs
+
+    def _expanded(self, i: int, absence: PyTree) -> PyTree:
+        if i not in self.facts.single or i not in self._shapes:
+            return absence
+        targets = iter(self._shapes[i])
+        return map_tensors(lambda t: t.expand(next(targets)), absence)
+
+    @contextmanager
+    def _rest_frozen(self) -> Iterator[None]:
+        """Take what belongs to no encoder out of the graph for a while."""
+        paths = tuple(f"{path}." for path in self.setup.encoders.values())
+        rest = [
+            p
+            for name, p in self.model.named_parameters()
+            if p.requires_grad and not name.startswith(paths)
+        ]
+        for p in rest:
+            p.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for p in rest:
+                p.requires_grad_(True)
+
+
+def _call(function: Callable[..., Tensor], *args: Any) -> Tensor:
+    return function(*args)
 
 
 class _EnoughError(BaseException):
     """Ends a pass that was run for the encoders' outputs alone, whatever the model catches."""
+
+
+def _is_packed(output: PyTree) -> bool:
+    """Return whether sequences of a tree are packed, whose rows are not those of the batch."""
+    leaves = pytree.tree_leaves(output, is_leaf=lambda node: isinstance(node, PackedSequence))
+    return any(isinstance(leaf, PackedSequence) for leaf in leaves)
 
 
 def _broadcasts(given: list[torch.Size], wanted: list[torch.Size]) -> bool:

@@ -1,19 +1,22 @@
-"""The inspection of a set-up on its first batch.
+"""What may be concluded of a model from a batch, and whether conclusions still hold on another.
 
-It holds the engine's values against whole-model passes, so that a wrong level is an error before
-the first training step, and finds out what the engine may do to be cheap: whether coalitions of
-the rest of the model can be evaluated as one longer batch, whether modalities alone tell all, and
-whose outputs have to be cloned.
+The engine's values are held against whole-model passes: so a wrong level is an error before the
+first training step, and what makes coalitions cheap is used only where it changes nothing.
+Everything is looked at in high precision, outside autocast. Values are compared entry by entry,
+with differences between coalitions as the measure: logits of -1e9 would hide all others. What is
+the same for all coalitions, or not finite, tells nothing, and nothing is concluded from it.
+
+Legend: S coalitions beside the full one, B rows of the batch.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from copy import copy, deepcopy
 from dataclasses import dataclass, field, replace
 from math import sqrt
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,66 +25,376 @@ from counterpoise.core.absence import AbsentValues
 from counterpoise.core.coalitions import Coalition, Plan
 from counterpoise.core.pytree import PyTree, map_tensors, tensors, versions
 from counterpoise.engine.batch import Batch
-from counterpoise.engine.evaluator import Engine, Step
-from counterpoise.engine.replay import EvaluationMode
-from counterpoise.engine.separability import is_separable, other_values
+from counterpoise.engine.evaluator import Evaluator, Facts, Setup
+from counterpoise.engine.precision import left_as_it_was, precise, precise_type, weights_of, widened
+from counterpoise.engine.separability import is_sum
 
-__all__ = ["close", "inspect", "left_as_it_was"]
+__all__ = ["Findings", "are_probabilities", "compare", "conclude", "holds"]
 
 logger = logging.getLogger(__name__)
 
+_SCALES = (0.3, 3.0, 30.0)
+"""Sizes of the random features that the rest of a model is tried with: caps and gates may only
+show at some."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What an inspection found out.
+
+    Attributes:
+        facts: What makes coalitions cheap.
+        probabilities: Whether, in eval mode, the model returns probabilities of classes.
+    """
+
+    facts: Facts
+    probabilities: bool = False
+
+
+Verdict = Literal["same", "different", "nothing"]
+"""Whether values are the same but for rounding; "nothing" if they could not have differed."""
+
+
+def compare(found: Tensor, truth: Tensor) -> Verdict:
+    """Compare the values of coalitions, shape (S, B, ...), entry by entry.
+
+    The measure is how much coalitions differ at the entry, beside rounding errors of numbers of
+    its size.
+    """
+    if found.shape != truth.shape:
+        return "different"
+    finite = truth.isfinite().all(dim=0)
+    if not (found.isfinite() == truth.isfinite())[:, finite].all():
+        return "different"
+    found, truth = found[:, finite], truth[:, finite]
+    if not truth.numel():
+        return "nothing"
+    eps = torch.finfo(truth.dtype).eps
+    size = truth.abs().amax(dim=0)
+    rounding = 256 * eps * (size + size.median())
+    spread = truth.amax(dim=0) - truth.amin(dim=0)
+    if not ((found - truth).abs().amax(dim=0) <= sqrt(eps) * spread + rounding).all():
+        return "different"
+    return "same" if (spread > 16 * rounding).any() else "nothing"
+
 
 @torch.no_grad()
-def inspect(
-    engine: Engine,
+def conclude(
+    setup: Setup,
     model: nn.Module,
     inputs: Mapping[str, PyTree],
     others: Mapping[str, Any],
     absent: AbsentValues,
-) -> Engine | None:
-    """Hold the engine's values against whole-model passes; return it as cheap as is right.
+    *,
+    sums: bool = True,
+) -> Findings | None:
+    """Find out what makes the coalitions of a model cheap without changing their values.
+
+    Args:
+        setup: How coalitions are to be evaluated.
+        model: The user's module; it is left as it was.
+        inputs: Modality to batch.
+        others: Keywords that pass through.
+        absent: What stands in for absent modalities.
+        sums: Whether it is worth knowing if the logits are a sum over modalities.
 
     Returns:
-        The engine to use from now on, or None if the batch is empty and tells nothing.
+        The findings; None where the batch tells nothing: it is empty, or values are not finite.
+
+    Raises:
+        ValueError: If an encoder sees another modality, an absent value has the wrong shape or
+            makes the model non-finite, or replayed coalitions differ from whole passes.
+        RuntimeError: If an encoder is not called exactly once, or inputs change in place.
     """
-    inputs = {name: map_tensors(torch.clone, value) for name, value in inputs.items()}
-    num_modalities = len(engine.modalities)
+    dtype = precise_type(model, inputs)
     with left_as_it_was(model, inputs):
-        whole = replace(engine, level="inputs")
-        batch = Batch(engine.modalities, inputs, others, absent)
-        step = Step(whole, whole.passes(model), batch)
-        _, full = step.full_pass()
-        if full.shape[0] == 0:
-            return None
-        probe = _Probe(step)
-        probe.run(tuple(range(num_modalities)))
-        plan = _telling_plan(num_modalities).to(full.device)
-        truth = torch.stack([probe.run(s) for s in plan.partial])
-        _check_absent(engine, plan, full, truth)
-        engine = replace(engine, cloned=frozenset(probe.changed))
-        if engine.level == "inputs":
-            return engine
-        looped = _replay(engine, step, plan, truth)
-        engine = replace(engine, rows=looped.engine.rows, single=looped.engine.single)
-        if not _ignores_inputs(looped, plan, truth):
-            return engine
-        return replace(
-            engine,
-            batched=_can_batch(looped, plan, truth),
-            separable=is_separable(looped, full.shape[0]),
-        )
+        # A model may insist on the type that it is in, by states that it makes or by casts. What
+        # is wrong in any type it will raise in its own too.
+        try:
+            with precise(model, dtype):
+                return _Inspection.of(setup, model, inputs, others, absent, dtype).conclude(sums)
+        except Exception as error:
+            logger.info("In %s the model raised %r; it is looked at as it is.", dtype, error)
+        own = _Inspection.of(setup, model, inputs, others, absent, None)
+        return own.conclude(sums)
+
+
+@torch.no_grad()
+def holds(
+    setup: Setup,
+    facts: Facts,
+    model: nn.Module,
+    inputs: Mapping[str, PyTree],
+    others: Mapping[str, Any],
+    absent: AbsentValues,
+) -> bool:
+    """Return whether values with these facts are those of whole passes, on a few rows."""
+    dtype = precise_type(model, inputs)
+    with left_as_it_was(model, inputs):
+        try:
+            with precise(model, dtype):
+                return _Inspection.of(setup, model, inputs, others, absent, dtype).holds(facts)
+        except Exception as error:
+            logger.info("In %s the model raised %r; it is looked at as it is.", dtype, error)
+        return _Inspection.of(setup, model, inputs, others, absent, None).holds(facts)
 
 
 @dataclass
-class _Probe:
-    """Whole-model passes that watch what the encoders are given and what becomes of outputs."""
+class _Inspection:
+    """One batch, of few rows where the model's rows are independent, and whole passes on it."""
 
-    step: Step
+    setup: Setup
+    model: nn.Module
+    batch: Batch
+    rows_first: bool = False  # whether fewer rows give the same logits for them
     given: dict[int, list[Tensor]] = field(default_factory=dict)
     changed: set[int] = field(default_factory=set)
 
-    def run(self, coalition: Coalition) -> Tensor:
-        """Run one coalition; the full one first."""
+    @classmethod
+    def of(
+        cls,
+        setup: Setup,
+        model: nn.Module,
+        inputs: Mapping[str, PyTree],
+        others: Mapping[str, Any],
+        absent: AbsentValues,
+        dtype: torch.dtype | None,
+    ) -> _Inspection:
+        if dtype is not None:
+            inputs = {name: widened(value, dtype) for name, value in inputs.items()}
+            others = {name: widened(value, dtype) for name, value in others.items()}
+            absent = deepcopy(absent).to(dtype)
+        else:
+            inputs = {name: map_tensors(torch.clone, value) for name, value in inputs.items()}
+        return cls(setup, model, Batch(setup.modalities, inputs, others, absent))
+
+    # -- conclusions -----------------------------------------------------------------------------
+
+    def conclude(self, sums: bool) -> Findings | None:
+        plan = _telling_plan(len(self.setup.modalities))
+        full = self._whole_pass(self._everyone)
+        if not len(full) or full.isnan().any():
+            return None
+        self._cut(full)
+        truth = self._truth(plan)
+        _check_absent(self.setup, plan, self._whole_pass(self._everyone), truth)
+        rows = self.batch.rows if self.rows_first else frozenset()
+        facts = Facts(rows=rows, cloned=frozenset(self.changed))
+        probabilities = are_probabilities(full)
+        if self.setup.level == "inputs":
+            return Findings(facts, probabilities)
+        looped, values = self._replayed(facts, plan)
+        verdict = compare(values, truth)
+        if verdict == "different":
+            raise ValueError(_replay_differs(self.setup, values, truth))
+        if verdict == "nothing":
+            return None
+        if self.rows_first:
+            facts = self._single(looped, facts)
+            facts = self._batched(facts, plan, truth)
+        if sums:
+            facts = replace(facts, separable=self._is_sum(looped))
+        return Findings(facts, probabilities)
+
+    def holds(self, facts: Facts) -> bool:
+        """Return whether values with some facts are those of whole passes."""
+        full = self._whole_pass(self._everyone)
+        if not len(full) or full.isnan().any():
+            return True  # which tells nothing
+        self._cut(full, facts.rows)
+        plan = _telling_plan(len(self.setup.modalities))
+        if not self.rows_first and (facts.single or facts.batched or facts.rows):
+            return False
+        _, values = self._replayed(replace(facts, separable=False), plan)
+        truth = self._truth(plan)
+        if compare(values, truth) == "different":
+            return False
+        return not facts.separable or self._adds_up(plan, truth)
+
+    def _cut(self, full: Tensor, rows: frozenset[str] | None = None) -> None:
+        """Go on with few rows if the model takes them; a single row is doubled instead."""
+        num_rows = len(full)
+        self.batch.rows = self.batch.looks_like_rows(num_rows) if rows is None else rows
+        if not self.batch.follows_rows(num_rows):
+            return
+        few = self.batch.first(3) if num_rows > 3 else self.batch.first(max(num_rows - 1, 1))
+        if num_rows == 1:
+            few = self.batch.doubled()
+        own, self.batch = self.batch, few
+        # With another number of rows than it was given a model may fail as it likes.
+        try:
+            fewer = self._whole_pass(self._everyone)
+        except Exception as error:
+            logger.info("With another number of rows the model raised %r.", error)
+            self.batch = own
+            return
+        expected = full[: len(fewer)] if num_rows > 1 else full.expand(2, *full.shape[1:])
+        self.rows_first = fewer.shape == expected.shape and (
+            compare(fewer.unsqueeze(0), expected.unsqueeze(0)) != "different"
+        )
+        self.given.clear()
+        if not self.rows_first:
+            self.batch = own
+            self._whole_pass(self._everyone)
+
+    def _single(self, looped: Evaluator, facts: Facts) -> Facts:
+        """Learn for which encoders one absent sample tells what a batch of them becomes."""
+        try:
+            one = looped.encoded(self.batch.one_absent(looped.num_rows))
+        except Exception as error:  # as above
+            logger.info("With a single sample the model raised %r.", error)
+            return facts
+        many = looped.encoded(self.batch.of(()))
+        readers = self._readers(looped, many, looped.arguments)
+        single = frozenset(
+            i
+            for i in many
+            if i not in readers
+            and not self.batch.absent.varies(i)
+            and looped.fits(i, one[i])
+            and _equal(one[i], many[i])
+        )
+        return replace(facts, single=single)
+
+    def _readers(
+        self,
+        looped: Evaluator,
+        outputs: Mapping[int, PyTree],
+        arguments: Mapping[int, list[Tensor]],
+    ) -> set[int]:
+        """Return the encoders of an absent sample that are given, or go by, other keywords."""
+        rows = self.batch.rows
+        readers: set[int] = set()
+        for _ in range(2 if rows else 0):
+            others = {
+                name: map_tensors(other_values, value) if name in rows else value
+                for name, value in self.batch.others.items()
+            }
+            try:
+                varied = looped.encoded(replace(self.batch, others=others).of(()))
+            except Exception as error:  # as above
+                logger.info("With other keywords the model raised %r.", error)
+                return set(outputs)
+            given = looped.arguments
+            readers |= {
+                i
+                for i in outputs
+                if not (_equal(varied[i], outputs[i]) and _equal(given[i], arguments[i]))
+            }
+        return readers
+
+    def _batched(self, facts: Facts, plan: Plan, truth: Tensor) -> Facts:
+        """Learn whether the rest takes coalitions as one batch, and what it has to be given."""
+        looped, values = self._replayed(facts, plan)
+        if compare(values, truth) == "different":
+            return replace(facts, single=frozenset())
+        cheap = replace(facts, batched=True, reads_inputs=self._reads_inputs(looped, plan, values))
+        # A model may object to longer batches, or to features and weights that make no sense.
+        try:
+            fine = self._agree(looped, cheap, plan) and self._agree_elsewhere(looped, cheap, plan)
+            fine = fine and self._rows_apart(looped, cheap, plan)
+        except Exception as error:
+            logger.info("Coalitions run one by one: as one batch the model raised %r.", error)
+            fine = False
+        return cheap if fine else facts
+
+    def _reads_inputs(self, looped: Evaluator, plan: Plan, values: Tensor) -> bool:
+        """Find out whether the rest of the model looks at more than the encoders' outputs.
+
+        It is given other inputs, and the same outputs: inputs at hand may be ones that happen to
+        make no difference, such as a mask of a batch without padding.
+        """
+        for spoil in (_poisoned, other_values):
+            batch = replace(
+                self.batch,
+                inputs={n: map_tensors(spoil, value) for n, value in self.batch.inputs.items()},
+                stand_ins={
+                    i: map_tensors(spoil, value) for i, value in self.batch.stand_ins.items()
+                },
+            )
+            try:
+                found = _with(looped, batch=batch).others(plan, gradient=False)
+            except Exception as error:
+                logger.info("With other inputs the model raised %r.", error)
+                return True
+            if compare(found, values) == "different":
+                return True
+        return False
+
+    def _agree(self, looped: Evaluator, cheap: Facts, plan: Plan) -> bool:
+        """Return whether one batch gives the values of one coalition after the other."""
+        expected = looped.others(plan, gradient=False)
+        found = _with(looped, facts=cheap).others(plan, gradient=False)
+        return compare(found, expected) == "same"
+
+    def _agree_elsewhere(self, looped: Evaluator, cheap: Facts, plan: Plan) -> bool:
+        """Return the same for other features, with the model's own weights and with others.
+
+        Where nothing depends on the features there is nothing to be learned: then others count.
+        """
+        own: dict[str, Tensor] = {}
+        told = 0
+        for weights in (own, _random_rest(self.setup, self.model)):
+            for scale in _SCALES:
+                other = _with(looped, features=_random(looped.features, scale))
+                other.absences = _random(looped.absences, scale)
+                with weights_of(self.model, weights):
+                    expected = other.others(plan, gradient=False)
+                    found = _with(other, facts=cheap).others(plan, gradient=False)
+                verdict = compare(found, expected)
+                if verdict == "different":
+                    return False
+                told += verdict == "same"
+        return told > 0
+
+    def _rows_apart(self, looped: Evaluator, cheap: Facts, plan: Plan) -> bool:
+        """Return whether NaN in the features of one row stay in that row.
+
+        Unlike numbers they get through paths whose weights are zero today.
+        """
+        spoilt = {i: map_tensors(_first_row_spoilt, f) for i, f in looped.features.items()}
+        values = _with(looped, facts=cheap).others(plan, gradient=False)
+        found = _with(looped, facts=cheap, features=spoilt).others(plan, gradient=False)
+        return compare(found[:, 1:], values[:, 1:]) != "different"
+
+    def _is_sum(self, looped: Evaluator) -> bool:
+        """Find out whether the logits are a sum over modalities."""
+        names = self.setup.modalities
+        alone = Plan.make([self._everyone], torch.zeros(len(names), 2))
+        marked = {i: (looped.features[i], self.batch.inputs[name]) for i, name in enumerate(names)}
+        try:
+            return is_sum(lambda: looped.others(alone, gradient=False), marked)
+        except Exception as error:  # of operations that tracing does not support
+            logger.info("The model is not taken apart: tracing it raised %r.", error)
+            return False
+
+    def _adds_up(self, plan: Plan, truth: Tensor) -> bool:
+        """Return whether values of coalitions are sums of what their members give alone."""
+        M = len(self.setup.modalities)
+        full = self._whole_pass(self._everyone)
+        alone, rest = truth[:M], truth[M:]
+        empty = (alone.sum(dim=0) - full) / (M - 1)
+        predicted = full.unsqueeze(0) - alone + empty
+        return compare(torch.cat([alone, predicted]), torch.cat([alone, rest])) != "different"
+
+    # -- passes ----------------------------------------------------------------------------------
+
+    @property
+    def _everyone(self) -> Coalition:
+        return tuple(range(len(self.setup.modalities)))
+
+    def _truth(self, plan: Plan) -> Tensor:
+        self.given.clear()
+        self._whole_pass(self._everyone)
+        return torch.stack([self._whole_pass(s) for s in plan.partial])
+
+    def _replayed(self, facts: Facts, plan: Plan) -> tuple[Evaluator, Tensor]:
+        evaluator = Evaluator(self.setup, facts, self.model, self.batch)
+        evaluator.full()
+        return evaluator, evaluator.others(plan, gradient=False)
+
+    def _whole_pass(self, coalition: Coalition) -> Tensor:
+        """Run one coalition; the full one first, whose batch statistics the others use."""
         outputs: dict[int, tuple[PyTree, list[int]]] = {}
 
         def answer(i: int, forward: Any, args: Any, kwargs: Any) -> Any:
@@ -91,24 +404,40 @@ class _Probe:
             outputs[i] = (output, versions(output))
             return output
 
-        _, logits = self.step.passes.answered(self.step.batch.of(coalition), answer)
+        setup = replace(self.setup, level="inputs")
+        if coalition == self._everyone:
+            self._whole = Evaluator(setup, Facts(rows=self.batch.rows), self.model, self.batch)
+            watched = answer if self.setup.level != "inputs" else None
+            _, logits = self._whole.full(watched)
+        else:
+            watched = answer if self.setup.level != "inputs" else None
+            with self._whole.aside():
+                logits = self._whole.logits(self.batch.of(coalition), watched)
         self.changed |= {i for i, (output, old) in outputs.items() if versions(output) != old}
         return logits
 
     def _check_given(self, i: int, given: list[Tensor]) -> None:
         first = self.given.setdefault(i, [tensor.clone() for tensor in given])
-        engine = self.step.engine
         same = len(first) == len(given) and all(
             torch.equal(torch.nan_to_num(a), torch.nan_to_num(b))
             for a, b in zip(first, given, strict=True)
         )
         if not same:
-            name = engine.modalities[i]
+            name = self.setup.modalities[i]
             raise ValueError(
-                f"`encoders[{name!r}]` = {engine.encoders[name]!r} should see modality {name!r} "
-                "alone; found that its input changes when another modality is absent. Name a "
-                'module that runs before modalities meet, or use coalitions="inputs".'
+                f"The encoder of modality {name!r}, {self.setup.encoders[name]!r}, should see that "
+                "modality alone; found that its input changes when another modality is absent. "
+                'Name a module that runs before modalities meet, or use coalitions="inputs".'
             )
+
+
+def _with(evaluator: Evaluator, **changes: Any) -> Evaluator:
+    """Return a copy of an evaluator whose full pass was run, with other attributes."""
+    other = copy(evaluator)
+    for name, value in changes.items():
+        setattr(other, name, value)
+    other.absences = dict(other.absences)
+    return other
 
 
 def _telling_plan(num_modalities: int) -> Plan:
@@ -120,15 +449,13 @@ def _telling_plan(num_modalities: int) -> Plan:
     return Plan.make(partial, torch.zeros(num_modalities, len(partial) + 1))
 
 
-def _check_absent(engine: Engine, plan: Plan, full: Tensor, truth: Tensor) -> None:
-    if not full.isfinite().all():
-        return  # the data are to blame, and the training loop will say so
+def _check_absent(setup: Setup, plan: Plan, full: Tensor, truth: Tensor) -> None:
     # Those with one modality absent first: they blame that one, and not several.
     for coalition, values in sorted(
         zip(plan.partial, truth, strict=True), key=lambda pair: -len(pair[0])
     ):
-        if not values.isfinite().all():
-            absent = [repr(n) for i, n in enumerate(engine.modalities) if i not in coalition]
+        if not (values.isfinite() | ~full.isfinite()).all():
+            absent = [repr(n) for i, n in enumerate(setup.modalities) if i not in coalition]
             raise ValueError(
                 f"`absent` for modality {' and '.join(absent)} should leave the model's output "
                 "finite; found inf or NaN with it absent. Choose another absent value, such as "
@@ -136,88 +463,81 @@ def _check_absent(engine: Engine, plan: Plan, full: Tensor, truth: Tensor) -> No
             )
 
 
-def _replay(engine: Engine, whole: Step, plan: Plan, truth: Tensor) -> Step:
-    """Run the plan by replaying, one coalition after the other, and compare.
-
-    Keywords beside the modalities may go with the samples, row by row, or not: those that look
-    so are taken so if that gives the same values. A model that insists on the size of its batch
-    is not given a single sample.
-    """
-    num_rows = truth.shape[1]
-    rows = {
-        name
-        for name, value in whole.batch.others.items()
-        if tensors(value) and all(t.shape[:1] == (num_rows,) for t in tensors(value))
-    }
-    for names, single in ((rows, True), (set(), True), (set(), False)):
-        tried = replace(engine, rows=frozenset(names), single=single, batched=False)
-        batch = replace(whole.batch, rows=tried.rows)
-        step = Step(tried, tried.passes(whole.passes.model), batch)
-        try:
-            step.full_pass()
-            values = step.partial_passes(plan, num_rows)
-        # With other numbers of rows than it was given a model may fail as it likes.
-        except Exception as error:
-            if not single:
-                raise
-            logger.info("With a single sample the model raised %r.", error)
-            continue
-        if close(values, truth):
-            return step
-    worst = (values - truth).abs().nan_to_num().max().item()
-    raise ValueError(
-        f'`coalitions` = "{engine.level}" should give the values of whole-model passes; found '
+def _replay_differs(setup: Setup, values: Tensor, truth: Tensor) -> str:
+    worst = (values - truth).abs().nan_to_num().max().item() if values.shape == truth.shape else 0
+    return (
+        f'`coalitions` = "{setup.level}" should give the values of whole-model passes; found '
         f"a difference of {worst:.3g} in eval mode. The rest of the model may be random in eval "
         "mode, keep state between calls, or use an encoder's internals: use "
         'coalitions="inputs".'
     )
 
 
-def _ignores_inputs(looped: Step, plan: Plan, truth: Tensor) -> bool:
-    """Find out whether the rest of the model looks at nothing but the encoders' outputs.
-
-    It is given other inputs, and the same outputs: inputs at hand may be ones that happen to make
-    no difference, such as a mask of a batch without padding.
-    """
-    batch = looped.batch
-    inputs = {name: map_tensors(other_values, value) for name, value in batch.inputs.items()}
-    stand_ins = {i: map_tensors(other_values, value) for i, value in batch.stand_ins.items()}
-    step = replace(looped, batch=replace(batch, inputs=inputs, stand_ins=stand_ins))
-    # A model may object to inputs that make no sense in any way it likes, having looked at them.
-    try:
-        values = step.partial_passes(plan, truth.shape[1])
-    except Exception as error:
-        logger.info("Coalitions run one by one: with other inputs the model raised %r.", error)
+def are_probabilities(logits: Tensor) -> bool:
+    """Return whether every row of logits is one of probabilities of classes."""
+    if logits.dim() < 2 or logits.shape[1] < 2:
         return False
-    return close(values, truth)
+    total = logits.sum(dim=1)
+    return bool(logits.ge(0).all() and total.sub(1).abs().le(1e-4).all())
 
 
-def _can_batch(looped: Step, plan: Plan, truth: Tensor) -> bool:
-    """Try the coalitions as one longer batch; they may be so run only if nothing changes."""
-    step = replace(looped, engine=replace(looped.engine, batched=True))
-    # As above: a model may object to a longer batch, and the loop serves it.
-    try:
-        together = step.partial_passes(plan, truth.shape[1])
-    except Exception as error:
-        logger.info("Coalitions run one by one: as one batch the model raised %r.", error)
+def _random_rest(setup: Setup, model: nn.Module) -> dict[str, Tensor]:
+    """Return random values for whatever the rest of the model computes with, by name."""
+    encoders = tuple(f"{path}." for path in setup.encoders.values())
+    kinds = (torch.float32, torch.float64)
+    values = {}
+    for name, p in model.named_parameters():
+        if not name.startswith(encoders) and p.dtype in kinds and p.numel():
+            fan_in = max(p[0].numel(), 1) if p.dim() > 1 else 4
+            values[name] = torch.randn_like(p) / sqrt(fan_in)
+    for name, buffer in model.named_buffers():
+        if not name.startswith(encoders) and buffer.dtype in kinds:
+            values[name] = torch.rand_like(buffer)  # a variance has to stay positive
+    return values
+
+
+def _random(trees: Mapping[int, PyTree], scale: float) -> dict[int, PyTree]:
+    return {
+        i: map_tensors(
+            lambda t: scale * torch.randn_like(t) if t.is_floating_point() else t.clone(), tree
+        )
+        for i, tree in trees.items()
+    }
+
+
+def _equal(found: PyTree, expected: PyTree) -> bool:
+    """Return whether trees are the same but for rounding; fewer rows stand for all."""
+    pairs = list(zip(tensors(found), tensors(expected), strict=False))
+    if len(tensors(found)) != len(tensors(expected)):
         return False
-    return together.shape == truth.shape and close(together, truth)
+    for a, b in pairs:
+        if a.dim() != b.dim() or any(n not in (1, m) for n, m in zip(a.shape, b.shape, strict=True)):
+            return False
+        if not (a.is_floating_point() or a.is_complex()):
+            if not torch.equal(a.expand_as(b), b):
+                return False
+            continue
+        eps = torch.finfo(b.dtype).eps
+        size = float(b.abs().max()) if b.numel() else 0.0
+        if not torch.allclose(a.expand_as(b), b, rtol=256 * eps, atol=256 * eps * size):
+            return False
+    return True
 
 
-def close(found: Tensor, truth: Tensor) -> bool:
-    """Return whether values are the same but for rounding, as far as their type allows."""
-    tolerance = sqrt(torch.finfo(truth.dtype).eps)
-    scale = truth.nan_to_num(posinf=0, neginf=0).abs().max().item()
-    return torch.allclose(found, truth, rtol=tolerance, atol=tolerance * scale, equal_nan=True)
+def other_values(tensor: Tensor) -> Tensor:
+    """Return random values of the same kind: normal, fair coins, or the given ones or 0."""
+    if tensor.is_floating_point():
+        return torch.randn_like(tensor)
+    coin = torch.rand(tensor.shape, device=tensor.device) < 0.5
+    return coin if tensor.dtype == torch.bool else tensor.where(coin, 0)
 
 
-@contextmanager
-def left_as_it_was(model: nn.Module, inputs: Mapping[str, PyTree]) -> Iterator[None]:
-    """Keep a model in eval mode for a while, and give modes and random states back."""
-    devices = {t.device for t in (*tensors(dict(inputs)), *model.parameters())}
-    accelerators = [device for device in devices if device.type != "cpu"]
-    kind = accelerators[0].type if accelerators else "cuda"
-    with torch.random.fork_rng(devices=accelerators, device_type=kind), EvaluationMode(model):
-        yield
-    # Weights that autocast cast without gradient must not be found again by the training pass.
-    torch.clear_autocast_cache()
+def _poisoned(tensor: Tensor) -> Tensor:
+    return torch.full_like(tensor, float("nan")) if tensor.is_floating_point() else tensor
+
+
+def _first_row_spoilt(tensor: Tensor) -> Tensor:
+    spoilt = tensor.clone()
+    if tensor.is_floating_point():
+        spoilt[0] = float("nan")
+    return spoilt

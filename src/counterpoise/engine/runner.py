@@ -1,47 +1,106 @@
-"""Running the coalitions of a step: which ones, and by an engine that was inspected.
+"""Which coalitions a step evaluates, and what the engine may make use of in doing so.
 
-The engine knows how to evaluate coalitions; the runner decides which ones (exact, sampled, or the
-few that do for models that add up their modalities), and keeps what inspections found out.
+What an inspection concluded from one batch need not hold for ever. So the engine goes on looking:
+at training steps 1, 2, 4, 8, ... it holds its values against whole passes on a few rows, and where
+they differ it goes the slow, right way from then on, and says so. The processes of a group look
+at the same steps and agree on what they found.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from counterpoise.core.absence import AbsentValues
 from counterpoise.core.coalitions import Plan, Sampling, exact_plan, separable_plan
 from counterpoise.core.pytree import PyTree, tensors
-from counterpoise.engine.evaluator import Engine, Observer, Values
-from counterpoise.engine.inspection import inspect
+from counterpoise.engine.evaluator import Facts, Setup
+from counterpoise.engine.inspection import Findings, are_probabilities, conclude, holds
 
 __all__ = ["Runner"]
 
+_MANY = 16
+"""A keyword of more values than this is taken to vary from batch to batch, as an identifier does."""
+
 
 class Runner:
-    """Evaluates the coalitions of one batch after another.
+    """Knows how the coalitions of one batch after another are to be evaluated.
 
     Args:
-        engine: As the user asked for; nothing is yet known of the model.
+        setup: As the user asked.
         attribution: How responses are made of values.
         sampling: How to sample coalitions; None for exact ones.
         requested: Whether the user asked for ``sampling``, which then stays.
+
+    Attributes:
+        facts: What is known of the model by now.
+        concluded: Whether anything was concluded yet.
+        probabilities: Whether the model returns probabilities in eval mode.
     """
 
     def __init__(
-        self, engine: Engine, attribution: str, sampling: Sampling | None, *, requested: bool
+        self, setup: Setup, attribution: str, sampling: Sampling | None, *, requested: bool
     ) -> None:
-        # Until it is known which outputs are changed in place, all are cloned.
-        self.engine = replace(engine, cloned=frozenset(range(len(engine.modalities))))
+        self.setup, self.facts = setup, Facts()
         self.attribution, self.sampling, self.requested = attribution, sampling, requested
+        self.concluded = self.probabilities = False
         self._exact = self._exact_plan(separable=False)
         self._placed: Plan | None = None
         self._seen: set[Any] = set()
+        self._values: dict[str, set[Any]] = {}
         self._changed: frozenset[int] | None = None
+        self._num_calls = 0
+
+    @property
+    def exact(self) -> bool:
+        """Whether coalitions are exact by now."""
+        return self._exact is not None
+
+    # -- before a step ---------------------------------------------------------------------------
+
+    def facts_for(
+        self,
+        model: nn.Module,
+        inputs: Mapping[str, PyTree],
+        others: Mapping[str, Any],
+        absent: AbsentValues,
+        group: Any = None,
+    ) -> Facts:
+        """Return what may be made use of in a training step; inspect or audit where it is due."""
+        if torch.compiler.is_compiling():
+            return self.facts
+        self._num_calls += 1
+        due = self._num_calls & (self._num_calls - 1) == 0
+        known = self._signature(others) in self._seen
+        if due or (not known and not _is_distributed()):
+            self._look(model, inputs, others, absent, group, audit=known)
+            known = self._signature(others) in self._seen
+        return self.facts if known else Facts()
+
+    def facts_now(self, others: Mapping[str, Any]) -> Facts:
+        """Return what may be made use of without looking at the model again."""
+        known = torch.compiler.is_compiling() or self.inspected(others)
+        return self.facts if known else Facts()
+
+    def check_kind(self, logits: Tensor) -> None:
+        """Raise if a model that returns probabilities in eval mode returns logits in training.
+
+        Raises:
+            ValueError: If so: the other coalitions run in eval mode, and would be of another kind.
+        """
+        if torch.compiler.is_compiling() or not len(logits) or are_probabilities(logits.detach()):
+            self.probabilities = False  # asked once
+            return
+        raise ValueError(
+            "The model should return the same kind of output in train and in eval mode; found "
+            "probabilities in eval mode and logits in train mode. Return logits in both, and take "
+            "the softmax outside the model."
+        )
 
     def inspect(
         self,
@@ -51,77 +110,171 @@ class Runner:
         absent: AbsentValues,
     ) -> None:
         """Inspect the model on a batch; what was concluded before has to hold on it too."""
-        found = inspect(self.engine, model, inputs, others, absent)
-        if found is None:
-            return
-        first = not self._seen
-        self._seen.add(_signature(others))
-        self._changed = found.cloned | (self._changed or frozenset())
-        self.engine = replace(
-            self.engine,
-            batched=found.batched and (first or self.engine.batched),
-            separable=found.separable and (first or self.engine.separable),
-            rows=found.rows | (self.engine.rows - set(others)),
-            single=found.single and self.engine.single,
+        findings = conclude(
+            self.setup, model, inputs, others, absent, sums=self._asks_for_sums
         )
-        self._exact = self._exact_plan(separable=self.engine.separable)
-        self._placed = None
-        self._plan(inputs)
-
-    @property
-    def exact(self) -> bool:
-        """Whether coalitions are exact by now."""
-        return self._exact is not None
+        if findings is not None:
+            self._learn(findings, others)
 
     def inspected(self, others: Mapping[str, Any]) -> bool:
         """Return whether the model was inspected under such other keywords."""
-        return _signature(others) in self._seen
+        return self._signature(others) in self._seen
 
-    def run(
+    def plan(self, device: torch.device, facts: Facts) -> Plan:
+        """Return the coalitions of this step, with their weights on a device."""
+        num_modalities = len(self.setup.modalities)
+        exact = self._exact
+        if exact is None or (self.facts.separable and not facts.separable):
+            if self.sampling is not None:
+                return self.sampling.plan(num_modalities).to(device)
+            return exact_plan(num_modalities, self.attribution).to(device)
+        if self._placed is None or self._placed.weights.device != device:
+            self._placed = exact.to(device)
+        return self._placed
+
+    def settle(self, changed: set[int]) -> None:
+        """After the first pass in train mode, clone only what was ever changed in place."""
+        if self._changed is not None and self.facts.cloned is None:
+            self.facts = replace(self.facts, cloned=self._changed | changed)
+
+    # -- looking ---------------------------------------------------------------------------------
+
+    def _look(
         self,
         model: nn.Module,
         inputs: Mapping[str, PyTree],
         others: Mapping[str, Any],
         absent: AbsentValues,
+        group: Any,
         *,
-        coalitions: bool,
-        gradient: bool,
-        observer: Observer | None,
-    ) -> tuple[Values, Plan | None]:
-        """Run the full pass and, if asked, the other coalitions of the plan of this step."""
-        plan = self._plan(inputs) if coalitions else None
-        values = self.engine.values(
-            model, inputs, others, absent, plan, gradient=gradient, observer=observer
+        audit: bool,
+    ) -> None:
+        """Inspect under new keywords, audit under known ones; agree with the other processes."""
+        findings, failed, error = None, False, None
+        batch = (model, inputs, others, absent)
+        (inspects,) = _any_process([not audit], inputs, group)
+        try:
+            if inspects:
+                findings = conclude(self.setup, *batch, sums=self._asks_for_sums)
+            elif self.setup.level != "inputs":
+                failed = not holds(self.setup, self.facts, *batch)
+        except Exception as raised:  # the other processes wait for this one's word
+            error = raised
+        flags = [failed, findings is None, error is not None]
+        failed, nothing, erroneous = _any_process(flags, inputs, group)
+        if error is not None:
+            raise error
+        if erroneous:
+            raise RuntimeError(
+                "Every process should find the model as it was wrapped; found that the inspection "
+                "of another process raised an error. See that process's message."
+            )
+        if findings is not None and not nothing:
+            self._learn(self._agreed(findings, inputs, group), others)
+        if failed:
+            self._fall_back(batch, inputs, group)
+
+    def _learn(self, findings: Findings, others: Mapping[str, Any]) -> None:
+        new, old = findings.facts, self.facts
+        first = not self.concluded
+        self._changed = (new.cloned or frozenset()) | (self._changed or frozenset())
+        self.facts = Facts(
+            single=new.single if first else new.single & old.single,
+            batched=new.batched and (first or old.batched),
+            reads_inputs=new.reads_inputs or not (first or not old.reads_inputs),
+            separable=new.separable and (first or old.separable),
+            rows=new.rows | (old.rows - set(others)),
+            cloned=None if old.cloned is None else old.cloned | self._changed,
         )
-        if self._changed is not None and model.training and not torch.compiler.is_compiling():
-            self._settle(values.changed)
-        return values, plan
+        self.concluded, self.probabilities = True, findings.probabilities
+        self._seen.add(self._signature(others))
+        self._replan()
 
-    def _settle(self, changed: frozenset[int]) -> None:
-        """After the first pass in train mode, clone only what was ever changed in place."""
-        assert self._changed is not None
-        needed = self._changed | changed
-        self._changed = needed
-        if needed != self.engine.cloned:
-            self.engine = replace(self.engine, cloned=needed)
+    def _fall_back(self, batch: Any, inputs: Mapping[str, PyTree], group: Any) -> None:
+        slow = Facts()
+        wrong = not holds(self.setup, slow, *batch)
+        (wrong,) = _any_process([wrong], inputs, group)
+        level = self.setup.level
+        warnings.warn(
+            "What was concluded of the model, to make coalitions cheap, should hold in every batch; "
+            f"found at training call {self._num_calls} that values differ from whole passes. "
+            + (
+                'From now on coalitions are whole passes (level "inputs").'
+                if wrong
+                else "From now on they are evaluated one by one, which is right and slower."
+            )
+            + f" The level was {level!r}. If the model changed on purpose, call "
+            "`balanced.validate(**batch)` then.",
+            stacklevel=2,
+        )
+        if wrong:
+            self.setup = replace(self.setup, level="inputs")
+        self.facts = slow
+        self._replan()
 
-    def _plan(self, inputs: Mapping[str, PyTree]) -> Plan:
-        num_modalities, device = len(self.engine.modalities), tensors(inputs)[0].device
-        if self._exact is None:
-            assert self.sampling is not None
-            return self.sampling.plan(num_modalities).to(device)
-        if self._placed is None or self._placed.weights.device != device:
-            self._placed = self._exact.to(device)
-        return self._placed
+    def _agreed(self, findings: Findings, inputs: Mapping[str, PyTree], group: Any) -> Findings:
+        facts = findings.facts
+        everyone = range(len(self.setup.modalities))
+        flags = [not facts.batched, facts.reads_inputs, not facts.separable, findings.probabilities]
+        flags += [i not in facts.single for i in everyone]
+        flags += [i in (facts.cloned or ()) for i in everyone]
+        told = _any_process(flags, inputs, group)
+        single, cloned = told[4 : 4 + len(everyone)], told[4 + len(everyone) :]
+        return Findings(
+            replace(
+                facts,
+                batched=not told[0],
+                reads_inputs=told[1],
+                separable=not told[2],
+                single=frozenset(i for i in everyone if not single[i]),
+                cloned=frozenset(i for i in everyone if cloned[i]),
+            ),
+            told[3],
+        )
+
+    # -- plans -----------------------------------------------------------------------------------
+
+    @property
+    def _asks_for_sums(self) -> bool:
+        several = len(self.setup.modalities) > 2  # for two, modalities alone are all coalitions
+        return several and self.attribution == "shapley" and not self.requested
+
+    def _replan(self) -> None:
+        self._exact = self._exact_plan(separable=self.facts.separable)
+        self._placed = None
 
     def _exact_plan(self, *, separable: bool) -> Plan | None:
-        num_modalities = len(self.engine.modalities)
-        if separable and self.attribution == "shapley" and not self.requested:
+        num_modalities = len(self.setup.modalities)
+        if separable and self._asks_for_sums:
             return separable_plan(num_modalities)
         return None if self.sampling else exact_plan(num_modalities, self.attribution)
 
+    def _signature(self, others: Mapping[str, Any]) -> Any:
+        """Return what tells apart calls that may make the model compute something else."""
+        parts = []
+        for name, value in others.items():
+            told = value if isinstance(value, (bool, int, float, str, type(None))) else type(value)
+            values = self._values.setdefault(name, set())
+            if len(values) < _MANY:
+                values.add(told)
+            parts.append((name, told if told in values else type(value)))
+        return frozenset(parts)
 
-def _signature(others: Mapping[str, Any]) -> Any:
-    """Return what tells apart calls that may make the model compute something else."""
-    switches = (bool, str, type(None))
-    return frozenset((k, v if isinstance(v, switches) else type(v)) for k, v in others.items())
+
+def _is_distributed() -> bool:
+    distributed = torch.distributed
+    return distributed.is_available() and distributed.is_initialized()
+
+
+def _any_process(flags: list[bool], inputs: Mapping[str, PyTree], group: Any) -> list[bool]:
+    """Return, of each flag, whether any process of the group raised it."""
+    if not _is_distributed():
+        return flags
+    raised = torch.tensor(flags, dtype=torch.int32, device=_device(inputs))
+    torch.distributed.all_reduce(raised, op=torch.distributed.ReduceOp.MAX, group=group)
+    return [bool(flag) for flag in raised.tolist()]
+
+
+def _device(inputs: Mapping[str, PyTree]) -> torch.device:
+    found: list[Tensor] = tensors(dict(inputs))
+    return found[0].device

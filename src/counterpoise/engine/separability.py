@@ -1,104 +1,133 @@
-"""Finding out whether a model's logits are a sum of what each modality's features give.
+"""Whether a model's logits are a sum of what each modality gives, by the structure of the model.
 
-Then modalities alone tell the values of all coalitions, M passes in place of 2^M - 1.
+Then modalities alone tell the values of all coalitions, M passes in place of 2^M - 1. Numbers
+cannot show it for good: a path may be closed by weights that are zero today. So it is the
+operations that are looked at. Every tensor is marked with the modalities that it depends on; what
+depends on several has to have been made of the parts by linear operations alone.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
-from math import sqrt
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from counterpoise.core.coalitions import Coalition, Plan
-from counterpoise.core.pytree import map_tensors, tensors
-from counterpoise.engine.evaluator import Step
+from counterpoise.core.pytree import PyTree, tensors
 
-__all__ = ["is_separable", "other_values"]
+__all__ = ["is_sum"]
 
-logger = logging.getLogger(__name__)
+_LINEAR = frozenset(
+    "add sub rsub neg cat stack sum mean clone alias detach view reshape _reshape_alias "
+    "_unsafe_view expand permute transpose t unsqueeze squeeze slice select split "
+    "split_with_sizes unbind unfold diagonal as_strided contiguous _to_copy lift_fresh copy flip "
+    "roll repeat constant_pad_nd index_select gather index where masked_fill fill zero "
+    "avg_pool1d avg_pool2d avg_pool3d _adaptive_avg_pool2d _adaptive_avg_pool3d "
+    "_native_batch_norm_legit_no_training".split()
+)
+"""Linear in all their tensors together, as long as what chooses (indices, masks) is not one."""
+
+_FIRST_TWO = dict.fromkeys(
+    "mul mm bmm mv dot linear convolution _convolution mkldnn_linear mkldnn_convolution".split(),
+    (0, 1),
+)
+_AFTER_A_SUMMAND = dict.fromkeys("addmm addmv baddbmm addbmm addcmul".split(), (1, 2))
+_FACTORS: dict[str, tuple[int, int]] = {**_FIRST_TWO, **_AFTER_A_SUMMAND, "div": (0, 1)}
+"""Places of the two factors of a product, which is linear in one while the other is constant."""
 
 
-def is_separable(looped: Step, num_rows: int) -> bool:
-    """Find out whether the logits are a sum over modalities, by the structure of the model.
+class _Origin(NamedTuple):
+    """What a tensor depends on.
 
-    The rest of the model is given random features, weights, buffers and numbers among the other
-    keywords, three times over, and has to be additive to rounding each time: those at hand could
-    make any network look so (zeros, to begin with).
+    Attributes:
+        modalities: Indices of the modalities.
+        is_sum: Whether its entries are sums of functions of one modality each.
     """
-    model, num_modalities = looped.passes.model, len(looped.engine.modalities)
-    everyone = tuple(range(num_modalities))
-    subsets: list[Coalition] = [(), *((i,) for i in everyone), everyone[1:], everyone]
-    plan = Plan.make(subsets, torch.zeros(num_modalities, len(subsets) + 1))
-    eps = max(torch.finfo(t.dtype).eps for t in tensors(looped.features) if t.is_floating_point())
-    for _ in range(3):
-        others = {name: _moved(value) for name, value in looped.batch.others.items()}
-        step = replace(
-            looped,
-            batch=replace(looped.batch, others=others),
-            features=map_tensors(other_values, looped.features),
-            absences=map_tensors(other_values, looped.absences),
+
+    modalities: frozenset[int] = frozenset()
+    is_sum: bool = True
+
+
+class _Tracer(TorchDispatchMode):
+    """Marks every tensor with its origin, by the memory that it lies in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.origins: dict[int, _Origin] = {}
+        self.opaque = False
+        self._kept: list[Any] = []  # memory that is freed would be given to another tensor
+
+    def mark(self, tree: PyTree, modality: int) -> None:
+        for tensor in tensors(tree):
+            self._mark(tensor, _Origin(frozenset([modality])))
+
+    def origin(self, tensor: Tensor) -> _Origin:
+        return self.origins.get(tensor.untyped_storage()._cdata, _Origin())
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        given = [leaf for leaf in pytree.tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        origin = self._made_by(func, given, args)
+        result = func(*args, **(kwargs or {}))
+        name = func.overloadpacket.__name__
+        if name in ("_local_scalar_dense", "is_nonzero", "equal"):
+            self.opaque = True  # what the model does may depend on a number that it looked at
+        if origin.modalities:
+            made = [leaf for leaf in pytree.tree_leaves(result) if isinstance(leaf, Tensor)]
+            written = given[:1] if name.endswith("_") else []
+            for tensor in (*made, *written):
+                self._mark(tensor, origin)
+        return result
+
+    def _made_by(self, func: Any, given: list[Tensor], args: tuple[Any, ...]) -> _Origin:
+        origins = [origin for t in given if (origin := self.origin(t)).modalities]
+        if not origins:
+            return _Origin()
+        modalities = frozenset().union(*(origin.modalities for origin in origins))
+        if len(modalities) == 1:
+            return _Origin(modalities)
+        name = func.overloadpacket.__name__.rstrip("_")
+        chosen_by = [t for t in given if not t.is_floating_point()]
+        constant_choice = not any(self.origin(t).modalities for t in chosen_by)
+        linear = name in _LINEAR or self._is_linear_product(name, args)
+        return _Origin(modalities, linear and constant_choice and all(o.is_sum for o in origins))
+
+    def _is_linear_product(self, name: str, args: tuple[Any, ...]) -> bool:
+        if name not in _FACTORS:
+            return False
+        first, second = (
+            isinstance(args[place], Tensor) and bool(self.origin(args[place]).modalities)
+            for place in _FACTORS[name]
         )
-        weights = _random_rest(step)
-        # A model may object to other weights in any way it likes; it is then taken as it is.
-        try:
-            with _weights_of(model, weights):
-                values = step.partial_passes(plan, num_rows).to(torch.float64)
-        except Exception as error:
-            logger.info("The model is not taken apart: with random weights it raised %r.", error)
-            return False
-        empty, alone, found = values[0], values[1:-2], values[-2:]
-        given = alone - empty
-        predicted = empty + torch.stack([given[1:].sum(dim=0), given.sum(dim=0)])
-        scale = found.abs().max()
-        if not scale > 0 or not (found - predicted).abs().max() <= 100 * eps * scale:
-            return False
-    return True
+        return not second if name == "div" else not (first and second)
+
+    def _mark(self, tensor: Tensor, origin: _Origin) -> None:
+        storage = tensor.untyped_storage()
+        old = self.origins.get(storage._cdata)
+        if old is not None:  # written into: what was there may still be
+            origin = _Origin(origin.modalities | old.modalities, origin.is_sum and old.is_sum)
+        self.origins[storage._cdata] = origin
+        self._kept.append(storage)
 
 
-def _random_rest(step: Step) -> dict[str, Tensor]:
-    """Return random values for whatever the rest of the model computes with, by name."""
-    encoders = tuple(f"{path}." for path in step.engine.encoders.values())
-    values = {}
-    for name, p in step.passes.model.named_parameters():
-        if not name.startswith(encoders):
-            fan_in = max(p[0].numel(), 1) if p.dim() > 1 else 4
-            values[name] = torch.randn_like(p) / sqrt(fan_in)
-    for name, buffer in step.passes.model.named_buffers():
-        if not name.startswith(encoders) and buffer.is_floating_point():
-            values[name] = torch.rand_like(buffer)  # a variance has to stay positive
-    return values
+def is_sum(run: Callable[[], Tensor], marked: Mapping[int, PyTree]) -> bool:
+    """Find out whether what a function returns is a sum of functions of one modality each.
 
+    Args:
+        run: Runs the model on features that are replayed, without gradient.
+        marked: By modality, the tensors that are its own: its features and its inputs.
 
-def _moved(value: Any) -> Any:
-    """Return another value of a keyword, where it is a number or a tensor of numbers."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return value + type(value)(3)
-    return map_tensors(lambda t: torch.randn_like(t) if t.is_floating_point() else t, value)
-
-
-@contextmanager
-def _weights_of(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
-    """Let a model compute with other values of some parameters and buffers for a while."""
-    named = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    own = {name: named[name].data for name in weights}
-    try:
-        for name, value in weights.items():
-            named[name].data = value
-        yield
-    finally:
-        for name, value in own.items():
-            named[name].data = value
-
-
-def other_values(tensor: Tensor) -> Tensor:
-    """Return random values of the same kind: normal, fair coins, or the given ones or 0."""
-    if tensor.is_floating_point():
-        return torch.randn_like(tensor)
-    coin = torch.rand(tensor.shape, device=tensor.device) < 0.5
-    return coin if tensor.dtype == torch.bool else tensor.where(coin, 0)
+    Returns:
+        True only if the operations that were run show it.
+    """
+    tracer = _Tracer()
+    for modality, tree in marked.items():
+        tracer.mark(tree, modality)
+    with tracer:
+        logits = run()
+    origin = tracer.origin(logits)
+    return not tracer.opaque and origin.is_sum and origin.modalities == frozenset(marked)

@@ -13,60 +13,59 @@ from typing import Any
 from torch import nn
 
 from counterpoise.core.errors import suggestion
+from counterpoise.engine.settings import Named
 
-__all__ = ["Branches"]
+__all__ = ["Ownership"]
 
-Paths = str | Sequence[str]
-
-
-class Branches:
+class Ownership:
     """The modules that each modality owns in a model.
 
     Args:
         model: The user's module; only looked at, not kept.
+        given: Names of the modalities, and the paths of their modules.
+
+    Attributes:
         modalities: Names, in order.
-        encoders: Path of each modality's encoder.
-        heads: Path of each modality's own head, whose outputs add up to the logits.
-        branches: Paths of the modules that a modality owns. Default: encoder and head.
+        encoders: Path of each modality's encoder, where given.
+        heads: Path of each modality's own head; all or none.
+        owned: Paths of all that a modality owns.
 
     Raises:
-        ValueError: If a name is no modality, a path matches no module, or a parameter would be
-            owned by two modalities.
+        ValueError: If a path matches no module, two modalities share an encoder or a head, or a
+            parameter would be owned by both.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        modalities: Sequence[str],
-        *,
-        encoders: Mapping[str, str],
-        heads: Mapping[str, str],
-        branches: Mapping[str, Paths] | None,
-    ) -> None:
-        self.modalities = tuple(modalities)
-        self.encoders, self.heads = dict(encoders), dict(heads)
-        owned = {name: [] for name in modalities} if branches is None else _listed(branches)
-        if branches is None:
-            for name in modalities:
-                owned[name] = [m[name] for m in (self.encoders, self.heads) if name in m]
-        self.owned: dict[str, list[str]] = owned
-        paths = dict(model.named_modules(remove_duplicate=False))
-        self._check_names("heads", self.heads)
-        self._check_names("branches", self.owned)
-        for name, path in self.heads.items():
-            _check_path(f"heads[{name!r}]", path, paths)
-        for name, several in self.owned.items():
-            for path in several:
-                _check_path(f"branches[{name!r}]", path, paths)
-        self._check_apart("heads", self.heads, paths)
+    def __init__(self, model: nn.Module, given: Named) -> None:
+        self.modalities = given.names
+        self.encoders, self.heads = given.encoders, given.heads
+        branches = given.branches or {}
+        self.owned: dict[str, list[str]] = {
+            name: _listed(branches[name])
+            if name in branches
+            else [paths[name] for paths in (self.encoders, self.heads) if name in paths]
+            for name in self.modalities
+        }
+        modules = dict(model.named_modules(remove_duplicate=False))
+        for kind, paths in (("encoder", self.encoders), ("head", self.heads)):
+            for name, path in paths.items():
+                _check_path(name, kind, path, modules)
+            self._check_apart(kind, paths, modules)
+        for name, several in branches.items():
+            for path in _listed(several):
+                _check_path(name, "branch", path, modules)
         if self.heads and len(self.heads) < len(self.modalities):
             missing = [name for name in self.modalities if name not in self.heads]
             raise ValueError(
-                "`heads` should name a head for each modality or be left out; found none for "
+                "`modalities` should name a head for each modality or for none; found none for "
                 f"{', '.join(missing)}. Add it: heads are those of an additive fusion."
             )
-        if branches is not None:
+        if branches:
             self.check_owners(model)
+
+    @property
+    def knows_encoders(self) -> bool:
+        """Whether every modality has an encoder."""
+        return len(self.encoders) == len(self.modalities)
 
     def encoder_parameters(self, model: nn.Module) -> list[list[nn.Parameter]]:
         """Return the parameters of each modality's encoder, in order of modality."""
@@ -76,6 +75,11 @@ class Branches:
             else []
             for name in self.modalities
         ]
+
+    def rest_parameters(self, model: nn.Module) -> list[nn.Parameter]:
+        """Return the parameters that are in no modality's encoder."""
+        owned = {id(p) for several in self.encoder_parameters(model) for p in several}
+        return [p for p in model.parameters() if id(p) not in owned]
 
     def modules(self, model: nn.Module) -> list[list[nn.Module]]:
         """Return the modules of each modality's branch, in order of modality."""
@@ -118,8 +122,8 @@ class Branches:
         missing = [name for name in self.modalities if not have.get(name)]
         if missing:
             raise ValueError(
-                f"`{what}` should be given for {method}, which acts on them; found none for "
-                f"{', '.join(missing)}. Pass {what}={{{missing[0]!r}: 'path.of.module', ...}}."
+                f"`modalities` should name {what} for {method}, which acts on them; found none for "
+                f"{', '.join(missing)}. Pass {{{missing[0]!r}: 'path.of.its.encoder', ...}}."
             )
 
     def require_trainable(self, model: nn.Module, method: str) -> None:
@@ -131,29 +135,22 @@ class Branches:
         for name, parameters in zip(self.modalities, self.encoder_parameters(model), strict=True):
             if parameters and not any(p.requires_grad for p in parameters):
                 raise ValueError(
-                    f"`encoders[{name!r}]` = {self.encoders[name]!r} should have a parameter that "
-                    f"is trained, since {method} scales its gradient; found it wholly frozen. "
+                    f"The encoder of modality {name!r}, {self.encoders[name]!r}, should have a "
+                    f"parameter that is trained, since {method} scales its gradient; found it wholly frozen. "
                     "Unfreeze it, or use a method that acts elsewhere."
                 )
 
-    def _check_names(self, what: str, given: Iterable[str]) -> None:
-        for name in given:
-            if name not in self.modalities:
-                raise ValueError(
-                    f"`{what}` should name modalities, which are {', '.join(self.modalities)}; "
-                    f"found {name!r}.{suggestion(name, self.modalities)}"
-                )
-
     def _check_apart(
-        self, what: str, given: Mapping[str, str], paths: Mapping[str, nn.Module]
+        self, kind: str, given: Mapping[str, str], modules: Mapping[str, nn.Module]
     ) -> None:
         owners: dict[nn.Module, str] = {}
         for name, path in given.items():
-            other = owners.setdefault(paths[path], name)
+            other = owners.setdefault(modules[path], name)
             if other != name:
                 raise ValueError(
-                    f"`{what}` should be a different module for each modality; found {path!r} for "
-                    f"both {other!r} and {name!r}. Name each modality's own."
+                    f"The {kind} of each modality should be a different module; found {path!r} for "
+                    f"both {other!r} and {name!r}. Name each modality's own, or leave tied ones "
+                    "out and give names alone."
                 )
 
     def check_owners(self, model: nn.Module, what: str = "branches") -> None:
@@ -169,24 +166,22 @@ class Branches:
             for p in parameters:
                 if owners.get(p, name) != name:
                     raise ValueError(
-                        f"`{what}` should own each parameter once; found {names[p]!r} in those "
+                        f"The {what} should own each parameter once; found {names[p]!r} in those "
                         f"of {owners[p]!r} and {name!r}. Name smaller modules, or leave what is "
                         "shared out of both."
                     )
                 owners[p] = name
 
 
-def _listed(branches: Mapping[str, Paths]) -> dict[str, list[str]]:
-    return {
-        name: [paths] if isinstance(paths, str) else list(paths) for name, paths in branches.items()
-    }
+def _listed(paths: str | Sequence[str]) -> list[str]:
+    return [paths] if isinstance(paths, str) else list(paths)
 
 
-def _check_path(what: str, path: str, paths: Mapping[str, nn.Module]) -> None:
-    if not path or path not in paths:
+def _check_path(name: str, kind: str, path: str, modules: Mapping[str, nn.Module]) -> None:
+    if not path or path not in modules:
         raise ValueError(
-            f"`{what}` should be the path of a module of the model; found {path!r}."
-            f"{suggestion(path, paths)} See `model.named_modules()` for the paths."
+            f"The {kind} of modality {name!r} should be the path of a module of the model; found "
+            f"{path!r}.{suggestion(path, modules)} See `model.named_modules()` for the paths."
         )
 
 

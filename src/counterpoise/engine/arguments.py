@@ -11,15 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from counterpoise.core.coalitions import Sampling
-from counterpoise.core.errors import suggestion
+from counterpoise.core.errors import check_choice, suggestion
 from counterpoise.core.pytree import PyTree, tensors
-from counterpoise.methods.method import Method
+from counterpoise.engine.ownership import Ownership
+from counterpoise.methods.method import LEVELS, Method, Needs
 
 __all__ = [
     "check_call",
-    "check_encoders",
     "check_forward",
-    "check_modalities",
+    "check_level",
+    "check_method",
     "check_parts",
     "check_select",
     "check_target",
@@ -29,46 +30,34 @@ __all__ = [
 # -- when a model is wrapped ---------------------------------------------------------------------
 
 
-def check_modalities(modalities: Sequence[str]) -> tuple[str, ...]:
-    """Return the names, two or more different strings."""
-    listed = isinstance(modalities, Sequence) and not isinstance(modalities, str)
-    if not listed or not all(isinstance(name, str) for name in modalities):
+def check_parts(
+    model: object, method: object, score: object, criterion: object, select: object
+) -> None:
+    """Raise unless the model is a module, the method a method, and the rest can be called."""
+    if not isinstance(model, nn.Module):
         raise TypeError(
-            f"`modalities` should be a sequence of names; found {modalities!r}. "
-            'Pass for example ("audio", "image").'
+            f"`model` should be a torch.nn.Module; found {_told(model)}. Pass an object of one."
         )
-    if len(modalities) < 2:
-        raise ValueError(
-            f"`modalities` should name two or more; found {len(modalities)}. One modality has "
-            "nobody to compete with: train the model as it is."
-        )
-    for name in modalities:
-        if list(modalities).count(name) > 1:
-            raise ValueError(
-                f"`modalities` should differ from each other; found {name!r} twice. Remove one."
-            )
-        if name == "target":
-            raise ValueError(
-                "`modalities` should leave the name 'target' to the labels; found it among them. "
-                "Rename the modality in the model's forward."
-            )
-    return tuple(modalities)
-
-
-def check_parts(method: object, score: object, criterion: object) -> None:
-    """Raise unless the method is a method, and what scores can be called."""
     if not isinstance(method, Method):
-        found = f"the class {method.__name__}" if isinstance(method, type) else repr(method)
         raise TypeError(
-            f"`method` should be a method such as cp.AGM(); found {found}. Pass an object of it."
+            f"`method` should be a method such as cp.AGM(); found {_told(method)}. Pass an object "
+            "of it."
         )
     for name, given in (("score", score), ("criterion", criterion)):
         if isinstance(given, type) or not (given is None or callable(given)):
-            found = f"the class {given.__name__}" if isinstance(given, type) else repr(given)
             raise TypeError(
-                f"`{name}` should be a function of logits and target; found {found}. Pass an "
-                "object such as cp.scores.SquaredError()."
+                f"`{name}` should be a function of logits and target; found {_told(given)}. Pass "
+                "an object such as cp.scores.SquaredError()."
             )
+    if not (select is None or callable(select)):
+        raise TypeError(
+            f"`select` should be a function from the model's output to its logits; found "
+            f"{_told(select)}. Pass for example select=lambda output: output.logits."
+        )
+
+
+def _told(value: object) -> str:
+    return f"the class {value.__name__}" if isinstance(value, type) else repr(value)
 
 
 def check_forward(model: nn.Module, modalities: Sequence[str]) -> None:
@@ -83,40 +72,55 @@ def check_forward(model: nn.Module, modalities: Sequence[str]) -> None:
             )
 
 
-def check_encoders(
-    model: nn.Module, modalities: Sequence[str], encoders: Mapping[str, str] | None, level: str
-) -> None:
-    """Raise unless every encoder is a module of the model, a different one for each modality."""
-    if level == "inputs" and not encoders:
-        return
-    encoders = encoders or {}
-    for name in encoders:
-        if name not in modalities:
-            raise ValueError(
-                f"`encoders` should name modalities, which are {', '.join(modalities)}; found "
-                f"{name!r}.{suggestion(name, modalities)}"
-            )
-    missing = [name for name in modalities if name not in encoders]
+def check_level(level: str, ownership: Ownership) -> None:
+    """Raise unless the level's encoders are known."""
+    missing = [name for name in ownership.modalities if name not in ownership.encoders]
     if missing and level != "inputs":
         raise ValueError(
-            f'`encoders` should name an encoder for each modality when coalitions="{level}"; '
-            f'found none for {", ".join(missing)}. Add it, or use coalitions="inputs".'
+            f'`modalities` should name an encoder for each modality at level "{level}"; found none '
+            f'for {", ".join(missing)}. Add it, or use coalitions="inputs".'
         )
-    paths = dict(model.named_modules(remove_duplicate=False))
-    owners: dict[nn.Module, str] = {}
-    for name, path in encoders.items():
-        if not path or path not in paths:
-            raise ValueError(
-                f"`encoders[{name!r}]` should be the path of a module of the model; found "
-                f"{path!r}.{suggestion(path, paths)} See `model.named_modules()` for the paths."
-            )
-        if paths[path] in owners:
-            raise ValueError(
-                f"`encoders` should be a different module for each modality; found {path!r} for "
-                f"both {owners[paths[path]]!r} and {name!r}. For tied encoders use "
-                'coalitions="inputs" without `encoders`.'
-            )
-        owners[paths[path]] = name
+
+
+def check_method(method: Method, ownership: Ownership, model: nn.Module) -> None:
+    """Raise unless the method finds what it acts on, and is asked where it answers.
+
+    Raises:
+        TypeError: If what it says that it needs is no ``Needs``.
+        ValueError: If it would act nowhere: it would pass for a method that does not help.
+    """
+    name, needs, places = method.title(), method.needs(), method.places()
+    if not isinstance(needs, Needs):
+        raise TypeError(
+            f"`{name}.needs()` should return a cp.Needs; found {needs!r}. Return for example "
+            'cp.Needs(responses="gradients").'
+        )
+    for field in ("responses", "unimodal_logits"):
+        check_choice(f"{name}.needs().{field}", getattr(needs, field), LEVELS)
+    if needs.features:
+        ownership.require("encoders", name)
+    elif "feature" in places:
+        raise ValueError(
+            f"`{name}.needs()` should ask for features where `feature` is overridden; found that "
+            "it does not, so that it would never be called. Return cp.Needs(features=True, ...)."
+        )
+    scales = bool(places & {"encoder_factors", "encoder_gradient"})
+    if needs.owns == "encoders" or scales or needs.rest_frozen:
+        ownership.require("encoders", name)
+        ownership.check_owners(model)
+        ownership.check_owners(model, "encoders")
+    if needs.owns == "branches" or "learning_rates" in places:
+        ownership.require("branches", name)
+        ownership.check_owners(model)
+    if scales:
+        ownership.require_trainable(model, name)
+    asked = (needs.responses, needs.unimodal_logits) != ("nothing", "nothing")
+    if "coefficients" in places and not asked:
+        raise ValueError(
+            f'`{name}.needs()` should ask for responses with "gradients" where `coefficients` is '
+            "overridden; found that it asks for nothing, so that there would be nothing to scale. "
+            'Return cp.Needs(responses="gradients").'
+        )
 
 
 def default_sampling(
@@ -137,8 +141,9 @@ def default_sampling(
     warnings.warn(
         f"Shapley values of {num_modalities} modalities are sampled with {chosen.num_passes} "
         f"passes a step instead of {2**num_modalities - 1} (unless the model turns out to add "
-        "up its modalities, which is exact and cheaper); `out.sampling_error` tells how well. "
-        "Pass `sampling=Sampling(num_passes=...)` to choose, which also ends this warning.",
+        "up its modalities, which is exact and cheaper); `out.sampling_error` tells how well. Pass "
+        "coalitions=cp.Coalitions(sampling=cp.Sampling(num_passes=...)) to choose, which also ends "
+        "this warning.",
         stacklevel=3,
     )
     return chosen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import sqrt
 from typing import Any
 
 import torch
@@ -11,17 +12,16 @@ from torch import Tensor, nn
 from counterpoise.core.absence import AbsentValues
 from counterpoise.core.pytree import PyTree, map_tensors
 from counterpoise.engine.batch import Batch
-from counterpoise.engine.evaluator import Engine
-from counterpoise.engine.inspection import close, left_as_it_was
-from counterpoise.engine.replay import Interception, resolve
+from counterpoise.engine.evaluator import Setup
+from counterpoise.engine.precision import left_as_it_was
+from counterpoise.engine.taps import Taps
 
 __all__ = ["check_heads"]
 
 
 @torch.no_grad()
 def check_heads(
-    engine: Engine,
-    heads: Mapping[str, str],
+    setup: Setup,
     model: nn.Module,
     inputs: Mapping[str, PyTree],
     others: Mapping[str, Any],
@@ -30,8 +30,7 @@ def check_heads(
     """Check heads on a batch, by passes in eval mode with all modalities and without each.
 
     Args:
-        engine: That runs the model.
-        heads: Path of each modality's head, or none.
+        setup: Knows the paths of the heads, if there are any.
         model: The user's module.
         inputs: Modality to batch.
         others: Keywords that pass through.
@@ -42,49 +41,47 @@ def check_heads(
             modality is absent.
         RuntimeError: If a head is not called exactly once.
     """
-    if not heads:
+    if not setup.heads:
         return
-    names = engine.modalities
+    names = setup.modalities
     batch = Batch(names, inputs, others, absent)
     with left_as_it_was(model, inputs):
-        whole, logits = _outputs(engine, heads, model, batch.whole())
+        whole, logits = _outputs(setup, model, batch.whole())
         if not len(logits):
             return
-        _check_sum(whole, logits, heads)
+        _check_sum(whole, logits, setup.heads)
         for j, other in enumerate(names):
-            without, _ = _outputs(
-                engine, heads, model, batch.of(tuple(i for i in range(len(names)) if i != j))
-            )
+            rest = tuple(i for i in range(len(names)) if i != j)
+            without, _ = _outputs(setup, model, batch.of(rest))
             for i, name in enumerate(names):
                 if i != j and not close(without[i], whole[i]):
                     raise ValueError(
-                        f"`heads[{name!r}]` = {heads[name]!r} should see modality {name!r} alone; "
-                        f"found that its output changes when {other!r} is absent. Name each "
-                        "modality's own head, or leave `heads` out: responses serve any fusion."
+                        f"The head of modality {name!r}, {setup.heads[name]!r}, should see that "
+                        f"modality alone; found that its output changes when {other!r} is absent. "
+                        "Name each modality's own head, or none: responses serve any fusion."
                     )
 
 
 def _outputs(
-    engine: Engine, heads: Mapping[str, str], model: nn.Module, keywords: Mapping[str, Any]
+    setup: Setup, model: nn.Module, keywords: Mapping[str, Any]
 ) -> tuple[list[Tensor], Tensor]:
     """Run the model; return what each head returned, in order of modality, and the logits."""
-    found: dict[int, list[Tensor]] = {i: [] for i in range(len(engine.modalities))}
+    outputs: dict[int, Tensor] = {}
 
-    def note(i: int, forward: Any, args: Any, kwargs: Any) -> Any:
+    def answer(i: int, forward: Any, args: Any, kwargs: Any) -> Any:
         output = forward(*args, **kwargs)
-        found[i].append(map_tensors(torch.clone, output))  # which may be added to in place
+        outputs[i] = map_tensors(torch.clone, output)  # which may be added to in place
         return output
 
-    with Interception(resolve(model, heads, engine.modalities), note):
-        _, logits = engine.passes(model).plain(keywords)
-    for i, name in enumerate(engine.modalities):
-        if len(found[i]) != 1:
-            raise RuntimeError(
-                f"`heads[{name!r}]` = {heads[name]!r} should be called exactly once in a forward "
-                f"pass of the model; found {len(found[i])} calls. Name a module that is called "
-                "once, by `module(...)`."
-            )
-    return [outputs[0] for outputs in found.values()], logits
+    raw = Taps(model, setup.modalities, setup.heads, kind="head").full_pass(keywords, answer)
+    return [outputs[i] for i in sorted(outputs)], setup.select(raw)
+
+
+def close(found: Tensor, truth: Tensor) -> bool:
+    """Return whether values are the same but for rounding, as far as their type allows."""
+    tolerance = sqrt(torch.finfo(truth.dtype).eps)
+    scale = truth.nan_to_num(posinf=0, neginf=0).abs().max().item()
+    return torch.allclose(found, truth, rtol=tolerance, atol=tolerance * scale, equal_nan=True)
 
 
 def _check_sum(outputs: list[Tensor], logits: Tensor, heads: Mapping[str, str]) -> None:
@@ -97,7 +94,7 @@ def _check_sum(outputs: list[Tensor], logits: Tensor, heads: Mapping[str, str]) 
     )
     found = "another sum" if fitting else f"{shapes} for logits of shape {tuple(logits.shape)}"
     raise ValueError(
-        "`heads` should be modules whose outputs add up to the model's logits, in eval mode too; "
-        f"found {found} from {', '.join(map(repr, heads.values()))}. Leave `heads` out where the "
+        "Heads should be modules whose outputs add up to the model's logits, in eval mode too; "
+        f"found {found} from {', '.join(map(repr, heads.values()))}. Name no heads where the "
         "fusion is not additive: responses serve any fusion."
     )

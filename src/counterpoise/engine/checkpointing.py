@@ -1,0 +1,91 @@
+"""Activation checkpoints while coalitions run.
+
+A checkpoint runs part of a model again in the backward pass, when the model is back in the state
+of ordinary training: what it would compute anew is not what a coalition had computed. So the
+coalitions beside the full one run without checkpoints. In the full pass the older kind
+(``use_reentrant=True``) hides the graph of what runs inside it; who would need that graph is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Any
+
+from torch.utils import checkpoint as torch_checkpoint
+
+__all__ = ["NoCheckpoints", "ReentrantCheckpoints", "checkpointed"]
+
+_GENERATOR = "_checkpoint_without_reentrant_generator"
+_generator = getattr(torch_checkpoint, _GENERATOR)
+
+
+class _Swapped:
+    """Replaces names of PyTorch's checkpoint module for a while."""
+
+    def __init__(self, **replacements: Any) -> None:
+        self._replacements = replacements
+        self._kept: dict[str, Any] = {}
+
+    def __enter__(self) -> None:
+        for name, replacement in self._replacements.items():
+            self._kept[name] = getattr(torch_checkpoint, name)
+            setattr(torch_checkpoint, name, replacement)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for name, kept in self._kept.items():
+            setattr(torch_checkpoint, name, kept)
+
+
+class NoCheckpoints(_Swapped):
+    """Makes ``torch.utils.checkpoint.checkpoint`` an ordinary call for a while."""
+
+    def __init__(self) -> None:
+        super().__init__(CheckpointFunction=_PlainCall, **{_GENERATOR: _plain_generator})
+
+
+class _PlainCall:
+    @staticmethod
+    def apply(function: Callable[..., Any], preserve_rng_state: bool, *args: Any) -> Any:
+        return function(*args)
+
+
+def _plain_generator(*args: Any, **kwargs: Any) -> Iterator[None]:
+    yield  # what a checkpoint does before it calls the function; after it, nothing
+
+
+class ReentrantCheckpoints(_Swapped):
+    """Notes, for a while, whether the model is inside a checkpoint that hides its graph.
+
+    Attributes:
+        depth: How many such checkpoints the model is in.
+    """
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self._real = torch_checkpoint.CheckpointFunction
+        super().__init__(CheckpointFunction=self)
+
+    def apply(self, *args: Any) -> Any:
+        """Run a checkpoint as PyTorch does."""
+        self.depth += 1
+        try:
+            return self._real.apply(*args)  # type: ignore[no-untyped-call]
+        finally:
+            self.depth -= 1
+
+
+def checkpointed(function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function of ours in a checkpoint, also where those of the model are off.
+
+    What it computes is forgotten, and computed anew when its gradient is asked for.
+    """
+    with _Swapped(**{_GENERATOR: _generator}):
+        return torch_checkpoint.checkpoint(
+            function, *args, use_reentrant=False, preserve_rng_state=False
+        )

@@ -1,0 +1,67 @@
+"""Eval mode for a while, with every submodule's flag restored as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import TracebackType
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+
+__all__ = ["EvaluationMode"]
+
+
+class EvaluationMode:
+    """Puts modules in eval mode for a while; every flag is restored as it was.
+
+    The flags are set directly and not by ``eval()``, which modules may override with side
+    effects (merging adapters, say) and which could not restore a frozen batch-norm.
+
+    Args:
+        modules: All modules of the model.
+        for_backward: Whether what is computed will be gone backward through, perhaps after the
+            next pass in train mode has moved the running statistics of normalisation layers,
+            which their backward reads: it is then given copies of them to read.
+    """
+
+    def __init__(self, modules: Iterable[nn.Module], *, for_backward: bool = False) -> None:
+        self._switched = [module for module in modules if module.training]
+        self._statistics: list[tuple[nn.Module, str, Tensor]] = []
+        if for_backward and not torch.compiler.is_compiling():
+            self._statistics = [
+                (module, name, statistic)
+                for module in self._switched
+                if isinstance(module, _NormBase)
+                for name in ("running_mean", "running_var")
+                if (statistic := getattr(module, name)) is not None
+            ]
+
+    def __enter__(self) -> None:
+        for module in self._switched:
+            _set_mode(module, training=False)
+        if self._statistics:
+            # One launch for all of them, where a clone of each would be dozens.
+            copies = torch._foreach_add([statistic for _, _, statistic in self._statistics], 0.0)
+            for (module, name, _), copy in zip(self._statistics, copies, strict=True):
+                module._buffers[name] = copy
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for module in self._switched:
+            _set_mode(module, training=True)
+        for module, name, statistic in self._statistics:
+            module._buffers[name] = statistic
+
+
+def _set_mode(module: nn.Module, *, training: bool) -> None:
+    # nn.Module.__setattr__ is slow, and this is done twice a step to each module of a model.
+    # Scripted modules, and those that make a property of the flag, keep it elsewhere.
+    if "training" in module.__dict__ and not torch.compiler.is_compiling():
+        module.__dict__["training"] = training
+    else:
+        module.training = training

@@ -1,0 +1,92 @@
+"""Running a model in high precision, in eval mode and without a trace, to draw conclusions from.
+
+In half precision rounding hides what a model does: a fusion of three modalities looks like a sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from counterpoise.core.pytree import PyTree, map_tensors, tensors
+from counterpoise.engine.modes import EvaluationMode
+
+__all__ = ["left_as_it_was", "precise", "precise_type", "weights_of"]
+
+_ORDINARY = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_DOUBLE_LIMIT = 2**27
+"""Models of more numbers than this are looked at in float32: copies in float64 cost memory."""
+
+
+def precise_type(model: nn.Module, inputs: Mapping[str, PyTree]) -> torch.dtype:
+    """Return the widest type that a model can reasonably be run in."""
+    devices = {t.device.type for t in (*tensors(dict(inputs)), *model.parameters())}
+    size = sum(p.numel() for p in model.parameters())
+    return torch.float32 if "mps" in devices or size > _DOUBLE_LIMIT else torch.float64
+
+
+@contextmanager
+def precise(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
+    """Let a model compute in a type, outside autocast, for a while."""
+    values = {
+        name: tensor.data.to(dtype)
+        for name, tensor in (*model.named_parameters(), *model.named_buffers())
+        if tensor.dtype in _ORDINARY and tensor.dtype != dtype and _is_plain(tensor)
+    }
+    default = torch.get_default_dtype()
+    kinds = {"cpu", *(p.device.type for p in model.parameters())}
+    with weights_of(model, values):
+        torch.set_default_dtype(dtype)
+        try:
+            with _autocast_off(kinds):
+                yield
+        finally:
+            torch.set_default_dtype(default)
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    return type(tensor) in (Tensor, nn.Parameter)  # and no sharded or quantised one
+
+
+@contextmanager
+def _autocast_off(kinds: set[str]) -> Iterator[None]:
+    kind, *more = kinds
+    context = torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else None
+    with context or nullcontext(), _autocast_off(set(more)) if more else nullcontext():
+        yield
+
+
+def widened(tree: PyTree, dtype: torch.dtype) -> PyTree:
+    """Return a copy of a tree with its ordinary floating-point tensors in a type."""
+    return map_tensors(lambda t: t.to(dtype, copy=True) if t.dtype in _ORDINARY else t.clone(), tree)
+
+
+@contextmanager
+def weights_of(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
+    """Let a model compute with other values of some parameters and buffers for a while."""
+    named: dict[str, Any] = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    own = {name: named[name].data for name in weights}
+    try:
+        for name, value in weights.items():
+            named[name].data = value
+        yield
+    finally:
+        for name, value in own.items():
+            named[name].data = value
+
+
+@contextmanager
+def left_as_it_was(model: nn.Module, inputs: Mapping[str, PyTree]) -> Iterator[None]:
+    """Keep a model in eval mode for a while, and give modes and random states back."""
+    devices = {t.device for t in (*tensors(dict(inputs)), *model.parameters())}
+    accelerators = [device for device in devices if device.type != "cpu"]
+    kind = accelerators[0].type if accelerators else "cuda"
+    modes = EvaluationMode(list(model.modules()))
+    with torch.random.fork_rng(devices=accelerators, device_type=kind), modes:
+        yield
+    # Weights that autocast cast without gradient must not be found again by the training pass.
+    torch.clear_autocast_cache()

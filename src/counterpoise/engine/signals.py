@@ -1,0 +1,104 @@
+"""From the values of coalitions to what a method sees: responses, scores, and who spoils them.
+
+Legend: M modalities, S coalitions with the full one last, B rows of the batch, W weights (M, S),
+phi = W v the responses.
+
+Reference: Li et al., "Boosting Multi-modal Model Performance with Adaptive Gradient
+Modulation", ICCV 2023, equations 3 to 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from counterpoise.core.coalitions import Plan
+from counterpoise.core.pytree import PyTree, tensors
+from counterpoise.core.scores import Score, mean_over_processes, score_responses, sum_over_processes
+
+__all__ = ["finite_modalities", "respond", "scored"]
+
+
+def respond(values_SB: Tensor, weights_MS: Tensor) -> Tensor:
+    """Map the values of coalitions to responses, (S, B, ...) to (M, B, ...).
+
+    Logits that the full coalition masks with an infinite value are masked in every response.
+
+    Args:
+        values_SB: The full coalition last, float32 or wider.
+        weights_MS: W, of the same type.
+    """
+    full = values_SB[-1]
+    finite = full.isfinite()
+    responses = torch.tensordot(weights_MS, values_SB.where(finite, 0), dims=1)
+    return responses.where(finite, full)
+
+
+def scored(
+    score: Score,
+    responses_MB: Tensor,
+    target: PyTree,
+    *,
+    over_processes: bool = False,
+    group: object = None,
+) -> tuple[Tensor, Tensor]:
+    """Score responses: the mean loss of each over the samples that count.
+
+    Args:
+        score: The loss of each sample.
+        responses_MB: Shape (M, B, ...), detached.
+        target: What the score compares with.
+        over_processes: Whether the mean is over the batches of all processes.
+        group: Processes; None for all.
+
+    Returns:
+        The scores, shape (M,), and the number of samples that they are the mean of.
+    """
+    losses_MB = score_responses(score, responses_MB, target).detach()
+    counted = getattr(score, "counted", None)
+    counted_B = None if counted is None else counted(target)
+    if over_processes:
+        return mean_over_processes(losses_MB, group, counted_B)
+    counts = torch.ones_like(losses_MB[0]) if counted_B is None else counted_B.to(losses_MB)
+    total = counts.sum()
+    return (losses_MB * counts).sum(dim=1) / total, total
+
+
+def finite_modalities(
+    inputs: Sequence[PyTree], members_MS: Tensor, values_SB: Tensor, process_group: object = None
+) -> Tensor:
+    """Tell of each modality, on any process, whether it is free of blame for inf and NaN.
+
+    Who has them in its input is to blame; where nobody has, who makes every coalition that it is
+    in so. The input comes first because NaN spread through batch-norm statistics.
+
+    Args:
+        inputs: Batch of each modality, in order.
+        members_MS: Boolean, shape (M, S): which modality is in which coalition.
+        values_SB: Values of the coalitions, shape (S, B, ...).
+        process_group: Processes to ask; None for all.
+
+    Returns:
+        Boolean, shape (M,).
+
+    Example:
+        >>> members = torch.tensor([[True, False, True], [False, True, True]])
+        >>> values = torch.tensor([[1.0], [float("nan")], [float("nan")]])
+        >>> finite_modalities([torch.ones(1), torch.ones(1)], members, values)
+        tensor([ True, False])
+    """
+    inputs_M = torch.stack([_all_finite(value) for value in inputs])
+    finite_S = values_SB.isfinite().flatten(1).all(dim=1)
+    coalitions_M = (members_MS & finite_S).any(dim=1)
+    bad = torch.stack([~inputs_M, ~coalitions_M]).to(torch.float32)
+    bad_inputs_M, bad_coalitions_M = sum_over_processes(bad, process_group)
+    return torch.where(bad_inputs_M.any(), bad_inputs_M, bad_coalitions_M).eq(0)
+
+
+def _all_finite(tree: PyTree) -> Tensor:
+    floating = [t for t in tensors(tree) if t.is_floating_point()]
+    if not floating:
+        return torch.ones((), dtype=torch.bool, device=tensors(tree)[0].device)
+    return torch.stack([t.isfinite().all() for t in floating]).all()

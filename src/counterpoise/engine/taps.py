@@ -1,0 +1,223 @@
+"""Listening to a model while it runs, and answering in place of some of its modules.
+
+One object records in the full pass what the other coalitions need (features, batch statistics)
+and what a method asks for (logits of heads), and answers in the other passes. The user's module
+is never rewritten: during one pass the ``forward`` of some modules is shadowed by an attribute of
+the instance, which is removed again. Hooks that the user registered keep running on what is
+replayed, as they did on what was computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from counterpoise.core.pytree import PyTree, map_tensors, versions
+from counterpoise.engine.checkpointing import ReentrantCheckpoints
+from counterpoise.engine.statistics import BatchStatistics
+
+__all__ = ["Answer", "Taps"]
+
+Answer = Callable[[int, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
+"""What to return for an encoder's call: (its index, its own forward, args, kwargs) -> output."""
+
+
+class Taps:
+    """Runs the passes of one step of a model.
+
+    Args:
+        model: The user's module.
+        modalities: Names, in order.
+        encoders: Path of each modality's encoder; some or all may be missing.
+        heads: Path of each modality's own head, likewise.
+        layers: Normalisation layers whose batch statistics are recorded and replayed.
+        cloned: Indices of encoders whose output the rest of the model changes in place.
+        kind: What messages call the ``encoders``.
+
+    Attributes:
+        calls: By encoder, how often it was called in the present pass.
+        changed: Encoders whose output was found changed in place.
+        logits: By modality, what its head returned in the full pass.
+        statistics: What the normalisation layers used in the full pass.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        modalities: Sequence[str],
+        encoders: Mapping[str, str],
+        *,
+        heads: Mapping[str, str] | None = None,
+        layers: Sequence[nn.Module] = (),
+        cloned: frozenset[int] = frozenset(),
+        kind: str = "encoder",
+    ) -> None:
+        self.model, self.modalities = model, tuple(modalities)
+        self.encoders, self.cloned, self.kind = encoders, cloned, kind
+        self.calls: dict[int, int] = {}
+        self.changed: set[int] = set()
+        self.logits: dict[int, Tensor] = {}
+        self.statistics = BatchStatistics()
+        self._answer: Answer = _compute
+        self._handed: dict[int, tuple[PyTree, list[int]]] = {}
+        self._reentrant: ReentrantCheckpoints | None = None
+        self._recording = False
+        self.layers = tuple(layers)
+        self._layers = [_Route(layer, layer, self._layer) for layer in layers]
+        self._encoders = self._routes(encoders, self._encoder)
+        self._heads = self._routes(heads or {}, self._head)
+
+    def full_pass(self, keywords: Mapping[str, Any], answer: Answer | None = None) -> Any:
+        """Run the full coalition and record; return the model's output.
+
+        Args:
+            keywords: To call the model with.
+            answer: Called for each encoder; None where nobody asks what encoders return.
+
+        Raises:
+            RuntimeError: If an encoder that somebody asks about is not called exactly once.
+        """
+        with ExitStack() as stack:
+            if not torch.compiler.is_compiling() and torch.is_grad_enabled():
+                self._reentrant = stack.enter_context(ReentrantCheckpoints())
+            try:
+                return self._run(keywords, answer, recording=True)
+            finally:
+                self._reentrant = None
+
+    def other_pass(self, keywords: Mapping[str, Any], answer: Answer | None = None) -> Any:
+        """Run another coalition with the statistics of the full pass; return the output."""
+        self.statistics.rewind()
+        return self._run(keywords, answer, recording=False)
+
+    def hand(self, i: int, output: PyTree) -> PyTree:
+        """Return an output that is kept, for the rest of the model to use, in a tree of its own."""
+        handed = map_tensors(torch.clone if i in self.cloned else _itself, output)
+        self._handed[i] = (handed, versions(handed))
+        return handed
+
+    def _routes(self, paths: Mapping[str, str], handler: Callable[..., Any]) -> list[_Route]:
+        return [
+            _Route(self.model.get_submodule(paths[name]), i, handler)
+            for i, name in enumerate(self.modalities)
+            if name in paths
+        ]
+
+    # -- one pass ------------------------------------------------------------------------------
+
+    def _run(self, keywords: Mapping[str, Any], answer: Answer | None, *, recording: bool) -> Any:
+        # Who calls a layer tells its calls apart: encoders are watched for that too.
+        encoders = self._encoders if self._layers or answer is not None else []
+        routes = [*self._layers, *(self._heads if recording else ()), *encoders]
+        self._recording, self._answer = recording, answer or _compute
+        self.calls = {} if answer is None else {route.key: 0 for route in self._encoders}
+        self._handed = {}
+        for route in routes:
+            route.install()
+        try:
+            raw = self.model(**keywords)
+        finally:
+            for route in reversed(routes):
+                route.remove()
+        for i, count in self.calls.items():
+            if count != 1:
+                raise RuntimeError(self._miscounted(i))
+        self._check_handed()
+        return raw
+
+    def _encoder(self, i: int, forward: Any, args: Any, kwargs: Any) -> Any:
+        if i in self.calls:
+            self.calls[i] += 1
+            if self.calls[i] > 1:
+                raise RuntimeError(self._miscounted(i))
+            if self._recording and self._reentrant is not None and self._reentrant.depth:
+                raise RuntimeError(
+                    f"The encoder of modality {self.modalities[i]!r} should run where its gradient can "
+                    "be seen; found it inside an activation checkpoint with use_reentrant=True. "
+                    'Pass use_reentrant=False to it, or use coalitions="inputs".'
+                )
+        outer, self.statistics.scope = self.statistics.scope, i
+        try:
+            return self._answer(i, forward, args, kwargs)
+        finally:
+            self.statistics.scope = outer
+
+    def _layer(self, layer: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+        inputs = (*args, *kwargs.values())
+        if not self._recording:
+            return self.statistics.replay(layer, forward, *inputs)
+        if self._reentrant is not None and self._reentrant.depth:
+            raise RuntimeError(
+                f"The batch statistics of a {type(layer).__name__} should be seen with their "
+                "gradient; found it inside an activation checkpoint with use_reentrant=True. Pass "
+                "use_reentrant=False to the checkpoint, or use "
+                'coalitions=cp.Coalitions(statistics="running").'
+            )
+        return self.statistics.record(layer, forward, *inputs)
+
+    def _head(self, i: int, forward: Any, args: Any, kwargs: Any) -> Any:
+        output = forward(*args, **kwargs)
+        if i not in self.logits:
+            self.logits[i] = map_tensors(torch.clone, output)  # which may be added to in place
+        return output
+
+    def _check_handed(self) -> None:
+        for i, (handed, before) in self._handed.items():
+            if versions(handed) == before:
+                continue
+            self.changed.add(i)
+            if i not in self.cloned:
+                name = self.modalities[i]
+                raise RuntimeError(
+                    f"The output of the encoder of modality {name!r}, {self.encoders[name]!r}, "
+                    "should stay as it was in earlier steps; found it changed in place. Replace "
+                    'the in-place operation, or use coalitions="inputs".'
+                )
+
+    def _miscounted(self, i: int) -> str:
+        name = self.modalities[i]
+        found = "none" if self.calls[i] == 0 else "a second call"
+        other = ', or use coalitions="inputs"' if self.kind == "encoder" else ""
+        return (
+            f"The {self.kind} of modality {name!r}, {self.encoders[name]!r}, should be called "
+            f"exactly once in a forward pass of the model; found {found}. Name a module that is "
+            f"called once (by `module(...)`, not by another method){other}."
+        )
+
+
+class _Route:
+    """The callable that stands in for a module's forward while it is installed.
+
+    ``__dict__`` is written directly because ``del module.forward``, which would say it better,
+    makes torch.compile delete at run time an attribute that it only ever set while tracing.
+    """
+
+    def __init__(self, module: nn.Module, key: Any, handler: Callable[..., Any]) -> None:
+        self.module, self.key, self.handler = module, key, handler
+
+    def install(self) -> None:
+        # Somebody else may have shadowed it before: a library that traces or offloads, or we,
+        # where an encoder is a normalisation layer.
+        self.shadowed = self.module.__dict__.get("forward")
+        self.forward = self.module.forward
+        self.module.__dict__["forward"] = self
+
+    def remove(self) -> None:
+        self.module.__dict__.pop("forward")
+        if self.shadowed is not None:
+            self.module.__dict__["forward"] = self.shadowed
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.handler(self.key, self.forward, args, kwargs)
+
+
+def _compute(i: int, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    return forward(*args, **kwargs)
+
+
+def _itself(tensor: Tensor) -> Tensor:
+    return tensor
