@@ -2,9 +2,10 @@
 
 from counterpoise.methods.agm import AGM, discrepancy_ratio
 from counterpoise.methods.cggm import CGGM
+from counterpoise.methods.composition import Chain, chain
 from counterpoise.methods.gblend import GBlend, blend_weights
 from counterpoise.methods.joint import Joint
-from counterpoise.methods.method import Evaluation, Method, Signals
+from counterpoise.methods.method import Evaluation, Method, Needs, Signals
 from counterpoise.methods.mlb import MLB
 from counterpoise.methods.mmpareto import MMPareto, pareto_weights
 from counterpoise.methods.mses import MSES
@@ -13,6 +14,7 @@ from counterpoise.methods.ogm import OGM, OGMGE
 from counterpoise.methods.opm import OPM
 from counterpoise.methods.pmr import PMR
 from counterpoise.methods.unimodal import UnimodalLoss
+from counterpoise.methods.window import Windowed
 
 __all__ = [
     "AGM",
@@ -24,14 +26,18 @@ __all__ = [
     "OGMGE",
     "OPM",
     "PMR",
+    "Chain",
     "Evaluation",
     "GBlend",
     "Joint",
     "MMPareto",
     "Method",
+    "Needs",
     "Signals",
     "UnimodalLoss",
+    "Windowed",
     "blend_weights",
+    "chain",
     "discrepancy_ratio",
     "pareto_weights",
 ]

@@ -1,7 +1,7 @@
 """Adaptive gradient modulation.
 
 Legend: s_m score of modality m (lower is better), r_m its discrepancy ratio, tau_m the same of
-the reference scores, kappa_m its coefficient, alpha strength, c clamp.
+the reference scores, kappa_m its coefficient, alpha strength, c clamp, b bound.
 
 Reference: Li et al., "Boosting Multi-modal Model Performance with Adaptive Gradient
 Modulation", ICCV 2023, section 3.2, equations 5 to 9.
@@ -9,44 +9,53 @@ Modulation", ICCV 2023, section 3.2, equations 5 to 9.
 
 from __future__ import annotations
 
-from math import log
+from math import inf, log
 
 import torch
 from torch import Tensor
 
-from counterpoise.core.errors import check_choice, check_range
+from counterpoise.core.errors import check_range
 from counterpoise.core.references import Reference, RunningMean
-from counterpoise.methods.method import Method, Need, Signals
-from counterpoise.methods.shared.window import HostCount, check_window, need_in
+from counterpoise.methods.method import Method, Needs, Signals
 
-__all__ = ["AGM", "discrepancy_ratio"]
+__all__ = ["AGM", "DEFAULT_BOUND", "discrepancy_ratio"]
+
+DEFAULT_BOUND = 2.0
+"""Factor by which a coefficient of AGM differs from 1 at most, unless told otherwise."""
+
+DEFAULT_CLAMP = 10.0
 
 
 class AGM(Method):
     r"""Scales each response's gradient by how its lead compares with its own history.
 
-    kappa_m = exp(-alpha * clamp(r_m - tau_m, -c, c)). A modality that is further ahead than it
-    used to be is braked (kappa < 1), one that is less so is boosted. Modalities that differ by
-    as much as ever are left alone, which separates AGM from OGM.
+    kappa_m = exp(-alpha * clamp(r_m - tau_m, -c, c)), kept within [1/b, b]. A modality that is
+    further ahead than it used to be is braked (kappa < 1), one that is less so is boosted.
+    Modalities that differ by as much as ever are left alone, which separates AGM from OGM.
 
     Args:
         alpha: Strength, at least 0; 0 is joint training bit for bit. The authors state 2.5 for
             AV-MNIST, 1.5 for CREMA-D, 4 (late fusion) and 6 (early) for UR-Funny.
-        clamp: c, the largest difference of ratios that counts, above 0.
+        clamp: c, the largest difference of ratios that counts, above 0. Given without a bound
+            this is the published rule to the bit; the authors use 10 or 7. None: 10.
+        bound: b, at least 1, the factor by which a coefficient may differ from 1 at most.
+            ``float("inf")``: none. None: :data:`DEFAULT_BOUND`, or none where ``clamp`` is given.
+            Published coefficients reach exp(c alpha), and training breaks where the learning rate
+            is not small.
         reference: What today's scores are compared with; the running mean, as published, by
             default. See :mod:`counterpoise.references`.
-        window: (start, stop): modulate only from ``start`` on and before ``stop``; before it
-            the reference learns all the same. None: the whole run, as published.
-        window_unit: "epochs" or "steps" of the window. Before it the coalitions cost no backward
-            passes, and once it is over nothing at all. Under ``torch.compile`` a window in steps
-            costs as much outside as inside, and the reference goes on learning after it: what
-            one graph computes cannot depend on the step.
 
     Attributes:
         running_scores: Shape (M,), the reference's scores, in the score's units (nats).
+        bounded_share: Shape (M,), the share of all steps in which the coefficient met its bound.
+
+    Modulates the whole run, as the authors state for their results. The released code does so
+    for 20 epochs by default, which is ``cp.Windowed(cp.AGM(...), 0, 20)``, and goes on to
+    multiply with the coefficients of the last batch of these.
 
     Differs from the official code: the difference of ratios is clamped on both sides, where the
-    code clamps above only, at 10, at 7 or not at all depending on the data set.
+    code clamps one alone, at 10, at 7 or not at all depending on the data set: that bounds how
+    much a modality that has lost its lead is boosted, and not how much one ahead is braked.
 
     Example:
         >>> import counterpoise as cp
@@ -57,84 +66,106 @@ class AGM(Method):
         >>> _ = step(1.0, 1.0)
         >>> step(0.9, 1.0)  # the first gained on its history: it is braked
         tensor([0.9002, 1.0998])
+        >>> step(0.1, 1.0), method.diagnostics()["bounded"]
+        (tensor([0.5000, 1.7240]), tensor([ True, False]))
 
     Reference: Li et al., "Boosting Multi-modal Model Performance with Adaptive Gradient
-    Modulation", ICCV 2023, equations 5 to 9.
+    Modulation", ICCV 2023, equations 5 to 9. The bound is ours.
     """
 
     num_steps: Tensor
     nonfinite_steps: Tensor
+    bounded_steps: Tensor
+    lead: Tensor
+    bounded: Tensor
 
     def __init__(
         self,
         alpha: float = 1.0,
-        clamp: float = 10.0,
+        clamp: float | None = None,
         *,
+        bound: float | None = None,
         reference: Reference | None = None,
-        window: tuple[float, float] | None = None,
-        window_unit: str = "epochs",
     ) -> None:
         super().__init__()
         check_range("alpha", alpha, low=0)
-        check_range("clamp", clamp, low=0, open_low=True)
-        check_choice("window_unit", window_unit, ("epochs", "steps"))
+        if clamp is not None:
+            check_range("clamp", clamp, low=0, open_low=True)
+        if bound is not None and bound != inf:
+            check_range("bound", bound, low=1)
+        # As given, so that a record of them makes the same method, whatever the default will be.
         self.alpha, self.clamp = alpha, clamp
-        self.window, self.window_unit = check_window(window), window_unit
+        self.bound = DEFAULT_BOUND if bound is None and clamp is None else bound
+        self._clamp = DEFAULT_CLAMP if clamp is None else clamp
+        self._log_bound = inf if self.bound is None else log(self.bound)
         if not (reference is None or isinstance(reference, Reference)):
             raise TypeError(
                 "`reference` should be a reference such as RunningMean(); found "
                 f"{reference!r}. Pass an object of `counterpoise.references`."
             )
         self.reference = RunningMean() if reference is None else reference
-        self._count = HostCount()
-        self.set_epoch(0)
 
     def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
-        """Make room for the reference, a count of steps and what to report of bad ones."""
+        """Make room for the reference, counts of steps and what to report of bad ones."""
         self.reference.bind(num_modalities, dtype)
         self.register_buffer("num_steps", torch.zeros((), dtype=torch.int64))
         self.register_buffer("nonfinite_steps", torch.full((num_modalities,), -1))
+        self.register_buffer("bounded_steps", torch.zeros(num_modalities, dtype=torch.int64))
+        # Of the last step, to be told and not to be saved.
+        self.register_buffer("lead", torch.zeros(num_modalities, dtype=dtype), persistent=False)
+        self.register_buffer("bounded", self.bounded_steps.bool(), persistent=False)
 
     @property
     def running_scores(self) -> Tensor:
         """The scores that the next step is compared with, shape (M,)."""
         return self.reference.scores
 
-    def needs(self) -> Need:
-        """Return "gradients" inside the window, "values" before it, "nothing" after it."""
-        if not self._counts_steps:
-            return self._need
-        return need_in(self.window, self._count.read(self.num_steps))
+    @property
+    def bounded_share(self) -> Tensor:
+        """The share of steps in which each coefficient met its bound, shape (M,)."""
+        return self.bounded_steps / self.num_steps.clamp_min(1)
 
-    def set_epoch(self, epoch: int) -> None:
-        """Learn the epoch, from 0 on."""
-        super().set_epoch(epoch)
-        # Kept, and not worked out in `needs`: a compiled step that read the epoch would be
-        # compiled anew each time.
-        epochs = self.window_unit == "epochs"
-        self._need: Need = need_in(self.window, epoch) if epochs else "gradients"
+    def needs(self) -> Needs:
+        """Return that responses are to be modulated."""
+        return Needs(responses="gradients")
 
-    def coefficients(self, signals: Signals) -> Tensor | None:
-        """Return kappa, shape (M,), None outside the window; let the reference learn from scores.
+    def coefficients(self, signals: Signals) -> Tensor:
+        """Return kappa, shape (M,); let the reference learn from the scores.
 
         A step with a non-finite score, or with no sample, gets coefficients of one and leaves
         the reference alone; :meth:`check` reports the former.
         """
-        scores, modulates = signals.scores, self.needs() == "gradients"
+        scores = signals.scores
         assert scores is not None
         valid = scores.isfinite().all()
-        kappa = self.coefficient(scores, self.reference.scores)
+        lead = self._lead(scores, self.reference.scores)
+        exponent = self._exponent(lead)
+        kappa = self._of_exponent(exponent)
         self._record_nonfinite(valid, signals)
         self.reference.observe(scores, valid)
-        active = valid & self._inside_window()
-        self._advance()
-        return kappa.where(active, torch.ones_like(kappa)) if modulates else None
+        self.lead = lead.where(valid, torch.zeros_like(lead)).to(self.lead.dtype)
+        self.bounded = valid & exponent.abs().gt(self._log_bound)
+        self.bounded_steps = self.bounded_steps + self.bounded
+        self.num_steps = self.num_steps + 1
+        return kappa.where(valid, torch.ones_like(kappa))
 
     def coefficient(self, scores: Tensor, reference: Tensor) -> Tensor:
         """Return kappa for given scores and reference scores, each of shape (M,)."""
-        difference = discrepancy_ratio(scores) - discrepancy_ratio(reference.to(scores))
-        exponent = -self.alpha * difference.clamp(-self.clamp, self.clamp)
-        return _finite_exp(exponent)
+        return self._of_exponent(self._exponent(self._lead(scores, reference)))
+
+    def diagnostics(self) -> dict[str, Tensor]:
+        """Return of the last step "lead", r - tau, and "bounded", who met the bound; (M,) each."""
+        return {"lead": self.lead, "bounded": self.bounded}
+
+    def _lead(self, scores: Tensor, reference: Tensor) -> Tensor:
+        return discrepancy_ratio(scores) - discrepancy_ratio(reference.to(scores))
+
+    def _exponent(self, lead: Tensor) -> Tensor:
+        return -self.alpha * lead.clamp(-self._clamp, self._clamp)
+
+    def _of_exponent(self, exponent: Tensor) -> Tensor:
+        kappa = _finite_exp(exponent)
+        return kappa if self.bound is None else kappa.clamp(1 / self.bound, self.bound)
 
     def check(self) -> None:
         """Raise if a score was ever infinite or NaN, naming the modality and the step.
@@ -150,27 +181,6 @@ class AGM(Method):
                 f"The score of modality {name!r} should be finite; found inf or NaN at step "
                 f"{step}. Look for NaN in its inputs, or lower the learning rate."
             )
-
-    def _inside_window(self) -> Tensor:
-        if self.window is None or self.window_unit == "epochs":
-            inside = self.needs() == "gradients"
-            return torch.full_like(self.num_steps, inside, dtype=torch.bool)
-        start, stop = self.window
-        return self.num_steps.ge(start) & self.num_steps.lt(stop)
-
-    @property
-    def _counts_steps(self) -> bool:
-        """Whether steps are counted on the host: where they matter, and in no compiled graph."""
-        in_steps = self.window is not None and self.window_unit == "steps"
-        return in_steps and not torch.compiler.is_compiling()
-
-    def _advance(self) -> None:
-        if not self._counts_steps:
-            self.num_steps = self.num_steps + 1
-            return
-        step = self._count.read(self.num_steps)
-        self.num_steps = self.num_steps + 1
-        self._count.note(self.num_steps, step + 1)
 
     def _record_nonfinite(self, valid: Tensor, signals: Signals) -> None:
         bad = ~valid

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from counterpoise.core.errors import check_range
 from counterpoise.core.scores import CrossEntropy, mean_over_processes
-from counterpoise.methods.method import Need, Signals
+from counterpoise.methods.method import Level, Needs, Signals
 from counterpoise.methods.shared.evidence import scaled_confidences
 from counterpoise.methods.shared.heads import Heads
 from counterpoise.methods.shared.multitask import Multitask
@@ -37,7 +37,7 @@ class CGGM(Multitask):
         clamp: B_m is kept between 0 and this; above 0.
         heads: Modality to a module that maps its encoder's output to logits: the paper's
             classifiers, or "linear" ones. They are trained along, on detached features. None: the
-            additive heads that the model was wrapped with, or else the mono-modal responses.
+            additive heads that the model was wrapped with, or else the unimodal responses.
 
     Attributes:
         accuracies: Of the last step, shape (M,); zero before the first, as in the official code.
@@ -63,7 +63,6 @@ class CGGM(Multitask):
     Learning", NeurIPS 2024, section 3.
     """
 
-    acts_on = "encoders"
     accuracies: Tensor
     shift: Tensor
     balance: Tensor
@@ -94,9 +93,10 @@ class CGGM(Multitask):
         """Return False: the method's own classifiers learn from detached features."""
         return False
 
-    def needs_unimodal(self) -> Need:
-        """Return "nothing" with classifiers of the method's own, else "values"."""
-        return "values" if self.heads is None else "nothing"
+    def needs(self) -> Needs:
+        """Return values of unimodal logits, unless classifiers make them; and encoders."""
+        logits: Level = "values" if self.heads is None else "nothing"
+        return super().needs()._replace(unimodal_logits=logits, owns="encoders")
 
     def loss(self, joint: Tensor, signals: Signals) -> Tensor:
         """Return the joint loss with the direction term, and the own classifiers' losses."""

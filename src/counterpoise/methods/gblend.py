@@ -39,7 +39,7 @@ class GBlend(Multitask):
         heads: Modality to a module that maps its encoder's output to logits, or "linear", as in
             :class:`~counterpoise.methods.unimodal.UnimodalLoss`; on detached features where a
             weight is given as 0. None: the additive heads that the model was wrapped with, or
-            else the mono-modal responses.
+            else the unimodal responses.
 
     Attributes:
         blend: The weights in force, shape (M + 1,).
@@ -147,8 +147,8 @@ class GBlend(Multitask):
         """At a checkpoint, measure from the one before; start the next training losses."""
         if self.weights is not None:
             return
-        joint = evaluation.unimodal_loss.new_tensor([evaluation.loss])
-        validation = torch.cat([evaluation.unimodal_loss, joint]).to(self.loss_sums)
+        own = evaluation.required("unimodal_loss", "GBlend")
+        validation = torch.cat([own, own.new_tensor([evaluation.loss])]).to(self.loss_sums)
         now = torch.stack([self.loss_sums / self.num_samples, validation])
         now = now.where(now.isfinite(), float("inf"))  # a state without NaN compares equal
         self.loss_sums = torch.zeros_like(self.loss_sums)

@@ -11,6 +11,6 @@ class Joint(Method):
     """Leaves the gradient as it is, at the cost of a plain step.
 
     Example:
-        >>> Joint().needs()
-        'nothing'
+        >>> Joint().places()
+        frozenset()
     """

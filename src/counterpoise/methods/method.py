@@ -8,72 +8,69 @@ knows the names of a model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from counterpoise.core.pytree import PyTree
+from counterpoise.methods.signals import Evaluation, Signals
 
-__all__ = ["Evaluation", "Method", "Need", "Signals"]
+__all__ = [
+    "LEVELS",
+    "PLACES",
+    "Evaluation",
+    "Level",
+    "Method",
+    "Needs",
+    "Phase",
+    "Signals",
+    "answers",
+]
 
-Need = Literal["nothing", "values", "gradients"]
+Level = Literal["nothing", "values", "gradients"]
+LEVELS: tuple[Level, ...] = ("nothing", "values", "gradients")
 
+Phase = Literal["on", "watch", "off"]
 
-class Signals(NamedTuple):
-    """What a method sees of a training step, after the forward passes and before the backward.
-
-    Attributes:
-        logits: Of the model, shape (B, ...), with graph.
-        target: As given.
-        responses: Mono-modal responses, shape (M, B, ...), with graph if the method needs
-            "gradients"; None if nobody needs them.
-        scores: Mean loss of each response over the batch of all processes, shape (M,),
-            detached; None without responses. NaN where a batch is empty.
-        num_samples: How many samples the scores are the mean of, a scalar tensor.
-        finite: Boolean, shape (M,): whether some coalition with the modality is finite.
-        unimodal_logits: Logits of each modality on its own, shape (M, B, ...): those of the
-            method's own heads where it has any; else those of additive heads, with graph, where
-            the user named ``heads``; else the responses.
-        features: Output of each modality's encoder in the full pass, with graph, in order of
-            modality; empty unless the method asks for features.
-        encoder_parameters: Parameters of each modality's encoder, in order of modality.
-        criterion: The joint loss as a function of logits and target.
-        score: The loss of each sample as a function of logits and target; None: cross-entropy.
-        process_group: Processes that statistics are averaged over; None: all there are.
-    """
-
-    logits: Tensor
-    target: PyTree
-    responses: Tensor | None = None
-    scores: Tensor | None = None
-    num_samples: Tensor | None = None
-    finite: Tensor | None = None
-    unimodal_logits: Tensor | None = None
-    features: tuple[PyTree, ...] = ()
-    encoder_parameters: Sequence[Sequence[nn.Parameter]] = ()
-    criterion: Callable[[Tensor, PyTree], Tensor] | None = None
-    score: Callable[[Tensor, PyTree], Tensor] | None = None
-    process_group: Any = None
+PLACES = (
+    *("inputs", "feature", "coefficients", "modality_losses", "combine", "loss"),
+    *("encoder_factors", "encoder_gradient", "rest_gradient", "advance"),
+    *("learning_rates", "set_epoch", "on_validation", "finished", "check", "diagnostics"),
+    "unimodal_logits",
+)
+"""Names of all places, in the order in which training comes to them."""
 
 
-class Evaluation(NamedTuple):
-    """What a method sees of a validation epoch. Never of the test data.
+class Needs(NamedTuple):
+    """What a method needs of a training step beside the full pass.
+
+    "nothing" costs nothing, "values" forward passes, "gradients" backward passes too.
 
     Attributes:
-        epoch: The training epoch after which validation took place, from 0.
-        loss: Joint loss.
-        accuracy: Joint accuracy in [0, 1].
-        unimodal_loss: Loss of each modality's own logits, shape (M,).
-        unimodal_accuracy: Accuracy of each modality's own logits, shape (M,).
+        responses: Of the coalitions: whether responses and scores are made, and whether they
+            can be trained or modulated.
+        unimodal_logits: Of the modalities alone. They cost coalition passes only where neither
+            the method nor the model has heads to take them from.
+        features: Whether ``signals.features`` is given and :meth:`Method.feature` is asked.
+        owns: "encoders" or "branches" if the method can do nothing without knowing them, which
+            is then an error when the model is wrapped.
+        values: Whether ``signals.values`` is given, with graph as ``responses`` says.
+        rest_frozen: Whether gradients of the coalitions reach the encoders alone, and neither
+            fusion nor head.
+
+    Example:
+        >>> Needs(unimodal_logits="values").responses
+        'nothing'
     """
 
-    epoch: int
-    loss: float
-    accuracy: float
-    unimodal_loss: Tensor
-    unimodal_accuracy: Tensor
+    responses: Level = "nothing"
+    unimodal_logits: Level = "nothing"
+    features: bool = False
+    owns: Literal["", "encoders", "branches"] = ""
+    values: bool = False
+    rest_frozen: bool = False
 
 
 class Method(nn.Module):
@@ -82,20 +79,19 @@ class Method(nn.Module):
     Every answer is optional. In the order in which a training step asks: :meth:`inputs` (the
     data), :meth:`feature` (a modality's feature), :meth:`coefficients` (the responses),
     :meth:`loss` (the loss), :meth:`encoder_factors` and :meth:`encoder_gradient` (the gradient
-    of an encoder's parameters), :meth:`learning_rates` (a branch's learning rate); and between
-    epochs :meth:`set_epoch`, :meth:`on_validation` and :meth:`finished`.
+    of an encoder's parameters), :meth:`rest_gradient` (that of all others), :meth:`advance`;
+    and between steps :meth:`learning_rates` (a branch's learning rate), :meth:`set_epoch`,
+    :meth:`on_validation` and :meth:`finished`.
 
     Attributes:
-        asks_features: Set it to True to be given ``signals.features`` and asked for
-            :meth:`feature`.
-        acts_on: "encoders" or "branches" if the method can do nothing without them, which is
-            then an error when the model is wrapped.
+        tasks: What the method is defined for, of "classification", "multilabel", "regression"
+            and "segments". Default: all.
 
     Example: a method that halves the gradient of whichever modality is ahead.
 
         >>> class Halve(Method):
         ...     def needs(self):
-        ...         return "gradients"
+        ...         return Needs(responses="gradients")
         ...     def coefficients(self, signals):
         ...         ahead = signals.scores == signals.scores.min()
         ...         return torch.where(ahead, 0.5, 1.0)
@@ -103,10 +99,11 @@ class Method(nn.Module):
         >>> method.bind(["audio", "image"])
         >>> method.coefficients(Signals(None, None, scores=torch.tensor([0.3, 1.2])))
         tensor([0.5000, 1.0000])
+        >>> sorted(method.places())
+        ['coefficients']
     """
 
-    asks_features: bool = False
-    acts_on: Literal["", "encoders", "branches"] = ""
+    tasks: frozenset[str] = frozenset({"classification", "multilabel", "regression", "segments"})
     modalities: tuple[str, ...] = ()
     epoch: int = 0
 
@@ -133,33 +130,31 @@ class Method(nn.Module):
     def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
         """Register the buffers that depend on the number of modalities. Default: none."""
 
-    def needs(self) -> Need:
-        """Return what the method needs of the coalitions at present.
+    # -- what the method is, asked once when it is bound -------------------------------------
 
-        "nothing" (the default) costs a plain step; "values" gives responses and scores without
-        gradient; "gradients" gives responses that can be modulated or trained.
-        """
-        return "nothing"
+    def needs(self) -> Needs:
+        """Return what the method needs of each step; by default no more than a plain one."""
+        return Needs()
 
-    def needs_unimodal(self) -> Need:
-        """Return what the method needs of the modalities' own logits at present.
+    def places(self) -> frozenset[str]:
+        """Return the names of the places at which the method answers: those it overrides."""
+        kind = type(self)
+        return frozenset(p for p in PLACES if getattr(kind, p) is not getattr(Method, p))
 
-        They cost coalition passes only where there are no additive heads to take them from.
-        """
-        return "nothing"
-
-    def unimodal_logits(self, features: Sequence[PyTree], logits: Tensor) -> Tensor | None:
-        """Return logits of heads of the method's own, shape (M, B, ...), None if it has none.
-
-        Asked in training and in evaluation if the method asks for features.
-
-        Args:
-            features: Output of each modality's encoder, in order of modality.
-            logits: Of the model, shape (B, ...), for heads that have yet to learn their size.
-        """
-        return None
+    def title(self) -> str:
+        """Return what the method is called in messages."""
+        return type(self).__name__
 
     # -- places in a training step -----------------------------------------------------------
+
+    def phase(self) -> Phase:
+        """Return whether the method acts in the coming step, asked before each.
+
+        "on" (the default): at all places. "watch": responses and unimodal logits are computed
+        without gradient and :meth:`coefficients` is called, so that state learns; its answer is
+        ignored. "off": a plain step, at its price.
+        """
+        return "on"
 
     def inputs(self, inputs: Mapping[str, PyTree], target: PyTree) -> Mapping[str, PyTree]:
         """Place: the data. Return the modalities' batches to train on."""
@@ -169,17 +164,44 @@ class Method(nn.Module):
         """Place: a modality's feature. Return what the rest of the model gets in the full pass."""
         return feature
 
-    def coefficients(self, signals: Signals) -> Tensor | None:
-        """Place: the responses. Return the factor of each response's gradient, shape (M,).
+    def unimodal_logits(self, features: Sequence[PyTree], logits: Tensor) -> Tensor | None:
+        """Return logits of heads of the method's own, shape (M, B, ...), None if it has none.
 
-        Called once a training step whenever responses or unimodal logits were asked for, so that
-        state may be updated here. None (the default) leaves the gradient as it is.
+        Asked in training and in evaluation if the method needs features.
+
+        Args:
+            features: Output of each modality's encoder, in order of modality.
+            logits: Of the model, shape (B, ...), for heads that have yet to learn their size.
         """
         return None
 
+    def coefficients(self, signals: Signals) -> Tensor | None:
+        """Place: the responses. Return the factor of each response's gradient, shape (M,).
+
+        Called once a training step, so that state may be updated here. None (the default)
+        leaves the gradient as it is.
+        """
+        return None
+
+    def modality_losses(self, signals: Signals) -> Tensor | None:
+        """Place: the loss. Return a loss of each modality's own, shape (M,), None for none."""
+        return None
+
+    def combine(self, joint: Tensor, own_M: Tensor, signals: Signals) -> Tensor:
+        """Place: the loss. Return what becomes of the joint loss and the modalities' own.
+
+        Default: their sum. In a :func:`~counterpoise.chain` a method that answers here combines
+        the losses of the one that makes them.
+        """
+        return joint + own_M.sum()
+
     def loss(self, joint: Tensor, signals: Signals) -> Tensor:
-        """Place: the loss. Return the scalar to minimise; by default the joint loss itself."""
-        return joint
+        """Place: the loss. Return the scalar to minimise.
+
+        Default: the joint loss, with :meth:`modality_losses` combined as :meth:`combine` says.
+        """
+        own_M = self.modality_losses(signals)
+        return joint if own_M is None else self.combine(joint, own_M, signals)
 
     def encoder_factors(self, signals: Signals) -> Tensor | None:
         """Place: the gradient of encoders. Return the factor of each encoder's, shape (M,).
@@ -191,13 +213,24 @@ class Method(nn.Module):
         """
         return None
 
-    def encoder_gradient(self, gradient: Tensor, factor: Tensor) -> Tensor:
+    def encoder_gradient(self, gradient: Tensor, factor: Tensor, parameter: nn.Parameter) -> Tensor:
         """Place: the gradient of one parameter of an encoder. Return what it becomes.
 
         Called in the backward pass with the modality's factor, a scalar, if
         :meth:`encoder_factors` gave any. Default: their product.
         """
         return factor * gradient
+
+    def rest_gradient(self, gradient: Tensor, parameter: nn.Parameter) -> Tensor:
+        """Place: the gradient of a parameter that belongs to no modality, of fusion or head."""
+        return gradient
+
+    def advance(self) -> None:
+        """Place: the end of a training step. Called once in each, in all phases."""
+
+    def diagnostics(self) -> dict[str, Tensor]:
+        """Return what the last step is best explained by, detached, for ``out.diagnostics``."""
+        return {}
 
     # -- places between steps ----------------------------------------------------------------
 
@@ -223,3 +256,19 @@ class Method(nn.Module):
 
     def check(self) -> None:
         """Raise if state tells that something went wrong; waits for the device, so call rarely."""
+
+
+def answers(method: Method, place: str) -> bool:
+    """Return whether a method answers at a place.
+
+    Every way of making a loss answers at "loss".
+
+    Example:
+        >>> answers(Method(), "loss")
+        False
+    """
+    assert place in PLACES, place
+    places = method.places()
+    if place == "loss":
+        return not places.isdisjoint(("loss", "modality_losses", "combine"))
+    return place in places

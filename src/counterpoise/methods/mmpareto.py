@@ -1,4 +1,4 @@
-"""Pareto integration of the gradients of joint and mono-modal losses.
+"""Pareto integration of the gradients of joint and unimodal losses.
 
 Legend: g_joint and g_uni the gradients of the joint and of modality m's own loss in its encoder,
 a and b their weights in what the encoder gets, gamma how much that is enlarged.
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from counterpoise.core.errors import check_range
 from counterpoise.core.scores import sum_over_processes
-from counterpoise.methods.method import Signals
+from counterpoise.methods.method import Needs, Signals
 from counterpoise.methods.shared.heads import Heads
 from counterpoise.methods.shared.multitask import Multitask
 
@@ -36,12 +36,16 @@ class MMPareto(Multitask):
             training bit for bit.
         heads: Modality to a module that maps its encoder's output to logits, or "linear" for
             the paper's linear classifiers, trained along. None: the additive heads that the model
-            was wrapped with, or else the mono-modal responses.
+            was wrapped with, or else the unimodal responses.
 
-    Needs ``encoders``. Costs a backward pass more for the joint loss and one for each modality.
-    The difference to the plain gradient is added to the loss as a linear term of value zero, so
-    that accumulation, loss scaling, clipping and DDP see an ordinary loss. In float16 the passes
-    inside are not scaled: use bfloat16.
+    Needs encoders. In a :func:`~counterpoise.chain` with a method that makes losses of the
+    modalities, such as :class:`~counterpoise.UnimodalLoss`, it combines those with the joint loss,
+    and ``weight`` and its own losses do not count.
+
+    Costs a backward pass more for the joint loss and one for each modality. The difference to the
+    plain gradient is added to the loss as a linear term of value zero, so that accumulation, loss
+    scaling, clipping and DDP see an ordinary loss. In float16 the passes inside are not scaled:
+    use bfloat16.
 
     Differs from the official code: the length is set for an encoder as a whole, as direction
     and conflict are, where the code sets it for each tensor apart; any number of modalities.
@@ -55,8 +59,6 @@ class MMPareto(Multitask):
     Reference: Wei and Hu, "MMPareto: Boosting Multimodal Learning with Innocent Unimodal
     Assistance", ICML 2024, algorithm 1.
     """
-
-    acts_on = "encoders"
 
     def __init__(
         self,
@@ -74,27 +76,36 @@ class MMPareto(Multitask):
         """Return whether the modalities' own losses have a weight."""
         return self.weight > 0
 
-    def loss(self, joint: Tensor, signals: Signals) -> Tensor:
-        """Return L + weight sum_m L_m, with the encoders' gradient as said above."""
+    def needs(self) -> Needs:
+        """Return what losses need, and encoders."""
+        return super().needs()._replace(owns="encoders")
+
+    def modality_losses(self, signals: Signals) -> Tensor:
+        """Return weight L_m, shape (M,); zeros where nothing is trained by them."""
+        if not self.trains_unimodal():
+            return signals.logits.new_zeros(len(self.modalities))
         (weight,) = self.loss_weights([self.weight])
-        own = weight * self.unimodal_losses(signals) if self.trains_unimodal() else None
-        total = joint if own is None else joint + own.sum()
+        return weight * self.unimodal_losses(signals)
+
+    def combine(self, joint: Tensor, own_M: Tensor, signals: Signals) -> Tensor:
+        """Return the sum of all losses, with the encoders' gradient as said above."""
+        total = joint + own_M.sum()
         encoders = [[p for p in ps if p.requires_grad] for ps in signals.encoder_parameters]
         if not any(encoders) or not torch.is_grad_enabled():
             return total
         reached: set[nn.Parameter] = set()
         joint_M = _gradients(joint, encoders, reached)
+        uni_M = [torch.zeros_like(g) for g in joint_M]
         all_M = joint_M
-        own_M = [torch.zeros_like(g) for g in joint_M]
-        for m, loss in enumerate(own if own is not None and self.weight else []):
+        for m, loss in enumerate(own_M if own_M.requires_grad else ()):
             of_loss_M = _gradients(loss, encoders, reached)
-            own_M[m] = of_loss_M[m]
+            uni_M[m] = of_loss_M[m]
             all_M = [g + h for g, h in zip(all_M, of_loss_M, strict=True)]
         for m, parameters in enumerate(encoders):
             if not parameters:  # frozen
                 continue
-            a, b = self._weights(joint_M[m], own_M[m], signals.process_group)
-            correction = self.gamma * (a * joint_M[m] + b * own_M[m]) - all_M[m]
+            a, b = self._weights(joint_M[m], uni_M[m], signals.process_group)
+            correction = self.gamma * (a * joint_M[m] + b * uni_M[m]) - all_M[m]
             total = total + _linear(parameters, correction.to(total.device), reached)
         return total
 

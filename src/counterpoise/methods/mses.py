@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from counterpoise.core.errors import check_count, check_range
-from counterpoise.methods.method import Evaluation, Signals
+from counterpoise.methods.method import Evaluation, Needs, Signals
 from counterpoise.methods.shared.heads import Heads
 from counterpoise.methods.shared.multitask import Multitask
 from counterpoise.methods.shared.settings import PerModality, per_modality
@@ -69,7 +69,6 @@ class MSES(Multitask):
     statistics move on; and waits for an epoch more.
     """
 
-    acts_on = "branches"
     previous: Tensor
     best: Tensor
     best_epoch: Tensor
@@ -108,19 +107,23 @@ class MSES(Multitask):
         """Return whether the modality's weight is above zero."""
         return self._weights[index] > 0
 
-    def loss(self, joint: Tensor, signals: Signals) -> Tensor:
-        """Return the joint loss, and the weighted losses of the modalities still in training."""
+    def needs(self) -> Needs:
+        """Return what losses need, and branches."""
+        return super().needs()._replace(owns="branches")
+
+    def modality_losses(self, signals: Signals) -> Tensor | None:
+        """Return the weighted losses of the modalities still in training, shape (M,)."""
         if not self.trains_unimodal():
-            return joint
+            return None
         losses = self.unimodal_losses(signals)
         weighted = self.weights_M.to(losses) * losses
-        return joint + weighted.where(~self.stopped, torch.zeros_like(losses)).sum()
+        return weighted.where(~self.stopped, torch.zeros_like(losses))
 
     def on_validation(
         self, evaluation: Evaluation, branches: Sequence[Sequence[nn.Module]]
     ) -> None:
         """Look for new minima, keep the weights there, stop whoever has waited too long."""
-        losses = evaluation.unimodal_loss.to(self.previous)
+        losses = evaluation.required("unimodal_loss", "MSES").to(self.previous)
         losses = losses.where(losses.isfinite(), float("inf"))
         smoothed = self.smoothing * self.previous + (1 - self.smoothing) * losses
         smoothed = smoothed.where(self.previous.isfinite(), losses)

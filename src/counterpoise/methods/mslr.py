@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from counterpoise.core.errors import check_choice, check_count, check_range
-from counterpoise.methods.method import Evaluation, Method
+from counterpoise.methods.method import Evaluation, Method, Needs
 from counterpoise.methods.shared.settings import PerModality, per_modality
 
 __all__ = ["MSLR"]
@@ -54,13 +54,12 @@ class MSLR(Method):
     Reference: Yao and Mihalcea, "Modality-specific Learning Rates for Effective Multimodal
     Additive Late-fusion", Findings of ACL 2022.
 
-    Differs from it: any fusion will do, where the accuracy is that of the mono-modal response
+    Differs from it: any fusion will do, where the accuracy is that of the unimodal response
     if there are no additive heads. How far "smooth" goes is an argument, and ratios are clamped
     (an accuracy near zero would give any rate). In the code of Li et al., ICCV 2023, gradients
     are scaled instead of rates, which does nothing under Adam, and accuracies are of test data.
     """
 
-    acts_on = "branches"
     factors_M: Tensor
     history: Tensor
     num_epochs: Tensor
@@ -94,13 +93,17 @@ class MSLR(Method):
         self.register_buffer("history", torch.zeros(self.window, num_modalities, dtype=dtype))
         self.register_buffer("num_epochs", torch.tensor(0))
 
+    def needs(self) -> Needs:
+        """Return that branches are acted on."""
+        return Needs(owns="branches")
+
     def on_validation(
         self, evaluation: Evaluation, branches: Sequence[Sequence[nn.Module]]
     ) -> None:
         """Compare each modality's accuracy with its window, and let it enter the window."""
         if self.mode != "dynamic":
             return
-        accuracies = evaluation.unimodal_accuracy.to(self.history)
+        accuracies = evaluation.required("unimodal_accuracy", "MSLR").to(self.history)
         ratio = (accuracies / self.history.mean(dim=0)).clamp(1 / self.clamp, self.clamp)
         known = ratio.isfinite() & self.num_epochs.ge(self.window)
         self.ratio = ratio.where(known, torch.ones_like(ratio))

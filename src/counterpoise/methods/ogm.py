@@ -10,40 +10,29 @@ CVPR 2022, sections 3.2 and 3.3; k is equation 10.
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from counterpoise.core.errors import check_range
-from counterpoise.methods.method import Need, Signals
+from counterpoise.methods.method import Method, Needs, Signals
 from counterpoise.methods.shared.evidence import confidences, mean_of_others
-from counterpoise.methods.shared.window import Window, Windowed
 
 __all__ = ["OGM", "OGMGE"]
 
 
-class _OnTheFly(Windowed):
+class _OnTheFly(Method):
     """What OGM and OGM-GE share: everything but the noise."""
 
-    acts_on = "encoders"
-
-    def __init__(
-        self,
-        alpha: float = 0.5,
-        *,
-        convolutions_only: bool = False,
-        window: Window = None,
-    ) -> None:
-        super().__init__(window)
+    def __init__(self, alpha: float = 0.5, *, convolutions_only: bool = False) -> None:
+        super().__init__()
         check_range("alpha", alpha, low=0)
         self.alpha, self.convolutions_only = alpha, convolutions_only
 
-    def needs_unimodal(self) -> Need:
-        """Return "values" inside the window, "nothing" outside."""
-        return "values" if self.modulates else "nothing"
+    def needs(self) -> Needs:
+        """Return that unimodal logits are looked at and encoders acted on."""
+        return Needs(unimodal_logits="values", owns="encoders")
 
-    def encoder_factors(self, signals: Signals) -> Tensor | None:
-        """Return k, shape (M,); None outside the window, ones where a confidence is not finite."""
-        if not self.modulates:
-            return None
+    def encoder_factors(self, signals: Signals) -> Tensor:
+        """Return k, shape (M,); ones where a confidence is not finite."""
         s = confidences(signals)
         k = self.coefficient(s)
         return k.where(s.isfinite().all(), torch.ones_like(k))
@@ -70,13 +59,13 @@ class OGM(_OnTheFly):
             passes 1: there is no gentle onset.
         convolutions_only: Scale 4-D gradients, the weights of 2-D convolutions, alone, as the
             official code does. Default: all parameters of the encoders.
-        window: (start, stop) in epochs: modulate only from ``start`` on and before ``stop``,
-            at the cost of a plain step outside. The official code stops after 50 of 100 epochs.
-            None: the whole run.
 
-    Needs ``encoders``. The modalities' own logits are those of additive ``heads``, else the
-    responses of the coalition engine, so that any fusion will do; a bias that the modalities
-    share is shared out equally by these, as published.
+    Needs encoders. The modalities' own logits are those of additive heads, else what the model
+    answers to each modality's features with the others' at zero, so that any fusion will do: for
+    a linear head on a concatenation that is W_m f_m + b / M, as published.
+
+    Modulates the whole run. The official code stops after 50 of 100 epochs, which is
+    ``cp.Windowed(cp.OGM(...), 0, 50)``.
 
     Differs from the official code: any number of modalities, through the mean of the others;
     all parameters of an encoder and not its convolutions alone (see ``convolutions_only``);
@@ -91,7 +80,7 @@ class OGM(_OnTheFly):
     CVPR 2022, section 3.2, equation 10.
     """
 
-    def encoder_gradient(self, gradient: Tensor, factor: Tensor) -> Tensor:
+    def encoder_gradient(self, gradient: Tensor, factor: Tensor, parameter: nn.Parameter) -> Tensor:
         """Return k_m g."""
         return factor * gradient if self._scales(gradient) else gradient
 
@@ -105,7 +94,6 @@ class OGMGE(_OnTheFly):
     Args:
         alpha: Strength, as for :class:`OGM`; the noise is there also at 0.
         convolutions_only: As for :class:`OGM`; the noise goes where the scaling goes.
-        window: As for :class:`OGM`; no noise outside it.
 
     Differs from the official code: as :class:`OGM`; besides, tensors of one element, which have
     no deviation, get no noise. Under accumulation and several processes each backward pass
@@ -114,7 +102,7 @@ class OGMGE(_OnTheFly):
     Example:
         >>> _ = torch.manual_seed(0)
         >>> method, gradient = OGMGE(alpha=0.5), 3 * torch.randn(100, 100)
-        >>> noisy = method.encoder_gradient(gradient, torch.tensor(0.2))
+        >>> noisy = method.encoder_gradient(gradient, torch.tensor(0.2), None)
         >>> (noisy - 0.2 * gradient).std().round(decimals=1)
         tensor(3.)
 
@@ -122,7 +110,7 @@ class OGMGE(_OnTheFly):
     CVPR 2022, section 3.3; the deviation per tensor is that of the official code.
     """
 
-    def encoder_gradient(self, gradient: Tensor, factor: Tensor) -> Tensor:
+    def encoder_gradient(self, gradient: Tensor, factor: Tensor, parameter: nn.Parameter) -> Tensor:
         """Return k_m g and noise."""
         if not self._scales(gradient):
             return gradient

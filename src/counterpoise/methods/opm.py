@@ -16,9 +16,8 @@ from torch import Tensor
 
 from counterpoise.core.errors import check_range
 from counterpoise.core.pytree import PyTree, map_tensors, tensors
-from counterpoise.methods.method import Need, Signals
+from counterpoise.methods.method import Method, Needs, Phase, Signals
 from counterpoise.methods.shared.evidence import confidences, mean_of_others
-from counterpoise.methods.shared.window import Window, Windowed
 
 __all__ = ["OPM"]
 
@@ -26,7 +25,7 @@ SPARED = 1 / 8
 """Expected share of the samples that keep all features, for confidences to be learnt from."""
 
 
-class OPM(Windowed):
+class OPM(Method):
     r"""Drops the feature of the surer modality from a random part of the samples.
 
     q_m = q_base (1 + lambda tanh(rho_m - 1)) if rho_m > 1, else 0, with rho_m = mean_{j != m}
@@ -37,13 +36,14 @@ class OPM(Windowed):
         probability: q_base, in [0, 1]; 0 is joint training bit for bit. Published: 0.5.
         strength: lambda, at least 0: how much the lead adds to q, which is at most 7/8.
             Published: 0.5, with which q stays below 3/4.
-        window: (start, stop) in epochs: drop only from ``start`` on and before ``stop``. The
-            official code starts at epoch 6. None: the whole run.
 
     Attributes:
         probabilities: q of the coming step, shape (M,). Zero at the first.
 
-    Needs ``encoders``, whose floating-point outputs with rows of the batch first are dropped.
+    Needs encoders. Each floating-point tensor of their outputs is dropped along its axis of
+    samples, the first or, as in the state of a recurrent layer, the second.
+
+    Drops in the whole run; the official code starts at epoch 6: ``cp.Windowed(cp.OPM(...), 6)``.
 
     Differs from the paper, whose confidences are of the full features of all samples, before any
     is dropped, which would cost a further pass: here they are of the samples that lost nothing.
@@ -64,60 +64,85 @@ class OPM(Windowed):
     equations 6 to 8.
     """
 
-    acts_on = "encoders"
-    asks_features = True
     probabilities: Tensor
 
-    def __init__(
-        self, probability: float = 0.5, strength: float = 0.5, *, window: Window = None
-    ) -> None:
-        super().__init__(window)
+    def __init__(self, probability: float = 0.5, strength: float = 0.5) -> None:
+        super().__init__()
         check_range("probability", probability, low=0, high=1)
         check_range("strength", strength, low=0)
         self.probability, self.strength = probability, strength
         # Of the step under way: which samples each modality keeps, and which all of them do.
         self._kept: list[Tensor] = []
         self._spared_B: Tensor | None = None
+        # Axis of samples by modality and tensor, once shapes have told it beyond doubt.
+        self._axes: dict[tuple[int, int], int] = {}
 
     def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
         """Make room for the probabilities."""
         self.register_buffer("probabilities", torch.zeros(num_modalities, dtype=dtype))
 
-    def needs_unimodal(self) -> Need:
-        """Return "values" inside the window, "nothing" outside or where nothing is dropped."""
-        return "values" if self._is_active() else "nothing"
+    def needs(self) -> Needs:
+        """Return that features are acted on and unimodal logits looked at."""
+        return Needs(unimodal_logits="values", features=True, owns="encoders")
+
+    def phase(self) -> Phase:
+        """Return "off" where nothing is ever dropped."""
+        return "on" if self.probability > 0 else "off"
 
     def inputs(self, inputs: Mapping[str, PyTree], target: PyTree) -> Mapping[str, PyTree]:
-        """Leave the data as they are; forget what a step that broke off has kept."""
-        self._kept, self._spared_B = [], None
+        """Leave the data as they are; draw which samples are spared in this step."""
+        first = tensors(inputs)[0]
+        self._spared_B = torch.rand(len(first), device=first.device) < SPARED
+        self._kept = []
         return inputs
 
     def feature(self, index: int, feature: PyTree) -> PyTree:
-        """Return the feature of modality number ``index`` with some rows dropped."""
-        if not self._is_active():
-            return feature
-        first = tensors(feature)[0]
-        drawn_B = torch.rand(len(first), device=first.device)
-        if self._spared_B is None:
-            self._spared_B = torch.rand_like(drawn_B) < SPARED
-        kept_B = self._spared_B | (drawn_B >= self.probabilities[index] / (1 - SPARED))
+        """Return the feature of modality number ``index`` without some of the samples.
+
+        Raises:
+            ValueError: If a tensor of it has no axis of samples.
+        """
+        spared_B = self._spared_B
+        assert spared_B is not None
+        drawn_B = torch.rand(len(spared_B), device=spared_B.device)
+        kept_B = spared_B | (drawn_B >= self.probabilities[index] / (1 - SPARED))
         self._kept.append(kept_B)
+        axes = iter(self._axes_of(index, tensors(feature)))
 
         def drop(tensor: Tensor) -> Tensor:
-            if not tensor.is_floating_point() or len(tensor) != len(kept_B):
+            axis = next(axes)
+            if not tensor.is_floating_point():
                 return tensor
-            return tensor.where(kept_B.view(-1, *[1] * (tensor.dim() - 1)), 0)
+            shape = [-1 if a == axis else 1 for a in range(tensor.dim())]
+            return tensor.where(kept_B.to(tensor.device).view(shape), 0)
 
         return map_tensors(drop, feature)
 
-    def loss(self, joint: Tensor, signals: Signals) -> Tensor:
-        """Return the joint loss as it is; learn the probabilities of the next step."""
-        if self._is_active():
-            whole_B = torch.stack(self._kept).all(dim=0)
-            s = confidences(signals, whole_B)
-            q = self.probability_of(s).to(self.probabilities.dtype)
-            self.probabilities = q.where(s.isfinite().all(), self.probabilities)
-        return joint
+    def _axes_of(self, index: int, parts: list[Tensor]) -> list[int]:
+        """Return the axis of samples of each tensor of a feature."""
+        assert self._spared_B is not None
+        num_rows, found = len(self._spared_B), []
+        for part, tensor in enumerate(parts):
+            fits = [axis for axis, size in enumerate(tensor.shape[:2]) if size == num_rows]
+            if not fits and tensor.is_floating_point():
+                raise ValueError(
+                    f"The encoder of {self.modalities[index]!r} should return tensors whose first "
+                    f"or second axis is that of the {num_rows} samples, for OPM to drop some; "
+                    f"found {tuple(tensor.shape)}. Name a module within it that does, or use OGM."
+                )
+            known = self._axes.get((index, part))
+            if len(fits) == 1:
+                known = self._axes[index, part] = fits[0]
+            found.append(known if known in fits else (fits or [0])[0])
+        return found
+
+    def coefficients(self, signals: Signals) -> None:
+        """Leave the responses alone; learn the probabilities of the next step."""
+        whole_B = torch.stack(self._kept).all(dim=0) if self._kept else None
+        self._kept = []
+        s = confidences(signals, whole_B)
+        q = self.probability_of(s).to(self.probabilities.dtype)
+        self.probabilities = q.where(s.isfinite().all(), self.probabilities)
 
     def probability_of(self, s: Tensor) -> Tensor:
         """Return q for given confidences, shape (M,); their scale does not matter."""
@@ -125,6 +150,3 @@ class OPM(Windowed):
         rho = mean_of_others(s.unsqueeze(1) / s.unsqueeze(0))
         q = self.probability * (1 + self.strength * torch.tanh(rho - 1))
         return q.clamp_max(1 - SPARED).where(rho > 1, torch.zeros_like(rho))
-
-    def _is_active(self) -> bool:
-        return self.probability > 0 and self.modulates

@@ -17,7 +17,7 @@ from torch import Tensor
 from counterpoise.core.errors import check_count, check_range
 from counterpoise.core.pytree import PyTree
 from counterpoise.core.scores import mean_over_processes
-from counterpoise.methods.method import Method, Signals
+from counterpoise.methods.method import Method, Needs, Signals
 from counterpoise.methods.shared.evidence import mean_of_others
 from counterpoise.methods.shared.prototypes import Prototypes
 
@@ -61,8 +61,6 @@ class PMR(Method):
     2023, equations 9 to 13.
     """
 
-    acts_on = "encoders"
-    asks_features = True
     bank: Prototypes
 
     def __init__(
@@ -86,6 +84,10 @@ class PMR(Method):
     def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
         """Make the bank of prototypes."""
         self.bank = Prototypes(self.modalities, self.momentum, dtype)
+
+    def needs(self) -> Needs:
+        """Return that features of encoders are looked at."""
+        return Needs(features=True, owns="encoders")
 
     def set_epoch(self, epoch: int) -> None:
         """Renew the prototypes from the epoch that is over."""

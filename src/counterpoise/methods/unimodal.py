@@ -29,7 +29,7 @@ class UnimodalLoss(Multitask):
             learns its sizes from the first batch (see
             :class:`~counterpoise.methods.shared.heads.LinearHead`). Where the modality's weight is
             0 its head learns on detached features. None: the additive heads that the model was
-            wrapped with, or else the mono-modal responses.
+            wrapped with, or else the unimodal responses.
 
     Raises:
         ValueError: When a model is wrapped, if weights or heads do not match the modalities.
@@ -70,9 +70,9 @@ class UnimodalLoss(Multitask):
         """Return whether the modality's weight is above zero."""
         return self._weights[index] > 0
 
-    def loss(self, joint: Tensor, signals: Signals) -> Tensor:
-        """Return the joint loss and the weighted losses of the modalities, summed."""
+    def modality_losses(self, signals: Signals) -> Tensor | None:
+        """Return the weighted losses of the modalities, shape (M,)."""
         if not self.trains_unimodal():
-            return joint
+            return None
         losses = self.unimodal_losses(signals)
-        return joint + (losses * self.weights_M.to(losses)).sum()
+        return losses * self.weights_M.to(losses)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from counterpoise.core.errors import check_choice, suggestion
 from counterpoise.core.pytree import PyTree, map_tensors
-from counterpoise.methods.method import Method, Need, Signals
+from counterpoise.methods.method import Method, Needs, Signals
 from counterpoise.methods.shared.heads import Heads, LinearHead
 
 __all__ = ["Multitask"]
@@ -42,7 +42,6 @@ class Multitask(Method, ABC):
             check_choice("heads", heads, ("linear",))
             heads = {}  # until the modalities are known
         self.heads = None if heads is None else nn.ModuleDict(dict(heads))
-        self.asks_features = heads is not None
 
     def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
         """Make linear heads, or check that there is a head for each modality, or none.
@@ -73,9 +72,16 @@ class Multitask(Method, ABC):
         """Return the weights of losses, with 1 for 0 where an own head learns beside the model."""
         return [weight or float(self.heads is not None) for weight in weights]
 
-    def needs_unimodal(self) -> Need:
-        """Return "gradients" where logits are trained that the method has no heads for."""
-        return "gradients" if self.heads is None and self.trains_unimodal() else "nothing"
+    def needs(self) -> Needs:
+        """Return "gradients" of logits that are trained; with heads of its own, features."""
+        if self.heads is not None:
+            return Needs(features=True)
+        return Needs(unimodal_logits="gradients" if self.trains_unimodal() else "nothing")
+
+    def places(self) -> frozenset[str]:
+        """Return the places that are overridden; without heads there is nothing to ask them."""
+        places = super().places()
+        return places if self.heads is not None else places - {"unimodal_logits"}
 
     def unimodal_logits(self, features: Sequence[PyTree], logits: Tensor) -> Tensor | None:
         """Return the logits of the method's own heads, shape (M, B, ...); None without heads."""
