@@ -12,6 +12,7 @@ from counterpoise.balanced import Balanced
 from counterpoise.core import absence, references, scores
 from counterpoise.core.coalitions import Sampling, shapley_weights
 from counterpoise.engine.output import Output
+from counterpoise.engine.settings import Coalitions, Modality
 from counterpoise.methods import (
     AGM,
     CGGM,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AGM",
     "CGGM",
+    "Coalitions",
     "MLB",
     "MSES",
     "MSLR",
@@ -55,6 +57,7 @@ __all__ = [
     "Joint",
     "MMPareto",
     "Method",
+    "Modality",
     "Needs",
     "Output",
     "Sampling",

@@ -177,7 +177,8 @@ class _Inspection:
             return None
         self._cut(full)
         truth = self._truth(plan)
-        _check_absent(self.setup, plan, self._whole_pass(self._everyone), truth)
+        _check_absent(self.setup, plan, truth[-1], truth[:-1])
+        truth = truth[:-1]
         rows = self.batch.rows if self.rows_first else frozenset()
         facts = Facts(rows=rows, cloned=frozenset(self.changed))
         probabilities = are_probabilities(full)
@@ -207,9 +208,9 @@ class _Inspection:
             return False
         _, values = self._replayed(replace(facts, separable=False), plan)
         truth = self._truth(plan)
-        if compare(values, truth) == "different":
+        if compare(values, truth[:-1]) == "different":
             return False
-        return not facts.separable or self._adds_up(plan, truth)
+        return not facts.separable or _adds_up(truth)
 
     def _cut(self, full: Tensor, rows: frozenset[str] | None = None) -> None:
         """Go on with few rows if the model takes them; a single row is doubled instead."""
@@ -221,6 +222,7 @@ class _Inspection:
         if num_rows == 1:
             few = self.batch.doubled()
         own, self.batch = self.batch, few
+        self.given.clear()
         # With another number of rows than it was given a model may fail as it likes.
         try:
             fewer = self._whole_pass(self._everyone)
@@ -232,10 +234,8 @@ class _Inspection:
         self.rows_first = fewer.shape == expected.shape and (
             compare(fewer.unsqueeze(0), expected.unsqueeze(0)) != "different"
         )
-        self.given.clear()
         if not self.rows_first:
             self.batch = own
-            self._whole_pass(self._everyone)
 
     def _single(self, looped: Evaluator, facts: Facts) -> Facts:
         """Learn for which encoders one absent sample tells what a batch of them becomes."""
@@ -368,15 +368,6 @@ class _Inspection:
             logger.info("The model is not taken apart: tracing it raised %r.", error)
             return False
 
-    def _adds_up(self, plan: Plan, truth: Tensor) -> bool:
-        """Return whether values of coalitions are sums of what their members give alone."""
-        M = len(self.setup.modalities)
-        full = self._whole_pass(self._everyone)
-        alone, rest = truth[:M], truth[M:]
-        empty = (alone.sum(dim=0) - full) / (M - 1)
-        predicted = full.unsqueeze(0) - alone + empty
-        return compare(torch.cat([alone, predicted]), torch.cat([alone, rest])) != "different"
-
     # -- passes ----------------------------------------------------------------------------------
 
     @property
@@ -384,9 +375,10 @@ class _Inspection:
         return tuple(range(len(self.setup.modalities)))
 
     def _truth(self, plan: Plan) -> Tensor:
+        """Return the values of the plan's coalitions by whole passes, the full one last."""
         self.given.clear()
-        self._whole_pass(self._everyone)
-        return torch.stack([self._whole_pass(s) for s in plan.partial])
+        full = self._whole_pass(self._everyone)
+        return torch.stack([*(self._whole_pass(s) for s in plan.partial), full])
 
     def _replayed(self, facts: Facts, plan: Plan) -> tuple[Evaluator, Tensor]:
         evaluator = Evaluator(self.setup, facts, self.model, self.batch)
@@ -429,6 +421,15 @@ class _Inspection:
                 "modality alone; found that its input changes when another modality is absent. "
                 'Name a module that runs before modalities meet, or use coalitions="inputs".'
             )
+
+
+def _adds_up(truth: Tensor) -> bool:
+    """Return whether values are sums of what members give alone: M alone, all but each, all."""
+    M = len(truth) // 2
+    alone, rest, full = truth[:M], truth[M:-1], truth[-1]
+    empty = (alone.sum(dim=0) - full) / (M - 1)
+    predicted = torch.cat([alone, full - alone + empty])
+    return compare(predicted, torch.cat([alone, rest])) != "different"
 
 
 def _with(evaluator: Evaluator, **changes: Any) -> Evaluator:
