@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 __all__ = [
     "AGM",
     "CGGM",
-    "Coalitions",
     "MLB",
     "MSES",
     "MSLR",
@@ -52,6 +51,7 @@ __all__ = [
     "PMR",
     "Balanced",
     "Chain",
+    "Coalitions",
     "Evaluation",
     "GBlend",
     "Joint",

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from counterpoise.core.absence import AbsentValues
-from counterpoise.core.coalitions import EXACT_LIMIT, Sampling
+from counterpoise.core.coalitions import EXACT_LIMIT, Plan, Sampling
 from counterpoise.core.gradient_scaling import GradientScaling
 from counterpoise.core.pytree import PyTree
 from counterpoise.core.scores import Criterion, CrossEntropy, Score, criterion_of
@@ -31,7 +31,7 @@ from counterpoise.engine.arguments import (
     default_sampling,
 )
 from counterpoise.engine.batch import Batch
-from counterpoise.engine.evaluator import Facts, Setup
+from counterpoise.engine.evaluator import Evaluator, Facts, Setup
 from counterpoise.engine.heads import check_heads
 from counterpoise.engine.modes import EvaluationMode
 from counterpoise.engine.output import Output
@@ -139,9 +139,7 @@ class Balanced(nn.Module):
             ownership.heads,
             select or check_select,
         )
-        sampling = default_sampling(
-            len(given.names), how.attribution, how.sampling, EXACT_LIMIT
-        )
+        sampling = default_sampling(len(given.names), how.attribution, how.sampling, EXACT_LIMIT)
         runner = Runner(setup, how.attribution, sampling, requested=how.sampling is not None)
         self._tools = Tools(
             runner, ownership, GradientScaling(), self.score, self.criterion, process_group
@@ -242,6 +240,23 @@ class Balanced(nn.Module):
         check_call(self.model, self.modalities, inputs)
         self._inspect(*self._split(inputs))
         attach_gradients(self._tools, self.model, self.method, self._places)
+
+    @torch.no_grad()
+    def coalition_values(self, plan: Plan, **inputs: Any) -> Tensor:
+        """Return the logits of some coalitions and of the full one, without gradient.
+
+        Args:
+            plan: The coalitions beside the full one.
+            **inputs: The modalities by name, and other keywords of the model.
+
+        Returns:
+            Shape (S + 1, B, ...), the full coalition last.
+        """
+        modal, others = self._split(inputs)
+        batch = Batch(self.modalities, modal, others, self.absent)
+        evaluator = Evaluator(self.runner.setup, self.runner.facts_now(others), self.model, batch)
+        _, full = evaluator.full()
+        return torch.cat([evaluator.others(plan, gradient=False), full.unsqueeze(0)])
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return parameters for an optimiser: a group a modality, and one of the rest.

@@ -9,7 +9,7 @@ from torch.utils.checkpoint import checkpoint
 
 import counterpoise as cp
 from support.networks import MaxOut, batch
-from support.wrapping import assert_same, gradients, plain_step, wrap
+from support.wrapping import assert_same, gradients, plain_step, wrap, wrap_parts
 
 
 class Turns(cp.Method):
@@ -148,7 +148,7 @@ def test_encoders_that_are_checkpointed_are_scaled(reentrant):
     names = list(kept.modalities)
     for name in names:
         setattr(saving.model, name, Checkpointed(getattr(saving.model, name)))
-    saving = cp.Balanced(saving.model, names, Turns(), encoders={n: n for n in names})
+    saving = wrap_parts(saving.model, names, Turns(), encoders={n: n for n in names})
     inputs, target = batch(2, 7, dtype=torch.float32)
     for each in (kept, saving):
         each(**inputs, target=target).loss.backward()

@@ -7,6 +7,7 @@ from torch import nn
 import counterpoise as cp
 from support.additive import Additive
 from support.networks import MaxOut, batch
+from support.wrapping import wrap_parts
 
 
 class InPlace(Additive):
@@ -23,7 +24,7 @@ class InPlace(Additive):
 def step(model, heads, method=None, num_modalities=2):
     inputs, target = batch(num_modalities, 7, dtype=torch.float32)
     method = cp.UnimodalLoss() if method is None else method
-    balanced = cp.Balanced(model, model.names, method, encoders=model.encoders, heads=heads)
+    balanced = wrap_parts(model, model.names, method, encoders=model.encoders, heads=heads)
     balanced(**inputs, target=target).loss.backward()
     return balanced
 

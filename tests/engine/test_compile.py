@@ -3,6 +3,8 @@
 from copy import deepcopy
 
 import pytest
+from dataclasses import replace
+
 import torch
 from torch._dynamo.testing import CompileCounter
 
@@ -64,7 +66,7 @@ def assert_compiled_equals_eager(balanced):
 def twin_of(balanced):
     """Wrap a copy of the model in the same way."""
     model, method = deepcopy(balanced.model), type(balanced.method)()
-    twin = wrap(model, balanced.engine.level, method, monitor=balanced.monitor)
+    twin = wrap(model, balanced.level, method, monitor=balanced.monitor)
     twin.validate(**batch(3, 7, dtype=torch.float32)[0])
     return twin
 
@@ -78,10 +80,10 @@ def test_a_compiled_step_equals_the_eager_one_bit_for_bit(level, fusion):
 
 def test_coalitions_one_by_one_compile_too():
     balanced = made(MaxOut, "shared")
-    balanced.engine.batched = False
+    balanced.runner.facts = replace(balanced.runner.facts, batched=False)
     compiled = torch.compile(balanced, fullgraph=True, backend="aot_eager")
     eager = twin_of(balanced)
-    eager.engine.batched = False
+    eager.runner.facts = replace(eager.runner.facts, batched=False)
     for (out, grads), (its_out, its_grads) in zip(
         train(balanced, compiled, 1), train(eager, eager, 1), strict=True
     ):
@@ -91,7 +93,7 @@ def test_coalitions_one_by_one_compile_too():
 
 def test_a_window_in_steps_holds_in_one_graph_and_in_eager_steps_after_it():
     def in_steps():
-        return cp.AGM(window=(1, 4), window_unit="steps")
+        return cp.Windowed(cp.AGM(), 1, 4, "steps")
 
     balanced, eager = made(MaxOut, "shared", in_steps), made(MaxOut, "shared", in_steps)
     frames = CompileCounter()

@@ -18,7 +18,7 @@ def run(tmp_path, level, cuts, **options):
 
 def alone(level, num_steps, **options):
     """Train in this process on the joined batches."""
-    balanced = wrap(network(), level, cp.AGM(alpha=1.7))
+    balanced = wrap(network(), level, cp.AGM(alpha=1.7, clamp=10.0))
     return train(balanced, balanced, [slice(None)] * num_steps, **options)["steps"]
 
 

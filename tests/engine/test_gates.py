@@ -73,4 +73,4 @@ def test_a_keyword_that_comes_later_is_still_found_to_go_with_the_samples():
     inputs, target = batch(3, 7)
     balanced(**inputs, target=target)
     balanced(**inputs, target=target, scale=torch.rand(7, dtype=torch.float64))
-    assert balanced.engine.rows == {"scale"}
+    assert balanced.runner.facts.rows == {"scale"}

@@ -23,7 +23,7 @@ class Given(cp.Method):
         self.given = torch.tensor(coefficients, dtype=torch.float64)
 
     def needs(self):
-        return "gradients"
+        return cp.Needs(responses="gradients")
 
     def coefficients(self, signals):
         return self.given

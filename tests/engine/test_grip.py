@@ -7,6 +7,7 @@ from torch.nn import functional as F
 import counterpoise as cp
 from support.additive import additive
 from support.networks import Late, batch
+from support.wrapping import wrap_parts
 
 FACTORS = torch.tensor([0.0, 5.0])
 
@@ -23,12 +24,12 @@ class Unasked(cp.Method):
 
 class OnValues(Unasked):
     def needs(self):
-        return "values"
+        return cp.Needs(responses="values")
 
 
 class OnHeads(Unasked):
-    def needs_unimodal(self):
-        return "gradients"
+    def needs(self):
+        return cp.Needs(unimodal_logits="gradients")
 
 
 class Features(cp.Method):
@@ -43,12 +44,12 @@ class Rates(cp.Method):
 
 class Misspelt(cp.Method):
     def needs(self):
-        return "gradient"
+        return cp.Needs(responses="gradient")
 
 
 class TooMany(Unasked):
     def needs(self):
-        return "gradients"
+        return cp.Needs(responses="gradients")
 
     def coefficients(self, signals):
         return torch.ones(3)
@@ -62,7 +63,7 @@ class Vector(cp.Method):
 def wrapped(method, **options):
     torch.manual_seed(5)
     model = Late(2, norm=False)
-    return cp.Balanced(model, model.names, method, **options)
+    return wrap_parts(model, model.names, method, **options)
 
 
 def step(balanced):
@@ -85,10 +86,19 @@ def test_factors_of_encoders_act_whether_or_not_the_method_says_so():
 @pytest.mark.parametrize(
     ("method", "message"),
     [
-        (Scales, r"`encoders` should be given for Scales, which acts on them; found none for ear"),
-        (Rates, r"`branches` should be given for Rates, which acts on them; found none for ear"),
-        (Unasked, r'`Unasked.needs\(\)` should return "gradients" where `coefficients` is overr'),
-        (Features, r"`Features.asks_features` should be True where `feature` is overridden; foun"),
+        (
+            Scales,
+            r"`modalities` should name encoders for Scales, which acts on them; found none for ear",
+        ),
+        (
+            Rates,
+            r"`modalities` should name branches for Rates, which acts on them; found none for ear",
+        ),
+        (Unasked, r'`Unasked.needs\(\)` should ask for responses with "gradients" where `coeff'),
+        (
+            Features,
+            r"`Features.needs\(\)` should ask for features where `feature` is overridden; f",
+        ),
     ],
 )
 def test_what_would_never_act_is_an_error_when_the_model_is_wrapped(method, message):
@@ -97,16 +107,16 @@ def test_what_would_never_act_is_an_error_when_the_model_is_wrapped(method, mess
 
 
 @pytest.mark.parametrize(
-    ("make", "found"),
+    "make",
     [
-        (lambda: wrapped(OnValues()), "values"),
-        (lambda: additive(2, method=OnHeads(), level="shared"), "nothing"),
+        lambda: wrapped(OnValues()),
+        lambda: additive(2, method=OnHeads(), level="shared"),
     ],
 )
-def test_factors_of_responses_that_carry_no_gradient_are_an_error(make, found):
+def test_factors_of_responses_that_carry_no_gradient_are_an_error(make):
     message = (
-        rf"coefficients` should return factors only in steps for which `needs\(\)` returned "
-        rf'"gradients"; found {found!r}, which leaves nothing to scale'
+        r"coefficients` should return factors only where `needs\(\)` asks for responses with "
+        r'"gradients"; found that it does not, which leaves nothing to scale'
     )
     with pytest.raises(ValueError, match=message):
         step(make())
@@ -115,7 +125,7 @@ def test_factors_of_responses_that_carry_no_gradient_are_an_error(make, found):
 @pytest.mark.parametrize(
     ("method", "message"),
     [
-        (Misspelt, r"`Misspelt.needs\(\)` should return one of 'nothing', 'values', 'gradients'; "),
+        (Misspelt, r"`Misspelt.needs\(\).responses` should be .*; found 'gradient'"),
         (TooMany, r"should return one factor a modality, shape \(2,\); found \(3,\)"),
         (Vector, r"the method's loss, should be one number; found shape \(7,\)\. Reduce it"),
     ],
@@ -130,10 +140,10 @@ def test_encoders_that_share_a_parameter_are_an_error_for_methods_that_scale_the
     model = Late(2, norm=False)
     shared = next(name for name, _ in model.ear.named_modules() if name)
     setattr(model.eye, shared, getattr(model.ear, shared))
-    branches = {"ear": [], "eye": []}
-    message = r"`encoders` should own each parameter once; found 'ear\..*' in those of 'ear' and"
+    branches = {"ear": (), "eye": ()}
+    message = r"The encoders should own each parameter once; found 'ear\..*' in those of 'ear' and"
     with pytest.raises(ValueError, match=message):
-        cp.Balanced(model, model.names, cp.OGM(), encoders=model.encoders, branches=branches)
+        wrap_parts(model, model.names, cp.OGM(), encoders=model.encoders, branches=branches)
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ def test_the_rest_with_keywords_is_really_run_as_one_batch():
     balanced = caption("shared")
     inputs, _ = caption_batch()
     balanced.validate(**inputs, scale={"row": torch.rand(ROWS, 1, dtype=torch.float64)})
-    assert balanced.engine.batched
+    assert balanced.runner.facts.batched
 
 
 @pytest.mark.parametrize("level", LEVELS)

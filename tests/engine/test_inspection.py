@@ -105,7 +105,7 @@ def test_the_rest_may_look_at_inputs_but_then_runs_coalition_by_coalition(level)
     whole = wrap(deepcopy(balanced.model))
     inputs, target = batch(2, 7)
     found = balanced(**inputs, target=target)
-    assert not balanced.engine.batched
+    assert not balanced.runner.facts.batched
     torch.testing.assert_close(found.responses, whole(**inputs, target=target).responses)
 
 
@@ -131,7 +131,7 @@ def test_rows_that_are_not_independent_run_coalition_by_coalition(level, network
     whole = wrap(deepcopy(balanced.model))
     inputs, target = batch(2, 7)
     found = balanced(**inputs, target=target)
-    assert not balanced.engine.batched
+    assert not balanced.runner.facts.batched
     torch.testing.assert_close(found.responses, whole(**inputs, target=target).responses)
 
 

@@ -119,7 +119,7 @@ def train(balanced, optimiser, steps):
 
 def made(level):
     torch.manual_seed(0)
-    balanced = wrap(Late(2), level, cp.AGM(alpha=2.0, window=(1, 5), window_unit="steps"))
+    balanced = wrap(Late(2), level, cp.Windowed(cp.AGM(alpha=2.0, clamp=10.0), 1, 5, "steps"))
     return balanced, torch.optim.SGD(balanced.parameters(), lr=0.3, momentum=0.9)
 
 

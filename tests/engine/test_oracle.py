@@ -3,17 +3,20 @@
 from copy import deepcopy
 
 import pytest
+from dataclasses import replace
+
 import torch
 
 import counterpoise as cp
 from support.networks import FUSIONS, batch
 from support.oracle import Oracle
+from support.wrapping import wrap_parts
 
 
 def wrapped(model, level, method=None, **options):
     encoders = None if level == "inputs" else model.encoders
-    method = cp.AGM(alpha=1.7) if method is None else method
-    return cp.Balanced(model, model.names, method, encoders=encoders, coalitions=level, **options)
+    method = cp.AGM(alpha=1.7, clamp=10.0) if method is None else method
+    return wrap_parts(model, model.names, method, encoders=encoders, coalitions=level, **options)
 
 
 def gradients(model):
@@ -99,8 +102,8 @@ def test_coalitions_as_one_batch_equal_coalitions_one_by_one(fusion, level):
     inputs, target = batch(4, 7)
     together.validate(**inputs)
     looped.validate(**inputs)
-    assert together.engine.batched
-    looped.engine.batched = False
+    assert together.runner.facts.batched
+    looped.runner.facts = replace(looped.runner.facts, batched=False)
     outs = [b(**inputs, target=target) for b in (looped, together)]
     for out in outs:
         out.loss.backward()

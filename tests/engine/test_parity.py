@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import counterpoise as cp
+from support.wrapping import wrap_parts
 
 PARITY = Path(__file__).parents[3] / "shared" / "parity"
 
@@ -61,10 +62,13 @@ def test_golden_training_run(case, level):
         {key[5:]: torch.from_numpy(v) for key, v in golden.items() if key.startswith("init/")}
     )
     encoders = {name: f"{name}_encoder" for name in names} if level == "features" else None
-    balanced = cp.Balanced(
-        model, modalities=names, method=cp.AGM(alpha=float(golden["alpha"])), encoders=encoders
+    balanced = wrap_parts(
+        model,
+        modalities=names,
+        method=cp.AGM(alpha=float(golden["alpha"]), clamp=10.0),
+        encoders=encoders,
     )
-    assert balanced.engine.level == level
+    assert balanced.level == level
     optimiser = torch.optim.SGD(
         model.parameters(),
         lr=float(golden["lr"]),

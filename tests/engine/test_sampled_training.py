@@ -1,11 +1,13 @@
 """Many modalities: coalitions are sampled, with a warning, and training goes on as stated."""
 
 import pytest
+from dataclasses import replace
+
 import torch
 from torch import nn
 
 import counterpoise as cp
-from support.wrapping import Calls, gradients
+from support.wrapping import Calls, gradients, wrap_parts
 
 NAMES = tuple(f"sensor{i}" for i in range(9))
 
@@ -34,7 +36,7 @@ def wrapped(names=NAMES, level="inputs", method=None, **options):
     torch.manual_seed(1)
     encoders = None if level == "inputs" else {name: f"encoders.{name}" for name in names}
     model = Many(names).double()
-    return cp.Balanced(model, names, method, encoders=encoders, coalitions=level, **options)
+    return wrap_parts(model, names, method, encoders=encoders, coalitions=level, **options)
 
 
 def test_nine_modalities_warn_and_say_how_many_passes_they_take():
@@ -67,7 +69,7 @@ def test_a_sampled_step_takes_the_stated_passes_and_reports_its_error(level):
     balanced = wrapped(level=level, sampling=cp.Sampling(50))
     inputs, target = data()
     balanced.validate(**inputs)
-    balanced.engine.batched = False
+    balanced.runner.facts = replace(balanced.runner.facts, batched=False)
     with Calls(balanced.model.head) as calls:
         out = balanced(**inputs, target=target)
     assert len(calls) == 50

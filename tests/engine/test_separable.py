@@ -9,6 +9,7 @@ from torch import nn
 import counterpoise as cp
 from counterpoise.core.coalitions import exact_plan
 from support.networks import CrossAttention, FiLM, Fused, Late, MaxOut, batch
+from support.wrapping import wrap_parts
 
 
 class NormedHead(Late):
@@ -41,7 +42,7 @@ class Layered(Late):
 
 
 def wrapped(model, level="shared"):
-    balanced = cp.Balanced(model, model.names, cp.AGM(), encoders=model.encoders, coalitions=level)
+    balanced = wrap_parts(model, model.names, cp.AGM(), encoders=model.encoders, coalitions=level)
     inputs, _ = batch(len(model.names), 7, dtype=next(model.parameters()).dtype)
     balanced.validate(**inputs)
     return balanced
@@ -52,27 +53,27 @@ def wrapped(model, level="shared"):
 @pytest.mark.parametrize("fusion", [Late, NormedHead, SumOfTowers])
 def test_sums_over_modalities_are_found(fusion, level, dtype):
     torch.manual_seed(0)
-    assert wrapped(fusion(3).to(dtype), level).engine.separable
+    assert wrapped(fusion(3).to(dtype), level).runner.facts.separable
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("fusion", [MaxOut, FiLM, CrossAttention, Layered])
 def test_other_fusions_are_not_taken_for_sums(fusion, dtype):
     torch.manual_seed(0)
-    assert not wrapped(fusion(3).to(dtype)).engine.separable
+    assert not wrapped(fusion(3).to(dtype)).runner.facts.separable
 
 
 @pytest.mark.parametrize("constant", [0.0, 1e-12])
 def test_a_head_that_starts_at_zero_is_not_taken_for_a_sum(constant):
     model = Layered(3).double()
     nn.init.constant_(model.head[2].weight, constant)
-    assert not wrapped(model).engine.separable
+    assert not wrapped(model).runner.facts.separable
 
 
 def test_a_nonlinearity_that_starts_in_its_linear_regime_is_not_taken_for_a_sum():
     model = Layered(3).double()
     nn.init.constant_(model.head[0].bias, 1e6)  # softplus is the identity there
-    assert not wrapped(model).engine.separable
+    assert not wrapped(model).runner.facts.separable
 
 
 @pytest.mark.parametrize("level", ["features", "shared"])
@@ -104,7 +105,7 @@ def test_looking_leaves_the_weights_as_they_were():
 
 def test_sampling_that_was_asked_for_stays():
     model = Late(4).double()
-    balanced = cp.Balanced(
+    balanced = wrap_parts(
         model, model.names, encoders=model.encoders, sampling=cp.Sampling(num_passes=14)
     )
     inputs, target = batch(4, 7)

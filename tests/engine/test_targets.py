@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 import counterpoise as cp
 from support.networks import Late, batch
+from support.wrapping import wrap_parts
 
 LABELS = torch.tensor([0, 1, 2, 3, 0, 1, 2])
 ONE_HOT = F.one_hot(LABELS, 4).float()
@@ -17,7 +18,7 @@ def step(target, method=None, *, num_outputs=None, **options):
     model = Late(2, norm=False)
     select = (lambda raw: raw) if num_outputs is None else (lambda raw: raw[:, :num_outputs])
     method = cp.AGM() if method is None else method
-    balanced = cp.Balanced(model, model.names, method, select=select, **options)
+    balanced = wrap_parts(model, model.names, method, select=select, **options)
     inputs, _ = batch(2, 7, dtype=torch.float32)
     out = balanced(**inputs, target=target)
     out.loss.backward()

@@ -3,6 +3,8 @@
 from copy import deepcopy
 
 import pytest
+from dataclasses import replace
+
 import torch
 
 import counterpoise as cp
@@ -137,7 +139,7 @@ def test_how_often_encoders_and_the_rest_run_at_each_level(level, absent, batche
     inputs, target = data()
     balanced.validate(**inputs)
     if not batched:
-        balanced.engine.batched = False
+        balanced.runner.facts = replace(balanced.runner.facts, batched=False)
     encoders = [Calls(getattr(model, name).layers) for name in model.names]
     with Calls(model.head) as heads, encoders[0] as ear, encoders[1] as eye, encoders[2] as hand:
         balanced(**inputs, target=target)
@@ -243,7 +245,7 @@ def test_hooks_on_an_encoder_see_what_is_replayed(level):
     model, (inputs, target) = made(norm=False), data()
     balanced = wrap(model, level)
     balanced.validate(**inputs)
-    balanced.engine.batched = False
+    balanced.runner.facts = replace(balanced.runner.facts, batched=False)
     model.ear.register_forward_hook(lambda module, args, output: output + 1)
     shifted = balanced.eval().respond(**inputs, target=target).responses
     whole = wrap(deepcopy(model)).eval().respond(**inputs, target=target).responses

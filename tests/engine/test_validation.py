@@ -6,7 +6,7 @@ from torch import nn
 
 import counterpoise as cp
 from support.networks import Late, batch
-from support.wrapping import wrap
+from support.wrapping import wrap, wrap_parts
 
 
 def made(fusion=Late, num_modalities=2, **options):
@@ -96,7 +96,7 @@ def test_wrong_modalities(modalities, kind, message):
 )
 def test_wrong_arguments(options, message):
     with pytest.raises(ValueError, match=message):
-        cp.Balanced(made(), ("ear", "eye"), **options)
+        wrap_parts(made(), ("ear", "eye"), **options)
 
 
 def test_tied_encoders_are_named_as_such():
@@ -107,9 +107,9 @@ def test_tied_encoders_are_named_as_such():
 
 
 def test_levels_by_default():
-    assert cp.Balanced(made(), ("ear", "eye")).engine.level == "inputs"
+    assert cp.Balanced(made(), ("ear", "eye")).level == "inputs"
     model = made()
-    assert cp.Balanced(model, model.names, encoders=model.encoders).engine.level == "features"
+    assert wrap_parts(model, model.names, encoders=model.encoders).level == "features"
 
 
 # -- at every call ---------------------------------------------------------------------------------

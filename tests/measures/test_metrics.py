@@ -25,7 +25,7 @@ from counterpoise.measures import (
 from measures import processes
 from support.networks import FUSIONS, Late, MaxOut, batch
 from support.oracle import response_weights
-from support.wrapping import LEVELS, Calls, assert_same, gradients, wrap
+from support.wrapping import LEVELS, Calls, assert_same, gradients, wrap, wrap_parts
 
 CLOSE = {"rtol": 1e-10, "atol": 1e-11}
 PARTS = (slice(0, 7), slice(7, 7), slice(7, 18))  # of 18 rows; unequal, and one empty
@@ -209,7 +209,7 @@ def test_too_many_modalities_are_an_error():
             return sum(inputs.values())
 
     names = [f"m{i}" for i in range(9)]
-    balanced = cp.Balanced(Sum(), names, cp.Joint(), sampling=cp.Sampling(num_passes=50))
+    balanced = wrap_parts(Sum(), names, cp.Joint(), sampling=cp.Sampling(num_passes=50))
     with pytest.raises(ValueError, match=r"`balanced` should have at most 8 modalities.* found 9"):
         coalition_logits(balanced, dict.fromkeys(names, torch.zeros(2, 3)))
 

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 import counterpoise as cp
 from counterpoise.models import FUSIONS, Transformer, build
+from support.wrapping import wrap_parts
 
 SHAPES = {"left": (5,), "middle": (3, 8), "right": (1, 11, 13)}
 IMAGES = {"left": (1, 11, 13), "middle": (3, 8, 9), "right": (2, 17, 8)}
@@ -21,7 +22,7 @@ def gradients(fusion, shapes, level):
         if isinstance(encoder, Transformer):
             for block in encoder.blocks:
                 block.attention.dropout = 0.0
-    balanced = cp.Balanced(
+    balanced = wrap_parts(
         network,
         modalities=tuple(shapes),
         method=cp.AGM(alpha=1.0),
@@ -54,7 +55,7 @@ def test_padded_sequences_pass_through_every_level(level):
     torch.manual_seed(47)
     shapes = {"text": (7, 5), "other": (11,)}
     network = build(shapes, 3, fusion="cross_attention", num_features=8)
-    balanced = cp.Balanced(
+    balanced = wrap_parts(
         network,
         modalities=tuple(shapes),
         method=cp.AGM(alpha=1.0),

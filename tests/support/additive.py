@@ -5,6 +5,7 @@ from torch import nn
 
 import counterpoise as cp
 from support.networks import Fused
+from support.wrapping import wrap_parts
 
 
 class Additive(Fused):
@@ -25,7 +26,7 @@ def additive(num_modalities=3, *, method, level="inputs", **options):
     """Wrap an additive network with encoders and heads named, so that it has branches."""
     torch.manual_seed(5)
     model = Additive(num_modalities, **options)
-    return cp.Balanced(
+    return wrap_parts(
         model,
         model.names,
         method,

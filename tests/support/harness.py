@@ -9,6 +9,7 @@ from torch.nn import functional as F
 import counterpoise as cp
 from support.additive import Additive
 from support.networks import CrossAttention, Late, MaxOut, batch
+from support.wrapping import wrap_parts
 
 FUSIONS = {"late": Late, "maxout": MaxOut, "attention": CrossAttention, "additive": Additive}
 
@@ -22,7 +23,7 @@ def wrap(model, method, level="inputs", **options):
     """Wrap with everything named that the model has: encoders, and heads if it is additive."""
     heads = getattr(model, "head_paths", None)
     names = options.pop("names", model.names)
-    return cp.Balanced(
+    return wrap_parts(
         model, names, method, encoders=model.encoders, heads=heads, coalitions=level, **options
     )
 

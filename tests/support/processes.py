@@ -51,7 +51,7 @@ def work(rank, folder, level, cuts, options):
     distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2
     )
-    balanced = wrap(network(), level, cp.AGM(alpha=1.7))
+    balanced = wrap(network(), level, cp.AGM(alpha=1.7, clamp=10.0))
     parts = [slice(0, cut) if rank == 0 else slice(cut, ROWS) for cut in cuts]
     record = train(balanced, DistributedDataParallel(balanced), parts, **options)
     torch.save(record, f"{folder}/{rank}.pt")

@@ -10,8 +10,8 @@ LEVELS = ("inputs", "features", "shared")
 def wrap(model, level="inputs", method=None, **options):
     """Wrap a network that knows its ``names`` and ``encoders``, naming encoders where needed."""
     encoders = None if level == "inputs" else model.encoders
-    method = cp.AGM(alpha=1.7) if method is None else method
-    return cp.Balanced(model, model.names, method, encoders=encoders, coalitions=level, **options)
+    method = cp.AGM(alpha=1.7, clamp=10.0) if method is None else method
+    return wrap_parts(model, model.names, method, encoders=encoders, coalitions=level, **options)
 
 
 def gradients(module):
@@ -52,3 +52,38 @@ class Calls:
 
     def __exit__(self, *exception):
         self.handle.remove()
+
+
+def wrap_parts(
+    model,
+    names,
+    method=None,
+    *,
+    encoders=None,
+    heads=None,
+    branches=None,
+    absent=None,
+    coalitions=None,
+    statistics="running",
+    attribution="shapley",
+    sampling=None,
+    **options,
+):
+    """Wrap a model whose parts are given by kind, each a mapping from modality to path.
+
+    Coalitions run as published, in eval mode, unless ``statistics`` says otherwise.
+    """
+    parts = {"encoder": encoders, "head": heads, "branch": branches}
+    absences = absent if isinstance(absent, dict) else dict.fromkeys(names, absent)
+    unknown = {name for part in (*parts.values(), absences) for name in part or {}} - set(names)
+    assert not unknown, unknown
+    modalities = {
+        name: cp.Modality(
+            **{kind: part[name] for kind, part in parts.items() if part and name in part},
+            absent=absences.get(name),
+        )
+        for name in names
+    }
+    level = coalitions or ("features" if encoders else "inputs")
+    how = cp.Coalitions(level, statistics, attribution, sampling)
+    return cp.Balanced(model, modalities, method, coalitions=how, **options)

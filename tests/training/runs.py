@@ -70,7 +70,7 @@ def recipe(**changes: object) -> Recipe:
     options |= changes.pop("trainer", {})
     settings = {
         "data": Blobs(),
-        "method": cp.AGM(alpha=2.0, window=(1, 99)),
+        "method": cp.Windowed(cp.AGM(alpha=2.0, clamp=10.0), 1, 99),
         "model": Small(),
         "optimizer": SGD(learning_rate=0.05),
         "schedule": StepLR(every=2, factor=0.5),

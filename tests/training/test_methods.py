@@ -25,6 +25,7 @@ from training import runs
 from training.runs import SIZES, Blobs, Small, recipe, same_bits
 from training.test_module import Told, fit, made
 from training.test_resume import Killed, kill_at, left_behind, stop
+from support.wrapping import wrap_parts
 
 NAMES = tuple(SIZES)
 STOPS = [2, 4]  # epochs after which the branches stop in the run of `ending`
@@ -260,7 +261,7 @@ def test_branches_with_a_rate_stay_in_the_norm():
     assert norm == pytest.approx(0.5 * 11**0.5)
 
 
-def test_a_model_without_branches_steps_as_it_is():
+def test_a_model_without.ownership_steps_as_it_is():
     balanced = cp.Balanced(runs.Net(), NAMES, cp.Joint())
     rates = BranchRates(balanced)
     rates.refresh()
@@ -359,7 +360,7 @@ def test_losses_are_those_of_the_criterion_without_the_floor_of_scores(tmp_path)
         def forward(self, left, right):
             return 1e4 * super().forward(left, right)
 
-    balanced = cp.Balanced(Sure(), NAMES, Heard(), encoders={n: f"encoders.{n}" for n in NAMES})
+    balanced = wrap_parts(Sure(), NAMES, Heard(), encoders={n: f"encoders.{n}" for n in NAMES})
     module = made()
     module.__init__(balanced, module.batch_metric, optimizer=SGD(learning_rate=0.0))
     fit(module, tmp_path, max_epochs=1)
@@ -397,12 +398,12 @@ def test_encoders_and_additive_heads_come_from_the_network():
     data = Synthetic(num_train=64, num_validation=32, num_test=32)
     splits = data.load()
     with_heads = Recipe(data, cp.MSES(), Network(fusion="additive")).build(splits)
-    assert set(with_heads.branches.heads) == set(splits.modalities)
-    owned = {n for ns in with_heads.branches.owned.values() for n in ns}
-    assert owned == {*with_heads.model.encoder_paths.values(), *with_heads.branches.heads.values()}
+    assert set(with_heads.ownership.heads) == set(splits.modalities)
+    owned = {n for ns in with_heads.ownership.owned.values() for n in ns}
+    assert owned == {*with_heads.model.encoder_paths.values(), *with_heads.ownership.heads.values()}
     without = Recipe(data, cp.MSES(), Network(fusion="maxout")).build(splits)
-    assert not without.branches.heads
-    assert set(without.branches.encoders) == set(splits.modalities)
+    assert not without.ownership.heads
+    assert set(without.ownership.encoders) == set(splits.modalities)
 
 
 # -- packaged recipes ------------------------------------------------------------------------------

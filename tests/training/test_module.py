@@ -14,6 +14,7 @@ import counterpoise as cp
 from counterpoise.training import SGD, BalancedModule, Constant, MultimodalDataModule, StepLR
 from counterpoise.training.rates import BranchRates
 from training.runs import SIZES, Blobs, Net
+from support.wrapping import wrap_parts
 
 NAMES = tuple(SIZES)
 PATHS = {name: f"encoders.{name}" for name in NAMES}
@@ -43,7 +44,7 @@ class Told(cp.Method):
 
 def made(method=None, optimizer=None, schedule=None, **options):
     torch.manual_seed(5)
-    balanced = cp.Balanced(Net(), NAMES, method or cp.AGM(), encoders=PATHS, **options)
+    balanced = wrap_parts(Net(), NAMES, method or cp.AGM(), encoders=PATHS, **options)
     metric = MulticlassAccuracy(3, average="micro", validate_args=False)
     optimizer = optimizer or SGD(learning_rate=0.05)
     return BalancedModule(balanced, metric, optimizer=optimizer, schedule=schedule)
@@ -205,7 +206,7 @@ def test_rates_multiply_the_schedule_of_their_branch_alone():
 
 def test_thawed_branch_trains_again_except_what_the_user_froze():
     method = Told(rates=[0.0, 1.0])
-    balanced = cp.Balanced(Net(), NAMES, method, encoders=PATHS)
+    balanced = wrap_parts(Net(), NAMES, method, encoders=PATHS)
     balanced.train()
     left = balanced.model.encoders["left"]
     left[2].eval()

@@ -153,7 +153,7 @@ def test_recipe_builds_another_copy_each_time():
 def test_recipe_wraps_the_network_that_its_model_builds(coalitions):
     balanced = recipe(coalitions=coalitions, monitor=True).build(Blobs().load())
     assert isinstance(balanced.model, Net)
-    assert balanced.engine.level == (coalitions or "features")
+    assert balanced.level == (coalitions or "features")
     assert balanced.monitor
 
 
@@ -192,7 +192,7 @@ def test_architecture_of_a_user_knows_no_paths_unless_it_says_so():
     assert Plain().encoder_paths(Net()) is None
     assert Plain().head_paths(Net()) is None
     balanced = recipe(model=Plain()).build(Blobs().load())
-    assert balanced.engine.level == "inputs"
+    assert balanced.level == "inputs"
     assert Small().encoder_paths(Net()) == {"left": "encoders.left", "right": "encoders.right"}
 
 

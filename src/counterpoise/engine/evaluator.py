@@ -201,7 +201,7 @@ class Evaluator:
         copies = self._gradient and not self.taps.layers
         plain = self._gradient and not torch.compiler.is_compiling()
         with (
-            EvaluationMode(self.modules, for_backward=copies),
+            EvaluationMode(self.modules, for_backward=self._gradient, copies=copies),
             torch.set_grad_enabled(self._gradient),
             NoCheckpoints() if plain else nullcontext(),
             self._rest_frozen() if self._freezes else nullcontext(),

@@ -85,8 +85,6 @@ def conclude(
     inputs: Mapping[str, PyTree],
     others: Mapping[str, Any],
     absent: AbsentValues,
-    *,
-    sums: bool = True,
 ) -> Findings | None:
     """Find out what makes the coalitions of a model cheap without changing their values.
 
@@ -96,7 +94,6 @@ def conclude(
         inputs: Modality to batch.
         others: Keywords that pass through.
         absent: What stands in for absent modalities.
-        sums: Whether it is worth knowing if the logits are a sum over modalities.
 
     Returns:
         The findings; None where the batch tells nothing: it is empty, or values are not finite.
@@ -112,11 +109,11 @@ def conclude(
         # is wrong in any type it will raise in its own too.
         try:
             with precise(model, dtype):
-                return _Inspection.of(setup, model, inputs, others, absent, dtype).conclude(sums)
+                return _Inspection.of(setup, model, inputs, others, absent, dtype).conclude()
         except Exception as error:
             logger.info("In %s the model raised %r; it is looked at as it is.", dtype, error)
         own = _Inspection.of(setup, model, inputs, others, absent, None)
-        return own.conclude(sums)
+        return own.conclude()
 
 
 @torch.no_grad()
@@ -170,7 +167,7 @@ class _Inspection:
 
     # -- conclusions -----------------------------------------------------------------------------
 
-    def conclude(self, sums: bool) -> Findings | None:
+    def conclude(self) -> Findings | None:
         plan = _telling_plan(len(self.setup.modalities))
         full = self._whole_pass(self._everyone)
         if not len(full) or full.isnan().any():
@@ -193,9 +190,7 @@ class _Inspection:
         if self.rows_first:
             facts = self._single(looped, facts)
             facts = self._batched(facts, plan, truth)
-        if sums:
-            facts = replace(facts, separable=self._is_sum(looped))
-        return Findings(facts, probabilities)
+        return Findings(replace(facts, separable=self._is_sum(looped)), probabilities)
 
     def holds(self, facts: Facts) -> bool:
         """Return whether values with some facts are those of whole passes."""
@@ -210,7 +205,7 @@ class _Inspection:
         truth = self._truth(plan)
         if compare(values, truth[:-1]) == "different":
             return False
-        return not facts.separable or _adds_up(truth)
+        return len(plan.partial) == 2 or not facts.separable or _adds_up(truth)
 
     def _cut(self, full: Tensor, rows: frozenset[str] | None = None) -> None:
         """Go on with few rows if the model takes them; a single row is doubled instead."""
@@ -512,7 +507,9 @@ def _equal(found: PyTree, expected: PyTree) -> bool:
     if len(tensors(found)) != len(tensors(expected)):
         return False
     for a, b in pairs:
-        if a.dim() != b.dim() or any(n not in (1, m) for n, m in zip(a.shape, b.shape, strict=True)):
+        if a.dim() != b.dim() or any(
+            n not in (1, m) for n, m in zip(a.shape, b.shape, strict=True)
+        ):
             return False
         if not (a.is_floating_point() or a.is_complex()):
             if not torch.equal(a.expand_as(b), b):

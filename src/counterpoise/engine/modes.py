@@ -20,15 +20,26 @@ class EvaluationMode:
 
     Args:
         modules: All modules of the model.
-        for_backward: Whether what is computed will be gone backward through, perhaps after the
-            next pass in train mode has moved the running statistics of normalisation layers,
-            which their backward reads: it is then given copies of them to read.
+        for_backward: Whether what is computed will be gone backward through.
+        copies: Whether the next pass in train mode may come before that backward pass, and move
+            the running statistics of normalisation layers, which it reads: it is then given
+            copies of them to read.
     """
 
-    def __init__(self, modules: Iterable[nn.Module], *, for_backward: bool = False) -> None:
+    def __init__(
+        self, modules: Iterable[nn.Module], *, for_backward: bool = False, copies: bool = False
+    ) -> None:
         self._switched = [module for module in modules if module.training]
+        self._dropout: list[tuple[nn.RNNBase, float]] = []
+        if for_backward:
+            # cuDNN has no backward pass of recurrent layers in eval mode. All that their mode
+            # decides is dropout between layers, so that goes instead.
+            recurrent = [module for module in self._switched if isinstance(module, nn.RNNBase)]
+            self._dropout = [(module, module.dropout) for module in recurrent]
+            if recurrent:
+                self._switched = [m for m in self._switched if not isinstance(m, nn.RNNBase)]
         self._statistics: list[tuple[nn.Module, str, Tensor]] = []
-        if for_backward and not torch.compiler.is_compiling():
+        if copies and not torch.compiler.is_compiling():
             self._statistics = [
                 (module, name, statistic)
                 for module in self._switched
@@ -40,6 +51,8 @@ class EvaluationMode:
     def __enter__(self) -> None:
         for module in self._switched:
             _set_mode(module, training=False)
+        for recurrent, _ in self._dropout:
+            recurrent.dropout = 0.0
         if self._statistics:
             # One launch for all of them, where a clone of each would be dozens.
             copies = torch._foreach_add([statistic for _, _, statistic in self._statistics], 0.0)
@@ -54,6 +67,8 @@ class EvaluationMode:
     ) -> None:
         for module in self._switched:
             _set_mode(module, training=True)
+        for recurrent, dropout in self._dropout:
+            recurrent.dropout = dropout
         for module, name, statistic in self._statistics:
             module._buffers[name] = statistic
 

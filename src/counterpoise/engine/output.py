@@ -41,7 +41,7 @@ class Output(NamedTuple):
     coefficients: Tensor | None = None
     sampling_error: Tensor | None = None
     unimodal_logits: Tensor | None = None
-    diagnostics: Mapping[str, Tensor] = {}  # noqa: RUF012 - a named tuple's default, never written
+    diagnostics: Mapping[str, Tensor] = {}
     modalities: tuple[str, ...] = ()
 
     def __repr__(self) -> str:

@@ -17,6 +17,7 @@ from counterpoise.engine.settings import Named
 
 __all__ = ["Ownership"]
 
+
 class Ownership:
     """The modules that each modality owns in a model.
 

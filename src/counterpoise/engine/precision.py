@@ -62,7 +62,9 @@ def _autocast_off(kinds: set[str]) -> Iterator[None]:
 
 def widened(tree: PyTree, dtype: torch.dtype) -> PyTree:
     """Return a copy of a tree with its ordinary floating-point tensors in a type."""
-    return map_tensors(lambda t: t.to(dtype, copy=True) if t.dtype in _ORDINARY else t.clone(), tree)
+    return map_tensors(
+        lambda t: t.to(dtype, copy=True) if t.dtype in _ORDINARY else t.clone(), tree
+    )
 
 
 @contextmanager

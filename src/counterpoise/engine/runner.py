@@ -110,9 +110,7 @@ class Runner:
         absent: AbsentValues,
     ) -> None:
         """Inspect the model on a batch; what was concluded before has to hold on it too."""
-        findings = conclude(
-            self.setup, model, inputs, others, absent, sums=self._asks_for_sums
-        )
+        findings = conclude(self.setup, model, inputs, others, absent)
         if findings is not None:
             self._learn(findings, others)
 
@@ -155,7 +153,7 @@ class Runner:
         (inspects,) = _any_process([not audit], inputs, group)
         try:
             if inspects:
-                findings = conclude(self.setup, *batch, sums=self._asks_for_sums)
+                findings = conclude(self.setup, *batch)
             elif self.setup.level != "inputs":
                 failed = not holds(self.setup, self.facts, *batch)
         except Exception as raised:  # the other processes wait for this one's word
@@ -236,7 +234,7 @@ class Runner:
 
     @property
     def _asks_for_sums(self) -> bool:
-        several = len(self.setup.modalities) > 2  # for two, modalities alone are all coalitions
+        several = len(self.setup.modalities) > 2
         return several and self.attribution == "shapley" and not self.requested
 
     def _replan(self) -> None:
@@ -245,6 +243,7 @@ class Runner:
 
     def _exact_plan(self, *, separable: bool) -> Plan | None:
         num_modalities = len(self.setup.modalities)
+        # For two modalities, those alone are all coalitions.
         if separable and self._asks_for_sums:
             return separable_plan(num_modalities)
         return None if self.sampling else exact_plan(num_modalities, self.attribution)

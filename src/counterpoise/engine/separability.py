@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -21,20 +20,77 @@ from counterpoise.core.pytree import PyTree, tensors
 __all__ = ["is_sum"]
 
 _LINEAR = frozenset(
-    "add sub rsub neg cat stack sum mean clone alias detach view reshape _reshape_alias "
-    "_unsafe_view expand permute transpose t unsqueeze squeeze slice select split "
-    "split_with_sizes unbind unfold diagonal as_strided contiguous _to_copy lift_fresh copy flip "
-    "roll repeat constant_pad_nd index_select gather index where masked_fill fill zero "
-    "avg_pool1d avg_pool2d avg_pool3d _adaptive_avg_pool2d _adaptive_avg_pool3d "
-    "_native_batch_norm_legit_no_training".split()
+    [
+        "add",
+        "sub",
+        "rsub",
+        "neg",
+        "cat",
+        "stack",
+        "sum",
+        "mean",
+        "clone",
+        "alias",
+        "detach",
+        "view",
+        "reshape",
+        "_reshape_alias",
+        "_unsafe_view",
+        "expand",
+        "permute",
+        "transpose",
+        "t",
+        "unsqueeze",
+        "squeeze",
+        "slice",
+        "select",
+        "split",
+        "split_with_sizes",
+        "unbind",
+        "unfold",
+        "diagonal",
+        "as_strided",
+        "contiguous",
+        "_to_copy",
+        "lift_fresh",
+        "copy",
+        "flip",
+        "roll",
+        "repeat",
+        "constant_pad_nd",
+        "index_select",
+        "gather",
+        "index",
+        "where",
+        "masked_fill",
+        "fill",
+        "zero",
+        "avg_pool1d",
+        "avg_pool2d",
+        "avg_pool3d",
+        "_adaptive_avg_pool2d",
+        "_adaptive_avg_pool3d",
+        "_native_batch_norm_legit_no_training",
+    ]
 )
 """Linear in all their tensors together, as long as what chooses (indices, masks) is not one."""
 
 _FIRST_TWO = dict.fromkeys(
-    "mul mm bmm mv dot linear convolution _convolution mkldnn_linear mkldnn_convolution".split(),
+    [
+        "mul",
+        "mm",
+        "bmm",
+        "mv",
+        "dot",
+        "linear",
+        "convolution",
+        "_convolution",
+        "mkldnn_linear",
+        "mkldnn_convolution",
+    ],
     (0, 1),
 )
-_AFTER_A_SUMMAND = dict.fromkeys("addmm addmv baddbmm addbmm addcmul".split(), (1, 2))
+_AFTER_A_SUMMAND = dict.fromkeys(["addmm", "addmv", "baddbmm", "addbmm", "addcmul"], (1, 2))
 _FACTORS: dict[str, tuple[int, int]] = {**_FIRST_TWO, **_AFTER_A_SUMMAND, "div": (0, 1)}
 """Places of the two factors of a product, which is linear in one while the other is constant."""
 

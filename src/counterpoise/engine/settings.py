@@ -174,9 +174,7 @@ def named(modalities: Sequence[str] | Mapping[str, str | Modality]) -> Named:
         }
         for field in fields(Modality)
     }
-    return Named(
-        names, parts["encoder"], parts["head"], parts["branch"] or None, parts["absent"]
-    )
+    return Named(names, parts["encoder"], parts["head"], parts["branch"] or None, parts["absent"])
 
 
 def _mapping(modalities: Any) -> dict[str, Modality]:

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from counterpoise.core.coalitions import Plan
 from counterpoise.core.pytree import PyTree, tensors
 from counterpoise.core.scores import Score, mean_over_processes, score_responses, sum_over_processes
 

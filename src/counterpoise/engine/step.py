@@ -149,8 +149,12 @@ def observe(
     evaluator = Evaluator(setup, facts, model, batch, observer if wanted.features else None)
     raw, full = evaluator.full()
     signals = Signals(
-        full, target, criterion=tools.criterion, score=tools.score,
-        process_group=tools.process_group, features=tuple(features[i] for i in sorted(features)),
+        full,
+        target,
+        criterion=tools.criterion,
+        score=tools.score,
+        process_group=tools.process_group,
+        features=tuple(features[i] for i in sorted(features)),
     )
     observed = Observed(raw, full, signals)
     if wanted.passes:
@@ -165,7 +169,13 @@ def observe(
 
 
 def _responded(
-    tools: Tools, evaluator: Evaluator, plan: Plan, observed: Observed, wanted: Demand, *, acting: bool
+    tools: Tools,
+    evaluator: Evaluator,
+    plan: Plan,
+    observed: Observed,
+    wanted: Demand,
+    *,
+    acting: bool,
 ) -> Observed:
     """Evaluate the other coalitions; make responses of all, and scores where there is a target."""
     gradient = wanted.responses == "gradients"

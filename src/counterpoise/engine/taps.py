@@ -1,10 +1,7 @@
 """Listening to a model while it runs, and answering in place of some of its modules.
 
 One object records in the full pass what the other coalitions need (features, batch statistics)
-and what a method asks for (logits of heads), and answers in the other passes. The user's module
-is never rewritten: during one pass the ``forward`` of some modules is shadowed by an attribute of
-the instance, which is removed again. Hooks that the user registered keep running on what is
-replayed, as they did on what was computed.
+and what a method asks for (logits of heads), and answers in the other passes.
 """
 
 from __future__ import annotations
@@ -18,6 +15,7 @@ from torch import Tensor, nn
 
 from counterpoise.core.pytree import PyTree, map_tensors, versions
 from counterpoise.engine.checkpointing import ReentrantCheckpoints
+from counterpoise.engine.interception import Interception, Route
 from counterpoise.engine.statistics import BatchStatistics
 
 __all__ = ["Answer", "Taps"]
@@ -67,7 +65,7 @@ class Taps:
         self._reentrant: ReentrantCheckpoints | None = None
         self._recording = False
         self.layers = tuple(layers)
-        self._layers = [_Route(layer, layer, self._layer) for layer in layers]
+        self._layers = [Route(layer, layer, self._layer) for layer in layers]
         self._encoders = self._routes(encoders, self._encoder)
         self._heads = self._routes(heads or {}, self._head)
 
@@ -100,9 +98,9 @@ class Taps:
         self._handed[i] = (handed, versions(handed))
         return handed
 
-    def _routes(self, paths: Mapping[str, str], handler: Callable[..., Any]) -> list[_Route]:
+    def _routes(self, paths: Mapping[str, str], handler: Callable[..., Any]) -> list[Route]:
         return [
-            _Route(self.model.get_submodule(paths[name]), i, handler)
+            Route(self.model.get_submodule(paths[name]), i, handler)
             for i, name in enumerate(self.modalities)
             if name in paths
         ]
@@ -116,13 +114,8 @@ class Taps:
         self._recording, self._answer = recording, answer or _compute
         self.calls = {} if answer is None else {route.key: 0 for route in self._encoders}
         self._handed = {}
-        for route in routes:
-            route.install()
-        try:
+        with Interception(routes):
             raw = self.model(**keywords)
-        finally:
-            for route in reversed(routes):
-                route.remove()
         for i, count in self.calls.items():
             if count != 1:
                 raise RuntimeError(self._miscounted(i))
@@ -187,32 +180,6 @@ class Taps:
             f"exactly once in a forward pass of the model; found {found}. Name a module that is "
             f"called once (by `module(...)`, not by another method){other}."
         )
-
-
-class _Route:
-    """The callable that stands in for a module's forward while it is installed.
-
-    ``__dict__`` is written directly because ``del module.forward``, which would say it better,
-    makes torch.compile delete at run time an attribute that it only ever set while tracing.
-    """
-
-    def __init__(self, module: nn.Module, key: Any, handler: Callable[..., Any]) -> None:
-        self.module, self.key, self.handler = module, key, handler
-
-    def install(self) -> None:
-        # Somebody else may have shadowed it before: a library that traces or offloads, or we,
-        # where an encoder is a normalisation layer.
-        self.shadowed = self.module.__dict__.get("forward")
-        self.forward = self.module.forward
-        self.module.__dict__["forward"] = self
-
-    def remove(self) -> None:
-        self.module.__dict__.pop("forward")
-        if self.shadowed is not None:
-            self.module.__dict__["forward"] = self.shadowed
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.handler(self.key, self.forward, args, kwargs)
 
 
 def _compute(i: int, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from counterpoise.balanced import Balanced
 from counterpoise.core.coalitions import EXACT_LIMIT, Plan
-from counterpoise.engine.replay import EvaluationMode
-from counterpoise.engine.validation import check_call
+from counterpoise.engine.arguments import check_call
+from counterpoise.engine.modes import EvaluationMode
 from counterpoise.measures.contributions import every_coalition
 from counterpoise.measures.features import Batch, check_batch, placed_on
 
@@ -59,17 +59,12 @@ def coalition_logits(balanced: Balanced, batch: Batch) -> Tensor:
         )
     inputs = {name: value for name, value in batch.items() if name != "target"}
     check_call(balanced.model, names, inputs)
-    modal = {name: inputs[name] for name in names}
-    others = {name: value for name, value in inputs.items() if name not in modal}
     partial = every_coalition(len(names))[:-1]
     plan = Plan.make(partial, torch.zeros(len(names), len(partial) + 1))
-    with EvaluationMode(balanced.model):
-        values = balanced.engine.values(
-            balanced.model, modal, others, balanced.absent, plan, gradient=False
-        )
+    with EvaluationMode(balanced.model.modules()):
+        values = balanced.coalition_values(plan, **inputs)
     torch.clear_autocast_cache()  # of weights cast without gradient, if within autocast
-    assert values.partial is not None
-    return torch.cat([values.partial, values.full.unsqueeze(0)])
+    return values
 
 
 def measure(
@@ -130,7 +125,7 @@ def measure(
 
 
 def _check_wrapped(balanced: Balanced) -> None:
-    if not hasattr(balanced, "engine"):  # which a compiled one passes on
+    if not hasattr(balanced, "coalition_values"):  # which a compiled one passes on
         raise TypeError(
             "`balanced` should be a model wrapped by counterpoise.Balanced, which evaluates "
             f"coalitions; found a {type(balanced).__name__}. Wrap it by Balanced(model, "

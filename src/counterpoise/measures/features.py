@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from counterpoise.core.errors import check_count, suggestion
 from counterpoise.core.pytree import map_tensors, tensors
-from counterpoise.engine.replay import EvaluationMode
+from counterpoise.engine.modes import EvaluationMode
 
 if TYPE_CHECKING:
     from counterpoise.data import MultimodalDataset
@@ -80,7 +80,7 @@ def extract_features(
     kept: dict[str, list[Tensor]] = {name: [] for name in taps}
     targets: list[Tensor] = []
     with ExitStack() as stack:
-        stack.enter_context(EvaluationMode(model))
+        stack.enter_context(EvaluationMode(model.modules()))
         for tap in taps.values():
             stack.enter_context(tap)
         for batch in batches:

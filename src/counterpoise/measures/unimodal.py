@@ -17,8 +17,10 @@ from torch import nn
 from counterpoise.core.absence import Absence, AbsentValues
 from counterpoise.core.errors import check_choice
 from counterpoise.core.pytree import PyTree, map_tensors, shapes
-from counterpoise.engine.replay import EvaluationMode, Interception, resolve
-from counterpoise.engine.validation import check_encoders, check_modalities
+from counterpoise.engine.interception import Interception, Route
+from counterpoise.engine.modes import EvaluationMode
+from counterpoise.engine.ownership import Ownership
+from counterpoise.engine.settings import Modality, named
 from counterpoise.methods import Joint
 from counterpoise.training.architectures import Architecture
 
@@ -64,9 +66,10 @@ class MonoModal(nn.Module):
         absent: Absence | Mapping[str, PyTree] | None = None,
     ) -> None:
         super().__init__()
-        self.modalities = check_modalities(modalities)
+        given = named({name: Modality(encoder=(encoders or {}).get(name)) for name in modalities})
+        self.modalities = given.names
         check_choice("modality", modality, self.modalities)
-        check_encoders(model, self.modalities, encoders, "inputs")
+        Ownership(model, given)
         self.model, self.modality = model, modality
         self.absent = AbsentValues(self.modalities, absent)
         self.encoders = {name: path for name, path in (encoders or {}).items() if name != modality}
@@ -77,14 +80,17 @@ class MonoModal(nn.Module):
         for i, name in enumerate(self.modalities):
             if name != self.modality:
                 given[name] = self.absent(i, inputs[name])
-        encoders = resolve(self.model, self.encoders, self.modalities)
-
-        def encode(i: int, forward: Any, args: Any, kwargs: Any) -> Any:
-            with EvaluationMode(encoders[i]):
-                return self._encode(i, forward, args, kwargs)
-
-        with Interception(encoders, encode):
+        routes = [
+            Route(self.model.get_submodule(path), self.modalities.index(name), self._encode_aside)
+            for name, path in self.encoders.items()
+        ]
+        with Interception(routes):
             return self.model(**given)
+
+    def _encode_aside(self, i: int, forward: Any, args: Any, kwargs: Any) -> Any:
+        encoder = self.model.get_submodule(self.encoders[self.modalities[i]])
+        with EvaluationMode(encoder.modules()):
+            return self._encode(i, forward, args, kwargs)
 
     def _encode(self, i: int, forward: Any, args: Any, kwargs: Any) -> Any:
         """Run an absent modality's encoder on one row, where rows are alike."""

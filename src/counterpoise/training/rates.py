@@ -37,7 +37,7 @@ class BranchRates:
         self._factors = dict(zip(names, listed, strict=False))
         for module in self._frozen:
             module.training = True
-        branches = self.balanced.branches.modules(self.balanced.model)
+        branches = self.balanced.ownership.modules(self.balanced.model)
         self._frozen = [
             part
             for name, modules in zip(names, branches, strict=True)

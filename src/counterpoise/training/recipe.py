@@ -13,7 +13,7 @@ from counterpoise.core.absence import Absence
 from counterpoise.core.coalitions import ATTRIBUTIONS, Sampling
 from counterpoise.core.errors import check_choice, check_count
 from counterpoise.data import DataSource, Splits
-from counterpoise.engine.evaluator import LEVELS
+from counterpoise.engine.settings import LEVELS, STATISTICS, Coalitions, Modality, coalitions_of
 from counterpoise.methods import Joint, Method
 from counterpoise.training.architectures import Architecture, Network
 from counterpoise.training.optimization import SGD, Optimizer, Schedule, StepLR
@@ -39,8 +39,9 @@ class Recipe:
         batch_size: Training samples in a batch of one process, at least 1.
         drop_last: Leave out the last training batch of an epoch where it is smaller.
         seed: Of initial weights, of the order of samples and of noise; at least 0.
-        coalitions: "inputs", "features" or "shared", as in :class:`counterpoise.Balanced`.
-            Default: "features" if the network's encoders are known.
+        coalitions: "inputs", "features", "shared" or "published", as in
+            :class:`counterpoise.Balanced`. Default: "shared" if the network's encoders are known.
+        statistics: "batch" or "running", as in :class:`counterpoise.Coalitions`.
         attribution: "shapley", "leave_one_out" or "alone", as in ``Balanced``.
         num_passes: Estimate responses from random orderings of modalities with at most so many
             passes a step, as :class:`counterpoise.Sampling` does. Default: as in ``Balanced``.
@@ -71,6 +72,7 @@ class Recipe:
     drop_last: bool = False
     seed: int = 0
     coalitions: str | None = None
+    statistics: str = "batch"
     attribution: str = "shapley"
     num_passes: int | None = None
     absent: Absence | None = None
@@ -81,7 +83,8 @@ class Recipe:
         check_count("batch_size", self.batch_size, at_least=1)
         check_count("seed", self.seed, at_least=0)
         if self.coalitions is not None:
-            check_choice("coalitions", self.coalitions, LEVELS)
+            check_choice("coalitions", self.coalitions, (*LEVELS, "published"))
+        check_choice("statistics", self.statistics, STATISTICS)
         check_choice("attribution", self.attribution, ATTRIBUTIONS)
         defaults: dict[str, Any] = {
             "method": self.method or Joint(),
@@ -107,19 +110,30 @@ class Recipe:
         """Return a fresh network, wrapped, its weights drawn from torch's global generator."""
         assert self.model is not None
         model = self.model.build(splits)
+        encoders, heads = self.model.encoder_paths(model), self.model.head_paths(model)
+        modalities = {
+            name: Modality(
+                encoder=(encoders or {}).get(name),
+                head=(heads or {}).get(name),
+                absent=deepcopy(self.absent),
+            )
+            for name in splits.modalities
+        }
         balanced = Balanced(
             model,
-            splits.modalities,
+            modalities,
             deepcopy(self.method),
-            encoders=self.model.encoder_paths(model),
-            heads=self.model.head_paths(model),
-            coalitions=self.coalitions,
-            absent=deepcopy(self.absent),
-            sampling=None if self.num_passes is None else Sampling(self.num_passes),
-            attribution=self.attribution,
+            coalitions=self._coalitions(encoders_known=bool(encoders)),
             monitor=self.monitor,
         )
         if any(map(is_lazy, balanced.parameters())):  # neither DDP nor a checkpoint can wait
             rows = range(min(self.batch_size, len(splits.train)))
             balanced.validate(**splits.train.__getitems__(rows))
         return balanced
+
+    def _coalitions(self, *, encoders_known: bool) -> Coalitions:
+        chosen = coalitions_of(self.coalitions, encoders_known=encoders_known)
+        sampling = None if self.num_passes is None else Sampling(self.num_passes)
+        published = self.coalitions == "published"
+        statistics = chosen.statistics if published else self.statistics
+        return Coalitions(chosen.level, statistics, self.attribution, sampling)

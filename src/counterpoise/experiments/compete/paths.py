@@ -61,10 +61,10 @@ def find_paths(
     names = splits.modalities
     few = next(iter(Batches(splits.test, batch_size=8)))
     found = _fused(balanced) if fused is None else fused
-    encoders = dict(balanced.engine.encoders)
+    encoders = dict(balanced.ownership.encoders)
     if concept is None:
         balanced.validate(**few)
-        concepts = encoders if balanced.engine.separable else dict.fromkeys(names, found)
+        concepts = encoders if balanced.runner.facts.separable else dict.fromkeys(names, found)
     elif isinstance(concept, str):
         concepts = dict.fromkeys(names, concept)
     else:

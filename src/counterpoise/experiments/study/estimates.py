@@ -115,7 +115,7 @@ def probes_of(trained: Trained) -> dict[str, float]:
     """Return the accuracy of a linear probe on each encoder."""
     splits, balanced = trained.splits, trained.balanced
     parts = (splits.train, splits.validation, splits.test)
-    encoders = dict(balanced.engine.encoders)
+    encoders = dict(balanced.ownership.encoders)
     probes = probe_encoders(balanced.model, encoders, *map(Batches, parts), kind="ridge")
     return {name: probe.accuracy for name, probe in probes.items()}
 
@@ -158,8 +158,8 @@ def concept_paths(joint: Trained) -> dict[str, str]:
     """
     balanced = joint.balanced
     balanced.validate(**next(iter(Batches(joint.splits.test, batch_size=8))))
-    late = balanced.engine.separable
-    encoders = balanced.engine.encoders
+    late = balanced.runner.facts.separable
+    encoders = balanced.ownership.encoders
     return {name: f"model.{path if late else FUSED}" for name, path in encoders.items()}
 
 
