@@ -172,19 +172,29 @@ def wrap(level, **options):
     )
 
 
-@pytest.mark.parametrize("level", ["inputs", "features", "shared"])
-@pytest.mark.parametrize("form", [dict, marked], ids=["plain", "marked"])
-def test_the_wrapped_network_is_balanced(level, form):
-    options = {"absent": absent_tokens(SIZES)} if form is marked else {}
-    balanced = wrap(level, **options)
+def wrapped_steps(level, form):
+    """Take two steps of AGM; return the last output, its gradients, and the wrapped network."""
+    balanced = wrap(level, **({"absent": absent_tokens(SIZES)} if form is marked else {}))
     for seed in (101, 103):
-        inputs = form(padded(seed))
-        out = balanced(**inputs, target=torch.tensor([0, 2, 5]))
-        torch.testing.assert_close(out.responses.sum(0), out.logits, rtol=0, atol=1e-6)
+        balanced.zero_grad()
+        out = balanced(**form(padded(seed)), target=torch.tensor([0, 2, 5]))
         out.loss.backward()
-    assert (out.coefficients != 1).all()
-    assert all(parameter.grad.isfinite().all() for parameter in balanced.model.parameters())
+    return out, [parameter.grad for parameter in balanced.model.parameters()], balanced
+
+
+@pytest.mark.parametrize("form", [dict, marked], ids=["plain", "marked"])
+def test_the_wrapped_network_is_balanced_alike_at_every_level(form):
+    expected, expected_gradients, balanced = wrapped_steps("inputs", form)
+    torch.testing.assert_close(expected.responses.sum(0), expected.logits, rtol=0, atol=1e-9)
+    assert (expected.coefficients != 1).all()
+    assert all(gradient.isfinite().all() for gradient in expected_gradients)
+    inputs = form(padded())
     assert torch.equal(balanced.eval()(**inputs).logits, balanced.model(**inputs))
+    for level in ("features", "shared"):
+        out, gradients, _ = wrapped_steps(level, form)
+        torch.testing.assert_close(out.responses, expected.responses, rtol=0, atol=1e-11)
+        torch.testing.assert_close(out.coefficients, expected.coefficients, rtol=0, atol=1e-11)
+        torch.testing.assert_close(gradients, expected_gradients, rtol=0, atol=1e-10)
 
 
 def test_masks_are_those_of_the_data_while_a_modality_is_absent():

@@ -163,29 +163,43 @@ def test_similarity_loss_names_what_is_wrong():
 # --- wrapped --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("level", ["inputs", "features", "shared"])
-def test_the_wrapped_network_is_balanced_segment_by_segment(level):
+def wrapped_steps(level):
+    """Take two steps of AGM; return the last output, its gradients, and the wrapped network."""
     model = network(dropout=0.0)
-    encoders = None if level == "inputs" else model.encoder_paths
     balanced = cp.Balanced(
         model,
         model.modalities,
         cp.AGM(alpha=1.0),
-        encoders=encoders,
+        encoders=None if level == "inputs" else model.encoder_paths,
         coalitions=level,
         select=SegmentOutput.select,
     )
     for seed in (71, 73):
         inputs, target = batch(seed)
+        model.zero_grad()
         out = balanced(**inputs, target=target)
-        assert out.logits.shape == (BATCH, CLASSES, SEGMENTS)
-        torch.testing.assert_close(out.responses.sum(0), out.logits, rtol=0, atol=1e-6)
-        assert out.coefficients.isfinite().all()
         out.loss.backward()
+    return out, [parameter.grad for parameter in model.parameters()], balanced
+
+
+def test_the_wrapped_network_is_balanced_segment_by_segment():
+    out, gradients, balanced = wrapped_steps("inputs")
+    assert out.logits.shape == (BATCH, CLASSES, SEGMENTS)
+    torch.testing.assert_close(out.responses.sum(0), out.logits, rtol=0, atol=1e-9)
     assert (out.coefficients != 1).all()
-    assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
-    plain_logits = model.eval()(**inputs).logits
-    assert torch.equal(balanced.eval()(**inputs).logits, plain_logits.transpose(1, 2))
+    assert all(gradient.isfinite().all() for gradient in gradients)
+    inputs, _ = batch()
+    expected = balanced.model.eval()(**inputs).logits.transpose(1, 2)
+    assert torch.equal(balanced.eval()(**inputs).logits, expected)
+
+
+@pytest.mark.parametrize("level", ["features", "shared"])
+def test_levels_agree_on_the_wrapped_network(level):
+    expected, expected_gradients, _ = wrapped_steps("inputs")
+    out, gradients, _ = wrapped_steps(level)
+    torch.testing.assert_close(out.responses, expected.responses, rtol=0, atol=1e-11)
+    torch.testing.assert_close(out.coefficients, expected.coefficients, rtol=0, atol=1e-11)
+    torch.testing.assert_close(gradients, expected_gradients, rtol=0, atol=1e-10)
 
 
 def test_the_similarity_loss_stays_unmodulated():
