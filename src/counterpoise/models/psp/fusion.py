@@ -19,13 +19,16 @@ __all__ = ["PositiveSamplePropagation"]
 class PositiveSamplePropagation(nn.Module):
     """Map the features of a guiding and of a guided modality to the logits of each segment.
 
-    The guide attends to the places of the guided modality's maps; a bidirectional LSTM runs over
-    what it found. Then each stream takes over what the other holds in segments that are similar
-    enough: with v and a the states of the two streams, beta = relu(v' a'^T / sqrt(D)), the rows
-    of beta are divided by their sums, entries of ``threshold`` and less dropped, and what is left
-    divided again; v + gamma a'' passes a linear map, ReLU, dropout and layer normalisation, and
-    so does a with the transpose of beta. The mean of both streams is the fused feature, the input
-    of the sub-module ``head``.
+    The guide attends to the places of the guided modality's maps, and a bidirectional LSTM runs
+    over what it found. Let v be the states of this LSTM and a those of the guide, both (T, D), and
+    f(x; W) = dropout(relu(W x)). Then
+
+    - beta = relu(f(v; W_1) f(a; W_2)^T / sqrt(D)) says how similar the segments of the two are;
+    - gamma is beta with rows divided by their sums, shares up to ``threshold`` set to zero, and
+      rows divided by their sums again: only positive samples are left;
+    - v becomes norm(f(v + gamma f(a; W_3); W_4)), and a likewise with the transpose of beta.
+
+    The mean of the two is the fused feature, the input of the sub-module ``head``.
 
     Args:
         num_classes: Number of classes of a segment, C, background among them. Default: 29.
