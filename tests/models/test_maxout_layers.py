@@ -60,6 +60,7 @@ def test_maxout_layers_are_their_plain_twin(num_pieces):
 
 
 def test_maxout_layers_drop_in_training_alone():
+    torch.manual_seed(157)
     layers, inputs = MaxOutLayers(5, (701,)), torch.randn(3, 5)
     dropped = (layers(inputs) == 0).double().mean()
     assert 0.25 < dropped < 0.35
@@ -67,6 +68,7 @@ def test_maxout_layers_drop_in_training_alone():
 
 
 def test_maxout_layers_keep_running_statistics_as_batch_norm_does():
+    torch.manual_seed(157)
     layers, inputs = MaxOutLayers(5, (7,)), torch.randn(13, 5)
     layers(inputs)
     torch.testing.assert_close(layers.layers[0].running_mean, 0.1 * inputs.mean(0))
