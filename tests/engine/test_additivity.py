@@ -53,7 +53,7 @@ def test_right_heads_pass_and_leave_no_trace(kind, num_modalities):
 
 def test_heads_of_each_other_are_an_error():
     message = (
-        r"`heads\['eye'\]` = 'heads.0' should see modality 'eye' alone; found that its output "
+        r"The head of modality 'eye', 'heads.0', should see that modality alone; found that its output "
         r"changes when 'ear' is absent\. Name each"
     )
     with pytest.raises(ValueError, match=message):
@@ -63,13 +63,13 @@ def test_heads_of_each_other_are_an_error():
 def test_a_head_that_is_never_called_is_an_error():
     model = additive()
     model.spare = nn.Linear(model.width, model.num_classes)
-    message = r"`heads\['eye'\]` = 'spare' should be called exactly once .* found 0 calls"
+    message = r"The head of modality 'eye', 'spare', should be called exactly once .* found none"
     with pytest.raises(RuntimeError, match=message):
         step(model, {"ear": "heads.0", "eye": "spare"})
 
 
 def test_one_head_for_two_modalities_is_an_error():
-    message = r"`heads` should be a different module for each modality; found 'heads.0' for both"
+    message = r"The head of each modality should be a different module; found 'heads.0' for both"
     with pytest.raises(ValueError, match=message):
         step(additive(), {"ear": "heads.0", "eye": "heads.0"})
 
@@ -80,7 +80,7 @@ def test_modules_that_are_no_heads_are_an_error():
     heads = {name: f"maps.{i}" for i, name in enumerate(model.names)}
     message = (
         r"outputs add up to the model's logits, in eval mode too; found \(7, \d+\), \(7, \d+\) for "
-        r"logits of shape \(7, 4\) from 'maps.0', 'maps.1'\. Leave `heads` out"
+        r"logits of shape \(7, 4\) from 'maps.0', 'maps.1'\. Name no heads"
     )
     with pytest.raises(ValueError, match=message):
         step(model, heads)

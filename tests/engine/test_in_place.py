@@ -47,7 +47,7 @@ def test_responding_on_a_wrong_level_is_an_error_as_in_training(level):
             return [self.ear(inputs["ear"]), seen]
 
     balanced = wrap(made(Peeking, 2), level).eval()
-    with pytest.raises(ValueError, match=r"`encoders\['eye'\]` = 'eye' should see modality 'eye'"):
+    with pytest.raises(ValueError, match=r"The encoder of modality 'eye', 'eye', should see that"):
         balanced.respond(**batch(2, 7)[0])
 
 

@@ -55,7 +55,7 @@ class Restless(Late):
         return super().forward(**inputs) + torch.randn(())
 
 
-CALLED = r"`encoders\['eye'\]` = 'eye' should be called exactly once in a forward pass of the model"
+CALLED = r"The encoder of modality 'eye', 'eye', should be called exactly once in a forward pass of the model"
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ CALLED = r"`encoders\['eye'\]` = 'eye' should be called exactly once in a forwar
         (
             Peeking,
             ValueError,
-            r"`encoders\['eye'\]` = 'eye' should see modality 'eye' alone; found that its input "
+            r"The encoder of modality 'eye', 'eye', should see that modality alone; found that its input "
             r"changes when another modality is absent\. Name a module that runs before",
         ),
         (
@@ -195,15 +195,27 @@ def test_validating_beforehand_changes_no_step(level):
     assert torch.equal(outs[0].responses, outs[1].responses)
 
 
-@pytest.mark.parametrize("level", LEVELS)
-def test_only_the_first_step_is_inspected(level):
-    balanced, calls = wrap(made(MaxOut, 3, norm=False), level, cp.Joint()), []
+@pytest.mark.parametrize("level", ["features", "shared"])
+def test_the_engine_looks_again_at_steps_that_are_powers_of_two(level):
+    balanced, calls = wrap(made(MaxOut, 3, norm=False), level), []
     balanced.model.register_forward_pre_hook(lambda module, args: calls.append(module.training))
     inputs, target = data(3)
     counts = []
-    for _ in range(3):
+    for _ in range(9):
         calls.clear()
         balanced(**inputs, target=target)
         counts.append(len(calls))
-    assert counts[0] > 1
-    assert counts[1:] == [1, 1]
+    ordinary = counts[2]
+    looked = [step for step, count in enumerate(counts, start=1) if count > ordinary]
+    assert looked == [1, 2, 4, 8]
+    assert counts.count(ordinary) == 5
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_joint_training_inspects_nothing(level):
+    balanced, calls = wrap(made(MaxOut, 3, norm=False), level, cp.Joint()), []
+    balanced.model.register_forward_pre_hook(lambda module, args: calls.append(module.training))
+    inputs, target = data(3)
+    for _ in range(4):
+        balanced(**inputs, target=target)
+    assert calls == [True] * 4

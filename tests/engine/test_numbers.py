@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import counterpoise as cp
+from counterpoise.core.modulation import modulate
 from support.networks import Late, MaxOut, batch
 from support.wrapping import LEVELS, assert_same, gradients, plain_step, wrap
 
@@ -76,7 +77,7 @@ def test_factors_are_not_rounded_to_the_logits_type():
     full = torch.zeros(1000, dtype=torch.bfloat16, requires_grad=True)
     partial = torch.zeros(1, 1000, dtype=torch.bfloat16, requires_grad=True)
     g = torch.linspace(1, 2, 1000).bfloat16()
-    cp.core.modulation.modulate(full, partial, torch.tensor([0.0, 1.003])).backward(g)
+    modulate(full, partial, torch.tensor([0.0, 1.003])).backward(g)
     expected = (1.003 * g.float()).bfloat16()
     assert torch.equal(full.grad, expected)
 
@@ -85,7 +86,7 @@ def test_factors_are_not_rounded_to_the_logits_type():
 def test_after_a_window_in_steps_a_step_is_the_plain_one_bit_for_bit(level):
     torch.manual_seed(5)
     model = MaxOut(3, norm=False)
-    balanced = wrap(model, level, cp.Windowed(cp.AGM(), 0, 1, "steps"))
+    balanced = wrap(model, level, cp.AGM(window=(0, 1), window_unit="steps"))
     inputs, target = batch(3, 7, dtype=torch.float32)
     for _ in range(2):
         balanced.zero_grad()

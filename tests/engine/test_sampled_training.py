@@ -42,7 +42,7 @@ def wrapped(names=NAMES, level="inputs", method=None, **options):
 def test_nine_modalities_warn_and_say_how_many_passes_they_take():
     message = (
         r"Shapley values of 9 modalities are sampled with 130 passes a step instead of 511.*"
-        r"Pass `sampling=Sampling\(num_passes=\.\.\.\)` to choose"
+        r"Pass coalitions=cp\.Coalitions\(sampling=.* to choose"
     )
     with pytest.warns(UserWarning, match=message):
         balanced = wrapped()

@@ -8,8 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from counterpoise.models import MLP, LeNet, ResNet, Transformer, resnet8, resnet18
+from counterpoise.models import (
+    MLP,
+    FirstStateTransformer,
+    LeNet,
+    ResNet,
+    Transformer,
+    resnet8,
+    resnet18,
+)
 from counterpoise.models._pooling import average_to_grid
+from support import plain
 
 IMAGES = (2, 3, 11, 13)
 
@@ -20,6 +29,10 @@ ENCODERS = {
     "resnet_large": (lambda: ResNet(3, (5, 7), (1, 2)), (2, 3, 31, 37)),
     "resnet_small": (lambda: ResNet(3, (5, 7), (2, 1), stem="small"), IMAGES),
     "resnet_map": (lambda: ResNet(3, (5, 7), (1, 1), stem="small", output="map"), IMAGES),
+    "first_state": (
+        lambda: FirstStateTransformer(5, width=12, num_layers=2, hidden=17, dropout=0.5),
+        (2, 7, 5),
+    ),
     "transformer": (lambda: Transformer(5, width=12, num_heads=3, dropout=0.5), (2, 7, 5)),
     "transformer_sequence": (lambda: Transformer(5, width=12, output="sequence"), (2, 7, 5)),
 }
@@ -82,7 +95,7 @@ def test_no_submodule_output_is_changed_in_place(encoder_and_shape):
     encoder, shape = encoder_and_shape
     outputs = []
     for module in encoder.modules():
-        module.register_forward_hook(lambda *args: outputs.append((args[2], args[2]._version)))
+        module.register_forward_hook(lambda *args: outputs.extend(plain.versions(args[2])))
     encoder(torch.randn(shape))
     assert len(outputs) >= len(list(encoder.children()))
     assert all(output._version == version for output, version in outputs)

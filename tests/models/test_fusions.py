@@ -14,6 +14,7 @@ from counterpoise.models import (
     Fusion,
     Gated,
     MaxOut,
+    MaxOutLayers,
     ResNet,
 )
 
@@ -25,6 +26,9 @@ FUSIONS = {
     "additive": lambda sizes: Additive(sizes, NUM_CLASSES),
     "concatenation": lambda sizes: Concatenation(sizes, NUM_CLASSES),
     "concatenation_deep": lambda sizes: Concatenation(sizes, NUM_CLASSES, widths=(19, 23)),
+    "concatenation_maxout": lambda sizes: Concatenation(
+        sizes, NUM_CLASSES, network=MaxOutLayers(sum(sizes), (19, 23))
+    ),
     "maxout": lambda sizes: MaxOut(sizes, NUM_CLASSES, 19),
     "film": lambda sizes: FiLM(sizes, NUM_CLASSES, conditioned=1),
     "gated": lambda sizes: Gated(sizes, NUM_CLASSES, 19),
@@ -108,7 +112,7 @@ def test_features_expanded_from_one_sample_give_what_copies_give(fusion, sizes):
 
 @pytest.mark.parametrize("kind", [kind for kind in FUSIONS if kind != "cross_attention"])
 def test_vector_fusions_take_further_leading_dimensions(kind, sizes):
-    fusion = FUSIONS[kind](sizes).double()
+    fusion = FUSIONS[kind](sizes).double().eval()  # batch normalisation counts rows in training
     features = vectors(sizes, BATCH, 29)
     logits = fusion(features)
     assert logits.shape == (BATCH, 29, NUM_CLASSES)

@@ -150,7 +150,12 @@ class _Tracer(TorchDispatchMode):
         chosen_by = [t for t in given if not t.is_floating_point()]
         constant_choice = not any(self.origin(t).modalities for t in chosen_by)
         linear = name in _LINEAR or self._is_linear_product(name, args)
+        linear = linear or self._is_affine_norm(name, args)
         return _Origin(modalities, linear and constant_choice and all(o.is_sum for o in origins))
+
+    def _is_affine_norm(self, name: str, args: tuple[Any, ...]) -> bool:
+        """Return whether it is a batch-norm by given statistics, which scales and shifts."""
+        return name in ("native_batch_norm", "cudnn_batch_norm") and not args[5]
 
     def _is_linear_product(self, name: str, args: tuple[Any, ...]) -> bool:
         if name not in _FACTORS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from counterpoise.core.errors import check_count
 
@@ -34,6 +34,17 @@ def check_modality_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
     return check_sizes("sizes", sizes)
 
 
+def check_network(network: nn.Module) -> int:
+    """Return the length of the feature vectors of a shared network, or raise if it has none."""
+    num_features = getattr(network, "num_features", None)
+    if not isinstance(num_features, int):
+        raise ValueError(
+            f"`network` should have an attribute num_features, the length of its output; "
+            f"found none on {type(network).__name__}. Set it to the size of the last layer."
+        )
+    return num_features
+
+
 def check_index(name: str, index: int, num_modalities: int) -> None:
     """Raise unless ``index`` is the place of a modality, counted from 0."""
     check_count(name, index, at_least=0)
@@ -41,6 +52,17 @@ def check_index(name: str, index: int, num_modalities: int) -> None:
         raise ValueError(
             f"`{name}` should be the index of a modality, 0 to {num_modalities - 1}; found "
             f"{index}. Count the modalities from 0 in the order of `sizes`."
+        )
+
+
+def check_heads(width: int, num_heads: int) -> None:
+    """Raise unless tokens of ``width`` divide into ``num_heads`` equal parts."""
+    check_count("width", width, at_least=1)
+    check_count("num_heads", num_heads, at_least=1)
+    if width % num_heads:
+        raise ValueError(
+            f"`width` should be a multiple of num_heads = {num_heads}; found {width}. "
+            f"Choose {num_heads * (width // num_heads + 1)}, or another number of heads."
         )
 
 

@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from counterpoise.core.errors import check_count, check_range
+from counterpoise.core.errors import check_range
+from counterpoise.models._checks import check_heads
 
 __all__ = ["Attention", "masked_mean", "read_sequence"]
 
@@ -36,14 +37,8 @@ class Attention(nn.Module):
 
     def __init__(self, width: int, num_heads: int = 4, *, dropout: float = 0.0) -> None:
         super().__init__()
-        check_count("width", width, at_least=1)
-        check_count("num_heads", num_heads, at_least=1)
+        check_heads(width, num_heads)
         check_range("dropout", dropout, low=0.0, high=1.0)
-        if width % num_heads:
-            raise ValueError(
-                f"`width` should be a multiple of num_heads = {num_heads}; found {width}. "
-                f"Choose {num_heads * (width // num_heads + 1)}, or another number of heads."
-            )
         self.num_heads = num_heads
         self.dropout = dropout
         self.query = nn.Linear(width, width)

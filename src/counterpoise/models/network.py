@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from counterpoise.core.errors import suggestion
 from counterpoise.models.fusions.late import Additive
@@ -23,7 +23,7 @@ class MultimodalNetwork(nn.Module):
         encoders: One encoder per modality, two or more. Their order is the order in which the
             fusion receives the features. Names may not contain a dot, and not be an attribute
             of ``torch.nn.ModuleDict`` such as ``"keys"``.
-        fusion: Maps the list of features to logits.
+        fusion: Maps the list of features to logits, or to whatever the network shall return.
 
     Attributes:
         encoders: As given, an ``nn.ModuleDict``.
@@ -74,8 +74,8 @@ class MultimodalNetwork(nn.Module):
             return {}
         return {name: f"fusion.head.{index}" for index, name in enumerate(self.encoders)}
 
-    def forward(self, **inputs: Any) -> Tensor:
-        """Map one input per modality, passed by name, to logits (B, C)."""
+    def forward(self, **inputs: Any) -> Any:
+        """Map one input per modality, passed by name, to what the fusion returns: logits (B, C)."""
         for name in inputs:
             if name not in self.encoders:
                 raise ValueError(
@@ -89,8 +89,7 @@ class MultimodalNetwork(nn.Module):
                 f"for {_quoted(missing)}. Pass {missing[0]}=..., zeros if it is absent."
             )
         features = [encoder(inputs[name]) for name, encoder in self.encoders.items()]
-        logits: Tensor = self.fusion(features)
-        return logits
+        return self.fusion(features)
 
 
 def _check(encoders: Mapping[str, nn.Module], fusion: nn.Module) -> None:

@@ -40,7 +40,7 @@ def grid(**changes):
             "encoder. (At `data.small`, film in the grid.)",
         ),
         (
-            {"base": {"model": "compare.test_planning.Broken"}},
+            {"base": {"model": "experiments.compare.test_planning.Broken"}},
             "`model` should be one that can be built for the data; found that it ends with "
             "KeyError: 'smell'. Correct it, or choose another. (At `data.small` in the grid.)",
         ),

@@ -4,5 +4,15 @@ from counterpoise.models.fusions.base import Fusion
 from counterpoise.models.fusions.early import MaxOut
 from counterpoise.models.fusions.intermediate import CrossAttention, FiLM, Gated
 from counterpoise.models.fusions.late import Additive, Concatenation
+from counterpoise.models.fusions.maxout_layers import MaxOutLayers
 
-__all__ = ["Additive", "Concatenation", "CrossAttention", "FiLM", "Fusion", "Gated", "MaxOut"]
+__all__ = [
+    "Additive",
+    "Concatenation",
+    "CrossAttention",
+    "FiLM",
+    "Fusion",
+    "Gated",
+    "MaxOut",
+    "MaxOutLayers",
+]

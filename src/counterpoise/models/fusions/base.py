@@ -76,7 +76,7 @@ class Layers(nn.Sequential):
         self.num_features = (num_inputs, *widths)[-1]
 
 
-def linear_head(num_features: int, num_classes: int) -> nn.Linear:
+def linear_head(num_features: int, num_classes: int, *, bias: bool = True) -> nn.Linear:
     """Build the linear map from fused features to the logits of one class or more."""
     check_count("num_classes", num_classes, at_least=1)
-    return nn.Linear(num_features, num_classes)
+    return nn.Linear(num_features, num_classes, bias=bias)

@@ -8,7 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from counterpoise.core.errors import check_choice, check_count
-from counterpoise.models._checks import Output, check_maps, check_modality_sizes, check_vectors
+from counterpoise.models._checks import (
+    Output,
+    check_maps,
+    check_modality_sizes,
+    check_network,
+    check_vectors,
+)
 from counterpoise.models._pooling import average_to_grid
 from counterpoise.models.encoders.resnet import ResNet
 from counterpoise.models.fusions.base import Fusion, Layers, linear_head
@@ -70,13 +76,7 @@ class MaxOut(Fusion):
             network = ResNet(width, (width,), (1,), stem="small")
         elif network is None:
             network = Layers(width, (width,))
-        num_fused = getattr(network, "num_features", None)
-        if not isinstance(num_fused, int):
-            raise ValueError(
-                f"`network` should have an attribute num_features, the length of its output; "
-                f"found none on {type(network).__name__}. Set it to the size of the last layer."
-            )
-        super().__init__(sizes, linear_head(num_fused, num_classes))
+        super().__init__(sizes, linear_head(check_network(network), num_classes))
         self.as_maps = as_maps
         self.grid = grid
         self.maps = nn.ModuleList(

@@ -8,7 +8,12 @@ from functools import reduce
 import torch
 from torch import Tensor, nn
 
-from counterpoise.models._checks import check_modality_sizes, check_sizes, check_vectors
+from counterpoise.models._checks import (
+    check_modality_sizes,
+    check_network,
+    check_sizes,
+    check_vectors,
+)
 from counterpoise.models.fusions.base import Fusion, Layers, linear_head
 
 __all__ = ["Additive", "Concatenation", "Heads"]
@@ -81,10 +86,14 @@ class Concatenation(Fusion):
         num_classes: Number of logits, C.
         widths: Outputs of the shared layers before the head. Default: (), the head alone. With
             layers, modalities can interact: their responses no longer simply add.
+        network: Shared network of another kind in place of ``widths``, such as
+            :class:`~counterpoise.models.MaxOutLayers`: maps the joined features (..., sum of
+            sizes) to vectors (..., ``network.num_features``). Default: None.
 
     Raises:
-        ValueError: If there are fewer than two modalities or a count is below 1; in the forward
-            pass, if the features have other sizes.
+        ValueError: If there are fewer than two modalities, a count is below 1, ``network`` has no
+            ``num_features``, or both it and ``widths`` are given; in the forward pass, if the
+            features have other sizes.
 
     Example:
         >>> import torch
@@ -94,14 +103,27 @@ class Concatenation(Fusion):
         torch.Size([2, 3])
     """
 
-    def __init__(self, sizes: Sequence[int], num_classes: int, widths: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        num_classes: int,
+        widths: Sequence[int] = (),
+        *,
+        network: nn.Module | None = None,
+    ) -> None:
         joined = sum(check_modality_sizes(sizes))
         widths = check_sizes("widths", widths, at_least=0)
-        super().__init__(sizes, linear_head((joined, *widths)[-1], num_classes))
-        self.network = Layers(joined, widths)
+        if network is not None and widths:
+            raise ValueError(
+                f"`widths` should be left out where `network` is given; found {list(widths)}. "
+                f"Pass one of the two."
+            )
+        num_fused = (joined, *widths)[-1] if network is None else check_network(network)
+        super().__init__(sizes, linear_head(num_fused, num_classes))
+        self.network = Layers(joined, widths) if network is None else network
 
     def fuse(self, features: Sequence[Tensor]) -> Tensor:
-        """Join the features and apply the shared network: (..., widths[-1] or sum of sizes)."""
+        """Join the features and apply the shared network: (..., size of the fused feature)."""
         check_vectors(features, self.sizes)
         fused: Tensor = self.network(torch.cat(list(features), dim=-1))
         return fused
