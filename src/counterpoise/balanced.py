@@ -9,6 +9,7 @@ ordinary module.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -316,12 +317,16 @@ class Balanced(nn.Module):
             self._prepare(modal, others)
         batch = Batch(self.modalities, modal, others, self.absent)
         observed = observe(
-            self._tools, self.model, self.method, batch, target, wanted, facts, acting=True
+            self._tools,
+            self.model,
+            self.method,
+            batch,
+            target,
+            wanted,
+            facts,
+            acting=True,
+            check=partial(self._check_logits, target),
         )
-        if not self._target_checked:
-            self._check_target(observed.full, target)
-        if self.runner.probabilities:
-            self.runner.check_kind(observed.full)
         return apply_method(self._tools, self.model, self.method, self._places, observed)
 
     @torch.no_grad()
@@ -359,6 +364,11 @@ class Balanced(nn.Module):
             with EvaluationMode(self.model.modules()):
                 self._respond(modal, others, None)
         self._prepared = True
+
+    def _check_logits(self, target: PyTree, logits: Tensor) -> None:
+        if self.runner.probabilities:
+            self.runner.check_kind(logits)
+        self._check_target(logits, target)
 
     def _check_target(self, logits: Tensor, target: PyTree) -> None:
         if not (self._target_checked or torch.compiler.is_compiling()):

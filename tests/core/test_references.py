@@ -65,7 +65,7 @@ def test_an_invalid_step_is_not_remembered_at_all(make):
     ],
 )
 def test_coefficients_compare_with_the_reference(reference, tau):
-    method = cp.AGM(alpha=0.5, reference=reference)
+    method = cp.AGM(alpha=0.5, clamp=10.0, reference=reference)
     method.bind(("ear", "eye"), torch.float64)
     for scores in ([1.0, 3.0], [1.0, 1.0]):
         signals = cp.Signals(None, None, scores=torch.tensor(scores, dtype=torch.float64))
@@ -74,7 +74,7 @@ def test_coefficients_compare_with_the_reference(reference, tau):
 
 
 def test_running_scores_are_those_of_the_reference():
-    method = cp.AGM(reference=Fixed(scores=[2.0, 1.0]))
+    method = cp.AGM(clamp=10.0, reference=Fixed(scores=[2.0, 1.0]))
     method.bind(("ear", "eye"))
     assert torch.equal(method.running_scores, torch.tensor([2.0, 1.0]))
 

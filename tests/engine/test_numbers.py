@@ -86,7 +86,7 @@ def test_factors_are_not_rounded_to_the_logits_type():
 def test_after_a_window_in_steps_a_step_is_the_plain_one_bit_for_bit(level):
     torch.manual_seed(5)
     model = MaxOut(3, norm=False)
-    balanced = wrap(model, level, cp.AGM(window=(0, 1), window_unit="steps"))
+    balanced = wrap(model, level, cp.Windowed(cp.AGM(), 0, 1, "steps"))
     inputs, target = batch(3, 7, dtype=torch.float32)
     for _ in range(2):
         balanced.zero_grad()

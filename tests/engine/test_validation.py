@@ -24,8 +24,8 @@ def data(num_modalities=2, rows=7):
 @pytest.mark.parametrize(
     ("modalities", "kind", "message"),
     [
-        ("ear", TypeError, r"`modalities` should be a sequence of names; found 'ear'\. Pass for"),
-        (("ear", 3), TypeError, r"`modalities` should be a sequence of names; found \('ear', 3\)"),
+        ("ear", TypeError, r"`modalities` should be names; found 'ear'\. Pass for"),
+        (("ear", 3), TypeError, r"`modalities` should be names; found \('ear', 3\)"),
         (("ear",), ValueError, r"`modalities` should name two or more; found 1\. One modality has"),
         ((), ValueError, r"`modalities` should name two or more; found 0\."),
         (
@@ -51,40 +51,31 @@ def test_wrong_modalities(modalities, kind, message):
     [
         (
             {"encoders": {"ear": "ear", "eye": "eeye"}},
-            r"`encoders\['eye'\]` should be the path of a module of the model; found 'eeye'\. Did "
+            r"The encoder of modality 'eye' should be the path of a module of the model; found 'eeye'\. Did "
             r"you mean 'eye'\? See `model\.named_modules\(\)`",
         ),
         (
-            {"encoders": {"ear": "ear", "eye": ""}},
-            r"`encoders\['eye'\]` should be the path of a module of the model; found ''\.",
-        ),
-        (
             {"encoders": {"ear": "ear", "eye": "head.weight"}},
-            r"`encoders\['eye'\]` should be the path of a module.*; found 'head\.weight'",
-        ),
-        (
-            {"encoders": {"ear": "ear", "eyes": "eye"}},
-            r"`encoders` should name modalities, which are ear, eye; found 'eyes'\. Did you mean "
-            r"'eye'\?",
+            r"The encoder of modality 'eye' should be the path of a module.*; found 'head\.weight'",
         ),
         (
             {"encoders": {"ear": "ear"}},
-            r"`encoders` should name an encoder for each modality when coalitions=\"features\"; "
+            r"`modalities` should name an encoder for each modality at level \"features\"; "
             r"found none for eye\. Add it, or use coalitions=\"inputs\"",
         ),
         (
             {"coalitions": "shared"},
-            r"`encoders` should name an encoder for each modality when coalitions=\"shared\"; "
+            r"`modalities` should name an encoder for each modality at level \"shared\"; "
             r"found none for ear, eye\.",
         ),
         (
             {"encoders": {"ear": "ear", "eye": "ear"}},
-            r"`encoders` should be a different module for each modality; found 'ear' for both "
-            r"'ear' and 'eye'\. For tied encoders use coalitions=\"inputs\" without `encoders`",
+            r"The encoder of each modality should be a different module; found 'ear' for both "
+            r"'ear' and 'eye'\. Name each modality's own, or leave tied ones out",
         ),
         (
             {"coalitions": "feature"},
-            r"`coalitions` should be one of 'inputs', 'features', 'shared'; found 'feature'\. Did "
+            r"`level` should be one of 'inputs', 'features', 'shared'; found 'feature'\. Did "
             r"you mean 'features'\?",
         ),
         (
@@ -102,7 +93,7 @@ def test_wrong_arguments(options, message):
 def test_tied_encoders_are_named_as_such():
     model = made()
     model.eye = model.ear
-    with pytest.raises(ValueError, match=r"found 'eye' for both 'ear' and 'eye'\. For tied"):
+    with pytest.raises(ValueError, match=r"found 'eye' for both 'ear' and 'eye'\. .* leave tied"):
         wrap(model, "features")
 
 
@@ -154,3 +145,78 @@ def test_training_without_a_target():
     )
     with pytest.raises(TypeError, match=message):
         balanced(**data()[0])
+
+
+# -- the calling form --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "modalities",
+    [
+        {"ear": "ear", "eye": "eye"},
+        {"ear": cp.Modality(encoder="ear"), "eye": cp.Modality("eye")},
+        {"ear": "ear", "eye": cp.Modality("eye", branch=("eye", "head"))},
+    ],
+)
+def test_encoders_by_path_or_by_modality_make_coalitions_cheap(modalities):
+    balanced = cp.Balanced(made(), modalities)
+    assert balanced.modalities == ("ear", "eye")
+    assert balanced.ownership.encoders == {"ear": "ear", "eye": "eye"}
+    assert balanced.level == "shared"
+    assert balanced.runner.setup.statistics == "batch"
+
+
+@pytest.mark.parametrize(
+    ("modalities", "level"),
+    [(("ear", "eye"), "inputs"), ({"ear": "ear", "eye": "eye"}, "features")],
+)
+def test_published_is_a_name_for_the_papers_own_evaluation(modalities, level):
+    balanced = cp.Balanced(made(), modalities, coalitions="published")
+    assert (balanced.level, balanced.runner.setup.statistics) == (level, "running")
+
+
+def test_an_encoder_for_one_modality_alone_leaves_whole_passes():
+    balanced = cp.Balanced(made(), {"ear": "ear", "eye": cp.Modality()})
+    assert balanced.level == "inputs"
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "message"),
+    [
+        (lambda: cp.Modality(encoder=3), TypeError, r"`encoder` should be the path .*; found 3"),
+        (lambda: cp.Modality(head=""), TypeError, r"`head` should be the path of a module"),
+        (lambda: cp.Modality(branch=3), TypeError, r"`branch` should be the path .*; found 3"),
+        (lambda: cp.Coalitions("feature"), ValueError, r"`level` .* Did you mean 'features'\?"),
+        (lambda: cp.Coalitions(statistics="bat"), ValueError, r"`statistics` should be one of"),
+        (lambda: cp.Coalitions(sampling=50), TypeError, r"`sampling` should be a cp\.Sampling"),
+        (
+            lambda: cp.Balanced(made(), ("ear", "eye"), coalitions="publish"),
+            ValueError,
+            r"`coalitions` should be one of .* Did you mean 'published'\?",
+        ),
+        (
+            lambda: cp.Balanced(made(), ("ear", "eye"), coalitions=3),
+            TypeError,
+            r"`coalitions` should be a cp\.Coalitions, the name of a level or 'published'; found 3",
+        ),
+        (
+            lambda: cp.Balanced(made(), {"ear": "ear", "eye": made().eye}),
+            TypeError,
+            r"`modalities` should map names to paths .*; found 'eye': a Encoder",
+        ),
+        (
+            lambda: cp.Balanced(lambda ear, eye: ear, ("ear", "eye")),
+            TypeError,
+            r"`model` should be a torch\.nn\.Module; found <function",
+        ),
+        (lambda: cp.Balanced(type(made()), ("ear", "eye")), TypeError, r"found the class Late"),
+        (
+            lambda: cp.Balanced(made(), ("ear", "eye"), select="logits"),
+            TypeError,
+            r"`select` should be a function .*; found 'logits'",
+        ),
+    ],
+)
+def test_wrong_forms(make, kind, message):
+    with pytest.raises(kind, match=message):
+        make()

@@ -261,7 +261,7 @@ def test_branches_with_a_rate_stay_in_the_norm():
     assert norm == pytest.approx(0.5 * 11**0.5)
 
 
-def test_a_model_without.ownership_steps_as_it_is():
+def test_a_model_without_branches_steps_as_it_is():
     balanced = cp.Balanced(runs.Net(), NAMES, cp.Joint())
     rates = BranchRates(balanced)
     rates.refresh()

@@ -155,14 +155,13 @@ class Evaluator:
         return raw, logits
 
     def _answer_full(self, i: int, forward: Any, args: Any, kwargs: Any) -> Any:
-        output = forward(*args, **kwargs)
-        if self.observer is not None:
-            output = self.observer(i, output)
-        self._shapes[i] = shapes(output)
-        self._whole = self._whole and not _is_packed(output)
+        own = forward(*args, **kwargs)
+        output = own if self.observer is None else self.observer(i, own)
+        self._shapes[i] = shapes(own)
+        self._whole = self._whole and not _is_packed(own)
         if self.setup.level != "shared":
             return output  # nobody keeps it
-        self.features[i] = output
+        self.features[i] = own  # and not what a method made of it, for the full pass alone
         return self.taps.hand(i, output)
 
     # -- the others ------------------------------------------------------------------------------
@@ -195,6 +194,20 @@ class Evaluator:
                 return torch.stack(list(passes))
             return self._of_features(plan.partial, self.absences)
 
+    def rest(self, features: Sequence[PyTree]) -> Tensor:
+        """Return the logits of the rest of the model for given features, one a modality.
+
+        Run like a coalition, without dropout and with the statistics of the full pass; the
+        gradient goes wherever the features come from, and into the rest.
+        """
+
+        def answer(i: int, forward: Any, args: Any, kwargs: Any) -> Any:
+            return map_tensors(torch.clone, features[i])
+
+        self._gradient, self._freezes = torch.is_grad_enabled(), False
+        with self.aside():
+            return self.logits(self.batch.whole(), answer)
+
     @contextmanager
     def aside(self) -> Iterator[None]:
         """Run what is not the full pass: without dropout, checkpoints or lasting effects."""
@@ -209,6 +222,7 @@ class Evaluator:
             yield
 
     def logits(self, keywords: Mapping[str, Any], answer: Answer | None = None) -> Tensor:
+        """Run one pass other than the full one; return its logits."""
         return self.setup.select(self.taps.other_pass(keywords, answer))
 
     def _of_features(self, partial: Sequence[Coalition], absences: dict[int, PyTree]) -> Tensor:

@@ -199,8 +199,6 @@ class _Inspection:
             return True  # which tells nothing
         self._cut(full, facts.rows)
         plan = _telling_plan(len(self.setup.modalities))
-        if not self.rows_first and (facts.single or facts.batched or facts.rows):
-            return False
         _, values = self._replayed(replace(facts, separable=False), plan)
         truth = self._truth(plan)
         if compare(values, truth[:-1]) == "different":

@@ -5,6 +5,7 @@ The places of the contract, in their order: the features, the responses, the los
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -83,7 +84,7 @@ def demand(needs: Needs, ownership: Ownership, *, own_heads: bool, monitor: bool
     responses, unimodal = needs.responses, needs.unimodal_logits
     given = bool(ownership.heads) or own_heads
     heads = bool(ownership.heads) and unimodal != "nothing"
-    if given:
+    if given and not needs.values:
         unimodal = "nothing"
     elif not ownership.encoders:  # responses serve then
         responses, unimodal = max(responses, unimodal, key=_DEPTHS.index), "nothing"
@@ -122,6 +123,7 @@ def observe(
     facts: Facts,
     *,
     acting: bool,
+    check: Callable[[Tensor], None] | None = None,
 ) -> Observed:
     """Run the passes of one step and make signals of them.
 
@@ -134,6 +136,7 @@ def observe(
         wanted: What the passes have to give.
         facts: What the engine may make use of.
         acting: Whether this is a training step, in which scores are means over all processes.
+        check: Looks at the logits before anything is made of them.
     """
     features: dict[int, PyTree] = {}
 
@@ -143,11 +146,14 @@ def observe(
 
     setup = tools.runner.setup
     if not wanted.passes:
-        setup = replace(setup, level="inputs", statistics="running")
+        statistics = setup.statistics if wanted.features else "running"
+        setup = replace(setup, level="inputs", statistics=statistics)
     if not wanted.heads:
         setup = replace(setup, heads={})
     evaluator = Evaluator(setup, facts, model, batch, observer if wanted.features else None)
     raw, full = evaluator.full()
+    if check is not None:
+        check(full)
     signals = Signals(
         full,
         target,
@@ -156,6 +162,8 @@ def observe(
         process_group=tools.process_group,
         features=tuple(features[i] for i in sorted(features)),
     )
+    if features:
+        signals = signals._replace(rest=evaluator.rest)
     observed = Observed(raw, full, signals)
     if wanted.passes:
         plan = tools.runner.plan(full.device, facts)
@@ -224,6 +232,9 @@ def _apart(evaluator: Evaluator, plan: Plan, observed: Observed, wanted: Demand)
         values_SB = values_SB.to(torch.promote_types(values_SB.dtype, torch.float32))
         logits = respond(values_SB, plan.weights.to(values_SB))
     signals = observed.signals._replace(unimodal_logits=logits if gradient else logits.detach())
+    if wanted.values and wanted.responses == "nothing":
+        everyone = tuple(range(len(plan.weights)))
+        signals = signals._replace(values=values_SB, coalitions=(*plan.partial, everyone))
     return observed._replace(signals=signals)
 
 

@@ -38,6 +38,8 @@ class Signals(NamedTuple):
         values: The values of the coalitions themselves, shape (S, B, ...), with graph if the
             method needs "gradients" of responses; None unless it needs ``values``.
         coalitions: Members of each of these coalitions, by number; the full one is the last.
+        rest: Maps features, one a modality, to the logits that the rest of the model makes of
+            them, run like a coalition; None unless the method asks for features.
     """
 
     logits: Tensor
@@ -54,6 +56,7 @@ class Signals(NamedTuple):
     process_group: Any = None
     values: Tensor | None = None
     coalitions: tuple[Coalition, ...] = ()
+    rest: Callable[[Sequence[PyTree]], Tensor] | None = None
 
 
 class Evaluation(NamedTuple):
