@@ -70,8 +70,9 @@ class Chain(Method):
         acting = [method for method in self._each() if answers(method, place)]
         if place == "loss" and len(acting) > 1:
             # Who combines losses leaves it to another to make them, one for each modality.
+            combiners = [method for method in acting if "combine" in method.places()]
             makers = [m for m in acting if m.places().isdisjoint(("loss", "combine"))]
-            acting = makers if len(acting) == len(makers) + 1 else acting
+            acting = makers if len(combiners) == 1 and len(acting) == len(makers) + 1 else acting
         if len(acting) > 1:
             first, second, *_ = acting
             raise ValueError(

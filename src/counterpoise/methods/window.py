@@ -73,8 +73,8 @@ class Windowed(Method):
         self.method, self.start, self.stop, self.unit = method, start, stop, unit
         self.tasks = method.tasks
         self._count = HostCount()
-        self._learns = "coefficients" in method.places()
-        self.set_epoch(0)
+        self._learns = "coefficients" in method.places() and method.needs().responses != "nothing"
+        self._phase: Phase = self._phase_at(0) if unit == "epochs" else "on"
 
     def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
         """Bind the method, and count steps where they matter."""
@@ -121,7 +121,7 @@ class Windowed(Method):
         super().set_epoch(epoch)
         self.method.set_epoch(epoch)
         # Not worked out in a step: a compiled one would be compiled anew in each epoch.
-        self._phase: Phase = self._phase_at(epoch) if self.unit == "epochs" else "on"
+        self._phase = self._phase_at(epoch) if self.unit == "epochs" else "on"
 
     def advance(self) -> None:
         """Count the step."""
