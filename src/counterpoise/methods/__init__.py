@@ -5,7 +5,7 @@ from counterpoise.methods.cggm import CGGM
 from counterpoise.methods.composition import Chain, chain
 from counterpoise.methods.gblend import GBlend, blend_weights
 from counterpoise.methods.joint import Joint
-from counterpoise.methods.method import Evaluation, Method, Needs, Signals
+from counterpoise.methods.method import Evaluation, Method, Needs, Signals, answers
 from counterpoise.methods.mlb import MLB
 from counterpoise.methods.mmpareto import MMPareto, pareto_weights
 from counterpoise.methods.mses import MSES
@@ -36,6 +36,7 @@ __all__ = [
     "Signals",
     "UnimodalLoss",
     "Windowed",
+    "answers",
     "blend_weights",
     "chain",
     "discrepancy_ratio",
