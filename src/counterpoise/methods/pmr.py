@@ -65,6 +65,7 @@ class PMR(Method):
     2023, equations 9 to 13.
     """
 
+    tasks = frozenset({"classification"})
     bank: Prototypes
 
     def __init__(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from counterpoise.core.errors import check_choice
 from counterpoise.core.pytree import PyTree
-from counterpoise.methods.method import Evaluation, Method, Needs, Phase, Signals
+from counterpoise.methods.method import Evaluation, Features, Method, Needs, Phase, Signals
 from counterpoise.methods.shared.counting import HostCount
 
 __all__ = ["Windowed"]
@@ -137,6 +137,11 @@ class Windowed(Method):
 
     # -- places, asked inside the window alone -----------------------------------------------
 
+    def substeps(self, target: PyTree, unimodal: Callable[[], Tensor]) -> Iterator[Tensor | None]:
+        """Yield the method's steps inside the window, one outside."""
+        method: Method = self.method if self._is_on() else Method()
+        yield from method.substeps(target, unimodal)
+
     def inputs(self, inputs: Mapping[str, PyTree], target: PyTree) -> Mapping[str, PyTree]:
         """Return what the method makes of the data."""
         return self.method.inputs(inputs, target)
@@ -191,6 +196,11 @@ class Windowed(Method):
         """Return the method's factors inside the window, None outside."""
         factors = self.method.learning_rates()
         return factors if self._is_on() else None
+
+    def on_epoch(self, encoders: Sequence[nn.Module], features: Callable[[], Features]) -> None:
+        """Hand encoders and features on, inside the window."""
+        if self._is_on():
+            self.method.on_epoch(encoders, features)
 
     def on_validation(
         self, evaluation: Evaluation, branches: Sequence[Sequence[nn.Module]]
