@@ -28,6 +28,10 @@ def bound(num_modalities, dtype=torch.float64, **options):
     return method
 
 
+def published(num_modalities, dtype=torch.float64, *, clamp=10.0, **options):
+    return bound(num_modalities, dtype, clamp=clamp, **options)
+
+
 def step(method, *scores, dtype=torch.float64):
     signals = cp.Signals(None, None, scores=torch.tensor(scores, dtype=dtype))
     return method.coefficients(signals)
@@ -48,7 +52,7 @@ def test_worked_example_of_two_modalities_over_three_steps():
        r = (e^-0.1, e^0.1) = (0.904837, 1.105171), kappa = (e^(2*0.828416), e^(-2*0.528221))
        = (5.242672, 0.347691).
     """
-    method = bound(2, alpha=2.0)
+    method = published(2, alpha=2.0)
     assert_values(step(method, 0.5, 1.0), 0.273230, 2.196661, rel=2e-6)
     assert_values(method.running_scores, 0.5, 1.0)
     assert_values(step(method, 0.4, 1.0), 0.706950, 1.122365, rel=2e-6)
@@ -65,7 +69,7 @@ def test_worked_example_of_three_modalities():
     """
     ratio = discrepancy_ratio(torch.tensor([1.0, 2.0, 6.0], dtype=torch.float64))
     assert_values(ratio, exp(3), exp(1.5), exp(-4.5), rel=1e-12)
-    kappa = step(bound(3, alpha=1.0), 1.0, 2.0, 6.0)
+    kappa = step(published(3, alpha=1.0), 1.0, 2.0, 6.0)
     assert_values(kappa, exp(-10), exp(-(exp(1.5) - 1)), exp(-(exp(-4.5) - 1)), rel=1e-12)
 
 
@@ -77,7 +81,7 @@ def test_the_modality_with_the_lower_score_has_the_ratio_above_one():
 @repeatable
 @given(score_runs(num_steps=1))
 def test_at_the_first_step_the_ratio_is_compared_with_one(run):
-    method = bound(len(run[0]), alpha=0.7, clamp=1e9)
+    method = published(len(run[0]), alpha=0.7, clamp=1e9)
     ratio = discrepancy_ratio(torch.tensor(run[0], dtype=torch.float64))
     torch.testing.assert_close(step(method, *run[0]), torch.exp(-0.7 * (ratio - 1)))
 
@@ -126,9 +130,10 @@ def test_the_difference_is_clamped_on_both_sides(clamp):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("alpha", [0.0, 1.0, 1e3])
+@pytest.mark.parametrize("make", [bound, published])
 @pytest.mark.parametrize("scale", [0.0, 1e-8, 1.0, 1e2, 1e8, 1e15])
-def test_coefficients_are_finite_for_scores_of_any_size(scale, alpha, dtype):
-    method = bound(3, dtype, alpha=alpha)
+def test_coefficients_are_finite_for_scores_of_any_size(scale, make, alpha, dtype):
+    method = make(3, dtype, alpha=alpha)
     for shares in ((0.3, 1.0, 0.2), (1.0, 0.0, 1.0), (0.0, 1.0, 0.0)):
         kappa = step(method, *[scale * share for share in shares], dtype=dtype)
         assert kappa.dtype == dtype
@@ -143,6 +148,70 @@ def test_equal_scores_give_exactly_one_however_large(score, dtype):
     method = bound(5, dtype, alpha=6.0)
     for _ in range(3):
         assert torch.equal(step(method, *[score] * 5, dtype=dtype), torch.ones(5, dtype=dtype))
+
+
+@repeatable
+@given(score_runs(num_steps=3), st.floats(1, 5), st.floats(0, 7))
+def test_coefficients_are_the_published_ones_kept_within_the_bound(run, b, alpha):
+    bounded = bound(len(run[0]), alpha=alpha, bound=b)
+    unbounded = published(len(run[0]), alpha=alpha)
+    for scores in run:
+        expected = step(unbounded, *scores)
+        torch.testing.assert_close(step(bounded, *scores), expected.clamp(1 / b, b))
+    assert torch.equal(bounded.running_scores, unbounded.running_scores)
+
+
+@pytest.mark.parametrize(
+    ("options", "largest"),
+    [
+        ({}, 2.0),
+        ({"bound": 1.5}, 1.5),
+        ({"bound": float("inf")}, exp(10)),
+        ({"clamp": 3.0}, exp(3)),
+        ({"clamp": 3.0, "bound": 1.5}, 1.5),
+        ({"clamp": 0.25, "bound": 1.5}, exp(0.25)),
+    ],
+)
+def test_what_bounds_a_coefficient(options, largest):
+    """The first falls from e^20 ahead to e^20 behind: its difference of ratios is below -10."""
+    method = bound(2, alpha=1.0, **options)
+    step(method, 0.0, 20.0)
+    assert_values(step(method, 30.0, 0.0), largest, 1 / largest, rel=1e-12)
+
+
+def test_the_clamp_alone_is_the_published_rule_to_the_bit():
+    """As it is written: ratios by differences, clamped, times alpha, exponential."""
+    torch.manual_seed(0)
+    method, history = bound(3, alpha=1.7, clamp=10.0), []
+    for _ in range(7):
+        scores = 3 * torch.rand(3, dtype=torch.float64)
+        ratio = discrepancy_ratio(scores)
+        mean = method.running_scores if history else torch.zeros(3, dtype=torch.float64)
+        tau = discrepancy_ratio(mean)
+        history.append(scores)
+        expected = torch.exp(-1.7 * (ratio - tau).clamp(-10, 10))
+        assert torch.equal(step(method, *scores.tolist()), expected)
+
+
+def test_steps_at_the_bound_are_counted_and_the_last_is_told():
+    """alpha = 1, b = 2, log b = 0.693. The first step has r - tau = (e^0.5 - 1, e^-0.5 - 1) =
+    (0.649, -0.393), within; the second e^1.5 - e^0.5 = 2.833 and e^-1.5 - e^-0.5 = -0.383.
+    """
+    method = bound(2, alpha=1.0)
+    step(method, 0.5, 1.0)
+    assert method.diagnostics()["bounded"].tolist() == [False, False]
+    assert_values(method.diagnostics()["lead"], exp(0.5) - 1, exp(-0.5) - 1)
+    step(method, 0.0, 1.5)
+    assert method.diagnostics()["bounded"].tolist() == [True, False]
+    assert_values(method.diagnostics()["lead"], exp(1.5) - exp(0.5), exp(-1.5) - exp(-0.5))
+    assert method.bounded_share.tolist() == [0.5, 0.0]
+    step(method, float("nan"), 1.0)
+    assert method.diagnostics()["lead"].tolist() == [0, 0]
+    assert method.bounded_steps.tolist() == [1, 0]
+    assert list(method.state_dict()) == [
+        *("num_steps", "nonfinite_steps", "bounded_steps"),
+        *("reference.scores", "reference.num_steps"),
+    ]
 
 
 @repeatable
@@ -161,16 +230,8 @@ def test_no_strength_gives_exactly_one(run):
         ({"alpha": float("nan")}, r"`alpha` should be finite, at least 0; found nan"),
         ({"clamp": 0.0}, r"`clamp` should be finite, above 0; found 0\.0"),
         ({"clamp": -1.0}, r"`clamp` should be finite, above 0; found -1\.0"),
-        (
-            {"window": (3, 3)},
-            r"`window` should be \(start, stop\) with 0 <= start < stop; found \(3, 3\)\. Use",
-        ),
-        ({"window": (-1, 3)}, r"`window` should be .*; found \(-1, 3\)"),
-        (
-            {"window": (0, 3), "window_unit": "epoch"},
-            r"`window_unit` should be one of 'epochs', 'steps'; found 'epoch'\. Did you mean "
-            r"'epochs'\?",
-        ),
+        ({"bound": 0.99}, r"`bound` should be finite, at least 1; found 0\.99\. Choose"),
+        ({"bound": float("nan")}, r"`bound` should be finite, at least 1; found nan\. Choose"),
     ],
 )
 def test_wrong_arguments_are_errors_that_say_what_is_right(options, message):

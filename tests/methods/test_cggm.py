@@ -222,3 +222,46 @@ def test_classifiers_of_its_own_learn_from_detached_features():
 def test_wrong_arguments_are_errors_that_say_what_is_right(options, message):
     with pytest.raises(ValueError, match=message):
         cp.CGGM(**options)
+
+
+def right_and_wrong(*shares, rows=20):
+    """Signals of two classes in which each modality gets a share of the labels right."""
+    right_MB = torch.arange(rows) < rows * torch.tensor(shares).unsqueeze(1)
+    logits = torch.stack([~right_MB, right_MB], dim=2).double()
+    return cp.Signals(None, torch.ones(rows, dtype=torch.long), unimodal_logits=logits)
+
+
+def test_accuracies_averaged_over_steps_are_compared_with_the_average_before():
+    """Three steps each: (0.2, 0.4) on average, then (0.5, 0.5): gains 0.3 and 0.1, so that
+
+    B = (0.1 / 0.4, 0.3 / 0.4). Steps in between change nothing, nor does one that is not finite.
+    """
+    method = cp.CGGM(direction=0.0, every=3)
+    method.bind(("ear", "eye"), torch.float64)
+    joint = torch.zeros((), dtype=torch.float64)
+    for shares in ((0.1, 0.4), (0.2, 0.4), (0.3, 0.4)):
+        method.loss(joint, right_and_wrong(*shares))
+    torch.testing.assert_close(method.accuracies, torch.tensor([0.2, 0.4]).double())
+    first = method.balance.clone()
+    torch.testing.assert_close(first, torch.tensor([2 / 3, 1 / 3]).double())
+    for shares in ((0.9, 0.3), (0.1, 0.6)):
+        method.loss(joint, right_and_wrong(*shares))
+        assert torch.equal(method.balance, first)
+    spoilt = right_and_wrong(0.5, 0.5)
+    method.loss(joint, spoilt._replace(unimodal_logits=spoilt.unimodal_logits * float("nan")))
+    assert torch.equal(method.balance, first)
+    method.loss(joint, right_and_wrong(0.5, 0.6))
+    torch.testing.assert_close(method.balance, torch.tensor([0.25, 0.75]).double())
+
+
+def test_averages_of_likelihoods_too_small_to_write_down_are_compared_too():
+    """Squared errors around 100, likelihoods e^-100: twice as likely as before, and as likely."""
+    method = cp.CGGM(direction=0.0, every=2)
+    method.bind(("ear", "eye"), torch.float64)
+    joint, log2 = torch.zeros((), dtype=torch.float64), torch.tensor(2.0).log()
+    for losses in ([(100.0, 100.0), (104.0, 104.0)], [(100 - log2, 100.0), (104 - log2, 104.0)]):
+        for pair in losses:
+            guesses = torch.tensor(pair, dtype=torch.float64).sqrt().view(2, 1, 1)
+            target, score = torch.zeros(1, 1).double(), cp.scores.SquaredError()
+            method.loss(joint, cp.Signals(None, target, unimodal_logits=guesses, score=score))
+    torch.testing.assert_close(method.balance, torch.tensor([0.0, 1.0]).double())

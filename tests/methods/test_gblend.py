@@ -172,7 +172,7 @@ def test_joint_weight_alone_is_joint_training_bit_for_bit():
     balanced = wrap(deepcopy(plain), "features", GBlend(weights=[0, 0, 0, 1]))
     inputs, target = batch(3, 7)
     balanced.validate(**inputs)
-    assert balanced.method.needs_unimodal() == "nothing"
+    assert balanced.method.needs() == cp.Needs()
     torch.manual_seed(1)
     plain_step(plain, inputs, target)
     torch.manual_seed(1)

@@ -243,7 +243,7 @@ def test_losses_of_stopped_modalities_no_longer_count():
     logits = torch.zeros(2, 1, 3, dtype=torch.float64, requires_grad=True)
     signals = cp.Signals(None, torch.tensor([0]), unimodal_logits=logits, criterion=F.cross_entropy)
     joint, log3 = torch.tensor(1.5, dtype=torch.float64), torch.tensor(3.0).double().log()
-    assert method.needs_unimodal() == "gradients"
+    assert method.needs() == cp.Needs(unimodal_logits="gradients", owns="branches")
     torch.testing.assert_close(method.loss(joint, signals), joint + 4 * log3)
     validate(method, [(0.5, 0.5), (0.6, 0.4)])
     loss = method.loss(joint, signals)

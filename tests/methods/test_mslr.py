@@ -164,3 +164,17 @@ def test_branches_are_needed():
 def test_errors_name_the_argument(options, kind, message):
     with pytest.raises(kind, match=message):
         bound(**options)
+
+
+@pytest.mark.parametrize("make", [cp.MSLR, cp.MSES])
+def test_a_loop_that_does_not_ask_for_rates_is_told_once(make):
+    method = make()
+    method.bind(("m0", "m1"))
+    message = r"`method.learning_rates\(\)` should be asked for before the first step with MS"
+    with pytest.warns(UserWarning, match=message):
+        method.advance()
+    method.advance()  # warnings are errors here
+    asked = make()
+    asked.bind(("m0", "m1"))
+    asked.learning_rates()
+    asked.advance()

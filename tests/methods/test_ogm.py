@@ -55,7 +55,7 @@ def test_worked_example_of_the_noise():
         k, ([0.238406, 0.476812, 0.715217, 0.953623], [1, 2, 3, 4]), strict=True
     ):
         torch.manual_seed(0)
-        found = method.encoder_gradient(torch.tensor([1.0, 2, 3, 4]), factor)
+        found = method.encoder_gradient(torch.tensor([1.0, 2, 3, 4]), factor, None)
         torch.manual_seed(0)
         noise = 1.290994 * torch.randn(4)
         assert found.tolist() == pytest.approx((torch.tensor(slowed) + noise).tolist(), rel=1e-5)
@@ -112,7 +112,7 @@ def test_the_noise_has_the_deviation_of_each_tensor():
     torch.manual_seed(0)
     for scale in (1e-6, 1.0, 1e6):
         gradient = scale * torch.randn(101, 103)
-        noisy = method.encoder_gradient(gradient, torch.tensor(0.25))
+        noisy = method.encoder_gradient(gradient, torch.tensor(0.25), None)
         noise = noisy - 0.25 * gradient
         assert float(noise.std() / gradient.std()) == pytest.approx(1, rel=0.02)
         assert abs(float(noise.mean())) < 0.05 * scale
@@ -120,7 +120,7 @@ def test_the_noise_has_the_deviation_of_each_tensor():
 
 def test_a_tensor_of_one_element_gets_no_noise():
     gradient = torch.tensor([3.0])
-    found = cp.OGMGE().encoder_gradient(gradient, torch.tensor(0.25))
+    found = cp.OGMGE().encoder_gradient(gradient, torch.tensor(0.25), None)
     assert torch.equal(found, torch.tensor([0.75]))
 
 
@@ -128,7 +128,7 @@ def test_a_tensor_of_one_element_gets_no_noise():
 def test_outside_the_window_training_is_joint_at_the_price_of_joint(method):
     model = network(dropout=0.3)
     joint = Run(wrap(deepcopy(model), cp.Joint())).epochs(2)
-    run = Run(wrap(model, method(alpha=0.5, window=(2, 3)))).epochs(2)
+    run = Run(wrap(model, cp.Windowed(method(alpha=0.5), 2, 3))).epochs(2)
     for name, expected in joint.weights.items():
         assert torch.equal(run.weights[name], expected), name
     assert run.outs[-1].responses is None
@@ -209,13 +209,7 @@ def test_without_encoders_there_is_nothing_to_scale():
 @pytest.mark.parametrize("method", [cp.OGM, cp.OGMGE])
 @pytest.mark.parametrize(
     ("options", "message"),
-    [
-        ({"alpha": -0.1}, r"`alpha` should be finite, at least 0; found -0\.1\. Choose"),
-        (
-            {"window": (3, 3)},
-            r"`window` should be \(start, stop\) with 0 <= start < stop; found \(3, 3\)\. Use",
-        ),
-    ],
+    [({"alpha": -0.1}, r"`alpha` should be finite, at least 0; found -0\.1\. Choose")],
 )
 def test_wrong_arguments_are_errors_that_say_what_is_right(method, options, message):
     with pytest.raises(ValueError, match=message):

@@ -27,9 +27,9 @@ def signals(*probabilities, rows=1):
 
 def step(method, *probabilities, rows=64):
     """Let features of ones pass, then the confidences be seen; return what is left of them."""
-    method.inputs({}, None)
+    method.inputs({"ear": torch.zeros(rows, 2)}, None)
     passed = [method.feature(m, torch.ones(rows, 3)) for m in range(len(probabilities))]
-    method.loss(torch.tensor(0.0), signals(*probabilities, rows=rows))
+    assert method.coefficients(signals(*probabilities, rows=rows)) is None
     return passed
 
 
@@ -112,11 +112,71 @@ def test_of_a_nest_what_is_a_feature_of_rows_is_dropped():
     mask = torch.ones(50, 2, dtype=torch.bool)
     table = torch.ones(7, 3)  # not rows of the batch
     feature = {"tokens": torch.ones(50, 2, 3), "mask": mask, "table": table}
-    method.inputs({}, None)
+    method.inputs({"ear": torch.zeros(50, 2)}, None)
     found = method.feature(0, feature)
     assert share_dropped(found["tokens"].flatten(1)) > 0.5
     assert found["mask"] is mask
     assert found["table"] is table
+
+
+class Recurrent(nn.Module):
+    """A recurrent encoder that returns outputs and state, of which the state alone is used."""
+
+    def __init__(self):
+        super().__init__()
+        self.ear, self.eye = (nn.GRU(3, 5, num_layers=2, batch_first=True) for _ in range(2))
+        self.head = nn.Linear(10, 4)
+
+    def forward(self, ear, eye):
+        return self.head(torch.cat([self.ear(ear)[1][-1], self.eye(eye)[1][-1]], dim=1))
+
+
+def test_outputs_and_state_of_a_recurrent_encoder_are_dropped_for_the_same_samples():
+    method, encoder = bound(probability=1.0, strength=0.0), Recurrent().ear
+    step(method, 0.9, 0.3)
+    for rows in (50, 2):  # with two samples, the state's first axis could be taken for theirs
+        sequences = torch.randn(rows, 7, 3)
+        for _ in range(20 if rows == 2 else 1):
+            method.inputs({"ear": sequences}, None)
+            outputs, state = method.feature(0, encoder(sequences))
+            lost = outputs.flatten(1).eq(0).all(dim=1)
+            assert torch.equal(state[-1].eq(0).all(dim=1), lost)
+            assert torch.equal(state[0].eq(0).any(dim=1), lost)
+        assert lost.any() or rows == 2
+
+
+def test_what_recurrent_encoders_return_is_dropped_in_training():
+    torch.manual_seed(0)
+    model = Recurrent()
+    method = cp.OPM(probability=1.0, strength=0.0)
+    encoders = {"ear": "ear", "eye": "eye"}
+    balanced = cp.Balanced(model, ("ear", "eye"), method, encoders=encoders)
+    inputs = {name: torch.randn(11, 7, 3) for name in encoders}
+    target = torch.randint(4, (11,))
+    balanced(**inputs, target=target)
+    out = balanced(**inputs, target=target)
+    assert not torch.equal(out.logits, model(**inputs))
+
+
+@pytest.mark.parametrize(
+    ("feature", "found"),
+    [
+        (torch.ones(7, 5, 3), r"\[\(7, 5, 3\)\]"),
+        (
+            (nn.utils.rnn.pack_sequence([torch.ones(2, 3)] * 11), torch.ones(1, 11, 3)),
+            "a packed sequence",
+        ),
+    ],
+)
+def test_a_feature_without_samples_to_drop_is_an_error(feature, found):
+    method = bound()
+    method.inputs({"ear": torch.zeros(11, 2)}, None)
+    message = (
+        r"The encoder of 'ear' should return tensors whose first or second axis is that of the 11 "
+        rf"samples, for OPM to drop some; found {found}\. Name a module whose output is such"
+    )
+    with pytest.raises(ValueError, match=message):
+        method.feature(0, feature)
 
 
 class Sum(nn.Module):
@@ -141,13 +201,13 @@ def test_confidences_are_of_the_samples_that_lost_nothing():
     target = torch.arange(4).repeat(100)
     inputs = {"ear": 4 * torch.eye(4)[target], "eye": torch.eye(4)[target]}
     seen = []
-    learn = method.loss
+    learn = method.coefficients
 
-    def spy(joint, signals):
+    def spy(signals):
         seen.append(confidences(signals))
-        return learn(joint, signals)
+        return learn(signals)
 
-    method.loss = spy
+    method.coefficients = spy
     torch.manual_seed(0)
     for _ in range(2):
         balanced(**inputs, target=target)
@@ -175,7 +235,7 @@ def test_a_step_that_broke_off_leaves_nothing_behind():
 
 def test_outside_the_window_the_logits_are_the_models_own():
     model = network("late", 2, norm=False)
-    run = Run(wrap(model, cp.OPM(window=(1, 2))), lr=0.0).epochs(3)
+    run = Run(wrap(model, cp.Windowed(cp.OPM(), 1, 2)), lr=0.0).epochs(3)
     inputs, _ = run.data(1)
     assert torch.equal(run.outs[1].logits, model(**inputs))
     assert run.outs[0].responses is None
@@ -188,7 +248,6 @@ def test_outside_the_window_the_logits_are_the_models_own():
     [
         ({"probability": 1.5}, r"`probability` should be .*at most 1; found 1\.5\. Choose"),
         ({"strength": -1.0}, r"`strength` should be finite, at least 0; found -1\.0"),
-        ({"window": (-1, 3)}, r"`window` should be .*; found \(-1, 3\)"),
     ],
 )
 def test_wrong_arguments_are_errors_that_say_what_is_right(options, message):

@@ -228,3 +228,16 @@ def test_features_of_changing_length_are_an_error():
 def test_wrong_arguments_are_errors_that_say_what_is_right(options, message):
     with pytest.raises(ValueError, match=message):
         cp.PMR(**options)
+
+
+def test_a_loop_that_does_not_tell_the_epoch_is_told_once():
+    method = cp.PMR()
+    method.bind(("ear", "eye"))
+    message = r"`method.set_epoch\(epoch\)` should be called when an epoch starts.*joint training\."
+    with pytest.warns(UserWarning, match=message):
+        method.advance()
+    method.advance()  # warnings are errors here
+    told = cp.PMR()
+    told.bind(("ear", "eye"))
+    told.set_epoch(0)
+    told.advance()

@@ -140,7 +140,8 @@ def test_evaluation_sees_the_logits_that_are_trained():
 
 
 class Drops(cp.Method):
-    asks_features = True
+    def needs(self):
+        return cp.Needs(features=True)
 
     def feature(self, index, feature):
         return torch.zeros_like(feature)

@@ -24,72 +24,80 @@ def run(balanced, *, num_steps, epoch=None):
 
 
 @pytest.mark.parametrize(
-    ("window", "needs"),
+    ("window", "phases"),
     [
-        (None, ["gradients"] * 5),
-        ((0, 2), ["gradients", "gradients", "nothing", "nothing", "nothing"]),
-        ((1, 3), ["values", "gradients", "gradients", "nothing", "nothing"]),
-        ((2, float("inf")), ["values", "values", "gradients", "gradients", "gradients"]),
+        ((), ["on"] * 5),
+        ((0, 2), ["on", "on", "off", "off", "off"]),
+        ((1, 3), ["watch", "on", "on", "off", "off"]),
+        ((2,), ["watch", "watch", "on", "on", "on"]),
     ],
 )
-def test_what_a_window_in_epochs_needs(window, needs):
-    method = cp.AGM(window=window)
+def test_phases_of_a_window_in_epochs(window, phases):
+    windowed = cp.Windowed(cp.AGM(), *window)
     found = []
     for epoch in range(5):
-        method.set_epoch(epoch)
-        found.append(method.needs())
-    assert found == needs
+        windowed.set_epoch(epoch)
+        found.append(windowed.phase())
+    assert found == phases
+    assert windowed.needs() == cp.AGM().needs()
+
+
+def test_before_the_window_a_method_that_cannot_learn_costs_nothing():
+    windowed = cp.Windowed(cp.OGM(), 1, 3)
+    assert windowed.phase() == "off"
+    windowed.set_epoch(1)
+    assert windowed.phase() == "on"
 
 
 def test_a_window_in_epochs_modulates_inside_alone_and_learns_before():
     torch.manual_seed(0)
     model = Late(2).double()
-    windowed = wrap(deepcopy(model), method=cp.AGM(window=(1, 2)))
+    windowed = wrap(deepcopy(model), method=cp.Windowed(cp.AGM(), 1, 2))
     unlimited = wrap(model, method=cp.AGM())
     assert all(torch.equal(kappa, ONES) for kappa in run(windowed, num_steps=3, epoch=0))
     run(unlimited, num_steps=3)
-    assert torch.equal(windowed.method.running_scores, unlimited.method.running_scores)
+    assert torch.equal(windowed.method.method.running_scores, unlimited.method.running_scores)
     inside, expected = run(windowed, num_steps=2, epoch=1), run(unlimited, num_steps=2)
     for kappa, right in zip(inside, expected, strict=True):
         assert torch.equal(kappa, right)
         assert not torch.equal(kappa, ONES)
-    learnt = windowed.method.running_scores.clone()
+    learnt = windowed.method.method.running_scores.clone()
     assert all(torch.equal(kappa, ONES) for kappa in run(windowed, num_steps=2, epoch=2))
-    assert torch.equal(windowed.method.running_scores, learnt)
+    assert torch.equal(windowed.method.method.running_scores, learnt)
 
 
 def test_a_window_in_steps_modulates_inside_alone_and_learns_up_to_its_end():
     torch.manual_seed(0)
     model = Late(2).double()
-    windowed = wrap(deepcopy(model), method=cp.AGM(window=(2, 4), window_unit="steps"))
+    windowed = wrap(deepcopy(model), method=cp.Windowed(cp.AGM(), 2, 4, unit="steps"))
     unlimited = wrap(model, method=cp.AGM())
     found, right = run(windowed, num_steps=4), run(unlimited, num_steps=4)
     learnt = unlimited.method.running_scores.clone()
     found, right = found + run(windowed, num_steps=2), right + run(unlimited, num_steps=2)
     for step, (kappa, expected) in enumerate(zip(found, right, strict=True)):
         assert torch.equal(kappa, expected if 2 <= step < 4 else ONES)
-    assert torch.equal(windowed.method.running_scores, learnt)
+    assert torch.equal(windowed.method.method.running_scores, learnt)
 
 
 def in_steps():
     torch.manual_seed(0)
-    return wrap(Late(2).double(), "shared", cp.AGM(window=(2, 4), window_unit="steps"))
+    return wrap(Late(2).double(), "shared", cp.Windowed(cp.AGM(), 2, 4, unit="steps"))
 
 
-def needed(balanced, *, num_steps):
-    """Take steps; return what each needed of the coalitions."""
-    needs = []
+def phases_of(balanced, *, num_steps):
+    """Take steps; return the phase of each."""
+    phases = []
     for _ in range(num_steps):
-        needs.append(balanced.method.needs())
+        phases.append(balanced.method.phase())
         run(balanced, num_steps=1)
-    return needs
+    return phases
 
 
-IN_STEPS = ["values", "values", "gradients", "gradients", "nothing", "nothing"]
+IN_STEPS = ["watch", "watch", "on", "on", "off", "off"]
 
 
-def test_what_a_window_in_steps_needs():
-    assert needed(in_steps(), num_steps=6) == IN_STEPS
+def test_phases_of_a_window_in_steps():
+    assert phases_of(in_steps(), num_steps=6) == IN_STEPS
 
 
 @pytest.mark.parametrize("num_steps", range(6))
@@ -100,15 +108,15 @@ def test_a_window_in_steps_goes_on_from_a_saved_state(num_steps, assign):
     run(resumed, num_steps=1)  # what it knows of its own steps is to be forgotten
     state = {name: value.clone() for name, value in balanced.state_dict().items()}
     resumed.load_state_dict(state, assign=assign)
-    assert needed(resumed, num_steps=6 - num_steps) == IN_STEPS[num_steps:]
+    assert phases_of(resumed, num_steps=6 - num_steps) == IN_STEPS[num_steps:]
 
 
 def test_copies_of_a_window_in_steps_go_on_by_themselves():
     balanced = in_steps()
     run(balanced, num_steps=1)
     copy = deepcopy(balanced)
-    assert needed(copy, num_steps=5) == IN_STEPS[1:]
-    assert needed(balanced, num_steps=5) == IN_STEPS[1:]
+    assert phases_of(copy, num_steps=5) == IN_STEPS[1:]
+    assert phases_of(balanced, num_steps=5) == IN_STEPS[1:]
 
 
 def test_steps_of_a_window_are_counted_without_asking_the_device(monkeypatch):
@@ -143,7 +151,7 @@ def test_steps_that_are_skipped_as_non_finite_count_in_a_window():
     inputs, target = batch(2, 7)
     balanced.validate(**inputs)
     balanced(**{name: value * float("nan") for name, value in inputs.items()}, target=target)
-    assert needed(balanced, num_steps=5) == IN_STEPS[1:]
+    assert phases_of(balanced, num_steps=5) == IN_STEPS[1:]
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -151,7 +159,7 @@ def test_after_the_window_a_step_is_one_pass_and_its_gradient_the_plain_one(leve
     torch.manual_seed(0)
     model = MaxOut(2).double()
     plain = deepcopy(model)
-    balanced = wrap(model, level, cp.AGM(window=(0, 1)))
+    balanced = wrap(model, level, cp.Windowed(cp.AGM(), 0, 1))
     inputs, target = batch(2, 7)
     balanced.validate(**inputs)
     balanced.method.set_epoch(1)
@@ -169,9 +177,87 @@ def test_after_the_window_a_step_is_one_pass_and_its_gradient_the_plain_one(leve
 
 def test_before_the_window_responses_carry_no_graph():
     torch.manual_seed(0)
-    balanced = wrap(Late(2), method=cp.AGM(window=(1, 2)))
+    balanced = wrap(Late(2), method=cp.Windowed(cp.AGM(), 1, 2))
     inputs, target = batch(2, 7, dtype=torch.float32)
     out = balanced(**inputs, target=target)
     assert out.scores is not None
     assert not out.responses.requires_grad
     assert out.logits.requires_grad
+
+
+class Everywhere(cp.Method):
+    """Answers between steps as MSES and MSLR do, and notes what it is told."""
+
+    def __init__(self):
+        super().__init__()
+        self.validations, self.num_steps = [], 0
+
+    def learning_rates(self):
+        return torch.tensor([0.5, 2.0])
+
+    def on_validation(self, evaluation, branches):
+        self.validations.append(evaluation.epoch)
+
+    def finished(self):
+        return True
+
+    def advance(self):
+        self.num_steps += 1
+
+
+def test_between_steps_a_method_is_heard_inside_its_window_alone():
+    method = Everywhere()
+    windowed = cp.Windowed(method, 1, 3)
+    rates, finished = [], []
+    for epoch in range(4):
+        windowed.set_epoch(epoch)
+        windowed.advance()
+        windowed.on_validation(cp.Evaluation(epoch), [])
+        rates.append(windowed.learning_rates() is not None)
+        finished.append(windowed.finished())
+    assert rates == finished == [False, True, True, False]
+    assert method.validations == [1, 2]
+    assert method.num_steps == 4
+    assert method.epoch == 3
+
+
+def test_a_window_answers_where_its_method_does_and_counts_where_it_has_to():
+    in_epochs, in_steps = (cp.Windowed(cp.OGM(), 0, 2, unit) for unit in ("epochs", "steps"))
+    assert in_epochs.places() == cp.OGM().places() | {"set_epoch"}
+    assert in_steps.places() == cp.OGM().places() | {"set_epoch", "advance"}
+    assert in_epochs.title() == "OGM"
+    assert cp.Windowed(cp.PMR(), 0, 2).tasks == cp.PMR().tasks
+
+
+def test_windows_nest():
+    windowed = cp.Windowed(cp.Windowed(cp.AGM(), 2, 4), 1, 3)
+    phases = []
+    for epoch in range(5):
+        windowed.set_epoch(epoch)
+        phases.append(windowed.phase())
+    assert phases == ["watch", "watch", "on", "off", "off"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((cp.AGM, 0, 3), TypeError, r"`method` should be a method such as cp.AGM\(\); found <cla"),
+        ((None,), TypeError, r"`method` should be a method such as cp.AGM\(\); found None"),
+        (
+            (cp.AGM(), 3, 3),
+            ValueError,
+            r"`start` and `stop` should be numbers with 0 <= start < stop; found 3 and 3\. Use",
+        ),
+        ((cp.AGM(), -1, 3), ValueError, r"`start` and `stop` should be .*; found -1 and 3\."),
+        ((cp.AGM(), "0", 3), ValueError, r"`start` and `stop` should be .*; found '0' and 3\."),
+        ((cp.AGM(), 0, float("nan")), ValueError, r"`start` and `stop` should .* found 0 and nan"),
+        (
+            (cp.AGM(), 0, 3, "epoch"),
+            ValueError,
+            r"`unit` should be one of 'epochs', 'steps'; found 'epoch'\. Did you mean 'epochs'\?",
+        ),
+    ],
+)
+def test_wrong_arguments_are_errors_that_say_what_is_right(arguments, error, message):
+    with pytest.raises(error, match=message):
+        cp.Windowed(*arguments)

@@ -200,8 +200,10 @@ def test_the_best_weights_are_those_that_were_validated(ended):
 class Improves(cp.Method):
     """Ends training after its first epoch and leaves weights that tell the classes apart."""
 
-    acts_on = "branches"
     done = False
+
+    def needs(self):
+        return cp.Needs(owns="branches")
 
     def on_validation(self, evaluation, branches):
         self.done = True

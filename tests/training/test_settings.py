@@ -132,8 +132,9 @@ def test_recipe_is_described_by_plain_values_and_nothing_is_left_out():
     made = recipe(absent=cp.absence.Constant(0.5))
     described = made.describe()
     assert yaml.safe_load(yaml.safe_dump(described)) == described
-    assert described["method"]["init_args"]["window"] == [1, 99]
-    assert described["method"]["init_args"]["reference"] == {
+    windowed = described["method"]["init_args"]
+    assert (windowed["start"], windowed["stop"], windowed["unit"]) == (1, 99, "epochs")
+    assert windowed["method"]["init_args"]["reference"] == {
         "class_path": "counterpoise.references.RunningMean"
     }
     assert described["absent"]["init_args"] == {"value": 0.5}

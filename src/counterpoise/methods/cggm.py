@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from counterpoise.core.errors import check_range
+from counterpoise.core.errors import check_count, check_range
 from counterpoise.core.scores import CrossEntropy, mean_over_processes
 from counterpoise.methods.method import Level, Needs, Signals
 from counterpoise.methods.shared.evidence import scaled_confidences
@@ -35,6 +35,8 @@ class CGGM(Multitask):
             encoder's gradient is scaled by rho (M - 1) / M.
         direction: lambda, at least 0. Published: 0.2. With 0 the loss stays the joint one.
         clamp: B_m is kept between 0 and this; above 0.
+        every: Steps over which accuracies are averaged before they are compared with the average
+            before, at least 1; B stays in between. Published: 1. See below for why more.
         heads: Modality to a module that maps its encoder's output to logits: the paper's
             classifiers, or "linear" ones. They are trained along, on detached features. None: the
             additive heads that the model was wrapped with, or else the unimodal responses.
@@ -44,8 +46,14 @@ class CGGM(Multitask):
         shift: They are to be multiplied by exp(-shift): 0 with class labels.
         balance: B of the last step, shape (M,).
 
-    Needs ``encoders``. Accuracy is that of class labels; for other targets it is the mean of
-    exp(-score). The accuracies of single batches are noisy: large batches serve this method.
+    Needs encoders. Accuracy is that of class labels; for other targets it is the mean of
+    exp(-score). The classifiers are in ``heads``: the released code gives them a learning rate of
+    their own, which is a parameter group of ``balanced.method.heads.parameters()``.
+
+    Where accuracies no longer grow, what differs between two batches is noise. The modality whose
+    accuracy varies more has, on average, the larger share of it and is braked: the *weaker* one
+    where both are right more often than not, as in the released code. With ``every`` as many
+    steps as an epoch has, epochs are compared instead.
 
     Differs from the paper: gradients are compared in the logits, where they have one shape in
     any model, instead of in last layers built alike; B is clamped, since where accuracies move
@@ -66,6 +74,9 @@ class CGGM(Multitask):
     accuracies: Tensor
     shift: Tensor
     balance: Tensor
+    sums: Tensor
+    sums_shift: Tensor
+    num_summed: Tensor
 
     def __init__(
         self,
@@ -73,19 +84,24 @@ class CGGM(Multitask):
         direction: float = 0.2,
         *,
         clamp: float = 2.0,
+        every: int = 1,
         heads: Heads | None = None,
     ) -> None:
         super().__init__(heads)
         check_range("rho", rho, low=0)
         check_range("direction", direction, low=0)
         check_range("clamp", clamp, low=0, open_low=True)
-        self.rho, self.direction, self.clamp = rho, direction, clamp
+        check_count("every", every, at_least=1)
+        self.rho, self.direction, self.clamp, self.every = rho, direction, clamp, every
 
     def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
         """Make room for accuracies and balancing terms."""
         super().allocate(num_modalities, dtype)
         self.register_buffer("accuracies", torch.zeros(num_modalities, dtype=dtype))
         self.register_buffer("shift", torch.zeros((), dtype=dtype))
+        self.register_buffer("sums", torch.zeros(num_modalities, dtype=dtype))
+        self.register_buffer("sums_shift", torch.zeros((), dtype=dtype))
+        self.register_buffer("num_summed", torch.zeros((), dtype=dtype))
         par = (num_modalities - 1) / num_modalities
         self.register_buffer("balance", torch.full((num_modalities,), par, dtype=dtype))
 
@@ -121,14 +137,32 @@ class CGGM(Multitask):
 
     def _observe(self, signals: Signals) -> None:
         found, shift = (each.to(self.accuracies) for each in _accuracies(signals))
+        known = found.isfinite().all()
+        if self.every > 1:
+            found, shift, known = self._averaged(found, shift, known)
         # What is zero, as before the first step, has no scale of its own.
         before = self.shift.where(self.accuracies.any(), shift)
         common = torch.minimum(shift, before)
         gains = found * (common - shift).exp() - self.accuracies * (common - before).exp()
-        known = found.isfinite().all()
         self.balance = self.balance_of(gains).where(known, self.balance)
         self.accuracies = found.where(known, self.accuracies)
         self.shift = shift.where(known, self.shift)
+
+    def _averaged(
+        self, found: Tensor, shift: Tensor, known: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Add a step to the sums; return their mean, its shift, and whether they are complete."""
+        before = self.sums_shift.where(self.num_summed > 0, shift)
+        common = torch.minimum(shift, before)
+        sums = self.sums * (common - before).exp() + found * (common - shift).exp()
+        sums = sums.where(known, self.sums)
+        common = common.where(known, self.sums_shift)
+        count = self.num_summed + known
+        complete = count >= self.every
+        self.sums = sums.where(~complete, torch.zeros_like(sums))
+        self.num_summed = count.where(~complete, torch.zeros_like(count))
+        self.sums_shift = common
+        return sums / count.clamp_min(1), common, complete
 
 
 # A compiled loss cannot be differentiated twice.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from counterpoise.core.pytree import PyTree
 from counterpoise.methods.method import (
     LEVELS,
     Evaluation,
+    Features,
     Method,
     Needs,
     Phase,
@@ -22,7 +23,7 @@ from counterpoise.methods.method import (
 __all__ = ["Chain", "chain"]
 
 EXCLUSIVE = (
-    *("inputs", "feature", "unimodal_logits", "coefficients", "loss"),
+    *("substeps", "inputs", "feature", "unimodal_logits", "coefficients", "loss"),
     *("encoder_factors", "rest_gradient", "learning_rates"),
 )
 """Places where two methods would undo each other."""
@@ -68,10 +69,13 @@ class Chain(Method):
     def _actor(self, place: str) -> Method | None:
         """Return the one method that acts at a place; None if nobody does."""
         acting = [method for method in self._each() if answers(method, place)]
+        if place == "coefficients":
+            acting = [method for method in acting if not _observes(method)]
         if place == "loss" and len(acting) > 1:
             # Who combines losses leaves it to another to make them, one for each modality.
+            combiners = [method for method in acting if "combine" in method.places()]
             makers = [m for m in acting if m.places().isdisjoint(("loss", "combine"))]
-            acting = makers if len(acting) == len(makers) + 1 else acting
+            acting = makers if len(combiners) == 1 and len(acting) == len(makers) + 1 else acting
         if len(acting) > 1:
             first, second, *_ = acting
             raise ValueError(
@@ -122,6 +126,15 @@ class Chain(Method):
 
     # -- places in a training step -----------------------------------------------------------
 
+    def substeps(self, target: PyTree, unimodal: Callable[[], Tensor]) -> Iterator[Tensor | None]:
+        """Yield the steps of the method that has several a batch."""
+        method = self._acting("substeps")
+        yield from (
+            super().substeps(target, unimodal)
+            if method is None
+            else method.substeps(target, unimodal)
+        )
+
     def inputs(self, inputs: Mapping[str, PyTree], target: PyTree) -> Mapping[str, PyTree]:
         """Return what the method that acts on the data makes of them."""
         method = self._acting("inputs")
@@ -139,6 +152,9 @@ class Chain(Method):
 
     def coefficients(self, signals: Signals) -> Tensor | None:
         """Return the coefficients of the method that acts on responses; it may only watch."""
+        for observer in self._each():
+            if _observes(observer) and observer.phase() == "on":
+                observer.coefficients(signals)
         method = self._actors["coefficients"]
         phase = "off" if method is None else method.phase()
         if method is None or phase == "off":
@@ -202,6 +218,11 @@ class Chain(Method):
         method = self._actors["learning_rates"]
         return None if method is None else method.learning_rates()
 
+    def on_epoch(self, encoders: Sequence[nn.Module], features: Callable[[], Features]) -> None:
+        """Hand encoders and features on to all methods."""
+        for method in self._each():
+            method.on_epoch(encoders, features)
+
     def set_epoch(self, epoch: int) -> None:
         """Tell all methods the epoch."""
         super().set_epoch(epoch)
@@ -225,13 +246,18 @@ class Chain(Method):
             method.check()
 
 
+def _observes(method: Method) -> bool:
+    """Return whether a method has nothing to scale at the responses, and only learns there."""
+    return answers(method, "coefficients") and method.needs().responses != "gradients"
+
+
 def chain(*methods: Method) -> Chain:
     """Return several methods as one; they have to act at different places.
 
-    The places at which only one may act: the data, a modality's feature, heads for unimodal
-    logits, the responses, the loss, encoders' gradients, those of fusion and head, learning
-    rates. Heads of one method serve all. A method in a window of its own acts inside it, while
-    steps cost what all methods need together as long as any is on.
+    The places at which only one may act: the steps of a batch, the data, a modality's feature,
+    heads for unimodal logits, the responses, the loss, encoders' gradients, those of fusion and
+    head, learning rates. Heads of one method serve all. A method in a window of its own acts
+    inside it, while steps cost what all methods need together as long as any is on.
 
     ``chain(UnimodalLoss(...), MMPareto(...))``: MMPareto combines the gradients of two losses, and
     these are then the joint loss and the modalities' losses as UnimodalLoss makes and weighs

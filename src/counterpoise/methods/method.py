@@ -8,19 +8,21 @@ knows the names of a model.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from counterpoise.core.pytree import PyTree
-from counterpoise.methods.signals import Evaluation, Signals
+from counterpoise.methods.signals import Evaluation, Features, Signals
 
 __all__ = [
     "LEVELS",
     "PLACES",
+    "TASKS",
     "Evaluation",
+    "Features",
     "Level",
     "Method",
     "Needs",
@@ -34,10 +36,21 @@ LEVELS: tuple[Level, ...] = ("nothing", "values", "gradients")
 
 Phase = Literal["on", "watch", "off"]
 
+TASKS = ("classification", "multilabel", "regression", "segments")
+"""Names of all tasks."""
+
 PLACES = (
-    *("inputs", "feature", "coefficients", "modality_losses", "combine", "loss"),
+    *("substeps", "inputs", "feature", "coefficients", "modality_losses", "combine", "loss"),
     *("encoder_factors", "encoder_gradient", "rest_gradient", "advance"),
-    *("learning_rates", "set_epoch", "on_validation", "finished", "check", "diagnostics"),
+    *(
+        "learning_rates",
+        "on_epoch",
+        "set_epoch",
+        "on_validation",
+        "finished",
+        "check",
+        "diagnostics",
+    ),
     "unimodal_logits",
 )
 """Names of all places, in the order in which training comes to them."""
@@ -76,16 +89,15 @@ class Needs(NamedTuple):
 class Method(nn.Module):
     """A way of balancing modalities: subclass it and answer at the places that matter.
 
-    Every answer is optional. In the order in which a training step asks: :meth:`inputs` (the
-    data), :meth:`feature` (a modality's feature), :meth:`coefficients` (the responses),
-    :meth:`loss` (the loss), :meth:`encoder_factors` and :meth:`encoder_gradient` (the gradient
-    of an encoder's parameters), :meth:`rest_gradient` (that of all others), :meth:`advance`;
-    and between steps :meth:`learning_rates` (a branch's learning rate), :meth:`set_epoch`,
-    :meth:`on_validation` and :meth:`finished`.
+    Every answer is optional. In the order in which a training step asks: :meth:`substeps` (how
+    many steps a batch is), :meth:`inputs` (the data), :meth:`feature` (a modality's feature),
+    :meth:`coefficients` (the responses), :meth:`loss` (the loss), :meth:`encoder_factors` and
+    :meth:`encoder_gradient` (the gradient of an encoder's parameters), :meth:`rest_gradient` (that
+    of all others), :meth:`advance`; and between steps :meth:`learning_rates` (a branch's learning
+    rate), :meth:`on_epoch`, :meth:`set_epoch`, :meth:`on_validation` and :meth:`finished`.
 
     Attributes:
-        tasks: What the method is defined for, of "classification", "multilabel", "regression"
-            and "segments". Default: all.
+        tasks: What the method is defined for, of :data:`TASKS`. Default: all.
 
     Example: a method that halves the gradient of whichever modality is ahead.
 
@@ -103,7 +115,7 @@ class Method(nn.Module):
         ['coefficients']
     """
 
-    tasks: frozenset[str] = frozenset({"classification", "multilabel", "regression", "segments"})
+    tasks: frozenset[str] = frozenset(TASKS)
     modalities: tuple[str, ...] = ()
     epoch: int = 0
 
@@ -155,6 +167,23 @@ class Method(nn.Module):
         ignored. "off": a plain step, at its price.
         """
         return "on"
+
+    def substeps(self, target: PyTree, unimodal: Callable[[], Tensor]) -> Iterator[Tensor | None]:
+        """Place: the steps of a batch. Yield for each the numbers of the rows to train on.
+
+        Asked by ``balanced.steps(...)``, which makes a forward pass for each, for the training
+        loop to go backward and step. The method knows by itself what each of its steps is: its
+        code up to the next ``yield`` runs before that step.
+
+        Args:
+            target: Of the batch.
+            unimodal: Call it for the present unimodal logits, shape (M, B, ...), without
+                gradient, if the method goes by them.
+
+        Yields:
+            None, the default, for all rows; or a tensor of row numbers.
+        """
+        yield None
 
     def inputs(self, inputs: Mapping[str, PyTree], target: PyTree) -> Mapping[str, PyTree]:
         """Place: the data. Return the modalities' batches to train on."""
@@ -240,6 +269,15 @@ class Method(nn.Module):
         Zero freezes a branch: no update, and batch-norm statistics stand still.
         """
         return None
+
+    def on_epoch(self, encoders: Sequence[nn.Module], features: Callable[[], Features]) -> None:
+        """Place: the end of an epoch, with the encoders, and features of the data for the asking.
+
+        Args:
+            encoders: In order of modality.
+            features: Call it for the encoders' outputs on training and validation data, which
+                takes a pass through both.
+        """
 
     def set_epoch(self, epoch: int) -> None:
         """Place: the epoch. Called by the training loop when epoch 0, 1, ... starts."""

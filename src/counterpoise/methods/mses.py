@@ -12,6 +12,7 @@ from counterpoise.core.errors import check_count, check_range
 from counterpoise.methods.method import Evaluation, Needs, Signals
 from counterpoise.methods.shared.heads import Heads
 from counterpoise.methods.shared.multitask import Multitask
+from counterpoise.methods.shared.reminders import Reminder
 from counterpoise.methods.shared.settings import PerModality, per_modality
 from counterpoise.methods.shared.snapshots import Snapshots
 
@@ -89,6 +90,11 @@ class MSES(Multitask):
         check_range("smoothing", smoothing, low=0, high=1 - 1e-12)
         self.patience, self.smoothing, self.weights = patience, smoothing, weights
         self.snapshots = Snapshots()
+        self._reminder = Reminder(
+            "`method.learning_rates()` should be asked for before the first step with MSES, which "
+            "acts by them; found that it was not. Let `cp.BranchRates` set them in the training "
+            "loop: until then this is training without early stops."
+        )
 
     def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
         """Make room for each modality's losses and for whether it has stopped."""
@@ -145,8 +151,13 @@ class MSES(Multitask):
                 int(self.best_epoch[index]),
             )
 
+    def advance(self) -> None:
+        """Warn once in a training loop that does not ask for rates."""
+        self._reminder.step_over()
+
     def learning_rates(self) -> Tensor:
         """Return 0 for modalities that have stopped and 1 for the others."""
+        self._reminder.done()
         return (~self.stopped).to(self.best.dtype)
 
     def finished(self) -> bool:

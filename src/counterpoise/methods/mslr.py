@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from counterpoise.core.errors import check_choice, check_count, check_range
 from counterpoise.methods.method import Evaluation, Method, Needs
+from counterpoise.methods.shared.reminders import Reminder
 from counterpoise.methods.shared.settings import PerModality, per_modality
 
 __all__ = ["MSLR"]
@@ -81,6 +82,11 @@ class MSLR(Method):
         check_range("clamp", clamp, low=1)
         self.mode, self.factors, self.window = mode, factors, window
         self.shift, self.clamp = shift, clamp
+        self._reminder = Reminder(
+            "`method.learning_rates()` should be asked for before the first step with MSLR, which "
+            "acts by them; found that it was not. Let `cp.BranchRates` set them in the training "
+            "loop: until then this is joint training."
+        )
 
     def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
         """Learn the factors, and make room for the accuracies of a window."""
@@ -110,6 +116,11 @@ class MSLR(Method):
         self.num_epochs = self.num_epochs + 1
         self.history = torch.cat([self.history[1:], accuracies.unsqueeze(0)])
 
+    def advance(self) -> None:
+        """Warn once in a training loop that does not ask for rates."""
+        self._reminder.step_over()
+
     def learning_rates(self) -> Tensor:
         """Return the factor of each branch's learning rate."""
+        self._reminder.done()
         return self.factors_M * self.ratio

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
 
 from counterpoise.core.errors import check_range
 from counterpoise.core.pytree import PyTree, map_tensors, tensors
@@ -100,40 +101,44 @@ class OPM(Method):
         """Return the feature of modality number ``index`` without some of the samples.
 
         Raises:
-            ValueError: If a tensor of it has no axis of samples.
+            ValueError: If no tensor of it has an axis of samples, or it is a packed sequence.
         """
         spared_B = self._spared_B
         assert spared_B is not None
         drawn_B = torch.rand(len(spared_B), device=spared_B.device)
         kept_B = spared_B | (drawn_B >= self.probabilities[index] / (1 - SPARED))
         self._kept.append(kept_B)
-        axes = iter(self._axes_of(index, tensors(feature)))
+        axes = iter(self._axes_of(index, feature))
 
         def drop(tensor: Tensor) -> Tensor:
             axis = next(axes)
-            if not tensor.is_floating_point():
+            if axis is None or not tensor.is_floating_point():
                 return tensor
             shape = [-1 if a == axis else 1 for a in range(tensor.dim())]
-            return tensor.where(kept_B.to(tensor.device).view(shape), 0)
+            return tensor.where(kept_B.view(shape), 0)
 
         return map_tensors(drop, feature)
 
-    def _axes_of(self, index: int, parts: list[Tensor]) -> list[int]:
-        """Return the axis of samples of each tensor of a feature."""
+    def _axes_of(self, index: int, feature: PyTree) -> list[int | None]:
+        """Return the axis of samples of each tensor of a feature, None where there is none."""
         assert self._spared_B is not None
-        num_rows, found = len(self._spared_B), []
+        num_rows, found, parts = len(self._spared_B), [], tensors(feature)
         for part, tensor in enumerate(parts):
             fits = [axis for axis, size in enumerate(tensor.shape[:2]) if size == num_rows]
-            if not fits and tensor.is_floating_point():
-                raise ValueError(
-                    f"The encoder of {self.modalities[index]!r} should return tensors whose first "
-                    f"or second axis is that of the {num_rows} samples, for OPM to drop some; "
-                    f"found {tuple(tensor.shape)}. Name a module within it that does, or use OGM."
-                )
-            known = self._axes.get((index, part))
             if len(fits) == 1:
-                known = self._axes[index, part] = fits[0]
-            found.append(known if known in fits else (fits or [0])[0])
+                self._axes[index, part] = fits[0]
+            known = self._axes.get((index, part))
+            found.append(known if known in fits else fits[0] if fits else None)
+        packed = isinstance(feature, PackedSequence) or any(
+            isinstance(part, PackedSequence) for part in feature if isinstance(feature, tuple)
+        )
+        if packed or all(axis is None for axis in found):
+            shapes = "a packed sequence" if packed else [tuple(part.shape) for part in parts]
+            raise ValueError(
+                f"The encoder of {self.modalities[index]!r} should return tensors whose first or "
+                f"second axis is that of the {num_rows} samples, for OPM to drop some; found "
+                f"{shapes}. Name a module whose output is such, or use OGM."
+            )
         return found
 
     def coefficients(self, signals: Signals) -> None:

@@ -20,6 +20,7 @@ from counterpoise.core.scores import mean_over_processes
 from counterpoise.methods.method import Method, Needs, Signals
 from counterpoise.methods.shared.evidence import mean_of_others
 from counterpoise.methods.shared.prototypes import Prototypes
+from counterpoise.methods.shared.reminders import Reminder
 
 __all__ = ["PMR"]
 
@@ -43,10 +44,13 @@ class PMR(Method):
     Attributes:
         bank: The prototypes; ``bank.prototypes`` are those of each modality, shape (K, D_m).
 
-    Needs ``encoders``, class labels (B,) as targets, and a training loop that calls
+    Needs encoders, class labels (B,) as targets, and a training loop that calls
     ``method.set_epoch(epoch)`` when an epoch starts, as ours does: prototypes are the mean
     features of the epoch before, accumulated as training goes along. Classes without a
     prototype, not seen so far, are left out.
+
+    Acts in the whole run; the released settings do in the first 100 of 150 epochs, which is
+    ``cp.Windowed(cp.PMR(...), 0, 100)``.
 
     Differs from the official code, which has coefficients of 0 or 1 where the paper has w_m, no
     entropy term, and prototypes from a further pass over a part of the data (on some data sets
@@ -61,6 +65,7 @@ class PMR(Method):
     2023, equations 9 to 13.
     """
 
+    tasks = frozenset({"classification"})
     bank: Prototypes
 
     def __init__(
@@ -80,6 +85,11 @@ class PMR(Method):
         self.alpha, self.momentum, self.vector = alpha, momentum, vector
         self.entropy, self.entropy_epochs = entropy, entropy_epochs
         self._flattens = False
+        self._reminder = Reminder(
+            "`method.set_epoch(epoch)` should be called when an epoch starts, from 0 on, for PMR, "
+            "whose prototypes are those of the epoch before; found that it was not before the "
+            "first step. Call it in the training loop: until then this is joint training."
+        )
 
     def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
         """Make the bank of prototypes."""
@@ -92,6 +102,7 @@ class PMR(Method):
     def set_epoch(self, epoch: int) -> None:
         """Renew the prototypes from the epoch that is over."""
         super().set_epoch(epoch)
+        self._reminder.done()
         self._flattens = self.entropy > 0 and epoch < self.entropy_epochs
         self.bank.renew(epoch)
 
@@ -116,6 +127,10 @@ class PMR(Method):
                 total = joint + pull.to(joint.dtype)
             self.bank.accumulate(features, labels, known_B, signals.process_group)
         return total
+
+    def advance(self) -> None:
+        """Warn once in a training loop that does not tell the epoch."""
+        self._reminder.step_over()
 
     def lags(self, s: Tensor) -> tuple[Tensor, Tensor]:
         """Return w and v, each of shape (M,), for given s; zeros where s is not finite."""

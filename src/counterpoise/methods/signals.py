@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from counterpoise.core.coalitions import Coalition
 from counterpoise.core.pytree import PyTree
 
-__all__ = ["Evaluation", "Signals"]
+__all__ = ["Evaluation", "Features", "Signals"]
 
 
 class Signals(NamedTuple):
@@ -38,8 +38,8 @@ class Signals(NamedTuple):
         values: The values of the coalitions themselves, shape (S, B, ...), with graph if the
             method needs "gradients" of responses; None unless it needs ``values``.
         coalitions: Members of each of these coalitions, by number; the full one is the last.
-        rest: Maps features, one a modality, to the logits that the rest of the model makes of
-            them, run like a coalition; None unless the method asks for features.
+        rest: From features, one a modality, to logits: the rest of the model, with graph, run as
+            a coalition is. None unless the method needs ``features``.
     """
 
     logits: Tensor
@@ -57,6 +57,22 @@ class Signals(NamedTuple):
     values: Tensor | None = None
     coalitions: tuple[Coalition, ...] = ()
     rest: Callable[[Sequence[PyTree]], Tensor] | None = None
+
+
+class Features(NamedTuple):
+    """Outputs of encoders on whole sets of data, in eval mode and without gradient.
+
+    Attributes:
+        train: Of each modality, rows of the training data, shape (N, D_m).
+        train_target: Their targets.
+        validation: The same of the validation data.
+        validation_target: Their targets.
+    """
+
+    train: list[Tensor]
+    train_target: Tensor
+    validation: list[Tensor]
+    validation_target: Tensor
 
 
 class Evaluation(NamedTuple):

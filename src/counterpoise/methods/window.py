@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from counterpoise.core.errors import check_choice
 from counterpoise.core.pytree import PyTree
-from counterpoise.methods.method import Evaluation, Method, Needs, Phase, Signals
+from counterpoise.methods.method import Evaluation, Features, Method, Needs, Phase, Signals
 from counterpoise.methods.shared.counting import HostCount
 
 __all__ = ["Windowed"]
@@ -73,8 +73,8 @@ class Windowed(Method):
         self.method, self.start, self.stop, self.unit = method, start, stop, unit
         self.tasks = method.tasks
         self._count = HostCount()
-        self._learns = "coefficients" in method.places()
-        self.set_epoch(0)
+        self._learns = "coefficients" in method.places() and method.needs().responses != "nothing"
+        self._phase: Phase = self._phase_at(0) if unit == "epochs" else "on"
 
     def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
         """Bind the method, and count steps where they matter."""
@@ -121,7 +121,7 @@ class Windowed(Method):
         super().set_epoch(epoch)
         self.method.set_epoch(epoch)
         # Not worked out in a step: a compiled one would be compiled anew in each epoch.
-        self._phase: Phase = self._phase_at(epoch) if self.unit == "epochs" else "on"
+        self._phase = self._phase_at(epoch) if self.unit == "epochs" else "on"
 
     def advance(self) -> None:
         """Count the step."""
@@ -136,6 +136,11 @@ class Windowed(Method):
         self._count.note(self.num_steps, step + 1)
 
     # -- places, asked inside the window alone -----------------------------------------------
+
+    def substeps(self, target: PyTree, unimodal: Callable[[], Tensor]) -> Iterator[Tensor | None]:
+        """Yield the method's steps inside the window, one outside."""
+        method: Method = self.method if self._is_on() else Method()
+        yield from method.substeps(target, unimodal)
 
     def inputs(self, inputs: Mapping[str, PyTree], target: PyTree) -> Mapping[str, PyTree]:
         """Return what the method makes of the data."""
@@ -191,6 +196,11 @@ class Windowed(Method):
         """Return the method's factors inside the window, None outside."""
         factors = self.method.learning_rates()
         return factors if self._is_on() else None
+
+    def on_epoch(self, encoders: Sequence[nn.Module], features: Callable[[], Features]) -> None:
+        """Hand encoders and features on, inside the window."""
+        if self._is_on():
+            self.method.on_epoch(encoders, features)
 
     def on_validation(
         self, evaluation: Evaluation, branches: Sequence[Sequence[nn.Module]]

@@ -12,7 +12,7 @@ from torchmetrics import Metric
 
 from counterpoise.balanced import Balanced
 from counterpoise.engine.output import Output
-from counterpoise.methods import Evaluation, Method
+from counterpoise.methods import Evaluation, answers
 from counterpoise.training.optimization import SGD, Constant, Optimizer, Schedule
 from counterpoise.training.rates import BranchRates
 from counterpoise.training.tally import Tally
@@ -171,9 +171,8 @@ class BalancedModule(LightningModule):
     @property
     def _scales(self) -> bool:
         """Whether the method scales gradients; coefficients of one say nothing otherwise."""
-        kind = type(self.balanced.method)
-        places = ("coefficients", "encoder_factors")
-        return any(getattr(kind, place) is not getattr(Method, place) for place in places)
+        method = self.balanced.method
+        return method.needs().responses == "gradients" or answers(method, "encoder_factors")
 
     def _accuracy(self, logits: Tensor, target: Tensor) -> Tensor:
         self.batch_metric.reset()

@@ -92,7 +92,7 @@ class Recipe:
             "optimizer": self.optimizer or SGD(),
             "schedule": self.schedule or StepLR(),
         }
-        method = type(defaults["method"]).__name__.lower()
+        method = defaults["method"].title().lower().replace(" + ", "-")
         defaults["name"] = self.name or f"{self.data.name}-{method}-{self.seed}"
         for name, value in defaults.items():
             object.__setattr__(self, name, value)

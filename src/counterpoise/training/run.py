@@ -204,12 +204,13 @@ def _purge(folder: RunFolder) -> dict[str, Any]:
 
 
 def _identity(recipe: Recipe, splits: Splits, module: BalancedModule) -> dict[str, Any]:
+    assert recipe.method is not None  # a recipe puts Joint in its place
     described, model = recipe.describe(), module.balanced.model
     sizes = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     return {
         "name": recipe.name,
         "method": {
-            "name": type(recipe.method).__name__,
+            "name": recipe.method.title(),
             "settings": described["method"].get("init_args", {}),
         },
         "data": {

@@ -1,0 +1,178 @@
+"""Regulating the acquisition of information.
+
+Legend: L the joint loss, L_m a modality's own, theta_m weights of its encoder, s_m its summed
+confidence, T_m its trace of the Fisher information over an epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from counterpoise.core.errors import check_count, check_range
+from counterpoise.core.scores import sum_over_processes
+from counterpoise.methods.method import Needs, Signals
+from counterpoise.methods.shared.evidence import confidences, mean_of_others
+from counterpoise.methods.shared.heads import Heads
+from counterpoise.methods.shared.multitask import Multitask
+from counterpoise.methods.shared.reminders import Reminder
+from counterpoise.methods.shared.settings import PerModality, per_modality
+from counterpoise.methods.shared.snapshots import Snapshots
+
+__all__ = ["InfoReg"]
+
+
+class InfoReg(Multitask):
+    r"""Holds back the surer modality while it gains information fast.
+
+    Loss L + sum_m L_m. In the prime window of the modality with the largest s, the gradient of
+    its encoder gets beta (theta - theta at the start of the epoch) added, with beta = c exp(tanh(
+    s_m - mean_{j != m} s_j)). A modality is in its prime window while (S - S') / S > threshold,
+    with S the mean of T over the last ``window`` epochs and S' the same one epoch earlier; T is
+    the sum over steps of the mean squared gradients of weights of two dimensions and more.
+
+    Args:
+        strength: c, at least 0: one for all modalities, one each, or one each by name. Released
+            settings: 0.95 for audio and 0.1 for video.
+        threshold: At least 0. Released setting: 0.05.
+        window: Epochs, at least 1. Released setting: 10. Until there are that many and one more,
+            every modality is in its prime window.
+        weight: Of each L_m, at least 0. Published: 1.
+        heads: As in :class:`~counterpoise.UnimodalLoss`.
+
+    Attributes:
+        prime: Boolean, shape (M,): who is in its prime window.
+
+    Needs encoders, and a training loop that calls ``method.set_epoch(epoch)``. The factors that
+    ``out.coefficients`` tells are 1 + beta. Under accumulation the trace is that of each backward
+    pass; under DDP of each process's gradient.
+
+    Differs from the official code: any number of modalities and kind of weights.
+
+    Example:
+        >>> method = InfoReg(strength=[1.0, 0.5])
+        >>> method.bind(["audio", "image"])
+        >>> method.strengths_of(torch.tensor([3.0, 2.0]))  # exp(tanh 1), 0
+        tensor([2.1417, 0.0000])
+
+    Reference: Huang et al., "Adaptive Unimodal Regulation for Balanced Multimodal Information
+    Acquisition", CVPR 2025.
+    """
+
+    strengths_M: Tensor
+    trace: Tensor
+    history: Tensor
+    num_epochs: Tensor
+    prime: Tensor
+    start_epoch: Tensor
+
+    def __init__(
+        self,
+        strength: PerModality = 0.95,
+        threshold: float = 0.05,
+        *,
+        window: int = 10,
+        weight: float = 1.0,
+        heads: Heads | None = None,
+    ) -> None:
+        super().__init__(heads)
+        check_range("threshold", threshold, low=0)
+        check_count("window", window, at_least=1)
+        check_range("weight", weight, low=0)
+        self.strength, self.threshold, self.window = strength, threshold, window
+        self.weight = weight
+        self.starts = Snapshots()
+        self._group: object = None
+        self._reminder = Reminder(
+            "`method.set_epoch(epoch)` should be called when an epoch starts, from 0 on, for "
+            "InfoReg, which goes by what an epoch has gained; found that it was not before the "
+            "first step. Call it in the training loop."
+        )
+        # By parameter, whose it is and under which name its weights at the epoch's start are kept.
+        self._owners: dict[int, tuple[int, str]] = {}
+
+    def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
+        """Make room for traces, and for what they come to."""
+        super().allocate(num_modalities, dtype)
+        strengths = per_modality("strength", self.strength, self.modalities, default=0.95)
+        self.register_buffer("strengths_M", torch.tensor(strengths, dtype=dtype), persistent=False)
+        self.register_buffer("trace", torch.zeros(num_modalities, dtype=dtype))
+        shape = (self.window + 1, num_modalities)
+        self.register_buffer("history", torch.zeros(shape, dtype=dtype))
+        self.register_buffer("num_epochs", torch.tensor(0))
+        self.register_buffer("prime", torch.ones(num_modalities, dtype=torch.bool))
+        self.register_buffer("start_epoch", torch.tensor(-1))
+
+    def trains_encoder(self, index: int) -> bool:
+        """Return whether the modalities' own losses have a weight."""
+        return self.weight > 0
+
+    def needs(self) -> Needs:
+        """Return what losses need, or at least values of unimodal logits; and encoders."""
+        needs = super().needs()._replace(owns="encoders")
+        if self.heads is None and needs.unimodal_logits == "nothing":
+            return needs._replace(unimodal_logits="values")
+        return needs
+
+    def set_epoch(self, epoch: int) -> None:
+        """Work out who is in its prime window, when an epoch is over."""
+        super().set_epoch(epoch)
+        self._reminder.done()
+        if not self.modalities or epoch == int(self.start_epoch):
+            return
+        if int(self.start_epoch) >= 0:
+            total = sum_over_processes(self.trace.clone(), self._group)
+            self.history = torch.cat([self.history[1:], total.unsqueeze(0)])
+            self.num_epochs = self.num_epochs + 1
+            now, before = self.history[1:].mean(dim=0), self.history[:-1].mean(dim=0)
+            gained = (now - before) > self.threshold * now
+            self.prime = gained | self.num_epochs.le(self.window)
+        self.trace = torch.zeros_like(self.trace)
+        self._owners = {}  # the next step keeps its weights
+
+    def advance(self) -> None:
+        """Warn once in a training loop that does not tell the epoch."""
+        self._reminder.step_over()
+
+    def modality_losses(self, signals: Signals) -> Tensor | None:
+        """Return weight L_m, shape (M,)."""
+        if not self.trains_unimodal():
+            return None
+        (weight,) = self.loss_weights([self.weight])
+        return weight * self.unimodal_losses(signals)
+
+    def encoder_factors(self, signals: Signals) -> Tensor:
+        """Return 1 + beta of the modality that is ahead and in its prime window, else 1."""
+        self._group = signals.process_group
+        known = (id(p) in self._owners for ps in signals.encoder_parameters for p in ps)
+        if not next(known, True):  # a new epoch, or a copy whose parameters are others
+            self._keep_starts(signals.encoder_parameters)
+        s = confidences(signals) * len(signals.logits)
+        beta = self.strengths_of(s)
+        return 1 + beta.where(s.isfinite().all() & self.prime, torch.zeros_like(beta))
+
+    def strengths_of(self, s: Tensor) -> Tensor:
+        """Return beta for given confidences, shape (M,): zero but for the largest."""
+        beta = self.strengths_M.to(s) * torch.exp(torch.tanh(s - mean_of_others(s)))
+        return beta.where(s.eq(s.max()) & s.gt(mean_of_others(s)), torch.zeros_like(beta))
+
+    def encoder_gradient(self, gradient: Tensor, factor: Tensor, parameter: nn.Parameter) -> Tensor:
+        """Return the gradient with beta (theta - theta at the start); note its square."""
+        index, key = self._owners[id(parameter)]
+        if gradient.dim() > 1:
+            square = gradient.detach().to(self.trace.dtype).square().mean()
+            one = torch.arange(len(self.trace), device=self.trace.device).eq(index)
+            self.trace = self.trace + square.nan_to_num(0, 0, 0) * one
+        start = self.starts.get_buffer(key)
+        return gradient + (factor - 1) * (parameter.detach() - start)
+
+    def _keep_starts(self, encoders: Sequence[Sequence[nn.Parameter]]) -> None:
+        resumed = self.epoch == int(self.start_epoch)  # in mid-epoch: they are in the state
+        for index, parameters in enumerate(encoders):
+            if not resumed:
+                self.starts.keep(f"encoder{index}", [nn.ParameterList(parameters)])
+            unique = dict.fromkeys(parameters)
+            self._owners |= {id(p): (index, f"encoder{index}_{i}") for i, p in enumerate(unique)}
+        self.start_epoch = torch.full_like(self.start_epoch, self.epoch)

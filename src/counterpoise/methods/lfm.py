@@ -1,0 +1,151 @@
+"""Learning the modality gap.
+
+Legend: L the joint loss, z_m unimodal logits, a weight of the labels and 1 - a that of agreement.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from math import fsum
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from counterpoise.core.errors import check_choice, check_range
+from counterpoise.core.scores import sum_over_processes
+from counterpoise.methods.method import Method, Needs, Signals
+from counterpoise.methods.shared.losses import divergence
+from counterpoise.methods.shared.reminders import Reminder
+
+__all__ = ["LFM", "fitted_weight"]
+
+COEFFICIENTS = (0.2046, 3.355e-3, 1.230e-4, -2.929e-6, 2.238e-8, -5.397e-11)
+LAST_EPOCH = 200
+"""Beyond it the polynomial falls without end: the weight stays what it is there."""
+
+
+class LFM(Method):
+    r"""Trains for the labels and for agreement of the modalities, in shares that change.
+
+    2 [a L + (1 - a) JS], with JS the Jensen-Shannon divergence between the predictions of two
+    modalities by themselves, mean over the batch and over all pairs.
+
+    Args:
+        mode: "fitted": a is the released polynomial of the epoch, :func:`fitted_weight`.
+            "learned": a follows the gradient of the joint loss of the next batch, which is not
+            learnt from yet: it rises by ``rate`` times the cosine of that gradient and of the
+            last step's gradient of L less that of JS, in the encoders.
+        start: The first a of "learned", in [0, 1].
+        rate: Of "learned", above 0.
+
+    Attributes:
+        weight: a, a scalar.
+
+    Needs encoders. "fitted" needs a training loop that calls ``method.set_epoch(epoch)``;
+    "learned" costs a backward pass more for each of the two losses. For classes, a label a
+    sample or a segment.
+
+    Differs from the official code: any number of modalities; the joint loss is that of the
+    model's own logits, where the code takes the mean of unimodal logits; "learned" judges by
+    the next training batch, where the paper holds a validation batch ready in every step.
+
+    Example:
+        >>> method = LFM()
+        >>> method.bind(["audio", "image"])
+        >>> method.set_epoch(50)
+        >>> method.weight
+        tensor(0.4367)
+
+    Reference: Yang et al., "Facilitating Multimodal Classification via Dynamically Learning
+    Modality Gap", NeurIPS 2024.
+    """
+
+    tasks = frozenset({"classification", "segments"})
+    weight: Tensor
+    difference: Tensor
+
+    def __init__(self, mode: str = "fitted", *, start: float = 0.5, rate: float = 0.01) -> None:
+        super().__init__()
+        check_choice("mode", mode, ("fitted", "learned"))
+        check_range("start", start, low=0, high=1)
+        check_range("rate", rate, low=0, open_low=True)
+        self.mode, self.start, self.rate = mode, start, rate
+        self._reminder = Reminder(
+            "`method.set_epoch(epoch)` should be called when an epoch starts, from 0 on, for LFM, "
+            "whose weight depends on it; found that it was not before the first step. Call it in "
+            "the training loop: until then the weight is that of epoch 0."
+        )
+
+    def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
+        """Make room for the weight, and for the last gradients where it is learned."""
+        first = fitted_weight(0) if self.mode == "fitted" else self.start
+        self.register_buffer("weight", torch.tensor(first, dtype=dtype))
+        self.register_buffer("difference", torch.zeros(0, dtype=dtype))
+
+    def needs(self) -> Needs:
+        """Return that unimodal logits are trained, and encoders where the weight is learned."""
+        needs = Needs(unimodal_logits="gradients")
+        return needs._replace(owns="encoders") if self.mode == "learned" else needs
+
+    def set_epoch(self, epoch: int) -> None:
+        """Learn the weight of the epoch."""
+        super().set_epoch(epoch)
+        self._reminder.done()
+        if self.mode == "fitted" and self.modalities:
+            self.weight = torch.full_like(self.weight, fitted_weight(epoch))
+
+    def advance(self) -> None:
+        """Warn once in a training loop that does not tell the epoch."""
+        if self.mode == "fitted":
+            self._reminder.step_over()
+
+    def loss(self, joint: Tensor, signals: Signals) -> Tensor:
+        """Return 2 [a L + (1 - a) JS]."""
+        logits_M = signals.unimodal_logits
+        assert logits_M is not None
+        pairs = [divergence(one, other) for one, other in combinations(logits_M, 2)]
+        agreement = torch.stack(pairs).mean()
+        if self.mode == "learned" and torch.is_grad_enabled():
+            self._learn(joint, agreement, signals)
+        a = self.weight.to(joint)
+        return 2 * (a * joint + (1 - a) * agreement)
+
+    def _learn(self, joint: Tensor, agreement: Tensor, signals: Signals) -> None:
+        parameters = [p for ps in signals.encoder_parameters for p in ps if p.requires_grad]
+        of_joint, of_agreement = (
+            _gradient(loss, parameters, signals.process_group) for loss in (joint, agreement)
+        )
+        if len(self.difference):
+            last = self.difference.to(of_joint)
+            norms = of_joint.norm() * last.norm()
+            cosine = of_joint @ last / norms.clamp_min(torch.finfo(norms.dtype).tiny)
+            moved = (self.weight + self.rate * cosine.to(self.weight)).clamp(0, 1)
+            self.weight = moved.where(moved.isfinite(), self.weight)
+        self.difference = (of_joint - of_agreement).to(self.difference.dtype)
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
+        saved = state_dict.get(prefix + "difference")
+        if saved is not None:  # takes the shape of what was saved
+            self.difference = self.difference.new_zeros(saved.shape)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def fitted_weight(epoch: int) -> float:
+    """Map an epoch, from 0, to the weight a in [0, 1] that the released settings fix.
+
+    Example:
+        >>> [round(fitted_weight(epoch), 4) for epoch in (0, 50, 1000)]
+        [0.2046, 0.4367, 0.9012]
+    """
+    e = min(epoch, LAST_EPOCH)
+    terms = [coefficient * float(e) ** power for power, coefficient in enumerate(COEFFICIENTS)]
+    return min(max(fsum(terms), 0.0), 1.0)
+
+
+def _gradient(loss: Tensor, parameters: list[Any], group: object) -> Tensor:
+    """Return the gradient of a loss in some parameters as one vector, over all processes."""
+    found = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+    pairs = zip(found, parameters, strict=True)
+    parts = [(torch.zeros_like(p) if g is None else g).flatten().float() for g, p in pairs]
+    return sum_over_processes(torch.cat(parts), group)

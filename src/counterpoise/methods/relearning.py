@@ -1,0 +1,148 @@
+"""Diagnosing and re-learning.
+
+Legend: P_train and P_val purity of the clusters of a modality's features, theta weights of its
+encoder, theta_0 those it began with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from counterpoise.core.errors import check_count, check_range
+from counterpoise.methods.method import Features, Method, Needs, Signals
+from counterpoise.methods.shared.snapshots import Snapshots
+
+__all__ = ["Relearning", "purity"]
+
+
+class Relearning(Method):
+    r"""Sets encoders back towards their beginning, the more, the more they have memorised.
+
+    After epochs ``every``, 2 ``every``, ...: theta <- w theta_0 + (1 - w) theta for the
+    parameters of each encoder, w = tanh(strength |P_train - P_val|), where P is the purity of
+    k-means clusters of its features, as many as there are classes. Buffers stay.
+
+    Args:
+        every: Epochs from one to the next, at least 1. Released setting: 20.
+        times: How often in all, at least 1. Released setting: 3.
+        strength: At least 0; 0 is joint training. Published: 3 to 8 for different data; released
+            setting: 3.
+        seed: Of the clustering.
+
+    Attributes:
+        gaps: |P_train - P_val| when it was last looked at, shape (M,).
+        epochs: Of re-learning so far, a count.
+
+    Needs encoders, class labels, scikit-learn for k-means, and a training loop that hands on
+    features at the end of an epoch: ``balanced.on_epoch(train_loader, validation_loader)``.
+
+    Reference: Wei et al., "Diagnosing and Re-learning for Balanced Multimodal Learning", ECCV
+    2024.
+    """
+
+    tasks = frozenset({"classification"})
+    gaps: Tensor
+    num_relearned: Tensor
+
+    def __init__(
+        self, every: int = 20, times: int = 3, strength: float = 3.0, *, seed: int = 0
+    ) -> None:
+        super().__init__()
+        check_count("every", every, at_least=1)
+        check_count("times", times, at_least=1)
+        check_range("strength", strength, low=0)
+        check_count("seed", seed, at_least=0)
+        self.every, self.times, self.strength, self.seed = every, times, strength, seed
+        self.starts = Snapshots()
+
+    def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
+        """Make room for the gaps."""
+        self.register_buffer("gaps", torch.zeros(num_modalities, dtype=dtype))
+        self.register_buffer("num_relearned", torch.tensor(0))
+
+    def needs(self) -> Needs:
+        """Return that encoders are acted on."""
+        return Needs(owns="encoders")
+
+    def coefficients(self, signals: Signals) -> None:
+        """Leave the responses alone; keep the weights that training starts with."""
+        if not self._keeps:
+            for index, parameters in enumerate(signals.encoder_parameters):
+                self.starts.keep(f"encoder{index}", [nn.ParameterList(parameters)])
+
+    @property
+    def _keeps(self) -> bool:
+        return any(name != "place" for name, _ in self.starts.named_buffers())
+
+    @torch.no_grad()
+    def on_epoch(self, encoders: Sequence[nn.Module], features: Callable[[], Features]) -> None:
+        """Set encoders back, if the epoch that is over is one of those.
+
+        Raises:
+            ImportError: Without scikit-learn.
+            ValueError: If targets are no class labels.
+        """
+        due = (self.epoch + 1) % self.every == 0 and int(self.num_relearned) < self.times
+        if not due or not self._keeps:
+            return
+        found = features()
+        purities = [
+            [purity(rows, target, seed=self.seed) for rows in several]
+            for several, target in (
+                (found.train, found.train_target),
+                (found.validation, found.validation_target),
+            )
+        ]
+        train, validation = torch.tensor(purities, dtype=self.gaps.dtype, device=self.gaps.device)
+        self.gaps = (train - validation).abs()
+        for index, encoder in enumerate(encoders):
+            w = torch.tanh(self.strength * self.gaps[index])
+            for i, parameter in enumerate(dict.fromkeys(encoder.parameters())):
+                parameter.lerp_(self.starts.get_buffer(f"encoder{index}_{i}"), w.to(parameter))
+        self.num_relearned = self.num_relearned + 1
+
+
+def purity(features: Tensor, labels: Tensor, *, seed: int = 0) -> float:
+    """Return the purity of k-means clusters of features: the share that its cluster's class has.
+
+    Features are first brought to [-1, 1] by their least and largest value, each by itself.
+
+    Args:
+        features: Shape (N, D).
+        labels: Class labels, shape (N,); as many clusters as there are different ones.
+        seed: Of the clustering.
+
+    Raises:
+        ImportError: Without scikit-learn.
+        ValueError: If labels are no class labels.
+
+    Example:
+        >>> points = torch.tensor([[0.0], [0.1], [5.0], [5.1]])
+        >>> purity(points, torch.tensor([0, 0, 1, 1])), purity(points, torch.tensor([0, 1, 0, 1]))
+        (1.0, 0.5)
+    """
+    if labels.is_floating_point() or labels.dim() != 1:
+        raise ValueError(
+            f"`labels` should be class labels (N,) for the purity of clusters; found "
+            f"{labels.dtype} of shape {tuple(labels.shape)}. Use Relearning for classes alone."
+        )
+    try:
+        from sklearn.cluster import KMeans  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise ImportError(
+            "Relearning clusters features with scikit-learn, which is not installed. Run `pip "
+            'install "counterpoise[train]"`.'
+        ) from error
+    low, high = features.amin(dim=0), features.amax(dim=0)
+    scaled = 2 * (features - low) / (high - low).clamp_min(torch.finfo(features.dtype).tiny) - 1
+    classes, numbers = torch.unique(labels, return_inverse=True)
+    clustering = KMeans(n_clusters=len(classes), n_init=10, random_state=seed)
+    clusters = torch.from_numpy(clustering.fit_predict(scaled.cpu().double().numpy()))
+    table = torch.zeros(len(classes), len(classes), dtype=torch.int64)
+    table.index_put_(
+        (clusters.long(), numbers.cpu()), torch.ones(len(labels), dtype=torch.int64), True
+    )
+    return float(table.amax(dim=1).sum() / len(labels))

@@ -1,0 +1,40 @@
+"""Losses of several logits at once."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from counterpoise.methods.method import Signals
+
+__all__ = ["criteria", "divergence"]
+
+
+def criteria(logits_M: Tensor, signals: Signals) -> Tensor:
+    """Return the criterion of each of several logits, (M, B, ...) to (M,)."""
+    assert signals.criterion is not None
+    return torch.stack([signals.criterion(each, signals.target) for each in logits_M])
+
+
+def divergence(one: Tensor, other: Tensor) -> Tensor:
+    """Return the Jensen-Shannon divergence of two predictions, the mean over the batch.
+
+    JS(p, q) = (KL(p || m) + KL(q || m)) / 2 with m = (p + q) / 2, from logits, in nats.
+
+    Args:
+        one: Logits, classes in axis 1, shape (B, C, ...).
+        other: Likewise.
+
+    Returns:
+        A scalar from 0, where they are equal, to log 2, where no class is common.
+
+    Example:
+        >>> sure = torch.tensor([[100.0, 0.0]])
+        >>> divergence(sure, sure), divergence(sure, -sure)
+        (tensor(0.), tensor(0.6931))
+    """
+    log_p, log_q = one.log_softmax(dim=1), other.log_softmax(dim=1)
+    log_m = torch.logaddexp(log_p, log_q) - torch.log(log_p.new_tensor(2.0))
+    of_p = (log_p.exp() * (log_p - log_m)).sum(dim=1)
+    of_q = (log_q.exp() * (log_q - log_m)).sum(dim=1)
+    return (of_p + of_q).mean() / 2

@@ -1,0 +1,113 @@
+"""Unimodal teachers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from counterpoise.core.errors import check_range, suggestion
+from counterpoise.core.pytree import PyTree, shapes, tensors
+from counterpoise.methods.method import Method, Needs, Signals
+
+__all__ = ["UMT"]
+
+
+class UMT(Method):
+    r"""Draws each modality's feature to that of a teacher which was trained on it alone.
+
+    L + weight sum_m MSE(f_m, t_m(x_m)), where t_m is frozen, and in eval mode.
+
+    Args:
+        teachers: Modality to a module that maps its batch to a feature of the shape that its
+            encoder returns, such as the encoder of a model trained on that modality alone. They
+            are kept in the method's state, so that checkpoints are complete.
+        weight: At least 0. Released setting: 10.
+
+    Needs encoders. Teachers are the unimodal models of
+    :func:`counterpoise.experiments.compete.compete`; any others of the same shape will do.
+
+    Raises:
+        ValueError: When a model is wrapped, unless there is a teacher for each modality; in a
+            step, if a teacher's feature has another shape.
+
+    Example:
+        >>> method = UMT({"audio": nn.Identity(), "image": nn.Identity()}, weight=2.0)
+        >>> method.bind(["audio", "image"])
+        >>> batch = {"audio": torch.ones(5, 3), "image": torch.zeros(5, 7)}
+        >>> _ = method.inputs(batch, None)
+        >>> features = (torch.zeros(5, 3), torch.zeros(5, 7))
+        >>> method.modality_losses(Signals(None, None, features=features))
+        tensor([2., 0.])
+
+    Reference: Du et al., "On Uni-Modal Feature Learning in Supervised Multi-Modal Learning",
+    ICML 2023.
+    """
+
+    def __init__(self, teachers: Mapping[str, nn.Module], weight: float = 10.0) -> None:
+        super().__init__()
+        check_range("weight", weight, low=0)
+        if not isinstance(teachers, Mapping) or not all(
+            isinstance(teacher, nn.Module) for teacher in teachers.values()
+        ):
+            raise TypeError(
+                f"`teachers` should map each modality to a module; found {teachers!r}. Pass "
+                "encoders that were trained on one modality alone."
+            )
+        self.weight = weight
+        self.teachers = nn.ModuleDict(dict(teachers)).requires_grad_(False).eval()
+        self._targets: list[PyTree] = []
+
+    def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
+        """Check that each modality has a teacher.
+
+        Raises:
+            ValueError: If not.
+        """
+        for name in (*self.teachers, *self.modalities):
+            if name not in self.modalities or name not in self.teachers:
+                raise ValueError(
+                    f"`teachers` should have one for each of {', '.join(self.modalities)}; found "
+                    f"{', '.join(self.teachers) or 'none'}.{suggestion(name, self.modalities)} "
+                    "Name each once."
+                )
+
+    def train(self, mode: bool = True) -> UMT:
+        """Set the mode, and leave teachers in eval mode."""
+        super().train(mode)
+        self.teachers.eval()
+        return self
+
+    def settings(self) -> dict[str, Any]:
+        """Return the arguments, for a run's record."""
+        teachers = {name: repr(teacher) for name, teacher in self.teachers.items()}
+        return {"teachers": teachers, "weight": self.weight}
+
+    def needs(self) -> Needs:
+        """Return that features are looked at."""
+        return Needs(features=True, owns="encoders")
+
+    def inputs(self, inputs: Mapping[str, PyTree], target: PyTree) -> Mapping[str, PyTree]:
+        """Leave the data as they are; show them to the teachers."""
+        with torch.no_grad():
+            self._targets = [self.teachers[name](inputs[name]) for name in self.modalities]
+        return inputs
+
+    def modality_losses(self, signals: Signals) -> Tensor:
+        """Return weight MSE, shape (M,); of a feature of several tensors their mean."""
+        targets, self._targets = self._targets, []
+        losses = []
+        for name, feature, target in zip(self.modalities, signals.features, targets, strict=True):
+            if shapes(feature) != shapes(target):
+                raise ValueError(
+                    f"The teacher of {name!r} should return a feature of the shape that the "
+                    f"encoder returns, {[tuple(s) for s in shapes(feature)]}; found "
+                    f"{[tuple(s) for s in shapes(target)]}. Pass one built alike."
+                )
+            pairs = zip(tensors(feature), tensors(target), strict=True)
+            parts = [F.mse_loss(f.float(), t.float()) for f, t in pairs if f.is_floating_point()]
+            losses.append(torch.stack(parts).mean())
+        return self.weight * torch.stack(losses)
