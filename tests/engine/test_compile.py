@@ -1,10 +1,9 @@
 """``torch.compile`` takes a training step in one graph and changes no number."""
 
 from copy import deepcopy
-
-import pytest
 from dataclasses import replace
 
+import pytest
 import torch
 from torch._dynamo.testing import CompileCounter
 

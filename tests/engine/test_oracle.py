@@ -1,10 +1,9 @@
 """All levels of the engine against a slow, obviously right twin."""
 
 from copy import deepcopy
-
-import pytest
 from dataclasses import replace
 
+import pytest
 import torch
 
 import counterpoise as cp

@@ -1,8 +1,8 @@
 """Many modalities: coalitions are sampled, with a warning, and training goes on as stated."""
 
-import pytest
 from dataclasses import replace
 
+import pytest
 import torch
 from torch import nn
 

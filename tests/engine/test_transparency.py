@@ -1,10 +1,9 @@
 """The wrapped model stays what it was, and is called no more often than it must be."""
 
 from copy import deepcopy
-
-import pytest
 from dataclasses import replace
 
+import pytest
 import torch
 
 import counterpoise as cp

@@ -12,6 +12,7 @@ from counterpoise.models import (
     mark_padding,
 )
 from support import plain
+from support.wrapping import wrap_parts
 
 BATCH, LENGTH, WIDTH, HEADS, CLASSES = 3, 5, 14, 2, 7
 SIZES = {"words": 11, "frames": 13}
@@ -167,7 +168,7 @@ def test_a_gradient_reaches_every_parameter_and_nothing_is_changed_in_place():
 def wrap(level, **options):
     model = network()
     encoders = None if level == "inputs" else model.encoder_paths
-    return cp.Balanced(
+    return wrap_parts(
         model, model.modalities, cp.AGM(alpha=1.0), encoders=encoders, coalitions=level, **options
     )
 

@@ -21,6 +21,7 @@ from counterpoise.models import (
     paper_network,
     similarity_loss,
 )
+from support.wrapping import wrap_parts
 
 NUM_PARAMETERS = {
     ("crema-d", "late"): 22_352_902,
@@ -204,7 +205,7 @@ SMALL = {
 
 def steps(network, inputs, target, **options):
     """Take two steps of AGM by whole passes, as published; return the last output."""
-    balanced = cp.Balanced(
+    balanced = wrap_parts(
         network, network.modalities, cp.AGM(alpha=1.0), coalitions="inputs", **options
     )
     optimizer = torch.optim.SGD(balanced.parameters(), lr=1e-3)

@@ -15,6 +15,7 @@ from counterpoise.models import (
     similarity_loss,
 )
 from support import plain
+from support.wrapping import wrap_parts
 
 BATCH, SEGMENTS, PLACES, CHANNELS, CLASSES = 2, 5, (2, 3), 11, 7
 WIDTH, KEYS = 13, 17
@@ -166,7 +167,7 @@ def test_similarity_loss_names_what_is_wrong():
 def wrapped_steps(level):
     """Take two steps of AGM; return the last output, its gradients, and the wrapped network."""
     model = network(dropout=0.0)
-    balanced = cp.Balanced(
+    balanced = wrap_parts(
         model,
         model.modalities,
         cp.AGM(alpha=1.0),

@@ -13,6 +13,7 @@ from counterpoise.models import (
     Transformer,
     build,
 )
+from support.wrapping import wrap_parts
 
 SHAPES = {"left": (5,), "middle": (3, 8), "right": (1, 11, 13)}
 IMAGES = {"left": (1, 11, 13), "middle": (3, 8, 9), "right": (2, 17, 8)}
@@ -33,7 +34,7 @@ def step(network, shapes, level):
         if isinstance(encoder, Transformer):
             for block in encoder.blocks:
                 block.attention.dropout = 0.0
-    balanced = cp.Balanced(
+    balanced = wrap_parts(
         network,
         modalities=tuple(shapes),
         method=cp.AGM(alpha=1.0),
@@ -83,7 +84,7 @@ def test_padded_sequences_pass_through_every_level(level):
     torch.manual_seed(47)
     shapes = {"text": (7, 5), "other": (11,)}
     network = build(shapes, 3, fusion="cross_attention", num_features=8)
-    balanced = cp.Balanced(
+    balanced = wrap_parts(
         network,
         modalities=tuple(shapes),
         method=cp.AGM(alpha=1.0),

@@ -3,7 +3,6 @@
 import torch
 from torch import nn
 
-import counterpoise as cp
 from support.networks import Fused
 from support.wrapping import wrap_parts
 

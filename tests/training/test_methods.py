@@ -21,11 +21,11 @@ from counterpoise.methods import Method
 from counterpoise.training import SGD, Constant, Network, Recipe, read_recipe, train
 from counterpoise.training import config as recipes
 from counterpoise.training.rates import BranchRates
+from support.wrapping import wrap_parts
 from training import runs
 from training.runs import SIZES, Blobs, Small, recipe, same_bits
 from training.test_module import Told, fit, made
 from training.test_resume import Killed, kill_at, left_behind, stop
-from support.wrapping import wrap_parts
 
 NAMES = tuple(SIZES)
 STOPS = [2, 4]  # epochs after which the branches stop in the run of `ending`

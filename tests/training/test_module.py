@@ -13,8 +13,8 @@ from torchmetrics.classification import MulticlassAccuracy
 import counterpoise as cp
 from counterpoise.training import SGD, BalancedModule, Constant, MultimodalDataModule, StepLR
 from counterpoise.training.rates import BranchRates
-from training.runs import SIZES, Blobs, Net
 from support.wrapping import wrap_parts
+from training.runs import SIZES, Blobs, Net
 
 NAMES = tuple(SIZES)
 PATHS = {name: f"encoders.{name}" for name in NAMES}
