@@ -171,7 +171,7 @@ def test_encoders_by_path_or_by_modality_make_coalitions_cheap(modalities):
     [(("ear", "eye"), "inputs"), ({"ear": "ear", "eye": "eye"}, "features")],
 )
 def test_published_is_a_name_for_the_papers_own_evaluation(modalities, level):
-    balanced = wrap_parts(made(), modalities, coalitions="published")
+    balanced = cp.Balanced(made(), modalities, coalitions="published")
     assert (balanced.level, balanced.runner.setup.statistics) == (level, "running")
 
 
@@ -190,12 +190,12 @@ def test_an_encoder_for_one_modality_alone_leaves_whole_passes():
         (lambda: cp.Coalitions(statistics="bat"), ValueError, r"`statistics` should be one of"),
         (lambda: cp.Coalitions(sampling=50), TypeError, r"`sampling` should be a cp\.Sampling"),
         (
-            lambda: wrap_parts(made(), ("ear", "eye"), coalitions="publish"),
+            lambda: cp.Balanced(made(), ("ear", "eye"), coalitions="publish"),
             ValueError,
             r"`coalitions` should be one of .* Did you mean 'published'\?",
         ),
         (
-            lambda: wrap_parts(made(), ("ear", "eye"), coalitions=3),
+            lambda: cp.Balanced(made(), ("ear", "eye"), coalitions=3),
             TypeError,
             r"`coalitions` should be a cp\.Coalitions, the name of a level or 'published'; found 3",
         ),
