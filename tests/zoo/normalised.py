@@ -114,7 +114,7 @@ class Channels(nn.Module):
 
     def __init__(self, norm):
         super().__init__()
-        self.layers = nn.Sequential(nn.Conv1d(2, 5, 3), norm, nn.ReLU(), nn.Conv1d(5, WIDTH, 2))
+        self.layers = nn.Sequential(nn.Conv1d(2, 5, 3), norm, nn.Tanh(), nn.Conv1d(5, WIDTH, 2))
 
     def forward(self, x):
         return self.layers(x).mean(dim=2)

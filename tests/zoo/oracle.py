@@ -11,17 +11,16 @@ logits of the full pass.
 """
 
 import math
-from collections import Counter
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import nullcontext
 from copy import copy
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.utils.rnn import PackedSequence
+
+from zoo.full_pass import Features, NormStatistics, copied
 
 FLOOR = 1e-8
 """The least probability that a score counts."""
@@ -215,106 +214,3 @@ def ratio(scores, m) -> float:
     """Return r_m = exp(mean over j other than m of s_j - s_m)."""
     others = [s for j, s in enumerate(scores) if j != m]
     return math.exp(sum(s - scores[m] for s in others) / len(others))
-
-
-# -- what the full pass leaves to the others ---------------------------------------------------
-
-
-class NormStatistics:
-    """Mean and variance of every call of a batch normalisation in the full pass."""
-
-    def __init__(self, model):
-        self.layers = [m for m in model.modules() if isinstance(m, _BatchNorm)]
-        self.used: dict[Any, tuple[Tensor, Tensor]] = {}
-
-    @contextmanager
-    def recorded(self):
-        """Note what each call normalises with, the gradient through it included."""
-        calls: Counter[Any] = Counter()
-
-        def note(layer, args):
-            number, calls[layer] = calls[layer], calls[layer] + 1
-            if layer.training or layer.running_mean is None:
-                x = args[0].to(torch.promote_types(args[0].dtype, torch.float32))
-                axes = [axis for axis in range(x.dim()) if axis != 1]
-                mean = x.mean(dim=axes, keepdim=True)
-                variance = (x - mean).square().mean(dim=axes, keepdim=True)
-                self.used[layer, number] = (mean, variance)
-
-        with hooks(layer.register_forward_pre_hook(note) for layer in self.layers):
-            yield
-
-    @contextmanager
-    def replayed(self):
-        """Normalise each call with what the call of the same number used in the full pass."""
-        calls: Counter[Any] = Counter()
-
-        def renormalise(layer, args, output):
-            number, calls[layer] = calls[layer], calls[layer] + 1
-            if (layer, number) not in self.used:
-                return output
-            mean, variance = self.used[layer, number]
-            y = (args[0].to(mean.dtype) - mean) / (variance + layer.eps).sqrt()
-            if layer.affine:
-                shape = [1, -1] + [1] * (y.dim() - 2)
-                y = y * layer.weight.view(shape) + layer.bias.view(shape)
-            return y.to(output.dtype)
-
-        with hooks(layer.register_forward_hook(renormalise) for layer in self.layers):
-            yield
-
-
-class Features:
-    """Outputs of the encoders in the full pass, in place of those of present modalities."""
-
-    def __init__(self, model, encoders):
-        self.encoders = {name: model.get_submodule(path) for name, path in encoders.items()}
-        self.outputs: dict[str, Any] = {}
-
-    @contextmanager
-    def recorded(self):
-        """Note what each encoder returns, before anybody changes it."""
-
-        def noted(name):
-            def note(encoder, args, output):
-                self.outputs[name] = output
-                return copied(output)
-
-            return note
-
-        with hooks(e.register_forward_hook(noted(n)) for n, e in self.encoders.items()):
-            yield
-
-    @contextmanager
-    def replayed(self, present):
-        """Give the rest of the model the noted outputs of those that are present."""
-
-        def answered(name):
-            return lambda encoder, args, output: copied(self.outputs[name])
-
-        chosen = {n: e for n, e in self.encoders.items() if n in present}
-        with hooks(e.register_forward_hook(answered(n)) for n, e in chosen.items()):
-            yield
-
-
-@contextmanager
-def hooks(handles):
-    """Remove hooks again."""
-    with ExitStack() as stack:
-        for handle in handles:
-            stack.callback(handle.remove)
-        yield
-
-
-def copied(value):
-    """Return a value with clones for tensors, the gradient flowing through."""
-    if isinstance(value, Tensor):
-        return value.clone()
-    if isinstance(value, PackedSequence):
-        return value._replace(data=value.data.clone())
-    if isinstance(value, dict):
-        made = {key: copied(leaf) for key, leaf in value.items()}
-        return made if type(value) is dict else type(value)(**made)
-    if isinstance(value, (list, tuple)):
-        return type(value)(copied(leaf) for leaf in value)
-    return value

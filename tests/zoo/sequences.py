@@ -4,7 +4,22 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from zoo.kinds import CLASSES, ROWS, WIDTH, Batch, Kind, Wired, draw, head, mlp, paths
+from zoo.fusions import MaxOut
+from zoo.kinds import (
+    CLASSES,
+    ROWS,
+    THREE,
+    WIDTH,
+    Batch,
+    Kind,
+    Wired,
+    draw,
+    head,
+    mlp,
+    paths,
+    vectors,
+    wired,
+)
 
 STEPS = 5
 
@@ -188,14 +203,14 @@ class Ruled(nn.Module):
 
     def __init__(self, low):
         super().__init__()
-        self.low, self.rest = low, head()
+        self.low, self.rest = low, MaxOut(3)
 
     def forward(self, *features, banned):
         return self.rest(*features).masked_fill(banned, self.low)
 
 
 def ruled(step):
-    drawn = draw(step, ear=(5,), eye=(11,))
+    drawn = vectors(THREE)(step)
     banned = torch.zeros(ROWS, CLASSES, dtype=torch.bool)
     banned[torch.arange(ROWS), (drawn.target + 1) % CLASSES] = True
     return drawn._replace(others={"banned": banned})
@@ -206,7 +221,7 @@ class AlwaysRuled(nn.Module):
 
     def __init__(self, low):
         super().__init__()
-        self.low, self.rest = low, head()
+        self.low, self.rest = low, MaxOut(3)
         self.register_buffer("banned", torch.arange(CLASSES) == CLASSES - 1)
 
     def forward(self, *features):
@@ -214,11 +229,12 @@ class AlwaysRuled(nn.Module):
 
 
 def always_ruled(step):
-    return draw(step, classes=CLASSES - 1, ear=(5,), eye=(11,))
+    drawn = vectors(THREE)(step)
+    return drawn._replace(target=drawn.target % (CLASSES - 1))
 
 
 def low_logits(rest, low, batch):
-    return Kind(lambda: Wired({"ear": mlp(5), "eye": mlp(11)}, rest(low)), batch, paths())
+    return wired(lambda: rest(low), THREE, batch=batch)
 
 
 TEXT = {"text": "text", "eye": "eye"}
