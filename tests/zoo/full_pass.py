@@ -104,10 +104,13 @@ class Features:
 
     @contextmanager
     def replayed(self, present):
-        """Give the rest of the model the noted outputs of those that are present."""
+        """Give the rest of the model the noted outputs of those that are present.
+
+        An encoder that the full pass skipped has none: what it returns now stands.
+        """
 
         def answered(name):
-            return lambda encoder, args, output: copied(self.outputs[name])
+            return lambda encoder, args, output: copied(self.outputs.get(name, output))
 
         chosen = {n: e for n, e in self.encoders.items() if n in present}
         with hooks(e.register_forward_hook(answered(n)) for n, e in chosen.items()):

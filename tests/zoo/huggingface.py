@@ -194,6 +194,19 @@ def read_batch(step):
     return Batch({"text": words, "eye": drawn.inputs["eye"]}, drawn.target)
 
 
+def translator():
+    sizes = {"d_model": 8, "d_kv": 4, "d_ff": 13, "num_layers": 2, "num_heads": 2}
+    config = hf.T5Config(vocab_size=29, decoder_start_token_id=0, **sizes)
+    return hf.T5ForConditionalGeneration(config)
+
+
+def translator_batch(step):
+    ids, mask = text(step)
+    written = torch.randint(3, 29, (ROWS, 4), generator=torch.Generator().manual_seed(50 + step))
+    inputs = {"input_ids": ids, "decoder_input_ids": written[:, :-1]}
+    return Batch(inputs, written[:, 1:], {"attention_mask": mask})
+
+
 class Grounded(nn.Module):
     """Embeddings of an image and of words, into one BERT that reads both."""
 
@@ -245,6 +258,10 @@ KINDS = {
     ),
     "hf-wav2vec2-and-bert": Kind(Speech, speech_batch, {"speech": "speech", "text": "text"}),
     "hf-t5": Kind(Read, read_batch, {"text": "text", "eye": "eye"}, keep=MASKS),
+    # The decoder looks at what the encoder read: no module sees the written words alone.
+    "hf-t5-whole": Kind(
+        translator, translator_batch, {}, select=lambda out: out.logits.transpose(1, 2)
+    ),
     "hf-one-bert-for-words-and-patches": Kind(
         Grounded, grounded_batch, {"text": "words", "image": "patches"}
     ),

@@ -252,9 +252,10 @@ def joined(gradients):
 
 
 def descend(model):
-    """Take a step down the gradient, where it is finite."""
+    """Take a step down the gradient, clipped to a norm of 1, where it is finite."""
     parameters = [p for p in model.parameters() if p.grad is not None]
-    if all(p.grad.isfinite().all() for p in parameters):
+    norm = torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+    if norm.isfinite():
         with torch.no_grad():
             for p in parameters:
                 p -= RATE * p.grad
