@@ -34,7 +34,6 @@ class Kind:
         normalised: Whether it has normalisation layers that tell batch from running statistics.
         refusable: Levels at which an error is as good as the right numbers, for the reason that
             stands beside it; everywhere else the numbers have to be right.
-        half: Whether it is judged in half precision too; if not, the reason stands beside it.
     """
 
     make: Callable[[], nn.Module]
@@ -45,7 +44,6 @@ class Kind:
     twin: Callable[[nn.Module], None] | None = None
     normalised: bool = False
     refusable: frozenset[str] = frozenset()
-    half: bool = True
 
 
 class Wired(nn.Module):
