@@ -145,13 +145,14 @@ class House:
             f"{name} -> {path}"
             for name in self.sources
             if _room(name) in LIGHT
-            for path in self._paths(name)
+            for path in self._paths(name, at_once=True)
             if path.partition(".")[0] not in fine
         ]
 
-    def _paths(self, name: str) -> Iterator[str]:
-        """Yield the dotted path of everything that a file imports."""
-        for node in ast.walk(self._trees[name]):
+    def _paths(self, name: str, *, at_once: bool = False) -> Iterator[str]:
+        """Yield the dotted path of everything that a file imports, or imports at once."""
+        tree = self._trees[name]
+        for node in tree.body if at_once else ast.walk(tree):
             if isinstance(node, ast.Import):
                 yield from (alias.name for alias in node.names)
             elif isinstance(node, ast.ImportFrom):

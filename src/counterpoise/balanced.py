@@ -41,7 +41,7 @@ from counterpoise.engine.runner import Runner
 from counterpoise.engine.settings import Coalitions, Modality, coalitions_of, named
 from counterpoise.engine.step import Demand, Tools, apply_method, attach_gradients, demand, observe
 from counterpoise.methods.agm import AGM
-from counterpoise.methods.method import Evaluation, Method, Needs, answers
+from counterpoise.methods.method import Evaluation, Level, Method, Needs, answers
 
 __all__ = ["Balanced"]
 
@@ -128,7 +128,7 @@ class Balanced(nn.Module):
         check_level(how.level, ownership)
         self.model, self.method = model, method
         self.absent = AbsentValues(given.names, given.absent)
-        self.score: Score = CrossEntropy() if score is None else score
+        self.score: Score = _default_score(criterion) if score is None else score
         self.criterion: Criterion = criterion or criterion_of(self.score)
         self.monitor = monitor
         self._own_loss, self._target_checked = criterion is None, False
@@ -152,7 +152,7 @@ class Balanced(nn.Module):
             "on": needs,
             "watch": _watched(needs, self._places),
             "off": Needs(),
-            "respond": Needs("values", "values", features=needs.features),
+            "respond": Needs("values", _seen(needs.unimodal_logits), features=needs.features),
         }
         own_heads = answers(method, "unimodal_logits")
         self._demands = {
@@ -380,15 +380,22 @@ class Balanced(nn.Module):
         return torch.ones(len(self.modalities), device=logits.device)
 
 
+def _default_score(criterion: Criterion | None) -> CrossEntropy:
+    """Return the cross-entropy, which leaves out the labels that the criterion leaves out."""
+    ignored = getattr(criterion, "ignore_index", None)
+    return CrossEntropy(ignore_index=ignored) if isinstance(ignored, int) else CrossEntropy()
+
+
 def _watched(needs: Needs, places: frozenset[str]) -> Needs:
     """Return what a method needs that learns and does not act."""
     if "coefficients" not in places:
         return Needs()
 
-    def seen(depth: str) -> Any:
-        return "values" if depth == "gradients" else depth
+    return Needs(responses=_seen(needs.responses), unimodal_logits=_seen(needs.unimodal_logits))
 
-    return Needs(responses=seen(needs.responses), unimodal_logits=seen(needs.unimodal_logits))
+
+def _seen(depth: Level) -> Level:
+    return "values" if depth == "gradients" else depth
 
 
 def _state_dtype(model: nn.Module) -> torch.dtype:

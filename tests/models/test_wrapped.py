@@ -36,8 +36,8 @@ def step(network, shapes, level):
                 block.attention.dropout = 0.0
     balanced = wrap_parts(
         network,
-        modalities=tuple(shapes),
-        method=cp.AGM(alpha=1.0),
+        tuple(shapes),
+        cp.AGM(alpha=1.0),
         encoders=network.encoder_paths,
         coalitions=level,
     )
@@ -86,8 +86,8 @@ def test_padded_sequences_pass_through_every_level(level):
     network = build(shapes, 3, fusion="cross_attention", num_features=8)
     balanced = wrap_parts(
         network,
-        modalities=tuple(shapes),
-        method=cp.AGM(alpha=1.0),
+        tuple(shapes),
+        cp.AGM(alpha=1.0),
         encoders=network.encoder_paths,
         coalitions=level,
     )

@@ -154,7 +154,7 @@ def test_recipe_builds_another_copy_each_time():
 def test_recipe_wraps_the_network_that_its_model_builds(coalitions):
     balanced = recipe(coalitions=coalitions, monitor=True).build(Blobs().load())
     assert isinstance(balanced.model, Net)
-    assert balanced.level == (coalitions or "features")
+    assert balanced.level == (coalitions or "shared")
     assert balanced.monitor
 
 

@@ -161,6 +161,11 @@ def check_call(model: nn.Module, modalities: Sequence[str], inputs: Mapping[str,
                 f"Modality {name!r} should be given as a keyword; found {given}. Pass its batch, "
                 "also where it is to be absent."
             )
+        if odd := _odd_layout(inputs[name]):
+            raise TypeError(
+                f"Modality {name!r} should be of dense tensors; found a {odd} one. Pass it dense, "
+                "or padded with a mask beside it."
+            )
         if not tensors(inputs[name]):
             raise TypeError(
                 f"Modality {name!r} should be a tensor or a nest of tensors; found "
@@ -176,6 +181,15 @@ def check_call(model: nn.Module, modalities: Sequence[str], inputs: Mapping[str,
                 f"which takes {', '.join(known)}; found neither."
                 f"{suggestion(name, [*known, *modalities])}"
             )
+
+
+def _odd_layout(value: PyTree) -> str | None:
+    for tensor in tensors(value):
+        if tensor.is_nested:
+            return "nested"
+        if tensor.layout != torch.strided:
+            return "sparse"
+    return None
 
 
 def _keywords(model: nn.Module) -> list[str] | None:

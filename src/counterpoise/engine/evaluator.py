@@ -158,11 +158,22 @@ class Evaluator:
         own = forward(*args, **kwargs)
         output = own if self.observer is None else self.observer(i, own)
         self._shapes[i] = shapes(own)
+        if self.setup.level != "inputs" and not self._shapes[i]:
+            raise TypeError(self._opaque(i, own))
         self._whole = self._whole and not _is_packed(own)
         if self.setup.level != "shared":
             return output  # nobody keeps it
         self.features[i] = own  # and not what a method made of it, for the full pass alone
         return self.taps.hand(i, output)
+
+    def _opaque(self, i: int, output: Any) -> str:
+        name = self.setup.modalities[i]
+        return (
+            f"The encoder of modality {name!r}, {self.setup.encoders[name]!r}, should return a "
+            "tensor, or tensors in tuples, lists, dictionaries or other containers that PyTorch's "
+            f"pytree knows; found a {type(output).__name__}. Return one of these, or use "
+            'coalitions="inputs".'
+        )
 
     # -- the others ------------------------------------------------------------------------------
 

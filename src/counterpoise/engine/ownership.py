@@ -137,8 +137,8 @@ class Ownership:
             if parameters and not any(p.requires_grad for p in parameters):
                 raise ValueError(
                     f"The encoder of modality {name!r}, {self.encoders[name]!r}, should have a "
-                    f"parameter that is trained, since {method} scales its gradient; found it wholly frozen. "
-                    "Unfreeze it, or use a method that acts elsewhere."
+                    f"parameter that is trained, since {method} scales its gradient; found it "
+                    "wholly frozen. Unfreeze it, or use a method that acts elsewhere."
                 )
 
     def _check_apart(

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from counterpoise.core.pytree import PyTree, map_tensors, tensors
 from counterpoise.engine.modes import EvaluationMode
@@ -25,7 +26,7 @@ _DOUBLE_LIMIT = 2**27
 def precise_type(model: nn.Module, inputs: Mapping[str, PyTree]) -> torch.dtype:
     """Return the widest type that a model can reasonably be run in."""
     devices = {t.device.type for t in (*tensors(dict(inputs)), *model.parameters())}
-    size = sum(p.numel() for p in model.parameters())
+    size = sum(p.numel() for p in model.parameters() if not is_lazy(p))
     return torch.float32 if "mps" in devices or size > _DOUBLE_LIMIT else torch.float64
 
 
@@ -35,7 +36,7 @@ def precise(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
     values = {
         name: tensor.data.to(dtype)
         for name, tensor in (*model.named_parameters(), *model.named_buffers())
-        if tensor.dtype in _ORDINARY and tensor.dtype != dtype and _is_plain(tensor)
+        if _is_plain(tensor) and tensor.dtype in _ORDINARY and tensor.dtype != dtype
     }
     default = torch.get_default_dtype()
     kinds = {"cpu", *(p.device.type for p in model.parameters())}

@@ -81,7 +81,8 @@ class Taps:
         """
         with ExitStack() as stack:
             if not torch.compiler.is_compiling() and torch.is_grad_enabled():
-                self._reentrant = stack.enter_context(ReentrantCheckpoints())
+                self._reentrant = ReentrantCheckpoints()
+                stack.enter_context(self._reentrant)
             try:
                 return self._run(keywords, answer, recording=True)
             finally:
@@ -129,8 +130,8 @@ class Taps:
                 raise RuntimeError(self._miscounted(i))
             if self._recording and self._reentrant is not None and self._reentrant.depth:
                 raise RuntimeError(
-                    f"The encoder of modality {self.modalities[i]!r} should run where its gradient can "
-                    "be seen; found it inside an activation checkpoint with use_reentrant=True. "
+                    f"The encoder of modality {self.modalities[i]!r} should run where its gradient "
+                    "can be seen; found it inside an activation checkpoint with use_reentrant=True. "
                     'Pass use_reentrant=False to it, or use coalitions="inputs".'
                 )
         outer, self.statistics.scope = self.statistics.scope, i
