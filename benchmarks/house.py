@@ -145,7 +145,8 @@ class House:
             f"{name} -> {path}"
             for name in self.sources
             if _room(name) in LIGHT
-            for path in self._paths(name, at_once=True)
+            # A method may take a helper from another library when it comes to need it.
+            for path in self._paths(name, at_once=_room(name) == "methods")
             if path.partition(".")[0] not in fine
         ]
 
