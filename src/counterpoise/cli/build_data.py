@@ -22,7 +22,7 @@ from counterpoise.data.files.folders import check_new
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["add_arguments", "building", "run"]
 
 _NO_NOISE = "none"
 
@@ -66,7 +66,7 @@ def run(arguments: Namespace) -> None:
     name = options.preset or "custom"
     output = Path(arguments.output or cache / f"av-mnist-{name}")
     check_new(output)  # before anything is downloaded
-    with _terminated_cleanly(), _bar(show=arguments.progress) as progress:
+    with building(show=arguments.progress) as progress:
         mnist = arguments.mnist or download_mnist(cache / "mnist", progress)
         fsdd = arguments.fsdd or download_fsdd(cache / "fsdd", progress)
         record = build(
@@ -95,6 +95,13 @@ def _options(arguments: Namespace) -> Options:
     if "speaker" in given:  # even the default is named for something
         check_speaker_is_held_out(options.speaker, options.split)
     return options
+
+
+@contextmanager
+def building(*, show: bool) -> Iterator[Progress | None]:
+    """Yield what shows the progress of a build, if it shall be shown; ends cleanly if stopped."""
+    with _terminated_cleanly(), _bar(show=show) as progress:
+        yield progress
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""Clips of sound and pictures, decoded once into memory-mapped arrays."""

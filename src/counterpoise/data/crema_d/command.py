@@ -1,0 +1,67 @@
+"""``counterpoise data build crema-d``: clips found, decoded, and kept in arrays."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from counterpoise.data.avmnist_command import building
+from counterpoise.data.cache import cache_directory
+from counterpoise.data.clips.build import Forms, build
+from counterpoise.data.crema_d.layout import find_clips
+from counterpoise.data.extras import require
+from counterpoise.data.folders import check_new
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser, Namespace
+
+__all__ = ["PACKAGES", "add_arguments", "run"]
+
+PACKAGES = {
+    module: module.replace("PIL", "pillow")
+    for module in ("numpy", "PIL", "av", "soundfile", "soxr")
+}
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add where things lie, and what is kept."""
+    from jsonargparse import ActionYesNo
+
+    parser.add_argument(
+        "--root",
+        type=str,
+        required=True,
+        help="Folder with AudioWAV and VideoFlash, or with Audio and Image-01-FPS; train.csv and "
+        "test.csv of the field beside them.",
+    )
+    parser.add_argument("--output", type=str, default=None, help="New folder. Default: the cache.")
+    parser.add_argument("--num-pictures", type=int, default=1, help="Kept of each clip, one a s.")
+    parser.add_argument("--seconds", type=float, default=3.0, help="Kept of each sound.")
+    parser.add_argument("--times", type=int, default=3, help="How often short sounds are repeated.")
+    parser.add_argument("--num-workers", type=int, default=0, help="Processes that decode.")
+    parser.add_argument(
+        "--skip-missing", action="store_true", help="Leave out clips without sound or pictures."
+    )
+    parser.add_argument(
+        "--progress", action=ActionYesNo(no_prefix="no_"), default=True, help="Show a bar."
+    )
+
+
+def run(arguments: Namespace) -> None:
+    """Build, and say what lies where."""
+    require("Building CREMA-D", "crema-d", PACKAGES)
+    output = Path(arguments.output or cache_directory() / "crema-d")
+    check_new(output)  # before anything is decoded
+    forms = Forms(**{field.name: arguments[field.name] for field in fields(Forms)})
+    clips = find_clips(arguments.root, skip_missing=arguments.skip_missing)
+    with building(show=arguments.progress) as progress:
+        record = build(
+            output,
+            clips,
+            forms,
+            about={"name": "crema-d"},
+            num_workers=arguments.num_workers,
+            progress=progress,
+        )
+    print(f"CREMA-D, {len(clips)} clips, fingerprint {record['fingerprint'][:16]}: {output}")

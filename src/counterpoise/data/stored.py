@@ -1,0 +1,123 @@
+"""Samples that are read from storage a batch at a time, whatever the storage is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from hashlib import sha256
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from counterpoise.data.contract import TARGET, Batch
+from counterpoise.data.fingerprints import update_with_tensor
+
+__all__ = ["Read", "StoredDataset"]
+
+Read = Callable[[Tensor], Batch]
+"""Maps rows of the storage (B,) to each modality's name and its samples (B, ...)."""
+
+
+class StoredDataset(Dataset[Batch]):
+    """Maps indices to a batch that a function reads from storage: modalities, plus ``target``.
+
+    Unlike :class:`MultimodalDataset` it holds no tensors: some of the samples are a list of rows,
+    so that a part of memory-mapped arrays is never copied, and a batch may be made of what lies
+    in the storage in any way, such as a random view of each image or sequences cut to the
+    longest of the batch.
+
+    Args:
+        read: What makes the batch of some rows.
+        rows: Shape (N,), integers: the row of the storage that each sample has.
+        target: Shape (N, ...).
+        sample_shapes: The shape of one sample of each modality; the largest, where they differ.
+        content: What tells the content of the storage from any other, such as a digest; becomes
+            part of :attr:`fingerprint`.
+
+    Example:
+        >>> squares = torch.arange(7.0).square()
+        >>> data = StoredDataset(
+        ...     lambda rows: {"x": squares[rows]},
+        ...     rows=torch.tensor([2, 5, 3]),
+        ...     target=torch.tensor([0, 1, 1]),
+        ...     sample_shapes={"x": ()},
+        ...     content="squares",
+        ... )
+        >>> data.__getitems__([1, 2])
+        {'x': tensor([25.,  9.]), 'target': tensor([1, 1])}
+    """
+
+    def __init__(
+        self,
+        read: Read,
+        *,
+        rows: Tensor,
+        target: Tensor,
+        sample_shapes: Mapping[str, tuple[int, ...]],
+        content: str,
+    ) -> None:
+        if len(rows) != len(target):
+            raise ValueError(
+                f"`rows` and `target` should have the same number of samples; found {len(rows)} "
+                f"and {len(target)}. Give every row a target."
+            )
+        self.read, self.rows, self.target = read, rows, target
+        self.sample_shapes, self.content = dict(sample_shapes), content
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities' names, in their order."""
+        return tuple(self.sample_shapes)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sha256 of what tells the content of the storage, of the rows and of the targets."""
+        digest = sha256(self.content.encode())
+        for name, tensor in (("rows", self.rows), (TARGET, self.target)):
+            update_with_tensor(digest, name, tensor)
+        return digest.hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Batch:
+        """Return one sample, without a batch dimension.
+
+        Raises:
+            IndexError: If ``index`` is out of range, which ends iteration as for a sequence.
+        """
+        if not -len(self) <= index < len(self):
+            raise IndexError(
+                f"`index` should be in [-{len(self)}, {len(self)}); found {index}. "
+                "Choose a sample that the data set has."
+            )
+        return {name: stacked[0] for name, stacked in self.__getitems__([index]).items()}
+
+    def __getitems__(self, indices: Sequence[int] | Tensor) -> Batch:
+        """Return a batch; what a DataLoader calls."""
+        chosen = torch.as_tensor(indices, dtype=torch.long)
+        return {**self.read(self.rows[chosen]), TARGET: self.target[chosen]}
+
+    @staticmethod
+    def collate(batch: Batch) -> Batch:
+        """Return the batch as it is: it was made whole. For ``DataLoader(collate_fn=...)``."""
+        return batch
+
+    def subset(self, indices: slice | Sequence[int] | Tensor) -> StoredDataset:
+        """Return a data set of some of the samples, which copies only their row numbers."""
+        kept = indices if isinstance(indices, slice) else torch.as_tensor(indices)
+        return self._with(self.read, self.rows[kept], self.target[kept])
+
+    def reading(self, read: Read) -> StoredDataset:
+        """Return the same samples, read in another way, such as with the views of an epoch."""
+        return self._with(read, self.rows, self.target)
+
+    def _with(self, read: Read, rows: Tensor, target: Tensor) -> StoredDataset:
+        return StoredDataset(
+            read,
+            rows=rows,
+            target=target,
+            sample_shapes=self.sample_shapes,
+            content=self.content,
+        )
