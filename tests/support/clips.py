@@ -62,7 +62,9 @@ STUB = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a21\nsize 813
 
 
 def stems(num_actors, emotions=EMOTIONS):
-    return [f"{1001 + actor}_IEO_{emotion}_XX" for actor in range(num_actors) for emotion in emotions]
+    return [
+        f"{1001 + actor}_IEO_{emotion}_XX" for actor in range(num_actors) for emotion in emotions
+    ]
 
 
 def make_crema_d(root, num_actors=5, derived=False, tables=True, short=0.75):
@@ -80,8 +82,11 @@ def make_crema_d(root, num_actors=5, derived=False, tables=True, short=0.75):
         if derived:
             write_pictures(root / "Image-01-FPS" / stem, pictures(colour, 3, seed=place))
         else:
-            write_video(root / "VideoFlash" / f"{stem}.flv", pictures(colour, 37, seed=place),
-                        tone(440, 1.2, 44_100))
+            write_video(
+                root / "VideoFlash" / f"{stem}.flv",
+                pictures(colour, 37, seed=place),
+                tone(440, 1.2, 44_100),
+            )
     if tables:
         write_tables(root / "CREMAD" if derived else root, names, 6)
     return root

@@ -2,6 +2,7 @@
 
 from counterpoise.data.avmnist import AVMNIST
 from counterpoise.data.contract import TARGET, Batch, MultimodalDataset, Splits
+from counterpoise.data.crema_d.source import CREMAD
 from counterpoise.data.digits import Digits
 from counterpoise.data.features import Features
 from counterpoise.data.registry import SOURCES, load, register
@@ -10,6 +11,7 @@ from counterpoise.data.synthetic import Shift, Synthetic, Truth
 
 __all__ = [
     "AVMNIST",
+    "CREMAD",
     "SOURCES",
     "TARGET",
     "Batch",

@@ -73,7 +73,7 @@ def _from_video(path: Path, number: int) -> list[np.ndarray[Any, Any]]:
                 # The container's count of frames is not to be trusted: what decodes counts.
                 frames = islice(container.decode(stream), 0, (number - 1) * step + 1, step)
                 return [frame.to_ndarray(format="rgb24") for frame in frames]
-        except (av.FFmpegError, IndexError, ValueError) as error:
+        except (av.FFmpegError, OSError, IndexError, ValueError) as error:
             raise _broken(path, "a video", error) from error
 
 
@@ -103,7 +103,7 @@ def sound_of(path: Path) -> tuple[np.ndarray[Any, Any], int]:
                     for piece in plain.resample(frame)
                 ]
                 return np.concatenate([np.zeros(0, np.float32), *pieces]), int(stream.rate)
-        except (av.FFmpegError, IndexError, ValueError) as error:
+        except (av.FFmpegError, OSError, IndexError, ValueError) as error:
             raise _broken(path, "a video", error) from error
 
 
