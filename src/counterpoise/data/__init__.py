@@ -1,16 +1,25 @@
-"""Data sets: one contract, one file each, heavy packages only when their data set is built."""
+"""Data sets: one contract, one folder each, heavy packages only when their data set is read."""
 
+from counterpoise.data.ave import AVE
 from counterpoise.data.avmnist import AVMNIST
+from counterpoise.data.brca import BRCA
+from counterpoise.data.cmu_mosei import CMUMOSEI, CMUMOSI
 from counterpoise.data.contract import TARGET, Batch, MultimodalDataset, Splits
-from counterpoise.data.crema_d.source import CREMAD
+from counterpoise.data.crema_d import CREMAD
 from counterpoise.data.digits import Digits
 from counterpoise.data.features import Features
 from counterpoise.data.registry import SOURCES, load, register
 from counterpoise.data.source import DataSource
+from counterpoise.data.stored import StoredDataset
 from counterpoise.data.synthetic import Shift, Synthetic, Truth
+from counterpoise.data.ur_funny import URFunny
 
 __all__ = [
+    "AVE",
     "AVMNIST",
+    "BRCA",
+    "CMUMOSEI",
+    "CMUMOSI",
     "CREMAD",
     "SOURCES",
     "TARGET",
@@ -21,8 +30,10 @@ __all__ = [
     "MultimodalDataset",
     "Shift",
     "Splits",
+    "StoredDataset",
     "Synthetic",
     "Truth",
+    "URFunny",
     "load",
     "register",
 ]

@@ -5,16 +5,25 @@ from __future__ import annotations
 from inspect import signature
 
 from counterpoise.core.errors import suggestion
+from counterpoise.data.ave.source import AVE
 from counterpoise.data.avmnist.source import AVMNIST
+from counterpoise.data.brca.source import BRCA
+from counterpoise.data.cmu_mosei.source import CMUMOSEI, CMUMOSI
 from counterpoise.data.contract import Splits
+from counterpoise.data.crema_d.source import CREMAD
 from counterpoise.data.digits.digits import Digits
 from counterpoise.data.source import DataSource
 from counterpoise.data.synthetic.synthetic import Synthetic
+from counterpoise.data.ur_funny.source import URFunny
 
 __all__ = ["SOURCES", "load", "register"]
 
 SOURCES: dict[str, type[DataSource]] = {
-    source.name: source for source in (AVMNIST, Digits, Synthetic)
+    source.name: source
+    for source in (
+        *(AVE, AVMNIST, BRCA, CMUMOSEI, CMUMOSI, CREMAD),
+        *(Digits, Synthetic, URFunny),
+    )
 }
 """Each data set's name and the class whose arguments are its options."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from counterpoise.data.avmnist_command import building
 from counterpoise.data.cache import cache_directory
 from counterpoise.data.clips.build import Forms, build
-from counterpoise.data.crema_d.layout import find_clips
+from counterpoise.data.crema_d.layout import CLASSES, find_clips
 from counterpoise.data.extras import require
 from counterpoise.data.folders import check_new
 
@@ -60,7 +60,7 @@ def run(arguments: Namespace) -> None:
             output,
             clips,
             forms,
-            about={"name": "crema-d"},
+            about={"name": "crema-d", "classes": list(CLASSES)},
             num_workers=arguments.num_workers,
             progress=progress,
         )

@@ -1,0 +1,144 @@
+"""AVE as a data set: an event a second, or one a clip."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal, cast
+
+from counterpoise.data.ave.reading import read_features
+from counterpoise.data.cache import cache_directory
+from counterpoise.data.clips.archive import Archive, open_archive
+from counterpoise.data.contract import MultimodalDataset, Splits
+from counterpoise.data.extras import require
+from counterpoise.data.paths import expand
+from counterpoise.data.source import DataSource
+from counterpoise.data.stored import StoredDataset
+from counterpoise.errors import check_choice, check_count
+
+__all__ = ["AVE"]
+
+_PARTS = ("train", "validation", "test")
+_NOTES = {
+    "segments": "Features of videos of ten seconds; the target is the event of each second, or "
+    "the background.",
+    "features": "Features of videos of ten seconds; the target is the event of the video.",
+    "clips": "Sound and a picture of videos of ten seconds; the target is the event of the video.",
+}
+
+
+@dataclass(frozen=True)
+class AVE(DataSource):
+    """Tells which event is seen and heard: 28 of them, such as a church bell or a mandolin.
+
+    With features (``preset="segments"`` or ``"features"``):
+
+    - ``audio``: shape (10, 128): of each second (VGGish).
+    - ``vision``: shape (10, 7, 7, 512): of each second (VGG-19).
+
+    With ``preset="clips"``, from what ``counterpoise data build ave`` makes of the videos:
+
+    - ``audio``: shape (257, 625): a logarithmic spectrogram.
+    - ``image``: shape (3, 224, 224): the first picture, in training a random part of it.
+
+    The parts are those of the files: 3,339, 402 and 402 videos.
+
+    Args:
+        root: The folder with ``Annotations.txt``, the features and the parts, or what was built;
+            ``$NAME`` stands for an environment variable. Default: ``ave`` in the cache, or
+            ``ave-clips`` for clips.
+        preset: ``"segments"``: a class for each second, 29 with the background. ``"features"``:
+            a class for each video. ``"clips"``: the same, from the videos themselves. Default:
+            ``"segments"``, as in the field.
+        augment: With clips: whether pictures are seen in random parts in training.
+        seed: With clips: of these parts.
+
+    Raises:
+        ValueError: If an option is out of range.
+
+    Example:
+        >>> AVE(preset="clips").folder.name
+        'ave-clips'
+    """
+
+    name: ClassVar[str] = "ave"
+
+    root: Path | None = None
+    preset: Literal["segments", "features", "clips"] = "segments"
+    augment: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_choice("preset", self.preset, _NOTES)
+        check_count("seed", self.seed, at_least=0)
+
+    @property
+    def folder(self) -> Path:
+        """Where the files are looked for.
+
+        Raises:
+            ValueError: If ``root`` names an environment variable that is not set.
+        """
+        name = f"{self.name}-clips" if self.preset == "clips" else self.name
+        return cache_directory() / name if self.root is None else expand("root", self.root)
+
+    def load(self) -> Splits:
+        """Map the files into memory; return what the preset says, with a note of what it is.
+
+        Raises:
+            FileNotFoundError: If a file is missing.
+            CorruptFileError: If one holds something else, or they do not fit together.
+            ImportError: If a package is not installed.
+        """
+        train_at: Any = None
+        if self.preset == "clips":
+            archive = self._archive()
+            parts, num_classes = self._clips(archive), len(archive.record["classes"])
+            if self.augment:
+                train, seed = parts["train"], self.seed
+                train_at = lambda epoch: archive.augmented(train, seed, epoch)  # noqa: E731
+        else:
+            parts, num_classes = self.features()
+        # Made of the same parts as the data sets that hold tensors, though not derived from them.
+        sets = cast(Mapping[str, MultimodalDataset], parts)
+        return Splits(
+            name=f"{self.name}-{self.preset}",
+            train=sets["train"] if train_at is None else train_at(0),
+            validation=sets["validation"],
+            test=sets["test"],
+            num_classes=num_classes,
+            note=_NOTES[self.preset],
+            source="AVE (Tian et al., 2018), videos of AudioSet",
+            licence="none stated",
+            train_at=train_at,
+        )
+
+    def features(self) -> tuple[dict[str, StoredDataset], int]:
+        """Map the features into memory; return train, validation and test, and the classes.
+
+        With ``preset="segments"`` targets have shape (N, 10), else (N,).
+
+        Raises:
+            FileNotFoundError: If a file is missing.
+            CorruptFileError: If one holds something else, or they do not fit together.
+            ImportError: If h5py is not installed.
+        """
+        require("Reading AVE", "ave", {"numpy": "numpy", "h5py": "h5py"})
+        files = read_features(self.folder)
+        segments = self.preset == "segments"
+        labels = files.annotations.segment_labels() if segments else files.annotations.clip_labels()
+        parts = {part: files.dataset(files.parts[part], labels) for part in _PARTS}
+        return parts, len(files.annotations.categories) + segments
+
+    def _archive(self) -> Archive:
+        require("Reading clips of AVE", "ave", {"numpy": "numpy", "PIL": "pillow"})
+        how = f"Run: counterpoise data build ave --root ORIGINALS --output {self.folder}"
+        return open_archive(self.folder, self.name, how)
+
+    def _clips(self, archive: Archive) -> dict[str, StoredDataset]:
+        part_of = archive.record["parts"]
+        return {
+            part: archive.dataset([row for row, each in enumerate(part_of) if each == part])
+            for part in _PARTS
+        }
