@@ -41,7 +41,12 @@ def test_tables_are_divided_with_a_share_of_each_class_for_validation(folder):
     [
         ("3_tr.csv", None, FileNotFoundError, "hold 3_tr.csv of MOGONET's BRCA; found none in"),
         ("1_te.csv", "1,x\n" * 23, CorruptFileError, "hold numbers alone; found others"),
-        ("1_te.csv", "1,2\n" * 22, CorruptFileError, r"of shape \(23, any\) as numbers; found"),
+        (
+            "1_te.csv",
+            "1,2\n" * 22,
+            CorruptFileError,
+            r"hold numbers of shape \(23, any\) as numbers; found",
+        ),
         ("1_te.csv", "1,2\n3\n", CorruptFileError, "have 2 columns .*; found 1 in line 2"),
         ("labels_tr.csv", "0.5\n" * 61, CorruptFileError, "hold classes from 0; found others"),
         ("labels_tr.csv", "nan\n" * 61, CorruptFileError, "hold finite numbers"),

@@ -133,7 +133,7 @@ def change(content, part, key, value):
 @pytest.mark.parametrize(
     ("spoil", "trouble"),
     [
-        (lambda c: [c], "should hold a dictionary with 'train'; found list"),
+        (lambda c: [c], "hold a dictionary with 'train'; found list"),
         (lambda c: {"train": c["train"]}, "with 'valid' or 'dev'; found 'train'"),
         (
             lambda c: change(c, "train", "text", np.zeros((23, 11))),
@@ -150,9 +150,9 @@ def change(content, part, key, value):
         (lambda c: change(c, "train", "vision", np.full((23, 11, 7), 1e39)), "such as 1e\\+39"),
         (
             lambda c: change(c, "train", "labels", np.zeros(22)),
-            "should hold 23 labels, .* found float",
+            "hold 23 labels, .* found float",
         ),
-        (lambda c: change(c, "train", "labels", ["a"] * 23), "should hold 23 labels, one for each"),
+        (lambda c: change(c, "train", "labels", ["a"] * 23), "hold 23 labels, one for each"),
         (
             lambda c: change(c, "test", "text", np.zeros((23, 11, 13))),
             "samples with words for test",
