@@ -28,7 +28,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from counterpoise.data import AVMNIST
-from counterpoise.data.avmnist.npy import RowWriter, map_npy
+from counterpoise.data.files.npy import RowWriter, map_npy
 from counterpoise.training.data import BatchLoader, EpochOrder
 
 BATCH = 64

@@ -11,7 +11,20 @@ import counterpoise as cp
 
 HEAVY = (
     *("lightning", "pytorch_lightning", "torchmetrics", "jsonargparse", "tensorboard", "rich"),
-    *("sklearn", "scipy", "pandas", "matplotlib", "PIL", "torchvision", "torchaudio", "timm"),
+    *(
+        "sklearn",
+        "scipy",
+        "pandas",
+        "matplotlib",
+        "PIL",
+        "av",
+        "h5py",
+        "soxr",
+        "soundfile",
+        "torchvision",
+        "torchaudio",
+        "timm",
+    ),
 )
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 

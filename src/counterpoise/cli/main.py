@@ -49,6 +49,12 @@ COMMANDS = {
     "data build av-mnist": Command(
         "counterpoise.cli.build_data", "Build AV-MNIST from MNIST and spoken digits."
     ),
+    "data build crema-d": Command(
+        "counterpoise.cli.build_crema_d", "Build CREMA-D from its recordings and videos."
+    ),
+    "data build ave": Command(
+        "counterpoise.cli.build_ave", "Build clips with one label each from the videos of AVE."
+    ),
     "compete": Command("counterpoise.cli.compete", "Measure how strongly modalities compete."),
     "study": Command(
         "counterpoise.cli.study", "Answer a question about competition by experiment."

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from counterpoise.data.streams import stream
+from counterpoise.data.files.streams import stream
 
 __all__ = ["held_out", "stratified"]
 

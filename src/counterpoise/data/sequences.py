@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from counterpoise.data.contract import Batch
-from counterpoise.data.fingerprints import update_with_tensor
+from counterpoise.data.files.fingerprints import update_with_tensor
 from counterpoise.data.stored import StoredDataset
 
 if TYPE_CHECKING:

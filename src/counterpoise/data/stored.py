@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from counterpoise.data.contract import TARGET, Batch
-from counterpoise.data.fingerprints import update_with_tensor
+from counterpoise.data.files.fingerprints import update_with_tensor
 
 __all__ = ["Read", "StoredDataset"]
 

@@ -9,9 +9,9 @@ import torch
 
 from counterpoise.data import AVE
 from counterpoise.data.ave.annotations import read_annotations
-from counterpoise.data.ave.command import find_clips
-from counterpoise.data.cache import CorruptFileError
+from counterpoise.data.ave.videos import find_clips
 from counterpoise.data.clips.build import Forms, build
+from counterpoise.data.files.cache import CorruptFileError
 from support.ave import (
     CATEGORIES,
     HEADER,

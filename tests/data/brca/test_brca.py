@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from counterpoise.data import BRCA
-from counterpoise.data.cache import CorruptFileError
+from counterpoise.data.files.cache import CorruptFileError
 
 SIZES = (7, 5, 3)
 

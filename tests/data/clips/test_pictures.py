@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from counterpoise.data.cache import CorruptFileError
 from counterpoise.data.clips.pictures import pictures_of, sound_of
+from counterpoise.data.files.cache import CorruptFileError
 from support.clips import STUB, pictures, tone, write_pictures, write_video
 
 CODECS = {"a.flv": ("flv1", "libmp3lame"), "a.mp4": ("libx264", "aac")}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from counterpoise.data.cache import CorruptFileError
 from counterpoise.data.clips.sound import HOP, RATE, log_spectrogram, read_sound, repeat
+from counterpoise.data.files.cache import CorruptFileError
 from support.clips import STUB, tone, write_wav
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from counterpoise.data import CMUMOSEI, CMUMOSI
-from counterpoise.data.cache import CorruptFileError
 from counterpoise.data.cmu_mosei.labels import target_of
+from counterpoise.data.files.cache import CorruptFileError
 from support.affective import SENTIMENT, SIZES, WORDS, make_mels, mosei, write_pickle
 
 MISSING = "ignore:Of .*, 8 videos have words, sound and a label"

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from counterpoise.data import CREMAD
-from counterpoise.data.cache import CorruptFileError
 from counterpoise.data.clips.archive import open_archive
 from counterpoise.data.clips.build import Forms, build
 from counterpoise.data.clips.views import normalise
 from counterpoise.data.crema_d.layout import CLASSES, find_clips
+from counterpoise.data.files.cache import CorruptFileError
 from support.clips import STUB, make_crema_d, stems
 
 

@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from counterpoise.data.cache import CorruptFileError
+from counterpoise.data.files.cache import CorruptFileError
 from counterpoise.data.files.hdf5 import read_hdf5
 
 VALUES = np.arange(7 * 11 * 3, dtype=np.float64).reshape(7, 11, 3)

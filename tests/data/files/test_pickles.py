@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 
-from counterpoise.data.cache import CorruptFileError
+from counterpoise.data.files.cache import CorruptFileError
 from counterpoise.data.files.pickles import UnsafePickleError, read_pickle
 from counterpoise.data.files.stand_ins import NAMES
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from counterpoise.data import URFunny
-from counterpoise.data.cache import CorruptFileError
+from counterpoise.data.files.cache import CorruptFileError
 from counterpoise.data.files.pickles import UnsafePickleError
 from support.affective import LENGTH, SIZES, humor, make_ur_funny, write_pickle
 

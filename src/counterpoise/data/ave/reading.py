@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from counterpoise.data.ave.annotations import PARTS, SECONDS, Annotations, read_annotations
-from counterpoise.data.cache import CorruptFileError
 from counterpoise.data.contract import Batch
+from counterpoise.data.files.cache import CorruptFileError
 from counterpoise.data.files.hdf5 import read_hdf5
 from counterpoise.data.files.numbers import sampled_digest, warn
 from counterpoise.data.stored import StoredDataset

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
 
+from counterpoise.core.errors import check_choice, check_count
 from counterpoise.data.ave.reading import read_features
-from counterpoise.data.cache import cache_directory
 from counterpoise.data.clips.archive import Archive, open_archive
 from counterpoise.data.contract import MultimodalDataset, Splits
-from counterpoise.data.extras import require
-from counterpoise.data.paths import expand
+from counterpoise.data.files.cache import cache_directory
+from counterpoise.data.files.extras import require
+from counterpoise.data.files.paths import expand
 from counterpoise.data.source import DataSource
 from counterpoise.data.stored import StoredDataset
-from counterpoise.errors import check_choice, check_count
 
 __all__ = ["AVE"]
 

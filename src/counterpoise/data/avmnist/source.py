@@ -19,11 +19,11 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from counterpoise.core.errors import check_choice, check_count
-from counterpoise.data.avmnist.npy import file_digest, map_npy
 from counterpoise.data.avmnist.options import PRESETS, RECORD
 from counterpoise.data.contract import MultimodalDataset, Splits
 from counterpoise.data.files.cache import CorruptFileError, cache_directory
 from counterpoise.data.files.extras import require
+from counterpoise.data.files.npy import file_digest, map_npy
 from counterpoise.data.files.paths import expand
 from counterpoise.data.source import DataSource
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
-from counterpoise.data.cache import CorruptFileError, cache_directory
 from counterpoise.data.contract import MultimodalDataset, Splits
 from counterpoise.data.division import stratified
-from counterpoise.data.extras import require
+from counterpoise.data.files.cache import CorruptFileError, cache_directory
+from counterpoise.data.files.extras import require
 from counterpoise.data.files.numbers import as_features
+from counterpoise.data.files.paths import expand
 from counterpoise.data.files.tables import read_table
-from counterpoise.data.paths import expand
 from counterpoise.data.source import DataSource
 
 if TYPE_CHECKING:

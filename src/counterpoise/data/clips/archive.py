@@ -12,13 +12,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from counterpoise.data.cache import CorruptFileError
 from counterpoise.data.clips.build import FORMAT, RECORD
 from counterpoise.data.clips.views import normalise, random_view, see, whole_view
 from counterpoise.data.contract import Batch
-from counterpoise.data.npy import map_npy
+from counterpoise.data.files.cache import CorruptFileError
+from counterpoise.data.files.npy import map_npy
+from counterpoise.data.files.streams import stream
 from counterpoise.data.stored import StoredDataset
-from counterpoise.data.streams import stream
 
 __all__ = ["Archive", "open_archive"]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from counterpoise.data.cache import CorruptFileError
+from counterpoise.core.errors import check_count, check_range
 from counterpoise.data.clips.pictures import pictures_of, sound_of
 from counterpoise.data.clips.sound import (
     RATE,
@@ -23,9 +23,9 @@ from counterpoise.data.clips.sound import (
     read_sound,
     repeat,
 )
-from counterpoise.data.folders import new_folder
-from counterpoise.data.npy import RowWriter, file_digest
-from counterpoise.errors import check_count, check_range
+from counterpoise.data.files.cache import CorruptFileError
+from counterpoise.data.files.folders import new_folder
+from counterpoise.data.files.npy import RowWriter, file_digest
 
 if TYPE_CHECKING:
     import numpy as np

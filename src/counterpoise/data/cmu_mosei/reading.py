@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from counterpoise.data.cache import CorruptFileError
+from counterpoise.data.files.cache import CorruptFileError
 from counterpoise.data.files.entries import entry
 from counterpoise.data.files.numbers import as_features, text_of, warn
 from counterpoise.data.files.pickles import read_pickle

@@ -8,14 +8,14 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from counterpoise.data.cache import cache_directory
+from counterpoise.core.errors import check_choice, check_count
 from counterpoise.data.cmu_mosei.labels import BINARISATIONS, Binarisation, Task, target_of
 from counterpoise.data.cmu_mosei.reading import Part, read_mels, read_single
 from counterpoise.data.contract import MultimodalDataset, Splits
-from counterpoise.data.extras import require
-from counterpoise.data.paths import expand
+from counterpoise.data.files.cache import cache_directory
+from counterpoise.data.files.extras import require
+from counterpoise.data.files.paths import expand
 from counterpoise.data.source import DataSource
-from counterpoise.errors import check_choice, check_count
 
 __all__ = ["CMUMOSEI", "CMUMOSI"]
 

@@ -10,15 +10,15 @@ from typing import Any, ClassVar, Literal, cast
 import torch
 from torch import Tensor
 
-from counterpoise.data.cache import cache_directory
+from counterpoise.core.errors import check_choice, check_count
 from counterpoise.data.clips.archive import Archive, open_archive
 from counterpoise.data.contract import MultimodalDataset, Splits
 from counterpoise.data.crema_d.layout import CLASSES, actor_of
 from counterpoise.data.division import held_out, stratified
-from counterpoise.data.extras import require
-from counterpoise.data.paths import expand
+from counterpoise.data.files.cache import cache_directory
+from counterpoise.data.files.extras import require
+from counterpoise.data.files.paths import expand
 from counterpoise.data.source import DataSource
-from counterpoise.errors import check_choice, check_count
 
 __all__ = ["CREMAD"]
 

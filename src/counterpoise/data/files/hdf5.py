@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from counterpoise.data.cache import CorruptFileError
+from counterpoise.data.files.cache import CorruptFileError
 from counterpoise.data.files.lfs import refuse_stub
 
 if TYPE_CHECKING:

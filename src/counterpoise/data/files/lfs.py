@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import BinaryIO
 
-from counterpoise.data.cache import CorruptFileError
-from counterpoise.data.originals import open_original
+from counterpoise.data.files.cache import CorruptFileError
+from counterpoise.data.files.originals import open_original
 
 __all__ = ["is_stub", "open_data", "refuse_stub"]
 

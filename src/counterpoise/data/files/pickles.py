@@ -13,7 +13,7 @@ import pickletools
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
-from counterpoise.data.cache import CorruptFileError
+from counterpoise.data.files.cache import CorruptFileError
 from counterpoise.data.files.lfs import open_data
 from counterpoise.data.files.stand_ins import NAMES, Array, RefusedError
 

@@ -6,7 +6,7 @@ import csv
 import io
 from pathlib import Path
 
-from counterpoise.data.cache import CorruptFileError
+from counterpoise.data.files.cache import CorruptFileError
 from counterpoise.data.files.lfs import open_data
 
 __all__ = ["read_table"]

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, cast
 
-from counterpoise.data.cache import cache_directory
+from counterpoise.core.errors import check_count
 from counterpoise.data.contract import MultimodalDataset, Splits
-from counterpoise.data.extras import require
-from counterpoise.data.paths import expand
+from counterpoise.data.files.cache import cache_directory
+from counterpoise.data.files.extras import require
+from counterpoise.data.files.paths import expand
 from counterpoise.data.source import DataSource
 from counterpoise.data.ur_funny.reading import FILES, read_features, read_single
-from counterpoise.errors import check_count
 
 __all__ = ["URFunny"]
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from counterpoise.data.avmnist.npy import RowWriter, file_digest, map_npy
 from counterpoise.data.files.cache import CorruptFileError
+from counterpoise.data.files.npy import RowWriter, file_digest, map_npy
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
