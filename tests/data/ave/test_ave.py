@@ -207,3 +207,23 @@ def test_an_unknown_preset_is_refused():
         ValueError, match="`preset` should be one of 'segments', 'features', 'clips'"
     ):
         AVE(preset="videos")
+
+
+def test_features_that_are_not_finite_are_named_when_read(folder):
+    with h5py.File(folder / "audio_feature.h5", "r+") as file:
+        file["avadataset"][14, 3, 2] = np.nan
+    data = AVE(root=folder).features()[0]["train"]
+    data.__getitems__([0, 2])
+    with pytest.raises(
+        CorruptFileError, match=r"audio_feature\.h5` should hold finite .* rows \[14\]"
+    ):
+        data.__getitems__([0, 1])
+
+
+def test_only_builds_can_be_verified(folder, tmp_path):
+    with pytest.raises(ValueError, match="`preset` should be 'clips' for a comparison with what"):
+        AVE(root=folder).verify()
+    with pytest.raises(
+        FileNotFoundError, match="`root` should hold a build of ave; found no clips"
+    ):
+        AVE(root=tmp_path, preset="clips").verify()

@@ -326,3 +326,15 @@ def test_options_out_of_range_are_refused(options, message):
 def test_forms_out_of_range_are_refused(forms, message):
     with pytest.raises(ValueError, match=message):
         Forms(**forms)
+
+
+def test_a_build_is_verified_by_its_bytes(archive, tmp_path):
+    CREMAD(root=archive).verify()
+    folder = shutil.copytree(archive, tmp_path / "built")
+    with (folder / "audio.npy").open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x01")
+    with pytest.raises(
+        CorruptFileError, match=r"audio\.npy` should have content with sha256 .*; fo"
+    ):
+        CREMAD(root=folder).verify()

@@ -57,8 +57,15 @@ class FeatureFiles:
 
 
 def _read(values: dict[str, Tensor], rows: Tensor) -> Batch:
-    # A batch at a time: all as float32 would be a copy of gigabytes.
-    return {name: value.index_select(0, rows).float() for name, value in values.items()}
+    # A batch at a time: all as float32 would be a copy of gigabytes, and to check all takes long.
+    batch = {name: value.index_select(0, rows).float() for name, value in values.items()}
+    for name, value in batch.items():
+        if not value.isfinite().all():
+            raise CorruptFileError(
+                f"`{_FILES[name]}` should hold finite numbers; found others in the rows "
+                f"{rows[~value.flatten(1).isfinite().all(1)].tolist()}. Get the file again."
+            )
+    return batch
 
 
 def read_features(folder: Path) -> FeatureFiles:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, cast
 
 from counterpoise.core.errors import check_choice, check_count
 from counterpoise.data.ave.reading import read_features
-from counterpoise.data.clips.archive import Archive, open_archive
+from counterpoise.data.clips.archive import Archive, open_archive, verify_archive
 from counterpoise.data.contract import MultimodalDataset, Splits
 from counterpoise.data.files.cache import cache_directory
 from counterpoise.data.files.extras import require
@@ -130,6 +130,22 @@ class AVE(DataSource):
         labels = files.annotations.segment_labels() if segments else files.annotations.clip_labels()
         parts = {part: files.dataset(files.parts[part], labels) for part in _PARTS}
         return parts, len(files.annotations.categories) + segments
+
+    def verify(self) -> None:
+        """With clips: compare the bytes of all files with what the build wrote.
+
+        Raises:
+            FileNotFoundError: If a file is missing; the message says how to build it.
+            CorruptFileError: If one is not as it was written.
+            ValueError: If the preset is another: the field's features come without digests.
+        """
+        if self.preset != "clips":
+            raise ValueError(
+                f"`preset` should be 'clips' for a comparison with what was built; found "
+                f"{self.preset!r}. The field's features come without digests."
+            )
+        self._archive()
+        verify_archive(self.folder)
 
     def _archive(self) -> Archive:
         require("Reading clips of AVE", "ave", {"numpy": "numpy", "PIL": "pillow"})

@@ -16,11 +16,11 @@ from counterpoise.data.clips.build import FORMAT, RECORD
 from counterpoise.data.clips.views import normalise, random_view, see, whole_view
 from counterpoise.data.contract import Batch
 from counterpoise.data.files.cache import CorruptFileError
-from counterpoise.data.files.npy import map_npy
+from counterpoise.data.files.npy import file_digest, map_npy
 from counterpoise.data.files.streams import stream
 from counterpoise.data.stored import StoredDataset
 
-__all__ = ["Archive", "open_archive"]
+__all__ = ["Archive", "open_archive", "verify_archive"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,10 +132,29 @@ def open_archive(folder: Path, kind: str, how: str) -> Archive:
     return Archive(audio, image, labels.long(), record)
 
 
+def verify_archive(folder: Path) -> None:
+    """Compare the bytes of all arrays with what the build wrote; takes seconds a gigabyte.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        CorruptFileError: If one is not as it was written.
+    """
+    for name, expected in _read_record(folder / RECORD)["files"].items():
+        found = file_digest(folder / name)
+        if found != expected:
+            raise CorruptFileError(
+                f"`{folder / name}` should have content with sha256 {expected[:12]}...; "
+                f"found {found[:12]}.... Build the data again."
+            )
+
+
 def _read_record(path: Path) -> dict[str, Any]:
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        _ = [record[key] for key in ("name", "format", "clips", "parts", "fingerprint", "silent")]
+        _ = [
+            record[key]
+            for key in ("name", "format", "clips", "parts", "fingerprint", "silent", "files")
+        ]
     except (ValueError, KeyError, TypeError) as error:
         raise CorruptFileError(
             f"`{path}` should be the record of a build; found one that cannot be read "

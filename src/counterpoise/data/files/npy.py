@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 from math import prod
 from pathlib import Path
+from tokenize import TokenError
 from types import TracebackType
 
 import torch
@@ -121,7 +122,7 @@ def map_npy(path: str | Path) -> Tensor:
     path = Path(path)
     try:
         array = np.lib.format.open_memmap(path, mode="c")
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, SyntaxError, TokenError) as error:  # of its header
         raise CorruptFileError(
             f"`{path}` should be a whole .npy file; found {path.stat().st_size} bytes that are "
             f"not ({' '.join(str(error).split())}). Build or get it again."
