@@ -53,17 +53,24 @@ def test_as_many_numbers_are_drawn_whatever_fits():
     assert torch.equal(one.get_state(), other.get_state())
 
 
-def test_a_view_is_the_part_resized_alone():
+def test_a_view_is_the_part_resized_alone_as_pillow_does():
     picture = np.random.default_rng(0).integers(0, 256, (41, 53, 3), dtype=np.uint8)
     view = View(5, 7, 19, 23, mirrored=True)
-    part = Image.fromarray(picture).crop((7, 5, 30, 24)).resize((11, 11), Image.Resampling.BILINEAR)
-    assert np.array_equal(see(picture, view, 11), np.asarray(part)[:, ::-1])
-    assert np.array_equal(see(picture, whole_view(41, 53), 41)[0, 0].shape, (3,))
+    for size in (11, 29):  # smaller and larger
+        part = Image.fromarray(picture).crop((7, 5, 30, 24))
+        expected = np.asarray(part.resize((size, size), Image.Resampling.BILINEAR))[:, ::-1]
+        found = see(torch.from_numpy(picture), view, size).permute(1, 2, 0).numpy()
+        assert found.shape == expected.shape
+        assert np.abs(found.astype(int) - expected).max() <= 1
+    same = see(torch.from_numpy(picture), whole_view(41, 53)._replace(width=41), 41)
+    assert np.array_equal(same.permute(1, 2, 0).numpy(), picture[:, :41])
 
 
 def test_normalisation_is_imagenets():
-    pictures = torch.arange(2 * 3 * 5 * 3, dtype=torch.uint8).view(2, 3, 5, 3)
-    expected = (pictures.permute(0, 3, 1, 2).double() / 255 - torch.tensor(MEAN).view(3, 1, 1)) / (
+    picture = torch.arange(3 * 3 * 5, dtype=torch.uint8).view(3, 3, 5)
+    expected = (picture.double() / 255 - torch.tensor(MEAN).view(3, 1, 1)) / (
         torch.tensor(STD).view(3, 1, 1)
     )
-    assert torch.allclose(normalise(pictures).double(), expected, atol=1e-6)
+    batch = torch.empty(2, 3, 3, 5)
+    normalise(picture, out=batch[1])
+    assert torch.allclose(batch[1].double(), expected, atol=1e-6)

@@ -148,7 +148,7 @@ class AVE(DataSource):
         verify_archive(self.folder)
 
     def _archive(self) -> Archive:
-        require("Reading clips of AVE", "ave", {"numpy": "numpy", "PIL": "pillow"})
+        require("Reading clips of AVE", "ave", {"numpy": "numpy"})
         how = f"Run: counterpoise data build ave --root ORIGINALS --output {self.folder}"
         return open_archive(self.folder, self.name, how)
 

@@ -75,25 +75,17 @@ class Archive:
 
     def read(self, rows: Tensor, seed: int | None = None, epoch: int = 0) -> Batch:
         """Return the clips of some rows; with a seed, random views of their pictures."""
-        import numpy as np
-
-        stored = self.image.numpy()
-        seen = np.empty((len(rows), self.size, self.size, 3), np.uint8)
+        seen = torch.empty(len(rows), 3, self.size, self.size)
+        number, height, width = self.image.shape[1:4]
         for place, row in enumerate(rows.tolist()):
-            number, height, width = stored.shape[1:4]
-            if seed is None:
-                seen[place] = see(stored[row, 0], whole_view(height, width), self.size)
-                continue
-            generator = stream(seed, "augmentation", str(epoch), str(row))
-            view = random_view(height, width, generator)
-            which = 0
-            if self.picture == "random":
-                which = int(torch.randint(number, (), generator=generator))
-            seen[place] = see(stored[row, which], view, self.size)
-        return {
-            "audio": self.audio.index_select(0, rows),
-            "image": normalise(torch.from_numpy(seen)),
-        }
+            view, which = whole_view(height, width), 0
+            if seed is not None:
+                generator = stream(seed, "augmentation", str(epoch), str(row))
+                view = random_view(height, width, generator)
+                if self.picture == "random":
+                    which = int(torch.randint(number, (), generator=generator))
+            normalise(see(self.image[row, which], view, self.size), out=seen[place])
+        return {"audio": self.audio.index_select(0, rows), "image": seen}
 
 
 def open_archive(folder: Path, kind: str, how: str) -> Archive:

@@ -22,8 +22,6 @@ from counterpoise.data.source import DataSource
 
 __all__ = ["CREMAD"]
 
-PACKAGES = {"numpy": "numpy", "PIL": "pillow"}
-
 _NOTES = {
     "field": "The division that the field uses; all 91 actors are in every part of it, so that "
     "known voices and faces are tested.",
@@ -91,7 +89,7 @@ class CREMAD(DataSource):
             FileNotFoundError: If a file is missing; the message says how to build it.
             CorruptFileError: If one is damaged.
             ValueError: If they are no build of CREMA-D, or cannot be divided as asked for.
-            ImportError: If NumPy or Pillow is not installed.
+            ImportError: If NumPy is not installed.
         """
         archive = self._archive()
         rows = self._divide(archive)
@@ -126,7 +124,7 @@ class CREMAD(DataSource):
         verify_archive(self.folder)
 
     def _archive(self) -> Archive:
-        require("Reading CREMA-D", "crema-d", PACKAGES)
+        require("Reading CREMA-D", "crema-d", {"numpy": "numpy"})
         how = f"Run: counterpoise data build crema-d --root ORIGINALS --output {self.folder}"
         return replace(open_archive(self.folder, self.name, how), picture=self.picture)
 
