@@ -82,7 +82,7 @@ class Files(Dataset[dict[str, Any]]):
         if view.mirrored:
             seen = seen[:, ::-1].copy()
         return {
-            "audio": (transform.abs() + 1e-7).log(),
+            "audio": (transform.abs() + 1e-7).log()[None],
             "image": normalise(torch.from_numpy(seen).permute(2, 0, 1), torch.empty(3, 224, 224)),
             "target": CLASSES.index(stem[9:12]),
         }

@@ -55,6 +55,10 @@ def make_ave(folder, *, header=True, orders=True, chunks=None):
     for name, shape in (("audio", (16,)), ("visual", (2, 2, 16))):
         mean = labels.reshape(NUMBER, 10, *[1] * len(shape))
         values = draw.normal(0, 0.3, (NUMBER, 10, *shape)) + mean
+        code = 4 * np.eye(16)[labels]  # a direction for each class, without a mean
+        values += (code - code.mean(-1, keepdims=True)).reshape(
+            NUMBER, 10, *[1] * (len(shape) - 1), 16
+        )
         with h5py.File(folder / f"{name}_feature.h5", "w") as file:
             file.create_dataset("avadataset", data=values, chunks=chunks and (3, 10, *shape))
     return folder

@@ -39,7 +39,7 @@ class AVE(DataSource):
 
     With ``preset="clips"``, from what ``counterpoise data build ave`` makes of the videos:
 
-    - ``audio``: shape (257, 625): a logarithmic spectrogram.
+    - ``audio``: shape (1, 257, 625): a logarithmic spectrogram.
     - ``image``: shape (3, 224, 224): the first picture, in training a random part of it.
 
     The parts are those of the files: 3,339, 402 and 402 videos.

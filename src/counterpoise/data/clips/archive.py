@@ -56,7 +56,7 @@ class Archive:
             rows=chosen,
             target=self.labels[chosen],
             sample_shapes={
-                "audio": tuple(self.audio.shape[1:]),
+                "audio": (1, *self.audio.shape[1:]),
                 "image": (3, self.size, self.size),
             },
             content=f"{self.record['fingerprint']} {self.picture} {self.size}",
@@ -85,7 +85,7 @@ class Archive:
                 if self.picture == "random":
                     which = int(torch.randint(number, (), generator=generator))
             normalise(see(self.image[row, which], view, self.size), out=seen[place])
-        return {"audio": self.audio.index_select(0, rows), "image": seen}
+        return {"audio": self.audio.index_select(0, rows)[:, None], "image": seen}
 
 
 def open_archive(folder: Path, kind: str, how: str) -> Archive:

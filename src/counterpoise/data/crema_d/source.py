@@ -33,7 +33,7 @@ _NOTES = {
 class CREMAD(DataSource):
     """Pairs the sound (``audio``) of a spoken sentence with a picture (``image``); 6 emotions.
 
-    - ``audio``: shape (257, 188), float32: the recording repeated to 3 s, as a logarithmic
+    - ``audio``: shape (1, 257, 188), float32: the recording repeated to 3 s, as a logarithmic
       spectrogram; frequency, low to high, then time. Not normalised, as in the field.
     - ``image``: shape (3, 224, 224), float32: a picture of the face, normalised as for ImageNet.
       In training a random part of it, and mirrored every other time; else the whole.
