@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
 
@@ -96,8 +97,7 @@ class AVE(DataSource):
             archive = self._archive()
             parts, num_classes = self._clips(archive), len(archive.record["classes"])
             if self.augment:
-                train, seed = parts["train"], self.seed
-                train_at = lambda epoch: archive.augmented(train, seed, epoch)  # noqa: E731
+                train_at = partial(archive.augmented, parts["train"], self.seed)
         else:
             parts, num_classes = self.features()
         # Made of the same parts as the data sets that hold tensors, though not derived from them.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
 
@@ -99,7 +100,7 @@ class CREMAD(DataSource):
         sets = cast(Mapping[str, MultimodalDataset], parts)
         train_at: Any = None
         if self.augment:
-            train_at = lambda epoch: archive.augmented(train, self.seed, epoch)  # noqa: E731
+            train_at = partial(archive.augmented, train, self.seed)
         return Splits(
             name=f"{self.name}-{self.split}",
             train=sets["train"] if train_at is None else train_at(0),
