@@ -8,6 +8,8 @@ from counterpoise.data.contract import TARGET, Batch, MultimodalDataset, Splits
 from counterpoise.data.crema_d import CREMAD
 from counterpoise.data.digits import Digits
 from counterpoise.data.features import Features
+from counterpoise.data.files.cache import CorruptFileError
+from counterpoise.data.files.pickles import UnsafePickleError
 from counterpoise.data.registry import SOURCES, load, register
 from counterpoise.data.source import DataSource
 from counterpoise.data.stored import StoredDataset
@@ -24,6 +26,7 @@ __all__ = [
     "SOURCES",
     "TARGET",
     "Batch",
+    "CorruptFileError",
     "DataSource",
     "Digits",
     "Features",
@@ -34,6 +37,7 @@ __all__ = [
     "Synthetic",
     "Truth",
     "URFunny",
+    "UnsafePickleError",
     "load",
     "register",
 ]
