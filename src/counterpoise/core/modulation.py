@@ -62,13 +62,11 @@ def modulate(full: Tensor, partial_SB: Tensor, factors_S: Tensor) -> Tensor:
 
 
 class _Modulate(torch.autograd.Function):
+    # With the context as an argument: PyTorch takes 0.1 ms a call to bind those of the newer form.
     @staticmethod
-    def forward(full: Tensor, partial_SB: Tensor, factors_S: Tensor) -> Tensor:
+    def forward(ctx: Any, full: Tensor, partial_SB: Tensor, factors_S: Tensor) -> Tensor:
+        ctx.save_for_backward(factors_S)
         return full.view_as(full)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(inputs[2])
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:

@@ -30,6 +30,7 @@ class Batch:
         absent: What stands in for absent modalities.
         rows: Names of other keywords whose tensors have a row for each sample.
         stand_ins: By modality, the batch that stands for its absence, from its first use on.
+        one_stand_in: By modality, a single such sample, likewise.
     """
 
     modalities: tuple[str, ...]
@@ -38,6 +39,7 @@ class Batch:
     absent: AbsentValues
     rows: frozenset[str] = frozenset()
     stand_ins: dict[int, PyTree] = field(default_factory=dict)
+    one_stand_in: dict[str, PyTree] | None = None
 
     def whole(self) -> dict[str, Any]:
         """Return keywords for the batch as it is."""
@@ -121,10 +123,14 @@ class Batch:
         return self.stand_ins[i]
 
     def _one_stand_in(self, num_rows: int) -> dict[str, PyTree]:
+        if self.one_stand_in is not None:
+            return self.one_stand_in
+
         def first(tensor: Tensor) -> Tensor:
             return tensor[:1] if tensor.shape[:1] == (num_rows,) else tensor
 
-        return {
+        self.one_stand_in = {
             name: self.absent(i, map_tensors(first, self.inputs[name]))
             for i, name in enumerate(self.modalities)
         }
+        return self.one_stand_in

@@ -23,7 +23,7 @@ from counterpoise.core.coalitions import Coalition, Plan
 from counterpoise.core.pytree import PyTree, map_tensors, shapes, tensors, versions
 from counterpoise.engine.batch import Batch
 from counterpoise.engine.checkpointing import NoCheckpoints, checkpointed
-from counterpoise.engine.modes import EvaluationMode
+from counterpoise.engine.modes import EvaluationMode, modules_of
 from counterpoise.engine.statistics import normalisations
 from counterpoise.engine.taps import Answer, Taps
 
@@ -109,7 +109,7 @@ class Evaluator:
         self.setup, self.facts, self.model, self.observer = setup, facts, model, observer
         self.batch = batch
         batch.rows = facts.rows
-        self.modules = list(model.modules())
+        self.modules = modules_of(model)
         everyone = frozenset(range(len(setup.modalities)))
         self.taps = Taps(
             model,

@@ -300,6 +300,7 @@ class _Inspection:
         for spoil in (_poisoned, other_values):
             batch = replace(
                 self.batch,
+                one_stand_in=None,
                 inputs={n: map_tensors(spoil, value) for n, value in self.batch.inputs.items()},
                 stand_ins={
                     i: map_tensors(spoil, value) for i, value in self.batch.stand_ins.items()

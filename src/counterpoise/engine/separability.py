@@ -107,11 +107,11 @@ class _Origin(NamedTuple):
     is_sum: bool = True
 
 
-class _Tracer(TorchDispatchMode):
+class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Marks every tensor with its origin, by the memory that it lies in."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.origins: dict[int, _Origin] = {}
         self.opaque = False
         self._kept: list[Any] = []  # memory that is freed would be given to another tensor

@@ -31,7 +31,7 @@ def respond(values_SB: Tensor, weights_MS: Tensor) -> Tensor:
     """
     full = values_SB[-1]
     finite = full.isfinite()
-    responses = torch.tensordot(weights_MS, values_SB.where(finite, 0), dims=1)
+    responses: Tensor = torch.tensordot(weights_MS, values_SB.where(finite, 0), dims=1)
     return responses.where(finite, full)
 
 
@@ -88,16 +88,22 @@ def finite_modalities(
         >>> finite_modalities([torch.ones(1), torch.ones(1)], members, values)
         tensor([ True, False])
     """
-    inputs_M = torch.stack([_all_finite(value) for value in inputs])
-    finite_S = values_SB.isfinite().flatten(1).all(dim=1)
-    coalitions_M = (members_MS & finite_S).any(dim=1)
-    bad = torch.stack([~inputs_M, ~coalitions_M]).to(torch.float32)
+    # Sums are not finite where a summand is not: this is done in every step, and one operation
+    # a tensor is cheaper than three.
+    num_modalities = len(inputs)
+    sums = torch.stack(
+        [*map(_sum, inputs), *values_SB.flatten(1).sum(dim=1, dtype=torch.float32).unbind()]
+    )
+    finite = sums.isfinite()
+    bad_M = (members_MS & finite[num_modalities:]).any(dim=1).logical_not()
+    bad = torch.stack([finite[:num_modalities].logical_not(), bad_M]).to(torch.float32)
     bad_inputs_M, bad_coalitions_M = sum_over_processes(bad, process_group)
     return torch.where(bad_inputs_M.any(), bad_inputs_M, bad_coalitions_M).eq(0)
 
 
-def _all_finite(tree: PyTree) -> Tensor:
+def _sum(tree: PyTree) -> Tensor:
     floating = [t for t in tensors(tree) if t.is_floating_point()]
     if not floating:
-        return torch.ones((), dtype=torch.bool, device=tensors(tree)[0].device)
-    return torch.stack([t.isfinite().all() for t in floating]).all()
+        return torch.zeros((), device=tensors(tree)[0].device)
+    sums = [t.detach().sum(dtype=torch.float32) for t in floating]
+    return sums[0] if len(sums) == 1 else torch.stack(sums).sum()

@@ -84,6 +84,7 @@ class BatchStatistics:
         calls = self.calls.get(key, ())
         if number >= len(calls):
             return forward(x, *more)
+        assert isinstance(module, _BatchNorm)
         mean_C, inverse_C = calls[number].moments
         if type(module).forward in _PLAIN_FORWARDS:
             return _normalise(x, mean_C, inverse_C, module.weight, module.bias)
@@ -112,8 +113,7 @@ class _Call:
         what activation checkpoints compute anew in their backward pass.
         """
         if self._moments is None:
-            mean, inverse, _ = _Moments.apply(self.x, self.eps, self.group)  # type: ignore[no-untyped-call]
-            self._moments = mean, inverse
+            self._moments = _Moments.apply(self.x, self.eps, self.group)  # type: ignore[no-untyped-call]
         return self._moments
 
 
@@ -135,7 +135,7 @@ class _Moments(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(x: Tensor, eps: float, group: Any) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(ctx: Any, x: Tensor, eps: float, group: Any) -> tuple[Tensor, Tensor]:
         axes = [axis for axis in range(x.dim()) if axis != 1]
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
         count = x.new_full((), x.numel() // max(x.shape[1], 1), dtype=wide.dtype)
@@ -146,13 +146,10 @@ class _Moments(torch.autograd.Function):
             mu = _summed(wide.sum(axes), group) / n
             v = _summed((wide - _channels(mu, x)).square_().sum(axes), group) / n
             count = n
-        return mu, (v + eps).rsqrt(), count
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, float, Any], output: Any) -> None:
-        ctx.save_for_backward(inputs[0], *output)
-        ctx.mark_non_differentiable(output[2])
-        ctx.group = inputs[2]
+        h = (v + eps).rsqrt()
+        ctx.save_for_backward(x, mu, h, count)
+        ctx.group = group
+        return mu, h
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:

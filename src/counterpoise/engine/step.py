@@ -6,6 +6,7 @@ The places of the contract, in their order: the features, the responses, the los
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -190,7 +191,7 @@ def _responded(
     partial = evaluator.others(plan, gradient=gradient, rest_frozen=wanted.rest_frozen)
     signals, full = observed.signals, observed.full
     # Differences of half-precision logits are noise: from here on float32 at least.
-    with torch.autocast(full.device.type, enabled=False):
+    with _without_autocast(full):
         values_SB = torch.cat([partial, full.unsqueeze(0)])
         values_SB = values_SB.to(torch.promote_types(values_SB.dtype, torch.float32))
         weights = plan.weights.to(values_SB)
@@ -220,6 +221,12 @@ def _responded(
     )
 
 
+def _without_autocast(logits: Tensor) -> AbstractContextManager[Any]:
+    kind = logits.device.type
+    active = torch.is_autocast_enabled(kind)
+    return torch.autocast(kind, enabled=False) if active else nullcontext()
+
+
 def _apart(evaluator: Evaluator, plan: Plan, observed: Observed, wanted: Demand) -> Observed:
     """Make unimodal logits of each feature by itself, the others being zero."""
     gradient = wanted.unimodal == "gradients"
@@ -227,7 +234,7 @@ def _apart(evaluator: Evaluator, plan: Plan, observed: Observed, wanted: Demand)
         plan, gradient=gradient, zero_features=True, rest_frozen=wanted.rest_frozen
     )
     full = observed.full
-    with torch.autocast(full.device.type, enabled=False):
+    with _without_autocast(full):
         values_SB = torch.cat([partial, full.unsqueeze(0)])
         values_SB = values_SB.to(torch.promote_types(values_SB.dtype, torch.float32))
         logits = respond(values_SB, plan.weights.to(values_SB))
