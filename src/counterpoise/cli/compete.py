@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
 
     from counterpoise.experiments.compete.results import Competition
-    from counterpoise.measures.intervals import Interval
+    from counterpoise.measures.statistics import Interval
 
 __all__ = ["BASES", "DEFAULTS", "add_arguments", "run"]
 

@@ -7,7 +7,7 @@ import pytest
 from counterpoise.experiments.compare.figures import accuracy_figure
 from counterpoise.experiments.compare.prose import definitions, facts, lead, notes
 from counterpoise.experiments.compare.report import comparison_page, write_comparison
-from counterpoise.experiments.compare.tables import points, rank_table, summary_table
+from counterpoise.experiments.compare.tables import overall_table, points, summary_table
 from experiments.compare import made
 
 SEEDS = [0.90, 0.91, 0.89, 0.92, 0.905]
@@ -43,7 +43,8 @@ def compared(tmp_path_factory):
 
 def test_the_lead_counts_what_can_be_told_from_chance(compared):
     assert lead(compared) == [
-        "Of 4 differences to Joint, 2 can be told from chance: 2 higher, 0 lower.",
+        "Of 4 differences to Joint, 2 can be told from chance: 2 higher, 0 lower; 2 remain "
+        "undecided.",
         "3 methods were compared on a and b, each with 5 seeds. Each method tried 2 "
         "configurations on each data set, one of which was chosen by validation accuracy; the "
         "test data were used on the chosen epoch of each run alone.",
@@ -70,17 +71,20 @@ def test_leads_of_comparisons_that_show_nothing():
     )
     two = {"base": {}, "methods": {"Joint": None, "AGM": None}}
     same = made.comparison(made.grid(**two), None, flat)
-    assert lead(same)[0] == "Of 1 difference to Joint, none can be told from chance."
-    once = made.comparison(made.grid(**two, seeds=1), None, flat)
-    assert lead(once)[0].startswith("One seed shows no difference to Joint")
+    assert lead(same)[0] == ("Fewer than 5 seeds show no difference to Joint that could be tested.")
+    enough = made.comparison(made.grid(**two, seeds=5), None, flat)
+    assert lead(enough)[0] == (
+        "Of 1 difference to Joint, none can be told from chance; 1 is shown to be smaller than a "
+        "point."
+    )
 
 
 def test_the_summary_says_where_nothing_can_be_told(compared):
     text = summary_table(compared).to_markdown().replace("\N{NO-BREAK SPACE}", " ")
     joint, agm, ogm = text.strip().splitlines()[-3:]
     assert joint == "| Joint | b | 90.5 ± 1.1 | – | – |"  # noqa: RUF001
-    assert agm == r"| AGM | b | 92.5 ± 1.2 | +2.0 \[+1.9, +2.2\] | higher |"
-    assert ogm.endswith("| not distinguishable |")
+    assert agm == r"| AGM | b | 92.5 ± 1.2 | +2.1 \[+1.8, +2.3\] | higher |"
+    assert re.search(r"\| undecided \(\d\.\d\) \|$", ogm)
     assert "**" not in text
 
 
@@ -97,42 +101,54 @@ def test_the_summary_is_as_wide_for_many_data_sets_as_for_two(compared):
     assert [row[1:] for row in one.rows] == [row[2:] for row in whole.rows[3:]]
 
 
-def test_mean_ranks_have_a_table_of_their_own(compared):
-    text = rank_table(compared).to_markdown().replace("\N{NO-BREAK SPACE}", " ")
-    assert [line.split(" | ")[0] for line in text.splitlines()[-3:]] == [
-        "| Joint",
-        "| AGM",
-        "| OGM",
-    ]
-    assert r"| OGM | 2.2 \[1.0, 3.0\] |" in text
+def test_what_holds_over_data_sets_has_a_table_of_its_own(compared):
+    table = overall_table(compared)
+    text = table.to_markdown().replace("\N{NO-BREAK SPACE}", " ")
+    joint, agm, ogm = text.splitlines()[-3:]
+    assert joint == "| Joint | – | – | – | – | – |"  # noqa: RUF001
+    # The same on both data sets: there is no spread to make an interval of.
+    assert agm == "| AGM | 2 | +2.1 | too few data sets | 90.0 | – |"  # noqa: RUF001
+    assert ogm.startswith("| OGM | 2 | +0.1")
+    assert "from 8 data sets on" in table.caption
     alone = made.comparison(made.grid(base={}, methods={"Joint": None}), None, make)
-    assert rank_table(alone) is None
+    assert overall_table(alone) is None
+
+
+def test_ranks_are_told_with_their_critical_difference():
+    data = {f"d{n}": made.DATA["blobs"] for n in range(8)}
+    methods = dict.fromkeys(("Joint", "AGM", "OGM"))
+    found = made.comparison(made.grid(base={}, methods=methods, data=data, seeds=5), None, make)
+    table = overall_table(found)
+    assert [row[-1] for row in table.rows] == [3.0, 1.0, 2.0]
+    assert "differ by less than 1.2 cannot be told apart" in table.caption
 
 
 @pytest.mark.parametrize(
     ("methods", "told"),
     [
-        (["Joint"], "95% interval. A dash"),
-        (["Joint", "AGM"], "the verdict is corrected for the only difference told here."),
-        (["Joint", "AGM", "OGM"], "the verdict is corrected for all 2 differences told here."),
+        (["Joint"], "with its interval."),
+        (["Joint", "AGM"], "its interval, corrected for the only difference told here. The"),
+        (["Joint", "AGM", "OGM"], "its interval, corrected for all 2 differences told here. The"),
     ],
 )
 def test_captions_count_the_differences(methods, told):
-    given = made.grid(base={}, methods=dict.fromkeys(methods), seeds=2)
+    given = made.grid(base={}, methods=dict.fromkeys(methods), seeds=5)
     found = made.comparison(given, None, make)
     assert told in summary_table(found).caption
     assert "all 1" not in str(comparison_page(found).to_html())
 
 
 def test_terms_claim_no_more_than_intervals_show():
-    assert "seeds alone can explain it" in dict(definitions())["Not distinguishable"]
+    terms = dict(definitions())
+    assert "nothing is said to be better, nor as good" in terms["Undecided"]
+    assert "excludes zero exactly where the corrected p is below 5%" in terms["Interval"]
 
 
 def test_the_baseline_has_no_point_among_the_differences(compared):
     figure = accuracy_figure(compared.blocks[0], compared, name="a")
     whole, against, _ = (str(drawing) for _, drawing in figure.panels)
     assert "Joint: 90.5" in whole
-    assert "AGM: 2.0, from 1.9 to 2.2." in against
+    assert "AGM: 2.1, from 1.8 to 2.3." in against
     assert "Joint:" not in against
     assert ">Joint</text>" in against
     alone = made.comparison(made.grid(base={}, methods={"Joint": None}), None, make)
@@ -170,11 +186,12 @@ def test_files_hold_the_same_numbers(compared):
     agm = compared.blocks[0].rows[1]
     assert float(rows[1]["accuracy_mean"]) == agm.accuracy.mean
     assert float(rows[1]["difference_low"]) == agm.difference.low
-    assert float(rows[1]["p_corrected"]) == agm.corrected
-    assert (rows[1]["verdict"], rows[2]["verdict"]) == ("higher", "not distinguishable")
+    assert float(rows[1]["p_corrected"]) == agm.difference.corrected
+    assert float(rows[2]["detectable"]) == compared.blocks[0].rows[2].difference.detectable
+    assert (rows[1]["verdict"], rows[2]["verdict"]) == ("higher", "undecided")
     assert rows[0]["difference_mean"] == ""
     assert float(rows[1]["response_accuracy_left"]) == pytest.approx(0.502)
-    for shown in ("90.5", "+2.0", "not distinguishable", "alpha=0.5: 90.0; alpha=2.5: 80.0"):
+    for shown in ("90.5", "+2.1", "undecided", "alpha=0.5: 90.0; alpha=2.5: 80.0"):
         assert shown in page.replace("\N{NO-BREAK SPACE}", " ")
         assert shown in text.replace("\N{NO-BREAK SPACE}", " ")
     kept = list(csv.DictReader(io.StringIO(runs)))

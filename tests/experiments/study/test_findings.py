@@ -12,7 +12,7 @@ from markupsafe import Markup
 from counterpoise.experiments.study.findings import Findings, Quantity, Results, show_interval
 from counterpoise.experiments.study.observations import Observations
 from counterpoise.experiments.study.references import References
-from counterpoise.measures.intervals import Interval
+from counterpoise.measures.statistics import Interval
 from counterpoise.report.page import Note
 from counterpoise.report.svg import standalone_svg
 

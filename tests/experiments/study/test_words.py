@@ -3,7 +3,7 @@
 import pytest
 
 from counterpoise.experiments.study.words import changed, listed, signed, spelled, with_interval
-from counterpoise.measures.intervals import Interval
+from counterpoise.measures.statistics import Interval
 
 ONE = Interval(0.125, None, None, 1)
 

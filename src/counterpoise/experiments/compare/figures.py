@@ -10,7 +10,7 @@ import numpy as np
 
 from counterpoise.experiments.compare.analysis import Comparison
 from counterpoise.experiments.compare.rows import Block, Row
-from counterpoise.measures.bootstrap import Floats
+from counterpoise.measures.statistics import DIVERGED, Floats
 from counterpoise.report import Figure
 from counterpoise.report.curves import MAX_POINTS, Curve, Level, Scale, is_logarithmic
 from counterpoise.report.intervals import Mark, draw_apart
@@ -57,18 +57,18 @@ def accuracy_figure(block: Block, comparison: Comparison, *, name: str) -> Figur
     ]
     panels = draw_apart(parts, name=name)
     caption = (
-        "Mean over seeds with its 95% interval; faint dots are single seeds. A filled point of "
-        f"the second panel is a difference to {baseline} that is left after correction, a ring "
-        "one that is not distinguishable from none. The dashed line is the baseline. Each panel "
-        "has an axis of its own."
+        "Mean over seeds with its 95% interval; faint dots are single seeds. Intervals of the "
+        "second panel are corrected for all differences told here: they exclude zero, and the "
+        f"point is filled, where a difference to {baseline} is told from chance; elsewhere it is "
+        "a ring. The dashed line is the baseline. Each panel has an axis of its own."
     )
     return Figure(f"Accuracy on {block.title}", caption, panels)
 
 
 def _accuracy(row: Row) -> Mark:
     assert row.accuracy is not None
-    repeats = [record["test"]["accuracy"] for record in row.records]
-    return Mark(row.accuracy.mean, row.accuracy.low, row.accuracy.high, repeats=repeats)
+    repeats = [run for run in row.outcome.accuracies.values() if run != DIVERGED]
+    return Mark(row.accuracy.mean, *row.accuracy.ends, repeats=repeats)
 
 
 def _difference(row: Row) -> list[Mark]:
@@ -76,13 +76,13 @@ def _difference(row: Row) -> list[Mark]:
     found = row.difference
     if found is None:
         return []
-    ring = row.verdict not in ("higher", "lower")
-    return [Mark(found.mean, found.low, found.high, ring=ring)]
+    ring = found.verdict not in ("higher", "lower")
+    return [Mark(found.mean, *found.interval, ring=ring)]
 
 
 def _responses(row: Row) -> list[Mark]:
     return [
-        Mark(found.mean, found.low, found.high, label=modality, tone=tone(index))
+        Mark(found.mean, *found.ends, label=modality, tone=tone(index))
         for index, (modality, found) in enumerate(row.responses.items())
     ]
 

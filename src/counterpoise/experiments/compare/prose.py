@@ -9,6 +9,7 @@ from typing import Any
 
 from counterpoise.experiments.compare.analysis import Comparison
 from counterpoise.experiments.compare.rows import Block
+from counterpoise.measures.statistics import FEWEST
 from counterpoise.report import Note
 from counterpoise.report.formats import percent
 from counterpoise.report.prose import enumerate_words
@@ -38,18 +39,26 @@ def lead(comparison: Comparison) -> list[str]:
 def _outcome(comparison: Comparison) -> str:
     baseline = comparison.grid.baseline
     rows = [row for block in comparison.blocks for row in block.rows]
-    count = sum(row.difference is not None for row in rows)
-    found = Counter(row.verdict for row in rows if row.verdict is not None)
+    found = Counter(row.difference.verdict for row in rows if row.difference is not None)
+    count = found.total()
     if not count:
         return f"There is nothing to compare with {baseline}."
-    if found["not tested"] == count:
-        return f"One seed shows no difference to {baseline} that could be told from chance."
+    if found["too few seeds"] == count:
+        return f"Fewer than {FEWEST} seeds show no difference to {baseline} that could be tested."
     shown = found["higher"] + found["lower"]
     opening = f"Of {count} {_plural('difference', count)} to {baseline}"
-    if not shown:
-        return f"{opening}, none can be told from chance."
-    told = f"{found['higher']} higher, {found['lower']} lower"
-    return f"{opening}, {shown} can be told from chance: {told}."
+    higher = f"{found['higher']} higher, {found['lower']} lower"
+    told = f"{shown} can be told from chance: {higher}" if shown else "none can be told from chance"
+    rest = []
+    if found["equivalent"]:
+        margin = f"{100 * comparison.grid.margin:g}"
+        points = "a point" if margin == "1" else f"{margin} points"
+        verb = "is" if found["equivalent"] == 1 else "are"
+        rest.append(f"{found['equivalent']} {verb} shown to be smaller than {points}")
+    if count > shown + found["equivalent"]:
+        left = count - shown - found["equivalent"]
+        rest.append(f"{left} {_plural('remains', left, 'remain')} undecided")
+    return f"{opening}, {'; '.join([told, *rest])}."
 
 
 def _sets(comparison: Comparison) -> str:
@@ -160,30 +169,40 @@ def _results(comparison: Comparison) -> list[tuple[dict[str, Any] | None, dict[s
     ]
 
 
-def _plural(word: str, count: int) -> str:
-    return word if count == 1 else f"{word}s"
+def _plural(word: str, count: int, several: str = "") -> str:
+    return word if count == 1 else several or f"{word}s"
 
 
 def definitions() -> list[tuple[str, str]]:
     """The terms of the report and what they mean."""
     return [
         (
-            "95% interval",
-            "Where the mean over ever more seeds lies with a confidence of 95%, by the "
-            "smoothed studentised bootstrap: of 100 such intervals about 95 hold it, also with few "
-            "seeds.",
+            "Interval",
+            "Of an accuracy: where the mean over ever more seeds lies with a confidence of 95%, by "
+            "Student's t. Of a difference: the same at the level that the correction leaves to "
+            "its test, so that it excludes zero exactly where the corrected p is below 5%.",
         ),
         (
-            "Not distinguishable",
-            "The interval of the paired difference holds zero: seeds alone can explain it. Nothing "
-            "is said to be better on the ground of its mean. After correction: the interval does "
-            "not hold zero, but among so many comparisons some such intervals are to be expected.",
-        ),
-        (
-            "Corrected p",
-            "Of the paired t-test, after Holm's procedure: if no method differed from the "
+            "Higher, lower",
+            "The interval of the paired difference excludes zero. If no method differed from the "
             "baseline, the probability that any difference in this report were called higher or "
-            "lower would be at most 5%.",
+            "lower would be at most 5% (Holm's procedure).",
+        ),
+        (
+            "Equivalent",
+            "The difference is shown to be smaller than the margin by two one-sided tests, "
+            "corrected for all of this report, and its interval lies within the margin.",
+        ),
+        (
+            "Undecided",
+            "Neither: nothing is said to be better, nor as good. Found from: the smallest true "
+            "difference that this comparison would have told from zero with a probability of 80%. "
+            "What is smaller it could hardly have seen.",
+        ),
+        (
+            "Too few seeds",
+            f"Fewer than {FEWEST}: a standard deviation is then hardly known, and nothing is "
+            "tested.",
         ),
         (
             "Effect",
@@ -191,9 +210,14 @@ def definitions() -> list[tuple[str, str]]:
             "the bias of few seeds (Hedges).",
         ),
         (
+            "Improves in",
+            "How probably a run of the method is more accurate than one of the baseline, a mean "
+            "over data sets; ties count half.",
+        ),
+        (
             "Mean rank",
-            "The place of a method among all by test accuracy, averaged over data sets and "
-            "fusions for each seed; ties share their places.",
+            "The place of a method by test accuracy, averaged over data sets; ties share their "
+            "places. From 8 data sets on.",
         ),
         (
             "Response",

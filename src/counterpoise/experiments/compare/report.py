@@ -18,8 +18,8 @@ from counterpoise.experiments.compare.standings import (
 )
 from counterpoise.experiments.compare.tables import (
     block_table,
+    overall_table,
     pair_table,
-    rank_table,
     results_table,
     summary_table,
 )
@@ -62,7 +62,7 @@ def write_comparison(comparison: Comparison, path: Path) -> list[Path]:
 def comparison_page(comparison: Comparison) -> Page:
     """Return the page, for those who want to add parts to it."""
     parts: list[Part] = [*notes(comparison)]
-    ranks = rank_table(comparison)
+    ranks = overall_table(comparison)
     found = [summary_table(comparison), *([] if ranks is None else [ranks])]
     parts.append(Section("Results", found))
     pairs = pair_table(comparison)
@@ -125,7 +125,7 @@ def _chosen(block: Block) -> list[Run]:
 def _markdown(comparison: Comparison) -> str:
     found: list[tuple[str, Table | None]] = [
         ("Results", summary_table(comparison)),
-        ("Mean ranks", rank_table(comparison)),
+        ("Over data sets", overall_table(comparison)),
         ("Further pairs", pair_table(comparison)),
     ]
     for block in comparison.blocks:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from counterpoise.experiments.compare.analysis import Comparison
 from counterpoise.experiments.compare.competing import Competing
 from counterpoise.experiments.compare.rows import Block, Row
-from counterpoise.measures.bootstrap import Summary
+from counterpoise.measures.statistics import Interval
 from counterpoise.report import Column, Figure, Table
 from counterpoise.report.curves import Level, Scale
 from counterpoise.report.formats import percent
@@ -64,12 +63,12 @@ def _numbers(found: Competing, names: Sequence[str]) -> list[object]:
     return [*map(_mean, probes), *strengths, *map(_mean, shares), *map(_mean, absent)]
 
 
-def _mean(summary: Summary | None) -> float | None:
+def _mean(summary: Interval | None) -> float | None:
     return None if summary is None else summary.mean
 
 
-def _strength(summary: Summary) -> str:
-    if math.isnan(summary.low):
+def _strength(summary: Interval) -> str:
+    if summary.low is None or summary.high is None:
         return f"{summary.mean:.2f}"
     return f"{summary.mean:.2f} [{summary.low:.2f},{_TIED}{summary.high:.2f}]"
 
@@ -80,7 +79,7 @@ def _alone_sentence(found: Competing) -> str:
     for name in found.modalities:
         summary = found.summary("alone", name)
         assert summary is not None
-        spread = "" if math.isnan(summary.deviation) else f" ± {percent(summary.deviation)}"
+        spread = "" if summary.std is None else f" ± {percent(summary.std)}"
         told.append(f"{name} {percent(summary.mean)}{spread}%")
     return f"Trained alone the network reaches: {enumerate_words(told)}."
 
@@ -121,14 +120,13 @@ def _marks(found: Competing, quantity: str) -> list[Mark]:
         summary = found.summary(quantity, name)
         if summary is not None:
             repeats = found.values(quantity, name)
-            ends = summary.low, summary.high
-            marks.append(Mark(summary.mean, *ends, name, tone(index), repeats=repeats))
+            marks.append(Mark(summary.mean, *summary.ends, name, tone(index), repeats=repeats))
     return marks
 
 
 def _robust(found: Competing) -> list[Mark]:
     summary = found.robustness(_ABSENT[0][0])
-    return [] if summary is None else [Mark(summary.mean, summary.low, summary.high)]
+    return [] if summary is None else [Mark(summary.mean, *summary.ends)]
 
 
 def measurements_table(comparison: Comparison) -> Table:

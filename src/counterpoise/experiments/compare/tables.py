@@ -8,24 +8,22 @@ from typing import Any
 
 from counterpoise.experiments.compare.analysis import Comparison
 from counterpoise.experiments.compare.rows import Block, Pair, Row
-from counterpoise.measures.bootstrap import Summary
-from counterpoise.measures.statistics import PairedDifference
+from counterpoise.measures.statistics import Interval, Judgement
 from counterpoise.report import Column, Table
 from counterpoise.report.formats import decimals, percent, significant
 from counterpoise.report.svg import tone
 
 __all__ = [
     "block_table",
+    "overall_table",
     "pair_table",
     "points",
-    "rank_table",
     "results_table",
     "summary_table",
 ]
 
 _MINUS = "\N{MINUS SIGN}"
 _TIED = "\N{NO-BREAK SPACE}"
-_VERDICTS = {"not distinguishable after correction": "not after correction"}
 
 
 def points(share: float) -> str:
@@ -57,15 +55,15 @@ def summary_table(comparison: Comparison, blocks: Sequence[Block] | None = None)
         Column("verdict", "Verdict", show=_verdict, numeric=False),
     ]
     rows: list[tuple[object, ...]] = [
-        (row.method, block.title, row.accuracy, row.difference, row.verdict)
+        (row.method, block.title, row.accuracy, row.difference, row.difference)
         for block in blocks
         for row in block.rows
     ]
     caption = (
         f"Test accuracy: mean \N{PLUS-MINUS SIGN} standard deviation over seeds. Difference to "
-        f"{baseline} over the same seeds in percentage points, with its 95% interval"
-        f"{_corrected(comparison, '; the verdict is corrected for', 'told here')}. A dash: no "
-        "result, or nothing to compare."
+        f"{baseline} over the same seeds in percentage points, with its interval"
+        f"{_corrected(comparison, ', corrected for', 'told here')}. {_about_verdicts(comparison)} "
+        "A dash: no result, or nothing to compare."
     )
     if len(blocks) < 2:
         columns, rows = columns[:1] + columns[2:], [row[:1] + row[2:] for row in rows]
@@ -73,18 +71,52 @@ def summary_table(comparison: Comparison, blocks: Sequence[Block] | None = None)
     return Table(caption, columns, rows, parted_by="place")
 
 
-def rank_table(comparison: Comparison) -> Table | None:
-    """A row for each method: its mean rank; None if none has one."""
+def overall_table(comparison: Comparison) -> Table | None:
+    """A row for each method: what holds over data sets; None where nothing does."""
     columns = [
         Column("method", "Method", numeric=False),
-        Column("mean_rank", "Mean rank", show=_rank),
+        Column("num_data_sets", "Data sets"),
+        Column("difference", f"Against {comparison.grid.baseline}, points", show=_told),
+        Column("verdict", "Verdict", show=_verdict, numeric=False),
+        Column("improvement", "Improves in, %", show=percent),
+        Column("mean_rank", "Mean rank", show=decimals(1)),
     ]
-    rows = [(method, comparison.ranks.get(method)) for method in comparison.grid.methods]
+    rows = [(method, *_overall(comparison, method)) for method in comparison.grid.methods]
+    ranks = comparison.ranks
+    told = "Mean ranks are told from 8 data sets on."
+    if ranks is not None:
+        told = (
+            f"Mean ranks that differ by less than {ranks.critical_difference:.1f} cannot be told "
+            f"apart; that all methods are alike has p = {_p_value(ranks.p_value)} (Friedman)."
+        )
     caption = (
-        "Mean rank by test accuracy over data sets and fusions, 1 being the highest, with its 95% "
-        "interval over seeds. A dash: not a result for every data set and seed."
+        "Over data sets, a data set counting once: the difference to expect on one like these, by "
+        "a mixed model, its interval and verdict as above; how often a run of the method beats one "
+        f"of {comparison.grid.baseline}. {told}"
     )
-    return Table(caption, columns, rows) if comparison.ranks else None
+    return Table(caption, columns, rows) if comparison.overall else None
+
+
+def _overall(comparison: Comparison, method: str) -> list[object]:
+    ranks = comparison.ranks
+    place = None if ranks is None else ranks.mean_ranks.get(method)
+    found = comparison.overall.get(method)
+    if found is None:
+        return [None, None, None, None, place]
+    told = found.difference
+    return [told.estimate.num_values, told, told, found.improvement.mean, place]
+
+
+def _about_verdicts(comparison: Comparison) -> str:
+    """Say what the verdicts mean, as far as there are any."""
+    if not comparison.judgements:
+        return ""
+    margin = f"{100 * comparison.grid.margin:g}"
+    return (
+        "The interval excludes zero exactly where the verdict is higher or lower; equivalent: it "
+        f"lies within {margin} {'point' if margin == '1' else 'points'}; undecided: in brackets "
+        "the smallest difference that would have been found with a probability of 80%."
+    )
 
 
 def _corrected(comparison: Comparison, opening: str, where: str) -> str:
@@ -110,10 +142,11 @@ def block_table(block: Block, comparison: Comparison) -> Table:
     ]
     correction = _corrected(comparison, ", corrected by Holm's procedure for", "of this report")
     caption = (
-        f"Test data of {block.title}, chosen configurations. Intervals hold the mean over seeds "
-        "with a confidence of 95%; p is of the paired t-test"
-        f"{correction}; the effect is the mean difference in units of its standard deviation. A "
-        "dash: not measured."
+        f"Test data of {block.title}, chosen configurations. Intervals of accuracies hold the mean "
+        "over seeds with a confidence of 95%; p and the interval of the difference are of the "
+        f"paired t-test{correction}; the effect is the mean difference in units of its standard "
+        "deviation; found from: the smallest difference that would have been found with a "
+        "probability of 80%. A dash: not measured."
     )
     return Table(caption, columns, rows)
 
@@ -183,6 +216,7 @@ def _of_difference(group: str) -> list[Column]:
         Column("p_value", "p", group, _p_value),
         Column("p_corrected", "p corrected", group, _p_value),
         Column("effect_size", "effect", group, _effect),
+        Column("detectable", "found from", group, percent),
         Column("verdict", "verdict", group, numeric=False),
     ]
 
@@ -191,15 +225,20 @@ def _numbers(row: Row) -> list[object]:
     accuracy = row.accuracy
     if accuracy is None:
         return [0, *[None] * 4, *_difference(row)]
-    return [accuracy.num_repeats, accuracy.mean, *map(_known, accuracy[1:4]), *_difference(row)]
+    return [*_spread_numbers(accuracy), *_difference(row)]
+
+
+def _spread_numbers(accuracy: Interval) -> list[object]:
+    count = accuracy.num_values + accuracy.num_diverged
+    return [count, _known(accuracy.mean), accuracy.std, accuracy.low, accuracy.high]
 
 
 def _difference(told: Row | Pair) -> list[object]:
-    difference = told.difference
-    if difference is None:
-        return [None] * 7
-    tested = [difference.p_value, told.corrected, difference.effect]
-    return [*map(_known, [*difference[:3], *tested]), told.verdict]
+    found = told.difference
+    if found is None:
+        return [None] * 8
+    tested = [found.p_value, found.corrected, found.estimate.effect, found.detectable]
+    return [*map(_known, [found.mean, *found.interval, *tested]), found.verdict]
 
 
 def _known(value: float) -> float | None:
@@ -219,13 +258,16 @@ def _response_means(row: Row, modalities: Any) -> list[float | None]:
     return [None if summary is None else summary.mean for summary in found]
 
 
-def _spread(summary: Summary) -> str:
-    if math.isnan(summary.deviation):
-        return percent(summary.mean)
-    return f"{percent(summary.mean)}{_TIED}\N{PLUS-MINUS SIGN}{_TIED}{percent(summary.deviation)}"
+def _spread(accuracy: Interval) -> str:
+    """Mean and deviation; beside them how many runs diverged, which the mean leaves out."""
+    text = percent(accuracy.mean) if accuracy.num_values else ""
+    if accuracy.std is not None:
+        text += f"{_TIED}\N{PLUS-MINUS SIGN}{_TIED}{percent(accuracy.std)}"
+    lost = f"{accuracy.num_diverged}{_TIED}diverged" if accuracy.num_diverged else ""
+    return ", ".join(part for part in (text, lost) if part)
 
 
-def _told(found: PairedDifference) -> str:
+def _told(found: Judgement) -> str:
     """Difference and interval, on one line."""
     if math.isnan(found.low):
         return points(found.mean)
@@ -233,14 +275,10 @@ def _told(found: PairedDifference) -> str:
     return f"{points(found.mean)}{_TIED}{interval}"
 
 
-def _verdict(found: str) -> str:
-    return _VERDICTS.get(found, found)
-
-
-def _rank(rank: Summary) -> str:
-    if math.isnan(rank.low):
-        return f"{rank.mean:.1f}"
-    return f"{rank.mean:.1f} [{rank.low:.1f},{_TIED}{rank.high:.1f}]"
+def _verdict(found: Judgement) -> str:
+    if found.verdict == "undecided" and not math.isnan(found.detectable):
+        return f"undecided ({percent(found.detectable)})"
+    return found.verdict
 
 
 def _p_value(value: float) -> str:

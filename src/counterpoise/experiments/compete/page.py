@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from counterpoise.experiments.compete.prose import definitions, facts, lead, notes, with_interval
 from counterpoise.experiments.compete.results import Competition
-from counterpoise.measures.intervals import Interval
+from counterpoise.measures.statistics import Interval
 from counterpoise.report import Column, Details, Figure, Page, Section, Table, Terms
 from counterpoise.report.labels import label_width, shorten
 from counterpoise.report.svg import drawing, inline_svg, new_figure, paint, tone

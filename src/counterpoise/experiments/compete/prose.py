@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from counterpoise.experiments.compete.results import Competition
-from counterpoise.measures.intervals import Interval, mean_interval
+from counterpoise.measures.statistics import FEWEST, Interval, mean_interval
 from counterpoise.report import Note
 from counterpoise.report.prose import enumerate_words
 
@@ -36,10 +36,11 @@ def highest(values: Mapping[str, Sequence[float]]) -> tuple[str, list[str]]:
 
     Returns:
         The name, and the others whose difference to it, seed by seed, has an interval that holds
-        zero, or has none.
+        zero, or none, or is of fewer than 5 seeds.
 
     Example:
-        >>> highest({"a": [0.90, 0.91, 0.92], "b": [0.80, 0.81, 0.82], "c": [0.5, 0.7, 1.1]})
+        >>> a, b, c = [0.90, 0.91, 0.92, 0.9, 0.91], [0.8, 0.81, 0.82, 0.81, 0.8], [0.5, 1.2] * 2
+        >>> highest({"a": a, "b": b, "c": [*c, 0.9]})
         ('a', ['c'])
     """
     most = max(values, key=lambda name: fmean(values[name]))
@@ -62,8 +63,14 @@ def _held_back(competition: Competition, method: str) -> str:
     values = {m: competition.values(method, "strength", m) for m in competition.modalities}
     means = {name: mean_interval(each) for name, each in values.items()}
     most, unclear = highest(values)
-    if means[most].low is None:
+    num_seeds = means[most].num_values
+    if num_seeds == 1:
         verdict = f"Under {method}, {most} is held back most in the one run there is."
+    elif num_seeds < FEWEST:
+        verdict = (
+            f"Under {method}, {most} is held back most on average; {num_seeds} seeds are too few "
+            "to test that."
+        )
     elif unclear:
         verdict = (
             f"Under {method}, {most} is not distinguishable from {enumerate_words(unclear)}: each "
@@ -82,9 +89,7 @@ def _change(competition: Competition, method: str, base: str) -> str:
         for name in competition.modalities
     }
     listed = enumerate_words([f"{name} {_signed(each)}" for name, each in found.items()])
-    unclear = [
-        name for name, each in found.items() if each.low is not None and not each.excludes_zero
-    ]
+    unclear = [name for name, each in found.items() if each.testable and not each.excludes_zero]
     text = f"{method} against {base}, seed by seed, changes competition strength by: {listed}."
     if unclear:
         text += f" Not distinguishable from no change: {enumerate_words(unclear)}."

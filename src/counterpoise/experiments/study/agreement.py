@@ -22,8 +22,7 @@ from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.study import Case, Study, Trained
 from counterpoise.experiments.study.words import above, with_interval
 from counterpoise.experiments.study.worlds import WORLDS, digits, recipe_for, true_contributions
-from counterpoise.measures.correlations import correlation, mean_correlation
-from counterpoise.measures.intervals import Interval, mean_interval
+from counterpoise.measures.statistics import Interval, correlation, mean_correlation, mean_interval
 from counterpoise.measures.unimodal import alone_recipe
 from counterpoise.report.page import Note
 

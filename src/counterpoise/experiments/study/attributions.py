@@ -14,7 +14,7 @@ from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.study import Case, Study, Trained
 from counterpoise.experiments.study.words import signed
 from counterpoise.experiments.study.worlds import SYNERGY, WORLDS, digits, recipe_for
-from counterpoise.measures.intervals import Interval
+from counterpoise.measures.statistics import Interval
 from counterpoise.methods import AGM, Joint
 from counterpoise.report.page import Note
 

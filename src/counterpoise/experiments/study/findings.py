@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from counterpoise.experiments.study.observations import Condition
-from counterpoise.measures.intervals import Interval
+from counterpoise.measures.statistics import Interval
 from counterpoise.report.curves import Level, Scale
 from counterpoise.report.formats import decimals, percent
 from counterpoise.report.intervals import Mark, draw_intervals
@@ -98,7 +98,7 @@ class Results:
         for condition, found in self.rows.items():
             row: list[object] = list(condition)
             for name in self.quantities:
-                row += list(found[name]) if name in found else [None] * len(Interval._fields)
+                row += list(found[name][:4]) if name in found else [None] * 4
             rows.append(row)
         return Table(self.caption, columns, rows).to_csv()
 

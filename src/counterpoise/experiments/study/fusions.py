@@ -15,7 +15,7 @@ from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.study import Case, Study, Trained
 from counterpoise.experiments.study.words import spelled, with_interval
 from counterpoise.experiments.study.worlds import digits, recipe_for
-from counterpoise.measures.intervals import Interval
+from counterpoise.measures.statistics import Interval
 from counterpoise.measures.unimodal import alone_recipe
 from counterpoise.report.page import Note
 

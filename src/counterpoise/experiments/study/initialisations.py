@@ -17,7 +17,7 @@ from counterpoise.experiments.study.study import Case, Study, Trained
 from counterpoise.experiments.study.words import above, with_interval
 from counterpoise.experiments.study.worlds import digits, recipe_for
 from counterpoise.measures import competition_strength
-from counterpoise.measures.intervals import Interval, mean_interval
+from counterpoise.measures.statistics import Interval, mean_interval
 from counterpoise.measures.unimodal import alone_recipe
 from counterpoise.report.page import Note
 

@@ -14,7 +14,7 @@ from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.study import Case, Study, Trained
 from counterpoise.experiments.study.words import signed
 from counterpoise.experiments.study.worlds import digits, recipe_for
-from counterpoise.measures.intervals import Interval
+from counterpoise.measures.statistics import Interval
 from counterpoise.report.page import Note
 
 __all__ = ["References"]

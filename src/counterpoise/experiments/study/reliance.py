@@ -14,7 +14,7 @@ from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.study import Case, Study, Trained
 from counterpoise.experiments.study.words import signed, with_interval
 from counterpoise.experiments.study.worlds import Rescaled, recipe_for, true_contributions
-from counterpoise.measures.intervals import Interval
+from counterpoise.measures.statistics import Interval
 from counterpoise.methods import AGM, OGMGE, Joint, Method, UnimodalLoss
 from counterpoise.report.page import Note
 

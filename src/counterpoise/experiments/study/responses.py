@@ -27,8 +27,13 @@ from counterpoise.experiments.study.worlds import (
     true_contributions,
     true_information,
 )
-from counterpoise.measures.correlations import correlation, mean_correlation, rank_correlation
-from counterpoise.measures.intervals import Interval, mean_interval
+from counterpoise.measures.statistics import (
+    Interval,
+    correlation,
+    mean_correlation,
+    mean_interval,
+    rank_correlation,
+)
 from counterpoise.measures.unimodal import alone_recipe
 from counterpoise.report.page import Note
 

@@ -20,8 +20,7 @@ from counterpoise.experiments.study.worlds import (
     true_contributions,
     true_information,
 )
-from counterpoise.measures.correlations import correlation, mean_correlation
-from counterpoise.measures.intervals import Interval, mean_interval
+from counterpoise.measures.statistics import Interval, correlation, mean_correlation, mean_interval
 from counterpoise.report.page import Note
 
 __all__ = ["Scores"]

@@ -21,7 +21,7 @@ from counterpoise.experiments.study.reliance import reliance_of
 from counterpoise.experiments.study.study import Case, Study, Trained
 from counterpoise.experiments.study.words import signed, with_interval
 from counterpoise.experiments.study.worlds import recipe_for
-from counterpoise.measures.intervals import Interval
+from counterpoise.measures.statistics import Interval
 from counterpoise.report.page import Note
 
 __all__ = ["Shifts", "against_joint", "agm_references"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from counterpoise.measures.intervals import Interval
+from counterpoise.measures.statistics import FEWEST, Interval
 from counterpoise.report.prose import enumerate_words
 
 __all__ = ["above", "changed", "listed", "signed", "spelled", "with_interval"]
@@ -48,6 +48,8 @@ def listed(values: Mapping[str, Interval], digits: int = 2, factor: float = 1.0)
 def above(first: Interval, second: Interval | float) -> bool:
     """Return whether an interval lies above another, or above a number, with no overlap.
 
+    Nothing is said of fewer than 5 values.
+
     Example:
         >>> above(Interval(0.9, 0.8, 1.0, 5), Interval(0.5, 0.4, 0.6, 5))
         True
@@ -55,7 +57,9 @@ def above(first: Interval, second: Interval | float) -> bool:
         False
     """
     high = second.high if isinstance(second, Interval) else second
-    return first.low is not None and high is not None and first.low > high
+    if first.low is None or high is None or first.num_values < FEWEST:
+        return False
+    return first.low > high
 
 
 def changed(difference: Interval, more: str = "raises", less: str = "lowers") -> str | None:
