@@ -5,6 +5,8 @@ import re
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from counterpoise.measures.statistics import (
@@ -12,11 +14,13 @@ from counterpoise.measures.statistics import (
     FEWEST_DATA_SETS,
     mean_differences,
     mean_estimate,
+    mean_share,
     performance_profile,
     probability_of_improvement,
     rank,
     share_of_wins,
 )
+from support.properties import repeatable
 
 
 def table(values_KD):
@@ -114,9 +118,37 @@ def test_improvement_is_the_mean_over_data_sets():
     joint = {"a": [0.6, 0.75], "b": [0.5, 0.6], "c": [0.3]}
     found = probability_of_improvement(ours, joint)
     shares = [share_of_wins(ours[d], joint[d]) for d in "ab"]
-    assert found == mean_estimate(shares, step=0.5 / 4, unit="data sets")
+    assert found == mean_share(shares, step=0.5 / 4)
+    assert found.mean == pytest.approx(np.mean(shares))
     with pytest.raises(ValueError, match=r"`baseline` should have a data set of `runs`; found \["):
         probability_of_improvement(ours, {"z": [0.1]})
+
+
+def test_shares_won_or_lost_whole_have_the_interval_of_wilson():
+    """Of 0 and 1 the factor is D / (D - 1), so taken for 1: Wilson's with t in place of z."""
+    found, t = mean_share([1, 0, 1, 1, 1, 0, 1]), stats.t.isf(0.025, 6)
+    p, k = 5 / 7, t**2 / 7
+    middle, half = (p + k / 2) / (1 + k), math.sqrt(k * p * (1 - p) + k**2 / 4) / (1 + k)
+    assert found[:4] == pytest.approx((p, middle - half, middle + half, 7))
+    every = mean_share([1.0] * 7)
+    assert every[:4] == pytest.approx((1, 1 / (1 + k), 1, 7))
+    assert mean_share([0.3]) == (0.3, None, None, 1, None, 0)
+
+
+@repeatable
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=7))
+def test_intervals_of_shares_stay_within_bounds_and_turn_with_them(shares):
+    found, turned = mean_share(shares, step=0.1), mean_share([1 - s for s in shares], step=0.1)
+    assert 0 <= found.low <= found.mean + 1e-12
+    assert found.mean - 1e-12 <= found.high <= 1
+    assert turned.low == pytest.approx(1 - found.high, abs=1e-6)
+
+
+def test_shares_in_percent_are_refused():
+    with pytest.raises(
+        ValueError, match=r"`shares` should be in \[0, 1\]; found 80\. Pass shares,"
+    ):
+        mean_share([0.5, 80])
 
 
 def test_profiles_fall_and_hold_diverged_runs_below_all():

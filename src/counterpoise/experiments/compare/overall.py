@@ -15,10 +15,11 @@ from counterpoise.measures.statistics import (
     DIVERGED,
     FEWEST_DATA_SETS,
     Estimate,
+    Interval,
     Judgement,
     Ranking,
     mean_differences,
-    mean_estimate,
+    mean_share,
     rank,
     share_of_wins,
 )
@@ -35,7 +36,7 @@ class Overall(NamedTuple):
     """
 
     difference: Judgement
-    improvement: Estimate
+    improvement: Interval
 
 
 def expected_differences(outcomes: Sequence[Outcome], baseline: str) -> dict[str, Estimate]:
@@ -52,7 +53,7 @@ def expected_differences(outcomes: Sequence[Outcome], baseline: str) -> dict[str
     return mean_differences(found) if len(data) > 1 else {}
 
 
-def improvements(outcomes: Sequence[Outcome], baseline: str) -> dict[str, Estimate]:
+def improvements(outcomes: Sequence[Outcome], baseline: str) -> dict[str, Interval]:
     """Return how probably a run of each method beats one of the baseline; with no result, none."""
     runs = {each.place: list(each.accuracies.values()) for each in outcomes if each.accuracies}
     shares: dict[str, dict[str, list[float]]] = {}
@@ -62,7 +63,7 @@ def improvements(outcomes: Sequence[Outcome], baseline: str) -> dict[str, Estima
             by_data = shares.setdefault(method, {})
             by_data.setdefault(data, []).append(share_of_wins(found, base))
     return {
-        method: mean_estimate([fmean(each) for each in by_data.values()], unit="data sets")
+        method: mean_share([fmean(each) for each in by_data.values()])
         for method, by_data in shares.items()
     }
 

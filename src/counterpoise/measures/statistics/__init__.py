@@ -14,6 +14,7 @@ from counterpoise.measures.statistics.correlations import (
 )
 from counterpoise.measures.statistics.data_sets import (
     mean_differences,
+    mean_share,
     performance_profile,
     probability_of_improvement,
     share_of_wins,
@@ -67,6 +68,7 @@ __all__ = [
     "mean_differences",
     "mean_estimate",
     "mean_interval",
+    "mean_share",
     "paired_difference",
     "performance_profile",
     "power",

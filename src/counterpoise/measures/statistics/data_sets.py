@@ -15,14 +15,26 @@ from numpy.typing import ArrayLike
 
 from counterpoise.data.files.extras import require
 from counterpoise.measures.statistics.estimates import Estimate, mean_estimate
-from counterpoise.measures.statistics.runs import Floats, Run, finite_values, numbers_of
+from counterpoise.measures.statistics.intervals import Interval
+from counterpoise.measures.statistics.runs import (
+    Floats,
+    Run,
+    finite_values,
+    numbers_of,
+    scipy_stats,
+)
 
 __all__ = [
     "mean_differences",
+    "mean_share",
     "performance_profile",
     "probability_of_improvement",
     "share_of_wins",
 ]
+
+
+_ROUNDING = 1e-12
+"""Below which a share is 0 but for rounding, or 1."""
 
 
 def mean_differences(differences: Mapping[str, Mapping[str, float]]) -> dict[str, Estimate]:
@@ -124,7 +136,7 @@ def _fit(y: Floats, design: Floats, groups: Sequence[str]) -> tuple[Any, Any]:
 
 def probability_of_improvement(
     runs: Mapping[str, Sequence[Run]], baseline: Mapping[str, Sequence[Run]]
-) -> Estimate:
+) -> Interval:
     """Map runs of two methods to how probably one of the first beats one of the second.
 
     On a data set the share of all R x Q pairs of runs in which the first is higher, ties counting
@@ -136,8 +148,8 @@ def probability_of_improvement(
         baseline: By data set, those of what it is compared with; data sets that both have count.
 
     Returns:
-        The probability, 0.5 where neither is better, with an interval over data sets. It steps by
-        half a pair, which a set of data sets all won by every run is known to.
+        The probability, 0.5 where neither is better, with an interval over data sets, see
+        :func:`mean_share`.
 
     Raises:
         ValueError: If no data set is in both.
@@ -159,7 +171,49 @@ def probability_of_improvement(
         )
     wins_D = [share_of_wins(runs[data], baseline[data]) for data in both]
     step = max(0.5 / (len(runs[data]) * len(baseline[data])) for data in both)
-    return mean_estimate(wins_D, step=step, unit="data sets")
+    return mean_share(wins_D, step=step)
+
+
+def mean_share(shares: ArrayLike, confidence: float = 0.95, *, step: float = 0.0) -> Interval:
+    """Map shares, one a data set, to their mean and its interval.
+
+    Wilson's interval, whose variance p (1 - p) / D is that of data sets won or lost whole, with
+    the factor by which shares vary less, s^2 / (m (1 - m)), m their mean, and Student's t in
+    place of the normal distribution: it ends within [0, 1], and holds what it should where the
+    mean is near an end and Student's t alone does not. Shares that are all 0 or all 1 are taken
+    for data sets won or lost whole.
+
+    Args:
+        shares: D values in [0, 1]; a single one has no interval.
+        confidence: In (0, 1).
+        step: The least by which a share can change, as in :func:`mean_estimate`.
+
+    Raises:
+        ValueError: If there is no share, or one is outside [0, 1].
+
+    Example:
+        >>> found = mean_share([0.9, 1.0, 0.7, 0.95, 1.0])
+        >>> round(found.mean, 2), round(found.low, 2), round(found.high, 2)
+        (0.91, 0.65, 0.98)
+
+    Reference: Wilson, "Probable Inference, the Law of Succession, and Statistical Inference",
+    JASA 1927.
+    """
+    x_D = finite_values("shares", shares)
+    outside = x_D[(x_D < 0) | (x_D > 1)]
+    if len(outside):
+        raise ValueError(
+            f"`shares` should be in [0, 1]; found {outside[0]:g}. Pass shares, not percentages."
+        )
+    mean, count = float(x_D.mean()), len(x_D)
+    if count == 1:
+        return Interval(mean, None, None, 1)
+    std, whole = float(x_D.std(ddof=1)), mean * (1 - mean)
+    factor = min((std**2 + step**2 / 12) / whole, 1) if whole > _ROUNDING else 1.0
+    quantile = float(scipy_stats().t.isf((1 - confidence) / 2, count - 1))
+    k = quantile**2 * factor / count
+    middle, half = (mean + k / 2) / (1 + k), math.sqrt(k * whole + k**2 / 4) / (1 + k)
+    return Interval(mean, max(middle - half, 0.0), min(middle + half, 1.0), count, std)
 
 
 def share_of_wins(runs: Sequence[Run], baseline: Sequence[Run]) -> float:

@@ -18,7 +18,7 @@ from counterpoise.measures.statistics.runs import Floats, scipy_stats
 __all__ = ["detectable_difference", "equivalence_p_value", "power"]
 
 _NODES: Final = np.linspace(-8, 8, 257)
-"""Normal quantiles by which the chi2 distribution is summed: exact to 1e-9 for 2 degrees and more."""
+"""Normal quantiles by which the chi2 distribution is summed: to 1e-9 from 2 degrees on."""
 
 
 def power(difference: float, error: float, degrees: float, *, level: float = 0.05) -> float:
