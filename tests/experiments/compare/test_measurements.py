@@ -167,7 +167,9 @@ def test_pairs_are_compared_and_corrected_with_all_others(tmp_path):
     accuracies = [[record["test"]["accuracy"] for record in row.records] for row in (agm, ogm)]
     assert pair.difference.estimate == paired_difference(*accuracies, step=agm.outcome.step)
     told = [each.difference for each in (agm, ogm, pair)]
-    assert told == judge([each.estimate for each in told], bounds=(-1, 1)) == found.judgements
+    assert [*map(id, told)] == [*map(id, found.judgements)]
+    again = judge([each.estimate for each in told], bounds=(-1, 1))
+    assert [each.interval for each in told] == [each.interval for each in again]
     assert (found.num_compared, len(told)) == (0, 3)  # of two seeds
     assert "Fewer than 5 seeds show no difference to Joint" in (tmp_path / "report.md").read_text()
     assert "## Further pairs" in (tmp_path / "report.md").read_text()
