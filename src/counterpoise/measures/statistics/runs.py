@@ -13,6 +13,7 @@ from counterpoise.data.files.extras import require
 __all__ = ["DIVERGED", "Floats", "Run", "finite_values", "numbers_of", "scipy_stats"]
 
 Floats = NDArray[np.float64]
+"""An array of 64-bit floating point numbers."""
 
 DIVERGED: Final = "diverged"
 """What stands in place of a result where a run's loss was not finite."""
