@@ -4,10 +4,16 @@ import re
 
 import pytest
 
-from counterpoise.experiments.compare.figures import accuracy_figure
-from counterpoise.experiments.compare.prose import definitions, facts, lead, notes
+from counterpoise.experiments.compare.figures import (
+    accuracy_figure,
+    cost_figure,
+    curve_figure,
+    difference_figure,
+)
+from counterpoise.experiments.compare.prose import facts, lead, notes
 from counterpoise.experiments.compare.report import comparison_page, write_comparison
-from counterpoise.experiments.compare.tables import overall_table, points, summary_table
+from counterpoise.experiments.compare.tables import overall_table, summary_table
+from counterpoise.report import GLOSSARY
 from experiments.compare import made
 
 SEEDS = [0.90, 0.91, 0.89, 0.92, 0.905]
@@ -79,11 +85,15 @@ def test_leads_of_comparisons_that_show_nothing():
     )
 
 
+def plain(text):
+    return text.replace("\N{NO-BREAK SPACE}", " ").replace("\N{MINUS SIGN}", "-")
+
+
 def test_the_summary_says_where_nothing_can_be_told(compared):
     text = summary_table(compared).to_markdown().replace("\N{NO-BREAK SPACE}", " ")
     joint, agm, ogm = text.strip().splitlines()[-3:]
     assert joint == "| Joint | b | 90.5 ± 1.1 | – | – |"  # noqa: RUF001
-    assert agm == r"| AGM | b | 92.5 ± 1.2 | +2.1 \[+1.8, +2.3\] | higher |"
+    assert agm == "| AGM | b | 92.5 ± 1.2 | +2.1 (+1.8 to +2.3) | higher |"
     assert re.search(r"\| undecided \(\d\.\d\) \|$", ogm)
     assert "**" not in text
 
@@ -127,8 +137,11 @@ def test_ranks_are_told_with_their_critical_difference():
     ("methods", "told"),
     [
         (["Joint"], "with its interval."),
-        (["Joint", "AGM"], "its interval, corrected for the only difference told here. The"),
-        (["Joint", "AGM", "OGM"], "its interval, corrected for all 2 differences told here. The"),
+        (["Joint", "AGM"], "corrected for the only difference of this report. The interval"),
+        (
+            ["Joint", "AGM", "OGM"],
+            "its interval, corrected for all 2 differences of this report. The",
+        ),
     ],
 )
 def test_captions_count_the_differences(methods, told):
@@ -139,21 +152,51 @@ def test_captions_count_the_differences(methods, told):
 
 
 def test_terms_claim_no_more_than_intervals_show():
-    terms = dict(definitions())
-    assert "nothing is said to be better, nor as good" in terms["Undecided"]
-    assert "excludes zero exactly where the corrected p is below 5%" in terms["Interval"]
+    assert "nothing is said to be better, nor as good" in GLOSSARY["Undecided"]
+    assert "excludes zero exactly where the corrected p is below 5%" in GLOSSARY["Interval"]
 
 
 def test_the_baseline_has_no_point_among_the_differences(compared):
-    figure = accuracy_figure(compared.blocks[0], compared, name="a")
-    whole, against, _ = (str(drawing) for _, drawing in figure.panels)
-    assert "Joint: 90.5" in whole
-    assert "AGM: 2.1, from 1.8 to 2.3." in against
+    figure = accuracy_figure(compared.blocks[0], compared)
+    assert [panel.title for panel in figure.panels] == [
+        "Whole model",
+        "Responses of single modalities",
+    ]
+    assert "Joint, whole model: 90.5" in figure.panels[0].description
+    against, _ = (plain(panel.description) for panel in difference_figure(compared).panels)
+    assert against.startswith("Difference to Joint, points. AGM: +2.1 (+1.8 to +2.3).")
     assert "Joint:" not in against
-    assert ">Joint</text>" in against
     alone = made.comparison(made.grid(base={}, methods={"Joint": None}), None, make)
-    headings = [heading for heading, _ in accuracy_figure(alone.blocks[0], alone, name="a").panels]
-    assert headings == ["Whole model", "Responses of single modalities"]
+    assert difference_figure(alone) is None
+
+
+def test_differences_that_do_not_stand_are_rings_that_say_why(compared):
+    spec = difference_figure(compared).panels[0].spec
+    records = [r for values in spec["datasets"].values() for r in values if "n" in r]
+    rings = {record["n"]: (record["o"], record["t"].split(", ")[1]) for record in records}
+    assert rings == {"AGM": (False, "higher"), "OGM": (True, "undecided")}
+
+
+def test_all_differences_stand_on_one_axis(compared):
+    panels = difference_figure(compared).panels
+    axes = [panel.spec["layer"][0]["encoding"]["x"] for panel in panels]
+    assert len(axes) == 2
+    assert axes[0] == axes[1]
+
+
+def test_learning_curves_begin_with_epoch_1_and_hold_every_method(compared):
+    figure = curve_figure(compared)
+    assert [panel.title for panel in figure.panels] == ["a", "b"]
+    assert list(figure.legend) == ["Joint", "AGM", "OGM"]
+    records = [r for v in figure.panels[0].spec["datasets"].values() for r in v if "x" in r]
+    assert {record["x"] for record in records} == {1, 2}
+    assert {r["y"] for r in records if (r["s"], r["x"]) == ("Joint", 1)} == {90.0}
+
+
+def test_costs_are_drawn_against_the_result(compared):
+    figure = cost_figure(compared)
+    description = figure.panels[0].description
+    assert description.startswith("Test accuracy, % over Step time × Joint. Joint: 1.00, 90.5.")  # noqa: RUF001
 
 
 def test_notes_tell_of_failures_data_and_what_intervals_are_of(compared):
@@ -177,8 +220,13 @@ def test_notes_tell_of_other_code_and_machines():
 
 def test_files_hold_the_same_numbers(compared):
     files = write_comparison(compared, compared.path)
-    assert [path.name for path in files] == ["report.html", "report.md", "results.csv", "runs.csv"]
-    page, text, results, runs = (path.read_text() for path in files)
+    assert [path.name for path in files] == [
+        *("report.html", "report.md", "results.csv", "runs.csv"),
+        *(f"figure-{k}.svg" for k in range(1, 7)),
+    ]
+    page, text, results, runs, *drawings = (path.read_text() for path in files)
+    assert all(f"(figure-{k}.svg)" in text for k in range(1, 7))
+    assert all(drawing.startswith("<svg xmlns") for drawing in drawings)
     rows = list(csv.DictReader(io.StringIO(results)))
     assert [(row["data"], row["method"]) for row in rows] == [
         (data, method) for data in "ab" for method in ("Joint", "AGM", "OGM")
@@ -207,7 +255,8 @@ def test_the_page_is_one_file_that_marks_nothing_as_best(compared):
     page = str(comparison_page(compared).to_html())
     assert page == str(comparison_page(compared).to_html())
     assert not re.search(r"(?:src|href)=\"(?!#)", page)
-    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert not re.search(r"https?:", page)
+    assert len(page.encode()) < 1_500_000
     assert "<b>" not in page
     assert "&lt;NaN&gt; at step 3" in page
     ids = re.findall(r' id="([^"]+)"', page)
@@ -216,7 +265,10 @@ def test_the_page_is_one_file_that_marks_nothing_as_best(compared):
 
 def test_the_page_has_figures_for_each_data_set_and_all_settings(compared):
     page = str(comparison_page(compared).to_html())
-    for title in ("Accuracy on a", "Accuracy on b", "Coefficients on a", "Coefficients on b"):
+    for title in (
+        *("Difference to Joint", "Learning curves", "What it costs"),
+        *("Test accuracy on a", "Test accuracy on b", "Coefficients on a", "Coefficients on b"),
+    ):
         assert f"<h3>{title}</h3>" in page
     assert "Joint and OGM have no coefficients." in page
     for setting in ("method.init_args.alpha", "trainer.max_epochs", "versions of the run.torch"):
@@ -229,7 +281,3 @@ def test_a_comparison_in_which_all_failed_has_a_report_too(tmp_path):
     page, *_ = write_comparison(found, tmp_path)
     assert "There is nothing to compare with Joint." in page.read_text()
     assert "8 runs failed" in page.read_text()
-
-
-def test_points_have_signs():
-    assert [points(x) for x in (0.0123, -0.0123, 0.0, -0.0001)] == ["+1.2", "−1.2", "0.0", "0.0"]  # noqa: RUF001

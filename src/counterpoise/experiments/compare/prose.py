@@ -11,10 +11,9 @@ from counterpoise.experiments.compare.analysis import Comparison
 from counterpoise.experiments.compare.rows import Block
 from counterpoise.measures.statistics import FEWEST
 from counterpoise.report import Note
-from counterpoise.report.formats import percent
-from counterpoise.report.prose import enumerate_words
+from counterpoise.report.formats import PERCENT, duration, enumerate_words
 
-__all__ = ["definitions", "facts", "lead", "notes"]
+__all__ = ["facts", "lead", "notes"]
 
 
 def lead(comparison: Comparison) -> list[str]:
@@ -87,17 +86,9 @@ def facts(comparison: Comparison) -> list[tuple[str, str]]:
     if records:
         seconds = sum(record["wall_time_seconds"] for record in records)
         start = min(str(record["started"]) for record in records)
-        shown.append(("Training time in all", _duration(seconds)))
+        shown.append(("Training time in all", duration(seconds)))
         shown.append(("Started", f"{datetime.fromisoformat(start):%Y-%m-%d %H:%M}"))
     return shown
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02} min"
-    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
 def notes(comparison: Comparison) -> list[Note]:
@@ -138,7 +129,7 @@ def _sampling_error(block: Block) -> str | None:
     if not accuracies:
         return None
     num_test, best = block.records[0]["data"]["sizes"]["test"], max(accuracies)
-    error = percent(math.sqrt(best * (1 - best) / num_test))
+    error = PERCENT(math.sqrt(best * (1 - best) / num_test))
     return f"{error} points on {block.title} ({num_test:,} samples)"
 
 
@@ -171,64 +162,3 @@ def _results(comparison: Comparison) -> list[tuple[dict[str, Any] | None, dict[s
 
 def _plural(word: str, count: int, several: str = "") -> str:
     return word if count == 1 else several or f"{word}s"
-
-
-def definitions() -> list[tuple[str, str]]:
-    """The terms of the report and what they mean."""
-    return [
-        (
-            "Interval",
-            "Of an accuracy: where the mean over ever more seeds lies with a confidence of 95%, by "
-            "Student's t. Of a difference: the same at the level that the correction leaves to "
-            "its test, so that it excludes zero exactly where the corrected p is below 5%.",
-        ),
-        (
-            "Higher, lower",
-            "The interval of the paired difference excludes zero. If no method differed from the "
-            "baseline, the probability that any difference in this report were called higher or "
-            "lower would be at most 5% (Holm's procedure).",
-        ),
-        (
-            "Equivalent",
-            "The difference is shown to be smaller than the margin by two one-sided tests, "
-            "corrected for all of this report, and its interval lies within the margin.",
-        ),
-        (
-            "Undecided",
-            "Neither: nothing is said to be better, nor as good. Found from: the smallest true "
-            "difference that this comparison would have told from zero with a probability of 80%. "
-            "What is smaller it could hardly have seen.",
-        ),
-        (
-            "Too few seeds",
-            f"Fewer than {FEWEST}: a standard deviation is then hardly known, and nothing is "
-            "tested.",
-        ),
-        (
-            "Effect",
-            "Mean paired difference in units of its standard deviation over seeds, corrected for "
-            "the bias of few seeds (Hedges).",
-        ),
-        (
-            "Improves in",
-            "How probably a run of the method is more accurate than one of the baseline, a mean "
-            "over data sets; ties count half.",
-        ),
-        (
-            "Mean rank",
-            "The place of a method by test accuracy, averaged over data sets; ties share their "
-            "places. From 8 data sets on.",
-        ),
-        (
-            "Response",
-            "What one modality contributes to the model's output: its Shapley value among the "
-            "outputs with some of the modalities absent. The accuracy of a response is that of "
-            "classifying by it alone.",
-        ),
-        (
-            "Step time",
-            "Time of a training step, the median over the run and over seeds, as a ratio: that "
-            "which the run had of the processor, or wall time on other devices. Runs beside each "
-            "other share caches and memory, so small differences mean nothing.",
-        ),
-    ]

@@ -4,55 +4,48 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from counterpoise.experiments.compare.analysis import Comparison
 from counterpoise.experiments.compare.rows import Block, Pair, Row
 from counterpoise.measures.statistics import Interval, Judgement
-from counterpoise.report import Column, Table
-from counterpoise.report.formats import decimals, percent, significant
-from counterpoise.report.svg import tone
+from counterpoise.report import ACCURACY, Column, Format, Metric, Table
+from counterpoise.report.formats import NUMBER, P_VALUE, PERCENT, interval
+from counterpoise.report.theme import tone
 
 __all__ = [
     "block_table",
     "overall_table",
     "pair_table",
-    "points",
     "results_table",
     "summary_table",
 ]
 
-_MINUS = "\N{MINUS SIGN}"
+_EFFECT = Format(1, signed=True)
 _TIED = "\N{NO-BREAK SPACE}"
 
 
-def points(share: float) -> str:
-    """A difference of shares in percentage points, with its sign.
-
-    Example:
-        >>> points(0.0123), points(-0.004), points(0.0)
-        ('+1.2', '\N{MINUS SIGN}0.4', '0.0')
-    """
-    text = f"{100 * share:+.1f}".replace("-", _MINUS)
-    return text[1:] if text[1:] == "0.0" else text
-
-
-def summary_table(comparison: Comparison, blocks: Sequence[Block] | None = None) -> Table:
+def summary_table(
+    comparison: Comparison, blocks: Sequence[Block] | None = None, metric: Metric = ACCURACY
+) -> Table:
     """A row for each data set, fusion and method: accuracy, difference to the baseline, verdict.
 
     Args:
         comparison: The numbers.
         blocks: Which of its data sets and fusions, named in a column if they are several.
             Default: all.
+        metric: The headline number.
     """
     blocks = comparison.blocks if blocks is None else blocks
     baseline = comparison.grid.baseline
+    against = f"Against {baseline}{metric.in_units}"
     columns = [
         Column("method", "Method", numeric=False),
         Column("place", "Data set", numeric=False),
-        Column("accuracy", "Accuracy, %", show=_spread),
-        Column("difference", f"Against {baseline}, points", show=_told),
-        Column("verdict", "Verdict", show=_verdict, numeric=False),
+        Column("accuracy", metric.heading, show=partial(_spread, metric=metric)),
+        Column("difference", against, show=partial(_told, metric=metric)),
+        Column("verdict", "Verdict", show=partial(_verdict, metric=metric), numeric=False),
     ]
     rows: list[tuple[object, ...]] = [
         (row.method, block.title, row.accuracy, row.difference, row.difference)
@@ -60,10 +53,10 @@ def summary_table(comparison: Comparison, blocks: Sequence[Block] | None = None)
         for row in block.rows
     ]
     caption = (
-        f"Test accuracy: mean \N{PLUS-MINUS SIGN} standard deviation over seeds. Difference to "
-        f"{baseline} over the same seeds in percentage points, with its interval"
-        f"{_corrected(comparison, ', corrected for', 'told here')}. {_about_verdicts(comparison)} "
-        "A dash: no result, or nothing to compare."
+        f"Test {metric.title}: mean \N{PLUS-MINUS SIGN} standard deviation over seeds; "
+        f"{metric.direction}. Difference to {baseline} over the same seeds, with its interval"
+        f"{_corrected(comparison, ', corrected for', 'of this report')}. "
+        f"{_about_verdicts(comparison, metric)} A dash: no result, or nothing to compare."
     )
     if len(blocks) < 2:
         columns, rows = columns[:1] + columns[2:], [row[:1] + row[2:] for row in rows]
@@ -71,15 +64,16 @@ def summary_table(comparison: Comparison, blocks: Sequence[Block] | None = None)
     return Table(caption, columns, rows, parted_by="place")
 
 
-def overall_table(comparison: Comparison) -> Table | None:
+def overall_table(comparison: Comparison, metric: Metric = ACCURACY) -> Table | None:
     """A row for each method: what holds over data sets; None where nothing does."""
+    against = f"Against {comparison.grid.baseline}{metric.in_units}"
     columns = [
         Column("method", "Method", numeric=False),
         Column("num_data_sets", "Data sets"),
-        Column("difference", f"Against {comparison.grid.baseline}, points", show=_told),
-        Column("verdict", "Verdict", show=_verdict, numeric=False),
-        Column("improvement", "Improves in, %", show=percent),
-        Column("mean_rank", "Mean rank", show=decimals(1)),
+        Column("difference", against, show=partial(_told, metric=metric)),
+        Column("verdict", "Verdict", show=partial(_verdict, metric=metric), numeric=False),
+        Column("improvement", "Improves in, %", show=PERCENT),
+        Column("mean_rank", "Mean rank", show=Format(1)),
     ]
     rows = [(method, *_overall(comparison, method)) for method in comparison.grid.methods]
     ranks = comparison.ranks
@@ -87,7 +81,7 @@ def overall_table(comparison: Comparison) -> Table | None:
     if ranks is not None:
         told = (
             f"Mean ranks that differ by less than {ranks.critical_difference:.1f} cannot be told "
-            f"apart; that all methods are alike has p = {_p_value(ranks.p_value)} (Friedman)."
+            f"apart; that all methods are alike has p = {P_VALUE(ranks.p_value)} (Friedman)."
         )
     caption = (
         "Over data sets, a data set counting once: the difference to expect on one like these, by "
@@ -107,15 +101,17 @@ def _overall(comparison: Comparison, method: str) -> list[object]:
     return [told.estimate.num_values, told, told, found.improvement.mean, place]
 
 
-def _about_verdicts(comparison: Comparison) -> str:
+def _about_verdicts(comparison: Comparison, metric: Metric) -> str:
     """Say what the verdicts mean, as far as there are any."""
     if not comparison.judgements:
         return ""
-    margin = f"{100 * comparison.grid.margin:g}"
+    margin = f"{metric.form.factor * comparison.grid.margin:g} {metric.difference_unit}".rstrip()
+    if margin == "1 points":
+        margin = "1 point"
     return (
         "The interval excludes zero exactly where the verdict is higher or lower; equivalent: it "
-        f"lies within {margin} {'point' if margin == '1' else 'points'}; undecided: in brackets "
-        "the smallest difference that would have been found with a probability of 80%."
+        f"lies within {margin}; undecided: in brackets the smallest difference that would have "
+        "been found with a probability of 80%."
     )
 
 
@@ -125,16 +121,19 @@ def _corrected(comparison: Comparison, opening: str, where: str) -> str:
     if not count:
         return ""
     told = "the only difference" if count == 1 else f"all {count} differences"
-    return f"{opening} {told} {where}"
+    others = sum(pair.difference is not None for pair in comparison.pairs)
+    baseline = comparison.grid.baseline
+    split = f" ({count - others} to {baseline}, {others} of further pairs)" if others else ""
+    return f"{opening} {told} {where}{split}"
 
 
-def block_table(block: Block, comparison: Comparison) -> Table:
+def block_table(block: Block, comparison: Comparison, metric: Metric = ACCURACY) -> Table:
     """All numbers of one data set and fusion, a row for each method."""
-    columns = [Column("method", "Method", numeric=False), *_statistics(comparison)]
-    columns += _response_columns(block)
+    columns = [Column("method", "Method", numeric=False), *_statistics(comparison, metric)]
+    columns += _response_columns(block, metric)
     reference = comparison.cost_reference
     columns.append(
-        Column("step_time_ratio", f"Step time \N{MULTIPLICATION SIGN} {reference}", "", decimals(2))
+        Column("step_time_ratio", f"Step time \N{MULTIPLICATION SIGN} {reference}", "", NUMBER)
     )
     rows = [
         (row.method, *_numbers(row), *_response_means(row, block.modalities), row.cost)
@@ -151,32 +150,32 @@ def block_table(block: Block, comparison: Comparison) -> Table:
     return Table(caption, columns, rows)
 
 
-def pair_table(comparison: Comparison) -> Table | None:
+def pair_table(comparison: Comparison, metric: Metric = ACCURACY) -> Table | None:
     """A row for each further pair that the grid names, block by block; None if there is none."""
-    group = "Difference, points"
+    group = f"Difference{metric.in_units}"
     columns = [
         Column("first", "Method", numeric=False),
         Column("second", "Against", numeric=False),
         Column("place", "Data set", numeric=False),
-        *_of_difference(group),
+        *_of_difference(group, metric),
     ]
     rows = [(pair.first, pair.second, pair.title, *_difference(pair)) for pair in comparison.pairs]
     caption = (
-        "Test accuracy of the first method less that of the second over the same seeds, each in "
-        "its chosen configuration. Corrected together with the differences to "
+        f"Test {metric.title} of the first method less that of the second over the same seeds, "
+        "each in its chosen configuration. Corrected together with the differences to "
         f"{comparison.grid.baseline}, {comparison.num_compared} in all."
     )
     return Table(caption, columns, rows) if rows else None
 
 
-def results_table(comparison: Comparison) -> Table:
+def results_table(comparison: Comparison, metric: Metric = ACCURACY) -> Table:
     """All numbers of all data sets and fusions, for the CSV file."""
     modalities = dict.fromkeys(name for block in comparison.blocks for name in block.modalities)
     columns = [
         Column("data", "Data set", numeric=False),
         Column("fusion", "Fusion", numeric=False),
         Column("method", "Method", numeric=False),
-        *_statistics(comparison),
+        *_statistics(comparison, metric),
         *(Column(f"response_accuracy_{name}", name) for name in modalities),
         Column("step_time_ratio", "Step time ratio"),
     ]
@@ -195,28 +194,28 @@ def results_table(comparison: Comparison) -> Table:
     return Table("All results of chosen configurations.", columns, rows)
 
 
-def _statistics(comparison: Comparison) -> list[Column]:
-    accuracy = "Test accuracy, %"
-    difference = f"Difference to {comparison.grid.baseline}, points"
+def _statistics(comparison: Comparison, metric: Metric) -> list[Column]:
+    group, show = metric.on("Test"), metric.form
+    difference = f"Difference to {comparison.grid.baseline}{metric.in_units}"
     return [
         Column("seeds", "Seeds"),
-        Column("accuracy_mean", "mean", accuracy, percent, bar=True),
-        Column("accuracy_deviation", "deviation", accuracy, percent),
-        Column("accuracy_low", "from", accuracy, percent),
-        Column("accuracy_high", "to", accuracy, percent),
-        *_of_difference(difference),
+        Column("accuracy_mean", "mean", group, show, bar=metric.bounded),
+        Column("accuracy_deviation", "deviation", group, show),
+        Column("accuracy_low", "from", group, show),
+        Column("accuracy_high", "to", group, show),
+        *_of_difference(difference, metric),
     ]
 
 
-def _of_difference(group: str) -> list[Column]:
+def _of_difference(group: str, metric: Metric) -> list[Column]:
     return [
-        Column("difference_mean", "mean", group, points),
-        Column("difference_low", "from", group, points),
-        Column("difference_high", "to", group, points),
-        Column("p_value", "p", group, _p_value),
-        Column("p_corrected", "p corrected", group, _p_value),
-        Column("effect_size", "effect", group, _effect),
-        Column("detectable", "found from", group, percent),
+        Column("difference_mean", "mean", group, metric.difference),
+        Column("difference_low", "from", group, metric.difference),
+        Column("difference_high", "to", group, metric.difference),
+        Column("p_value", "p", group, P_VALUE),
+        Column("p_corrected", "p corrected", group, P_VALUE),
+        Column("effect_size", "effect", group, _EFFECT),
+        Column("detectable", "found from", group, metric.form),
         Column("verdict", "verdict", group, numeric=False),
     ]
 
@@ -245,10 +244,10 @@ def _known(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _response_columns(block: Block) -> list[Column]:
-    group = "Test accuracy of the response, %"
+def _response_columns(block: Block, metric: Metric) -> list[Column]:
+    group, bar = metric.on("Test", "of the response"), metric.bounded
     return [
-        Column(f"response_accuracy_{name}", name, group, percent, bar=True, tone=tone(index))
+        Column(f"response_accuracy_{name}", name, group, metric.form, bar=bar, tone=tone(index))
         for index, name in enumerate(block.modalities)
     ]
 
@@ -258,32 +257,21 @@ def _response_means(row: Row, modalities: Any) -> list[float | None]:
     return [None if summary is None else summary.mean for summary in found]
 
 
-def _spread(accuracy: Interval) -> str:
+def _spread(accuracy: Interval, metric: Metric) -> str:
     """Mean and deviation; beside them how many runs diverged, which the mean leaves out."""
-    text = percent(accuracy.mean) if accuracy.num_values else ""
+    text = metric.form(accuracy.mean) if accuracy.num_values else ""
     if accuracy.std is not None:
-        text += f"{_TIED}\N{PLUS-MINUS SIGN}{_TIED}{percent(accuracy.std)}"
+        text += f"{_TIED}\N{PLUS-MINUS SIGN}{_TIED}{metric.form(accuracy.std)}"
     lost = f"{accuracy.num_diverged}{_TIED}diverged" if accuracy.num_diverged else ""
     return ", ".join(part for part in (text, lost) if part)
 
 
-def _told(found: Judgement) -> str:
+def _told(found: Judgement, metric: Metric) -> str:
     """Difference and interval, on one line."""
-    if math.isnan(found.low):
-        return points(found.mean)
-    interval = f"[{points(found.low)},{_TIED}{points(found.high)}]"
-    return f"{points(found.mean)}{_TIED}{interval}"
+    return interval(found.mean, found.low, found.high, metric.difference)
 
 
-def _verdict(found: Judgement) -> str:
+def _verdict(found: Judgement, metric: Metric) -> str:
     if found.verdict == "undecided" and not math.isnan(found.detectable):
-        return f"undecided ({percent(found.detectable)})"
+        return f"undecided ({metric.form(found.detectable)})"
     return found.verdict
-
-
-def _p_value(value: float) -> str:
-    return "< 0.0001" if value < 1e-4 else significant(value, 2)
-
-
-def _effect(value: float) -> str:
-    return f"{value:+.1f}".replace("-", _MINUS)

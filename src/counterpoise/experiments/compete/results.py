@@ -191,7 +191,7 @@ class Competition:
         A row for each method and modality; strengths with their intervals.
         """
         from counterpoise.report import Column, Table
-        from counterpoise.report.formats import decimals, percent
+        from counterpoise.report.formats import PERCENT, decimals
 
         strength, accuracy = "Competition strength", "Test accuracy, %"
         columns = [
@@ -200,11 +200,11 @@ class Competition:
             Column("strength", "mean", strength, decimals(3)),
             Column("strength_low", "from", strength, decimals(3)),
             Column("strength_high", "to", strength, decimals(3)),
-            Column("varying", "Concept varies in, %", show=percent),
-            Column("alone", "alone", accuracy, percent, bar=True),
-            Column("probe", "probe", accuracy, percent, bar=True),
-            Column("contribution", "contribution", accuracy, percent, bar=True),
-            Column("joint", "joint", accuracy, percent, bar=True),
+            Column("varying", "Concept varies in, %", show=PERCENT),
+            Column("alone", "alone", accuracy, PERCENT, bar=True),
+            Column("probe", "probe", accuracy, PERCENT, bar=True),
+            Column("contribution", "contribution", accuracy, PERCENT, bar=True),
+            Column("joint", "joint", accuracy, PERCENT, bar=True),
             Column("num_seeds", "Seeds"),
         ]
         rows = [

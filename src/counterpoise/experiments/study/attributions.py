@@ -115,8 +115,10 @@ class Attributions(Study):
             "attributions take the same passes, or fewer; with more, Shapley takes the most. "
             "Times are of a machine that may have done other things too."
         )
-        figure = results.to_figure(("accuracy", "against", "modulation"))
-        return Findings(self, seen, [_answer(rows)], [results], figure, [Note("The set-up.", text)])
+        figures = results.to_figures(("accuracy", "against", "modulation"))
+        return Findings(
+            self, seen, [_answer(rows)], [results], figures, [Note("The set-up.", text)]
+        )
 
 
 def _answer(rows: Mapping[Condition, Mapping[str, Interval]]) -> str:

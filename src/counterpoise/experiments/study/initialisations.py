@@ -117,9 +117,9 @@ class Initialisations(Study):
             "the strength is the penalty's doing. Rows of one table share their concepts, so that "
             "intervals over joint models leave out what other concepts would change."
         )
-        figure = results.to_figure(("same", "other", "floor"))
+        figures = results.to_figures(("same", "other", "floor"))
         answer = _answer(rows, self.num_seeds)
-        return Findings(self, seen, answer, [results], figure, [Note("The set-up.", text)])
+        return Findings(self, seen, answer, [results], figures, [Note("The set-up.", text)])
 
 
 def _row(found: Sequence[Mapping[str, Any]], name: str) -> dict[str, Interval]:

@@ -94,9 +94,9 @@ class References(Study):
             f"AGM with alpha {self.alpha:g} on {self.fusion} fusion. A fixed reference is the mean "
             "of the first 20 steps' scores; none compares with modalities that are equal."
         )
-        figure = results.to_figure(("accuracy", "gained", "raised", "modulation"))
+        figures = results.to_figures(("accuracy", "gained", "raised", "modulation"))
         answer = _answer(seen, rows)
-        return Findings(self, seen, answer, [results], figure, [Note("The set-up.", text)])
+        return Findings(self, seen, answer, [results], figures, [Note("The set-up.", text)])
 
 
 def _answer(seen: Observations, rows: Mapping[Condition, Mapping[str, Interval]]) -> list[str]:

@@ -121,8 +121,8 @@ class Shifts(Study):
             "strengths."
         )
         answer = _answer(seen, rows)
-        figure = table.to_figure(("accuracy", "gained", "reliance", "late"))
-        return Findings(self, seen, answer, [table], figure, [Note("The set-up.", text)])
+        figures = table.to_figures(("accuracy", "gained", "reliance", "late"))
+        return Findings(self, seen, answer, [table], figures, [Note("The set-up.", text)])
 
 
 def _answer(seen: Observations, rows: Mapping[Condition, Mapping[str, Interval]]) -> list[str]:
