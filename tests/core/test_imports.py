@@ -11,7 +11,7 @@ import counterpoise as cp
 
 HEAVY = (
     *("lightning", "pytorch_lightning", "torchmetrics", "jsonargparse", "tensorboard", "rich"),
-    *("sklearn", "scipy", "pandas", "matplotlib", "PIL", "torchvision", "torchaudio", "timm"),
+    *("sklearn", "scipy", "pandas", "altair", "PIL", "torchvision", "torchaudio", "timm"),
 )
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
