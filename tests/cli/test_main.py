@@ -79,7 +79,7 @@ def test_help_lists_the_choices_of_options(capsys):
 def test_help_imports_nothing_heavy():
     code = (
         "import sys; from counterpoise.cli.main import main; main(['--help'])\n"
-        "heavy = {'lightning', 'jsonargparse', 'torchmetrics', 'sklearn', 'matplotlib', 'rich'}\n"
+        "heavy = {'lightning', 'jsonargparse', 'torchmetrics', 'sklearn', 'altair', 'rich'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
         "try: main(['train', '--help'])\n"
         "except SystemExit: pass\n"

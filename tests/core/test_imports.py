@@ -15,7 +15,7 @@ HEAVY = (
         "sklearn",
         "scipy",
         "pandas",
-        "matplotlib",
+        "altair",
         "PIL",
         "av",
         "h5py",

@@ -7,7 +7,7 @@ import pytest
 
 import counterpoise.measures
 
-HEAVY = ("lightning", "sklearn", "scipy", "torchmetrics", "matplotlib", "rich", "jsonargparse")
+HEAVY = ("lightning", "sklearn", "scipy", "torchmetrics", "altair", "rich", "jsonargparse")
 LIGHT = "contributions, coalition_logits, extract_features, MonoModal, MonoModalNetwork, Batches"
 
 

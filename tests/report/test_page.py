@@ -1,12 +1,27 @@
+import base64
+import gzip
+import hashlib
+import json
 import re
 import stat
 from pathlib import Path
 
 import pytest
-from markupsafe import Markup
 
-from counterpoise.report import Details, Figure, Note, Page, Section, Terms
-from counterpoise.report.svg import NUM_TONES
+from counterpoise.report import (
+    Axis,
+    Column,
+    Details,
+    Note,
+    Page,
+    Point,
+    Section,
+    Table,
+    Terms,
+    looks_of,
+    row_figure,
+)
+from counterpoise.report.theme import CONFIG, NUM_TONES
 
 STYLE = Page("", [], []).style
 
@@ -15,7 +30,9 @@ def variables(block):
     return dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", block))
 
 
-LIGHT, DARK = (variables(block) for block in re.findall(r":root \{(.*?)\}", STYLE, re.DOTALL))
+LIGHT, DARK, PRINTED = (
+    variables(block) for block in re.findall(r":root \{(.*?)\}", STYLE, re.DOTALL)
+)
 
 
 def luminance(colour):
@@ -39,26 +56,106 @@ def test_light_and_dark_name_the_same_colours():
     assert LIGHT.keys() == DARK.keys()
 
 
+def figure(title="Accuracy", row="AGM", label=""):
+    points = [Point(row, 0.5, 0.25, 0.75, label), Point(row, 0.5, label=f"{label}2")]
+    looks = {f"{label}{end}": look for end, look in looks_of(["", "2"]).items()}
+    return row_figure(title, "Further right is better.", [("", points, Axis("Share"))], looks)
+
+
+def unpacked(text):
+    return gzip.decompress(base64.b64decode(text)).decode()
+
+
+def test_printed_colours_are_the_light_ones():
+    changed = {name for name in LIGHT if PRINTED[name] != LIGHT[name]}
+    assert changed == {"paper", "shade"}
+
+
 def test_parts_nest_and_escape_what_is_text():
     page = Page(
         "T<1>",
-        ["L<2>"],
+        ["L<2>", "l<3>"],
         [
-            Section("S<3>", [Note("N<4>", "n<5>"), Terms([("t<6>", "d<7>")])]),
-            Details("D<8>", [Figure("F<9>", "c<10>", [("p<11>", Markup("<svg></svg>"))])]),
+            Section("S<4>", [Note("N<5>", "n<6>"), Terms([("t<7>", "d<8>")])]),
+            Details("D<9>", [figure("F<10>", "r<11>", "s<12>")]),
         ],
-        facts=[("f<12>", "v<13>")],
+        facts=[("f<13>", "v<14>")],
+        notes=[Note("M<15>", "m<16>")],
     )
     html = page.to_html()
     assert not re.search(r"<\d+>", html)
-    for number in range(1, 14):
+    for number in range(1, 17):
         assert f"&lt;{number}&gt;" in html
-    assert "<svg></svg>" in html
+
+
+def test_a_page_begins_with_the_finding_and_what_shows_it():
+    parts = [Section("Numbers", [Table("c", [Column("a", "A")], [(1,)])])]
+    note = Note("One seed proves nothing.", "Run more.")
+    page = Page("Costs", ["AGM costs less.", "More."], parts, [("Seeds", "1")], figure(), [note])
+    html = page.to_html()
+    order = ("AGM costs less.", "<figure", "More.", "Seeds", "Before you rely on", "<h2>Numbers")
+    places = [html.index(text) for text in order]
+    assert places == sorted(places)
+    folded = re.search(r'<details class="notes">(.*?)</details>', html, re.DOTALL)[1]
+    assert "Before you rely on this: One seed proves nothing<" in folded
+    assert "Run more." in folded
+
+
+def test_contents_lead_to_every_section_of_a_long_page():
+    titles = ["Results", "av-mnist, gated", "av-mnist gated", "<b>", "结果"]
+    html = Page("T", ["L"], [Section(title, []) for title in titles]).to_html()
+    links = re.findall(r'<li><a href="#([^"]+)">', html)
+    anchors = re.findall(r'<section id="([^"]+)"', html)
+    assert links == anchors
+    assert len(set(anchors)) == len(titles)
+    assert "<nav" not in Page("T", ["L"], [Section("Results", [])]).to_html()
+
+
+def test_the_browser_may_run_the_scripts_of_the_page_and_fetch_nothing():
+    page = Page("T", ["L"], [figure()])
+    html = page.to_html()
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', html)[1].replace("&#39;", "'")
+    assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-")
+    assert "unsafe-eval" not in policy
+    (own,) = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    packed = dict(re.findall(r'<script type="[^"]+" id="([^"]+)">([^<]+)</script>', html))
+    for script in (own, unpacked(packed["chart-library"])):
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in policy
+    assert json.loads(unpacked(packed["chart-config"])) == CONFIG
+    assert not re.search(r"""(?:src|href)=["'](?!#)""", html.replace(own, ""))
+    assert not re.search(r"https?:|@import|url\((?!#)", html)
+    for word in ("fetch(", "XMLHttpRequest", "import(", "eval(", "innerHTML"):
+        assert word not in own
+
+
+def test_a_page_without_charts_has_no_library():
+    html = Page("T", ["L"], [Section("S", [])]).to_html()
+    assert 'id="chart-library"' not in html
+    assert len(html) < 50_000
+
+
+def test_charts_hold_their_data_beside_a_drawing_for_readers_without_scripts():
+    html = figure("F", "a</script><script>alert(1)", "s").to_html()
+    (data,) = re.findall(r'data-chart="([^"]+)"', html)
+    spec = json.loads(unpacked(data))
+    assert "a</script><script>alert(1)" in json.dumps(spec)
+    assert "<script" not in html
+    still = re.search(r'<div class="still">(<svg.*?</svg>)</div>', html, re.DOTALL)[1]
+    assert 'role="img"' in still
+    assert 'data-series="s"' in html
+
+
+def test_a_page_with_charts_stays_small():
+    figures = [figure(f"F{k}") for k in range(5)]
+    assert len(Page("T", ["L"], figures).to_html().encode()) < 500_000
 
 
 @pytest.mark.parametrize(("panels", "columns"), [(1, 1), (2, 2), (3, 3), (4, 2), (5, 3), (7, 3)])
-def test_rows_of_panels_are_filled_evenly(panels, columns):
-    assert Figure("", "", [("", Markup())] * panels).columns == columns
+def test_rows_of_charts_are_filled_evenly(panels, columns):
+    point = [Point("AGM", 0.5)]
+    figure = row_figure("", "", [(str(k), point, Axis("")) for k in range(panels)])
+    assert figure.columns == columns
 
 
 def test_writing_makes_folders_and_returns_the_path(tmp_path):

@@ -51,13 +51,13 @@ def test_equal_runs_are_numbered(make_record):
 def test_runs_answer_with_the_records_numbers(make_record):
     record = make_record(modalities=("text", "audio", "video"))
     [run] = read_runs([record])
-    assert run.accuracy == record["test"]["accuracy"]
-    assert run.response_accuracy("audio") == record["test"]["response_accuracy"]["audio"]
+    assert run.result() == record["test"]["accuracy"]
+    assert run.response_result("audio") == record["test"]["response_accuracy"]["audio"]
     assert run.seconds_per_step == record["seconds_per_step"]
     values = [v for row in record["steps"]["coefficients"].values() for v in row]
     assert run.coefficient_range == (min(values), max(values))
-    epochs, accuracy = run.over_epochs("video")
-    assert epochs == [entry["epoch"] for entry in record["epochs"]]
+    epochs, accuracy = run.over_epochs(modality="video")
+    assert epochs == [entry["epoch"] + 1 for entry in record["epochs"]]
     assert accuracy == [e["validation_response_accuracy"]["video"] for e in record["epochs"]]
 
 
@@ -66,13 +66,13 @@ def test_what_was_not_measured_is_none_or_nan(make_record):
     record["test"]["accuracy"] = record["seconds_per_step"] = None
     record["epochs"][0]["validation_accuracy"] = None
     [run] = read_runs([record])
-    assert run.accuracy is None
+    assert run.result() is None
     assert run.seconds_per_step is None
-    assert run.response_accuracy("audio") is None
+    assert run.response_result("audio") is None
     assert run.coefficient_range == (None, None)
     assert run.over_steps("scores") == {}
     assert math.isnan(run.over_epochs()[1][0])
-    assert math.isnan(run.over_epochs("audio")[1][0])
+    assert math.isnan(run.over_epochs(modality="audio")[1][0])
 
 
 def test_values_that_are_not_finite_are_counted_and_outside_the_range(make_record):

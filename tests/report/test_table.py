@@ -5,11 +5,11 @@ import math
 import pytest
 
 from counterpoise.report import Column, Table
-from counterpoise.report.formats import decimals, percent, significant
+from counterpoise.report.formats import PERCENT, decimals
 
 COLUMNS = [
     Column("method", "Method", numeric=False),
-    Column("accuracy", "model", "Accuracy, %", percent, bar=True),
+    Column("accuracy", "model", "Accuracy, %", PERCENT, bar=True),
     Column("cost", "ms", show=decimals(1)),
 ]
 
@@ -112,9 +112,30 @@ def test_error_for_short_row_names_the_row():
         Table("", COLUMNS, [("a", 0.1, 0.2), ("b", 0.1)])
 
 
+class Mean:
+    def __init__(self, mean):
+        self.mean = mean
+
+
 @pytest.mark.parametrize(
-    ("value", "shown"),
-    [(0.0, "0"), (3.14159, "3.1"), (1e-15, "10⁻¹⁵"), (-1e-7, "-10⁻⁷"), (2.34e9, "2.3·10⁹")],
+    ("value", "key"),
+    [(0.5, 0.5), (3, 3.0), (Mean(0.25), 0.25), (None, None), (math.nan, None), ("a", None)],
 )
-def test_extreme_numbers_are_shown_with_powers(value, shown):
-    assert significant(value, 2) == shown
+def test_numbers_and_means_are_what_a_column_is_sorted_by(value, key):
+    assert COLUMNS[2].key(value) == key
+
+
+def test_words_are_sorted_as_words():
+    assert COLUMNS[0].key(0.5) is None
+
+
+def test_cells_carry_what_they_are_sorted_by_at_full_precision():
+    html = Table("", COLUMNS, [("AGM", 0.912345678901, None)]).to_html()
+    assert 'data-key="0.912345678901"' in html
+    assert html.count("data-key") == 1
+
+
+def test_captions_stand_outside_what_scrolls():
+    html = Table("How to read it.", COLUMNS, [("AGM", 0.5, 1.0)]).to_html()
+    assert html.index("How to read it.") < html.index('class="scroll"')
+    assert "<caption" not in html

@@ -98,12 +98,12 @@ def _about_failures(comparison: Comparison) -> str:
 
 
 def print_tables(comparison: Comparison) -> None:
-    """Print a table for each data set and fusion, which a narrow terminal can hold, and ranks."""
-    from counterpoise.experiments.compare.tables import rank_table, summary_table
+    """Print a table for each data set and fusion, as narrow as a terminal, and one over all."""
+    from counterpoise.experiments.compare.tables import overall_table, summary_table
 
     for block in comparison.blocks:
         _print(summary_table(comparison, [block]), block.title)
-    ranks = rank_table(comparison)
+    ranks = overall_table(comparison)
     if ranks is not None:
         _print(ranks, "All together")
 

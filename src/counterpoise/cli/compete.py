@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
 
     from counterpoise.experiments.compete.results import Competition
-    from counterpoise.measures.intervals import Interval
+    from counterpoise.measures.statistics import Interval
 
 __all__ = ["BASES", "DEFAULTS", "add_arguments", "run"]
 
@@ -85,7 +85,7 @@ def write_competition(competition: Competition, folder: Path) -> Path:
     """Write ``report.html``, ``strengths.csv`` and ``competition.json``; return the first's path.
 
     Raises:
-        ModuleNotFoundError: If Matplotlib is not installed.
+        ImportError: If what draws charts is not installed.
     """
     from counterpoise.experiments.compete.page import competition_page
     from counterpoise.training.record import write_atomically, write_json

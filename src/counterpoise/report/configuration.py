@@ -12,7 +12,8 @@ from counterpoise.report.table import Column, Table
 __all__ = ["configuration"]
 
 
-_SERIES: Final = {"epochs", "steps"}
+# Series are drawn; the chosen epoch stands among the results, counted from 1.
+_LEFT_OUT: Final = {"epochs", "steps", "best_epoch"}
 _CAPTION: Final = "Entries of the record; a dot leads into a group. A dash: none."
 
 
@@ -27,7 +28,7 @@ def configuration(runs: Sequence[Run]) -> list[Part]:
         that all runs share.
     """
     flat = [_flatten(run.record) for run in runs]
-    groups = dict.fromkeys(group for run in runs for group in run.record if group not in _SERIES)
+    groups = dict.fromkeys(group for run in runs for group in run.record if group not in _LEFT_OUT)
     keys = dict.fromkeys(
         key for group in groups for run in runs for key in _flatten({group: run.record.get(group)})
     )

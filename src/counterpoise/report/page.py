@@ -7,9 +7,14 @@ as `__html__`, which is how templates take another part in unescaped. Jinja2 com
 from __future__ import annotations
 
 import functools
+import json
 import os
-from collections.abc import Sequence
+import re
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
 from importlib import resources
 from pathlib import Path
 from typing import ClassVar
@@ -18,8 +23,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from counterpoise.core.files import write_atomically
+from counterpoise.report.packing import packed
+from counterpoise.report.theme import CONFIG, style_sheet
 
-__all__ = ["Details", "Figure", "Note", "Page", "Part", "Section", "Terms"]
+__all__ = ["Details", "Note", "Page", "Part", "Section", "Terms"]
 
 
 @functools.cache
@@ -37,6 +44,12 @@ class Part:
     """A piece of a page: subclasses name the template that renders them as `part`."""
 
     template: ClassVar[str]
+    needs_charts: ClassVar[bool] = False
+
+    @property
+    def children(self) -> Sequence[Part]:
+        """The parts inside it."""
+        return ()
 
     def __html__(self) -> str:
         return _environment().get_template(self.template).render(part=self)
@@ -62,6 +75,17 @@ class Section(Part):
     template: ClassVar[str] = "section.html"
     title: str
     parts: Sequence[Part]
+
+    @property
+    def children(self) -> Sequence[Part]:
+        """The parts below the heading."""
+        return self.parts
+
+    @property
+    def anchor(self) -> str:
+        """Where a link leads: of sections with different titles, different places."""
+        words = re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-")
+        return f"{words}-{sha256(self.title.encode()).hexdigest()[:6]}"
 
 
 @dataclass(frozen=True)
@@ -115,43 +139,26 @@ class Details(Part):
     summary: str
     parts: Sequence[Part]
 
-
-@dataclass(frozen=True)
-class Figure(Part):
-    """Small multiples under one heading, with a caption that says how to read them.
-
-    Args:
-        title: What is drawn.
-        caption: How to read it, and what was left out of it.
-        panels: Pairs of a panel's heading and its inline SVG.
-
-    Example:
-        >>> "<figcaption>Higher is better.</figcaption>" in Figure(
-        ...     "Accuracy", "Higher is better.", [("AGM", Markup("<svg></svg>"))]
-        ... ).to_html()
-        True
-    """
-
-    template: ClassVar[str] = "figure.html"
-    title: str
-    caption: str
-    panels: Sequence[tuple[str, Markup]]
-
     @property
-    def columns(self) -> int:
-        """Panels beside each other on a wide screen: rows are filled as evenly as three allow."""
-        return {1: 1, 2: 2, 4: 2}.get(len(self.panels), 3)
+    def children(self) -> Sequence[Part]:
+        """What unfolds."""
+        return self.parts
 
 
 @dataclass(frozen=True)
 class Page(Part):
     """A self-contained HTML page: nothing in it asks for anything outside it.
 
+    It begins with what was found, in one sentence, and the figure that shows it. What must be said
+    about data and intervals follows, folded. Contents are listed where the page is long.
+
     Args:
         title: The heading, also the title of the browser's tab.
-        lead: The result in a few sentences, a paragraph each.
+        lead: The finding in one sentence, then what else is to be said, a paragraph each.
         parts: What follows, in order.
         facts: Pairs of a name and a value, shown in a row below the lead.
+        figure: What shows the finding. Default: none.
+        notes: What a reader must know before believing it.
 
     Example:
         >>> Page("Costs", ["AGM costs 1.1 plain steps."], ()).to_html()[:15]
@@ -163,12 +170,56 @@ class Page(Part):
     lead: Sequence[str]
     parts: Sequence[Part]
     facts: Sequence[tuple[str, str]] = ()
+    figure: Part | None = None
+    notes: Sequence[Note] = ()
 
     @property
     def style(self) -> Markup:
         """The style sheet that is set into the page."""
-        sheet = resources.files("counterpoise.report").joinpath("style.css")
-        return Markup(sheet.read_text(encoding="utf-8"))
+        return Markup(style_sheet())
+
+    @property
+    def sections(self) -> list[Section]:
+        """What the contents list."""
+        return [part for part in self.parts if isinstance(part, Section)]
+
+    @property
+    def children(self) -> Sequence[Part]:
+        """All parts of the page."""
+        return [*([self.figure] if self.figure else []), *self.notes, *self.parts]
+
+    @property
+    def script(self) -> Markup:
+        """What makes charts and tables answer."""
+        own = resources.files("counterpoise.report").joinpath("page.js")
+        return Markup(own.read_text("utf-8"))
+
+    @cached_property
+    def library(self) -> str:
+        """The script that draws charts; empty where there are none."""
+        if not any(part.needs_charts for part in _all_parts(self)):
+            return ""
+        from counterpoise.report.drawing import chart_library
+
+        return chart_library()
+
+    @property
+    def packed_library(self) -> str:
+        """The same, a third as long."""
+        return packed(self.library)
+
+    @property
+    def packed_config(self) -> str:
+        """How charts look, for the script that draws them."""
+        return packed(json.dumps(CONFIG))
+
+    @property
+    def policy(self) -> str:
+        """What the browser may do for the page: run its own scripts, and fetch nothing at all."""
+        scripts = [self.script, *([self.library] if self.library else [])]
+        digests = [sha256(script.encode()).digest() for script in scripts]
+        allowed = " ".join(f"'sha256-{b64encode(digest).decode()}'" for digest in digests)
+        return f"default-src 'none'; style-src 'unsafe-inline'; script-src {allowed}"
 
     def write(self, path: str | os.PathLike[str]) -> Path:
         """Writes the page to a temporary file beside `path` and renames it.
@@ -192,3 +243,9 @@ class Page(Part):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, text)
         return path
+
+
+def _all_parts(part: Part) -> Iterator[Part]:
+    yield part
+    for child in part.children:
+        yield from _all_parts(child)

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from counterpoise.report.metric import ACCURACY, Metric
+
 __all__ = ["Run", "modalities_of", "read_runs", "show_setting"]
 
 Record = Mapping[str, Any]
@@ -17,10 +19,10 @@ _KEYS: Final = (
     *("data.name", "data.fingerprint", "data.note", "data.modalities", "data.num_classes"),
     *("data.sizes.train", "data.sizes.validation", "data.sizes.test"),
     *("started", "wall_time_seconds", "seconds_per_step", "best_epoch"),
-    *("test.accuracy", "test.response_accuracy"),
+    *("test.{metric}", "test.response_{metric}"),
     *("epochs", "steps.step", "steps.scores", "steps.coefficients"),
 )
-_EPOCH_KEYS: Final = ("epoch", "validation_accuracy", "validation_response_accuracy")
+_EPOCH_KEYS: Final = ("epoch", "validation_{metric}", "validation_response_{metric}")
 
 
 @dataclass(frozen=True)
@@ -40,14 +42,19 @@ class Run:
         """The names of the modalities, in order."""
         return list(self.record["data"]["modalities"])
 
-    @property
-    def accuracy(self) -> float | None:
-        """Test accuracy of the whole model, in [0, 1]; None when it was not measured."""
-        return _number(self.record["test"]["accuracy"])
+    def result(self, metric: Metric = ACCURACY) -> float | None:
+        """The test result of the whole model; None when it was not measured."""
+        return _number(self.record["test"][metric.name])
 
-    def response_accuracy(self, modality: str) -> float | None:
-        """Test accuracy of the modality's response; None when it was not measured."""
-        return _number((self.record["test"]["response_accuracy"] or {}).get(modality))
+    def response_result(self, modality: str, metric: Metric = ACCURACY) -> float | None:
+        """The test result of the modality's response; None when it was not measured."""
+        return _number((self.record["test"][f"response_{metric.name}"] or {}).get(modality))
+
+    @property
+    def best_epoch(self) -> int | None:
+        """The epoch that validation chose, the first being 1; None where none was chosen."""
+        best = self.record["best_epoch"]
+        return None if best is None else int(best) + 1
 
     @property
     def seconds_per_step(self) -> float | None:
@@ -66,15 +73,17 @@ class Run:
         finite = [value for row in rows for value in row if math.isfinite(value)]
         return (min(finite), max(finite)) if finite else (None, None)
 
-    def over_epochs(self, modality: str | None = None) -> tuple[list[float], list[float]]:
-        """Epochs and the validation accuracy after each, of the model or of one response."""
+    def over_epochs(
+        self, metric: Metric = ACCURACY, modality: str | None = None
+    ) -> tuple[list[float], list[float]]:
+        """Epochs from 1 on and the validation result after each, of the model or a response."""
         entries = self.record["epochs"]
         if modality is None:
-            values = [entry["validation_accuracy"] for entry in entries]
+            values = [entry[f"validation_{metric.name}"] for entry in entries]
         else:
-            responses = [entry["validation_response_accuracy"] or {} for entry in entries]
+            responses = [entry[f"validation_response_{metric.name}"] or {} for entry in entries]
             values = [response.get(modality) for response in responses]
-        return [_float(entry["epoch"]) for entry in entries], [_float(value) for value in values]
+        return [_float(entry["epoch"]) + 1 for entry in entries], [_float(v) for v in values]
 
     @property
     def num_non_finite(self) -> int:
@@ -84,11 +93,12 @@ class Run:
         return sum(not math.isfinite(value) for row in rows for value in row)
 
 
-def read_runs(records: Sequence[Record]) -> list[Run]:
+def read_runs(records: Sequence[Record], metric: Metric = ACCURACY) -> list[Run]:
     """Checks records and gives each a label of its own.
 
     Args:
         records: The contents of run records, at least one.
+        metric: The headline number, which they hold under its name.
 
     Returns:
         One run a record, in order, labelled by its method; where methods repeat, by what else
@@ -106,7 +116,7 @@ def read_runs(records: Sequence[Record]) -> list[Run]:
     if not records:
         raise ValueError("`records` should hold at least one run; found none. Train a model first.")
     for index, record in enumerate(records):
-        _check(record, index)
+        _check(record, index, metric)
     return [Run(label, record) for label, record in zip(_labels(records), records, strict=True)]
 
 
@@ -134,7 +144,7 @@ def show_setting(value: object) -> str:
     return f"{str(value['class_path']).rpartition('.')[2]}({shown})"
 
 
-def _check(record: Record, index: int) -> None:
+def _check(record: Record, index: int, metric: Metric) -> None:
     where = f"`records[{index}]`"
     if not isinstance(record, Mapping):
         raise TypeError(
@@ -143,10 +153,11 @@ def _check(record: Record, index: int) -> None:
         )
     where += f" (run {record.get('name', 'without a name')!r})"
     for key in _KEYS:
-        _check_key(record, key, where)
+        _check_key(record, key.format(metric=metric.name), where)
     for number, entry in enumerate(record["epochs"]):
         for key in _EPOCH_KEYS:
-            _check_key(entry, key, f"{where}, epochs[{number}],")
+            name = key.format(metric=metric.name)
+            _check_key(entry, name, f"{where}, epochs[{number}],")
     num_steps = len(record["steps"]["step"])
     for quantity in ("scores", "coefficients"):
         for modality, values in (record["steps"][quantity] or {}).items():

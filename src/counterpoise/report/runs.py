@@ -1,23 +1,32 @@
-"""The report of one or more runs: a table, three figures, and all it takes to read them."""
+"""The report of one or more runs: a table, four figures, and all it takes to read them."""
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from counterpoise.report.configuration import configuration
-from counterpoise.report.formats import decimals, percent, significant
-from counterpoise.report.page import Page, Part, Section, Terms
-from counterpoise.report.prose import definitions, facts, lead, notes
+from counterpoise.report.formats import FACTOR, NUMBER, milliseconds
+from counterpoise.report.glossary import terms
+from counterpoise.report.metric import ACCURACY, Metric
+from counterpoise.report.page import Page, Part, Section
+from counterpoise.report.prose import facts, lead, notes
 from counterpoise.report.records import Run, modalities_of, read_runs
-from counterpoise.report.svg import tone
 from counterpoise.report.table import Column, Table
-from counterpoise.report.trajectories import accuracy_figure, coefficient_figure, score_figure
+from counterpoise.report.theme import tone
+from counterpoise.report.trajectories import (
+    coefficient_figure,
+    curve_figure,
+    result_figure,
+    score_figure,
+)
 
 __all__ = ["run_page", "run_table", "write_run_report"]
+
+_FIRST: Final = Column("method", "Method", numeric=False)
+_TERMS: Final = ("Response", "Score s", "Discrepancy ratio r", "Coefficient κ", "Step time")
 
 
 def write_run_report(
@@ -25,6 +34,7 @@ def write_run_report(
     path: str | os.PathLike[str],
     *,
     title: str = "Training report",
+    metric: Metric = ACCURACY,
 ) -> Path:
     """Writes the report of one or more runs as one self-contained HTML file.
 
@@ -33,6 +43,7 @@ def write_run_report(
             that costs are compared with.
         path: The file to write. It appears whole or not at all; an older one is replaced.
         title: The page's heading.
+        metric: The headline number, which the records hold under its name. Default: accuracy.
 
     Returns:
         The path written. Equal records give equal bytes.
@@ -40,22 +51,28 @@ def write_run_report(
     Raises:
         TypeError: `records` is not a sequence of mappings.
         ValueError: There are no records, a record lacks a key, or `path` is a folder.
-        ModuleNotFoundError: Matplotlib is not installed.
+        ImportError: What draws charts is not installed.
 
     Example:
         >>> write_run_report([], "report.html")
         Traceback (most recent call last):
         ValueError: `records` should hold at least one run; found none. Train a model first.
     """
-    return run_page(records, title=title).write(path)
+    return run_page(records, title=title, metric=metric).write(path)
 
 
-def run_page(records: Sequence[Mapping[str, Any]], *, title: str = "Training report") -> Page:
+def run_page(
+    records: Sequence[Mapping[str, Any]],
+    *,
+    title: str = "Training report",
+    metric: Metric = ACCURACY,
+) -> Page:
     """The page that `write_run_report` writes, for those who want to add parts to it.
 
     Args:
         records: As for `write_run_report`.
         title: The page's heading.
+        metric: The headline number.
 
     Returns:
         The page.
@@ -63,66 +80,47 @@ def run_page(records: Sequence[Mapping[str, Any]], *, title: str = "Training rep
     Raises:
         TypeError: `records` is not a sequence of mappings.
         ValueError: There are no records, or a record lacks a key.
-        ModuleNotFoundError: Matplotlib is not installed.
+        ImportError: What draws charts is not installed.
     """
-    runs = read_runs(records)
-    figures = [accuracy_figure(runs), score_figure(runs), coefficient_figure(runs)]
+    runs = read_runs(records, metric)
+    figures = [curve_figure(runs, metric), score_figure(runs), coefficient_figure(runs)]
     drawn = [figure for figure in figures if figure is not None]
-    parts: list[Part] = [*notes(runs), Section("Results", [_summary(runs)])]
+    parts: list[Part] = [Section("Results", [_summary(runs, metric)])]
     if drawn:
         parts.append(Section("Course of training", drawn))
-    parts.append(Section("Terms", [Terms(definitions())]))
+    parts.append(Section("Terms", [terms(*_TERMS)]))
     parts.append(Section("Configuration", configuration(runs)))
-    return Page(title, lead(runs), parts, facts(runs))
+    first = result_figure(runs, metric)
+    return Page(title, lead(runs, metric), parts, facts(runs), first, notes(runs, metric))
 
 
-def run_table(records: Sequence[Mapping[str, Any]]) -> Table:
+def run_table(records: Sequence[Mapping[str, Any]], metric: Metric = ACCURACY) -> Table:
     """The summary table of the report, which also renders as Markdown and CSV.
 
     Args:
         records: As for `write_run_report`.
+        metric: The headline number.
 
     Returns:
-        One row a run, with accuracies in [0, 1], seconds a step, its ratio to the first run, and
-        the lowest and highest coefficient.
+        One row a run, with test results, the chosen epoch counted from 1, seconds a step, its ratio
+        to the first run, and the lowest and highest coefficient.
 
     Raises:
         TypeError: `records` is not a sequence of mappings.
         ValueError: There are no records, or a record lacks a key.
     """
-    return _summary(read_runs(records))
+    return _summary(read_runs(records, metric), metric)
 
 
-def _summary(runs: Sequence[Run]) -> Table:
+def _summary(runs: Sequence[Run], metric: Metric) -> Table:
     modalities = modalities_of(runs)
-    accuracy, responses = "Test accuracy, %", "Test accuracy of the response, %"
-    cost, coefficients = "Time a step", "Coefficients"
-    columns = [
-        Column("method", "Method", numeric=False),
-        Column("test_accuracy", "whole model", accuracy, percent, bar=True),
-        *(
-            Column(
-                f"test_response_accuracy_{modality}",
-                modality,
-                responses,
-                percent,
-                bar=True,
-                tone=tone(index),
-            )
-            for index, modality in enumerate(modalities)
-        ),
-        Column("seconds_per_step", "ms", cost, _milliseconds),
-        Column(
-            "seconds_per_step_ratio", f"\N{MULTIPLICATION SIGN} {runs[0].label}", cost, decimals(2)
-        ),
-        Column("coefficient_lowest", "lowest", coefficients, _factor),
-        Column("coefficient_highest", "highest", coefficients, _factor),
-    ]
+    name = f"test_{metric.name}"
     rows = [
         (
             run.label,
-            run.accuracy,
-            *(run.response_accuracy(modality) for modality in modalities),
+            run.result(metric),
+            *(run.response_result(modality, metric) for modality in modalities),
+            run.best_epoch,
             run.seconds_per_step,
             _ratio(run.seconds_per_step, runs[0].seconds_per_step),
             *run.coefficient_range,
@@ -130,20 +128,37 @@ def _summary(runs: Sequence[Run]) -> Table:
         for run in runs
     ]
     caption = (
-        "Accuracy on the test set, of the model kept by its validation result and of each "
-        "modality's response; cost; range of the coefficients. A dash: not measured, or not used."
+        f"{metric.title[:1].upper()}{metric.title[1:]} on the test set, of the model kept by its "
+        f"validation result and of each modality's response ({metric.direction}); the epoch that "
+        "was kept; cost; range of the coefficients. A dash: not measured, or not used."
     )
-    return Table(caption, columns, rows)
+    show, bar = metric.form, metric.bounded
+    whole = Column(name, "whole model", metric.on("Test"), show, bar=bar)
+    responses = [
+        Column(
+            f"test_response_{metric.name}_{modality}",
+            modality,
+            metric.on("Test", "of the response"),
+            show,
+            bar=bar,
+            tone=tone(index),
+        )
+        for index, modality in enumerate(modalities)
+    ]
+    return Table(caption, [_FIRST, whole, *responses, *_cost_columns(runs)], rows)
+
+
+def _cost_columns(runs: Sequence[Run]) -> list[Column]:
+    cost, coefficients = "Step time", "Coefficients"
+    ratio = f"\N{MULTIPLICATION SIGN} {runs[0].label}"
+    return [
+        Column("chosen_epoch", "Epoch"),
+        Column("seconds_per_step", "ms", cost, milliseconds),
+        Column("seconds_per_step_ratio", ratio, cost, NUMBER),
+        Column("coefficient_lowest", "lowest", coefficients, FACTOR),
+        Column("coefficient_highest", "highest", coefficients, FACTOR),
+    ]
 
 
 def _ratio(value: float | None, base: float | None) -> float | None:
     return value / base if value is not None and base else None
-
-
-def _milliseconds(seconds: float) -> str:
-    value = 1000 * seconds
-    return f"{value:,.{max(0, 2 - max(0, math.floor(math.log10(value or 1))))}f}"
-
-
-def _factor(value: float) -> str:
-    return f"{value:,.2f}" if 0.1 <= abs(value) < 1e6 else significant(value, 2)

@@ -13,11 +13,10 @@ from itertools import groupby
 from typing import Any, ClassVar
 
 from counterpoise.core.errors import check_choice
+from counterpoise.report.formats import MISSING, NUMBER
 from counterpoise.report.page import Part
 
-__all__ = ["MISSING", "Column", "Table"]
-
-MISSING = "\N{EN DASH}"
+__all__ = ["Column", "Table"]
 
 
 @dataclass(frozen=True)
@@ -52,8 +51,15 @@ class Column:
         if value is None:
             return MISSING
         if isinstance(value, float) and not math.isfinite(value):
-            return "NaN" if math.isnan(value) else "∞" if value > 0 else "\N{MINUS SIGN}∞"
+            return NUMBER(value)
         return self.show(value)
+
+    def key(self, value: object) -> float | None:
+        """What the value is sorted by: the number itself, or the mean of one with an interval."""
+        number = value if isinstance(value, (int, float)) else getattr(value, "mean", None)
+        if not self.numeric or not isinstance(number, (int, float)) or math.isnan(number):
+            return None
+        return float(number)
 
     def share(self, value: object) -> float | None:
         """The length of the value's bar as a share of the cell, if it has one."""

@@ -2,18 +2,27 @@ import math
 
 import pytest
 
-from counterpoise.measures.bootstrap import summarize
-from counterpoise.measures.statistics import holm, paired_difference
+from counterpoise.measures.statistics import (
+    DIVERGED,
+    judge,
+    mean_differences,
+    mean_interval,
+    paired_difference,
+    rank,
+)
 from experiments.compare import made
 
-SHIFTS = {"Joint": [0.0, 0.0, 0.0, 0.0], "AGM": [0.02, 0.021, 0.019, 0.022]}
-SEEDS = [0.90, 0.91, 0.89, 0.92]
+AGM = [0.02, 0.021, 0.019, 0.022, 0.02]
+OGM = [0.01, -0.01, 0.02, -0.02, 0.0]
+SHIFTS = {"Joint": [0.0] * 5, "AGM": AGM, "OGM": OGM}
+SEEDS = [0.90, 0.91, 0.89, 0.92, 0.9]
+STEP = 1 / 400  # test samples of made-up records
 METHODS = {"Joint": None, "AGM": None, "OGM": None}
 
 
 def steady(cell):
     """AGM is ahead of Joint by the same for every seed; OGM is now ahead and now behind."""
-    shift = {**SHIFTS, "OGM": [0.01, -0.01, 0.02, -0.02]}[cell.candidate.method][cell.seed]
+    shift = SHIFTS[cell.candidate.method][cell.seed]
     cost = {"Joint": 0.01, "AGM": 0.025, "OGM": 0.02}[cell.candidate.method]
     responses = {"left": 0.5 + shift, "right": 0.25}
     return made.result(
@@ -22,7 +31,7 @@ def steady(cell):
 
 
 def compared(make=steady, **changes):
-    given = {"methods": METHODS, "seeds": 4, "base": {}} | changes
+    given = {"methods": METHODS, "seeds": 5, "base": {}} | changes
     return made.comparison(made.grid(**given), None, make)
 
 
@@ -31,38 +40,110 @@ def test_rows_hold_what_the_statistics_say():
     (block,) = found.blocks
     joint, agm, ogm = block.rows
     assert (block.title, block.modalities) == ("blobs", ["left", "right"])
-    assert joint.accuracy.mean == pytest.approx(0.905)
-    assert (joint.difference, joint.verdict) == (None, None)
-    ahead = [value + shift for value, shift in zip(SEEDS, SHIFTS["AGM"], strict=True)]
-    assert agm.difference == paired_difference(ahead, SEEDS)
-    assert agm.verdict == "higher"
-    assert ogm.verdict == "not distinguishable"
-    assert agm.responses["left"].mean == pytest.approx(0.5205)
+    assert joint.accuracy == mean_interval(SEEDS, step=STEP)
+    assert joint.difference is None
+    shifted = [[s + x for s, x in zip(SEEDS, shifts, strict=True)] for shifts in (AGM, OGM)]
+    estimates = [paired_difference(values, SEEDS, step=STEP) for values in shifted]
+    assert [agm.difference, ogm.difference] == judge(estimates, bounds=(-1, 1))
+    assert (agm.difference.verdict, ogm.difference.verdict) == ("higher", "undecided")
+    assert ogm.difference.detectable > 0.02
+    assert agm.responses["left"].mean == pytest.approx(0.5204)
     assert [row.cost for row in block.rows] == [1.0, 2.5, 2.0]
-    p_values = [row.difference.p_value for row in (agm, ogm)]
-    assert [row.corrected for row in (agm, ogm)] == pytest.approx(holm(p_values).tolist())
+    assert (found.overall, found.ranks) == ({}, None)  # one data set
 
 
-def test_tests_are_corrected_over_all_data_sets():
-    found = compared(data={"a": made.DATA["blobs"], "b": made.DATA["blobs"]})
-    assert found.num_compared == 4
-    rows = [row for block in found.blocks for row in block.rows if row.difference]
-    corrected = holm([row.difference.p_value for row in rows])
-    assert [row.corrected for row in rows] == pytest.approx(corrected.tolist())
-    assert rows[0].corrected > compared().blocks[0].rows[1].corrected
+def test_all_that_is_told_is_one_family():
+    found = compared(
+        data={"a": made.DATA["blobs"], "b": made.DATA["blobs"]}, pairs=[["AGM", "OGM"]]
+    )
+    rows = [row.difference for block in found.blocks for row in block.rows if row.difference]
+    told = [*rows, *(pair.difference for pair in found.pairs)]
+    told += [each.difference for each in found.overall.values()]
+    assert [pair.title for pair in found.pairs] == ["a", "b"]
+    assert [*map(id, told)] == [*map(id, found.judgements)]
+    assert told[:6] == judge([each.estimate for each in told], bounds=(-1, 1))[:6]
+    # Those over two data sets are not tested, and do not count.
+    assert (len(told), found.num_compared) == (8, 6)
+    assert told[-1].verdict == "too few data sets"
+    assert rows[0].corrected > compared().blocks[0].rows[1].difference.corrected
 
 
-def test_what_only_many_comparisons_explain_is_said_so():
+def test_what_only_many_comparisons_explain_is_undecided():
     def close(cell):
-        shift = [0.02, 0.021, 0.03, 0.015][cell.seed] if cell.candidate.method == "AGM" else 0.0
+        shift = [0.02, 0.021, 0.03, 0.015, 0.01][cell.seed]
         found = steady(cell)
-        found.record["test"]["accuracy"] = SEEDS[cell.seed] + shift + 0.001 * cell.seed * shift
+        shift = shift if cell.candidate.method == "AGM" else 0.0
+        found.record["test"]["accuracy"] = SEEDS[cell.seed] + shift
         return found
 
     alone = compared(close, methods={"Joint": None, "AGM": None})
-    assert alone.blocks[0].rows[1].verdict == "higher"
-    many = compared(close, data={f"d{n}": made.DATA["blobs"] for n in range(20)})
-    assert many.blocks[0].rows[1].verdict == "not distinguishable after correction"
+    assert alone.blocks[0].rows[1].difference.verdict == "higher"
+    many = compared(close, data={f"d{n}": made.DATA["blobs"] for n in range(7)})
+    told = many.blocks[0].rows[1].difference
+    assert told.verdict == "undecided"
+    assert told.low < 0 < told.estimate.interval()[0]  # by itself it would not hold zero
+
+
+def test_the_margin_of_the_grid_decides_what_is_equivalent():
+    for margin, says in ((0.001, "undecided"), (0.2, "equivalent")):
+        ogm = compared(margin=margin).blocks[0].rows[2].difference
+        assert (ogm.margin, ogm.verdict) == (margin, says)
+
+
+def test_over_data_sets_fusions_count_as_one():
+    def make(cell):
+        found = steady(cell)
+        by_data = {"a": 0.01, "b": -0.02, "c": 0.03}[cell.candidate.data]
+        by_fusion = {"additive": 0.005, "maxout": -0.005}[cell.candidate.fusion]
+        if cell.candidate.method == "AGM":
+            found.record["test"]["accuracy"] += by_data + by_fusion
+        return found
+
+    layer = {"data": "training.runs.Blobs", "model": "Network"}
+    data = {
+        name: {**layer, "batch_size": size} for name, size in {"a": 31, "b": 37, "c": 41}.items()
+    }
+    found = compared(make, data=data, fusions=["additive", "maxout"])
+    expected = mean_differences(
+        {
+            "AGM": {"a": 0.0304, "b": 0.0004, "c": 0.0504},
+            "OGM": {"a": 0.0, "b": 0.0, "c": 0.0},
+        }
+    )
+    for method, told in found.overall.items():
+        assert told.difference.mean == pytest.approx(expected[method].mean, abs=1e-12)
+        assert told.difference.estimate.error == pytest.approx(expected[method].error)
+        assert told.difference.estimate.num_values == told.improvement.num_values == 3
+    assert found.overall["AGM"].improvement.mean > 0.6
+    assert found.ranks is None
+
+
+def test_ranks_are_told_from_8_data_sets_on():
+    blobs = made.DATA["blobs"]
+    assert compared(data={f"d{n}": blobs for n in range(7)}).ranks is None
+    found = compared(data={f"d{n}": blobs for n in range(8)})
+    means = {"Joint": [0.904] * 8, "AGM": [0.9244] * 8, "OGM": [0.904] * 8}
+    assert found.ranks == rank(means)
+    assert found.ranks.mean_ranks == {"Joint": 2.5, "AGM": 1.0, "OGM": 2.5}
+
+
+@pytest.mark.parametrize("loss", [None, math.nan, math.inf])
+def test_a_diverged_run_counts_as_guessing_and_is_told_beside_the_mean(loss):
+    def make(cell):
+        found = steady(cell)
+        if (cell.candidate.method, cell.seed) == ("AGM", 2):
+            found.record["test"]["loss"] = loss
+        return found
+
+    joint, agm, _ = compared(make).blocks[0].rows
+    kept = [s + x for n, (s, x) in enumerate(zip(SEEDS, AGM, strict=True)) if n != 2]
+    assert agm.accuracy == mean_interval([*kept, DIVERGED], step=STEP)
+    assert (agm.accuracy.num_values, agm.accuracy.num_diverged) == (4, 1)
+    counted = [*kept[:2], 1 / 3, *kept[2:]]
+    expected = paired_difference(counted, SEEDS, step=STEP)
+    assert agm.difference.estimate.mean == pytest.approx(expected.mean)
+    assert agm.difference.verdict == "undecided"
+    assert joint.accuracy.num_diverged == 0
 
 
 def test_configurations_are_chosen_on_validation_whatever_the_test_says():
@@ -92,20 +173,10 @@ def test_a_configuration_that_failed_is_not_chosen_and_its_seed_is_not_paired():
     assert [(seed, result.error) for _, seed, result in agm.outcome.failures] == [
         (3, "RuntimeError: no")
     ]
-    assert set(once.ranks) == {"Joint", "OGM"}
     # Chosen with the first three seeds, of which none failed.
     later = compared(make, selection_seeds=3)
-    assert later.blocks[0].rows[1].difference.num_pairs == 3
-    assert later.blocks[0].rows[1].accuracy.num_repeats == 3
-
-
-def test_ranks_are_over_data_sets_by_seed():
-    found = compared()
-    # Seeds 0 and 2: AGM, OGM, Joint; seeds 1 and 3: AGM, Joint, OGM. In seed 2, OGM is ahead.
-    assert found.ranks["AGM"].mean == pytest.approx((1 + 1 + 2 + 1) / 4)
-    assert found.ranks["OGM"].mean == pytest.approx((2 + 3 + 1 + 3) / 4)
-    for rank in found.ranks.values():
-        assert 1 <= rank.low <= rank.mean <= rank.high <= 3
+    assert later.blocks[0].rows[1].difference.estimate.num_values == 4
+    assert later.blocks[0].rows[1].accuracy.num_values == 4
 
 
 def test_costs_are_ratios_to_joint_even_where_it_is_not_the_baseline():
@@ -140,13 +211,16 @@ def test_intervals_lie_where_accuracies_can():
     joint, agm = found.blocks[0].rows
     assert (joint.accuracy.low, agm.accuracy.high, agm.difference.high) == (0, 1, 1)
     assert (joint.responses["left"].low, agm.responses["right"].high) == (0, 1)
-    free = summarize([0.97, 1.0])
+    free = mean_interval([0.97, 1.0], step=STEP)
     assert agm.accuracy == free._replace(high=1.0)  # the other end is left as it was
     assert free.high > 1
 
 
-def test_one_seed_shows_nothing():
-    found = compared(seeds=1)
-    row = found.blocks[0].rows[1]
-    assert row.verdict == "not tested"
-    assert math.isnan(row.corrected)
+@pytest.mark.parametrize("seeds", [1, 2, 4])
+def test_fewer_than_5_seeds_show_nothing(seeds):
+    found = compared(seeds=seeds)
+    told = found.blocks[0].rows[1].difference
+    assert told.verdict == "too few seeds"
+    assert math.isnan(told.corrected)
+    assert math.isnan(told.low) == (seeds == 1)  # there is an interval all the same
+    assert found.num_compared == 0

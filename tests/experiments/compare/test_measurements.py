@@ -11,7 +11,7 @@ from counterpoise.experiments.compare.standings import competition_table
 from counterpoise.experiments.compete import compete
 from counterpoise.experiments.execution import backends
 from counterpoise.experiments.store import Store, run_cell
-from counterpoise.measures.statistics import holm, paired_difference
+from counterpoise.measures.statistics import judge, paired_difference
 from experiments.compare import made
 
 PATHS = {"fused": "head:input", "concept": "encoders.left"}
@@ -140,9 +140,9 @@ def test_the_report_shows_probes_strengths_and_terms(tmp_path):
     page = str(comparison_page(found).to_html()).replace("\N{NO-BREAK SPACE}", " ")
     ours = block.rows[1].competing
     strength = ours.summary("strength", "left")
-    shown = f"{strength.mean:.2f} [{strength.low:.2f}, {strength.high:.2f}]"
+    shown = f"{strength.mean:.2f} ({strength.low:.2f} to {strength.high:.2f})"
     assert shown in page
-    assert shown.replace("[", r"\[").replace("]", r"\]") in text
+    assert shown in text
     assert re.search(r"Trained alone the network reaches: left \d+\.\d ± \d+\.\d% and right", page)
     assert "<h3>Competition of modalities on blobs</h3>" in page
     assert "Competition strength" in page
@@ -165,9 +165,11 @@ def test_pairs_are_compared_and_corrected_with_all_others(tmp_path):
     (pair,), (_, agm, ogm) = found.pairs, found.blocks[0].rows
     assert (pair.first, pair.second, pair.title) == ("AGM", "OGM", "blobs")
     accuracies = [[record["test"]["accuracy"] for record in row.records] for row in (agm, ogm)]
-    assert pair.difference == paired_difference(*accuracies)
-    p_values = [each.difference.p_value for each in (agm, ogm, pair)]
-    assert [each.corrected for each in (agm, ogm, pair)] == holm(p_values).tolist()
-    assert found.num_compared == 3
-    assert "Of 2 differences to Joint" in (tmp_path / "report.md").read_text()
+    assert pair.difference.estimate == paired_difference(*accuracies, step=agm.outcome.step)
+    told = [each.difference for each in (agm, ogm, pair)]
+    assert [*map(id, told)] == [*map(id, found.judgements)]
+    again = judge([each.estimate for each in told], bounds=(-1, 1))
+    assert [each.interval for each in told] == [each.interval for each in again]
+    assert (found.num_compared, len(told)) == (0, 3)  # of two seeds
+    assert "Fewer than 5 seeds show no difference to Joint" in (tmp_path / "report.md").read_text()
     assert "## Further pairs" in (tmp_path / "report.md").read_text()

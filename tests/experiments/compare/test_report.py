@@ -4,10 +4,16 @@ import re
 
 import pytest
 
-from counterpoise.experiments.compare.figures import accuracy_figure
-from counterpoise.experiments.compare.prose import definitions, facts, lead, notes
+from counterpoise.experiments.compare.figures import (
+    accuracy_figure,
+    cost_figure,
+    curve_figure,
+    difference_figure,
+)
+from counterpoise.experiments.compare.prose import facts, lead, notes
 from counterpoise.experiments.compare.report import comparison_page, write_comparison
-from counterpoise.experiments.compare.tables import points, rank_table, summary_table
+from counterpoise.experiments.compare.tables import overall_table, summary_table
+from counterpoise.report import GLOSSARY
 from experiments.compare import made
 
 SEEDS = [0.90, 0.91, 0.89, 0.92, 0.905]
@@ -43,7 +49,8 @@ def compared(tmp_path_factory):
 
 def test_the_lead_counts_what_can_be_told_from_chance(compared):
     assert lead(compared) == [
-        "Of 4 differences to Joint, 2 can be told from chance: 2 higher, 0 lower.",
+        "Of 4 differences to Joint, 2 can be told from chance: 2 higher, 0 lower; 2 remain "
+        "undecided.",
         "3 methods were compared on a and b, each with 5 seeds. Each method tried 2 "
         "configurations on each data set, one of which was chosen by validation accuracy; the "
         "test data were used on the chosen epoch of each run alone.",
@@ -70,17 +77,24 @@ def test_leads_of_comparisons_that_show_nothing():
     )
     two = {"base": {}, "methods": {"Joint": None, "AGM": None}}
     same = made.comparison(made.grid(**two), None, flat)
-    assert lead(same)[0] == "Of 1 difference to Joint, none can be told from chance."
-    once = made.comparison(made.grid(**two, seeds=1), None, flat)
-    assert lead(once)[0].startswith("One seed shows no difference to Joint")
+    assert lead(same)[0] == ("Fewer than 5 seeds show no difference to Joint that could be tested.")
+    enough = made.comparison(made.grid(**two, seeds=5), None, flat)
+    assert lead(enough)[0] == (
+        "Of 1 difference to Joint, none can be told from chance; 1 is shown to be smaller than a "
+        "point."
+    )
+
+
+def plain(text):
+    return text.replace("\N{NO-BREAK SPACE}", " ").replace("\N{MINUS SIGN}", "-")
 
 
 def test_the_summary_says_where_nothing_can_be_told(compared):
     text = summary_table(compared).to_markdown().replace("\N{NO-BREAK SPACE}", " ")
     joint, agm, ogm = text.strip().splitlines()[-3:]
     assert joint == "| Joint | b | 90.5 ± 1.1 | – | – |"  # noqa: RUF001
-    assert agm == r"| AGM | b | 92.5 ± 1.2 | +2.0 \[+1.9, +2.2\] | higher |"
-    assert ogm.endswith("| not distinguishable |")
+    assert agm == "| AGM | b | 92.5 ± 1.2 | +2.1 (+1.8 to +2.3) | higher |"
+    assert re.search(r"\| undecided \(\d\.\d\) \|$", ogm)
     assert "**" not in text
 
 
@@ -97,47 +111,92 @@ def test_the_summary_is_as_wide_for_many_data_sets_as_for_two(compared):
     assert [row[1:] for row in one.rows] == [row[2:] for row in whole.rows[3:]]
 
 
-def test_mean_ranks_have_a_table_of_their_own(compared):
-    text = rank_table(compared).to_markdown().replace("\N{NO-BREAK SPACE}", " ")
-    assert [line.split(" | ")[0] for line in text.splitlines()[-3:]] == [
-        "| Joint",
-        "| AGM",
-        "| OGM",
-    ]
-    assert r"| OGM | 2.2 \[1.0, 3.0\] |" in text
+def test_what_holds_over_data_sets_has_a_table_of_its_own(compared):
+    table = overall_table(compared)
+    text = table.to_markdown().replace("\N{NO-BREAK SPACE}", " ")
+    joint, agm, ogm = text.splitlines()[-3:]
+    assert joint == "| Joint | – | – | – | – | – |"  # noqa: RUF001
+    # The same on both data sets: there is no spread to make an interval of.
+    assert agm == "| AGM | 2 | +2.1 | too few data sets | 90.0 | – |"  # noqa: RUF001
+    assert ogm.startswith("| OGM | 2 | +0.1")
+    assert "from 8 data sets on" in table.caption
     alone = made.comparison(made.grid(base={}, methods={"Joint": None}), None, make)
-    assert rank_table(alone) is None
+    assert overall_table(alone) is None
+
+
+def test_ranks_are_told_with_their_critical_difference():
+    data = {f"d{n}": made.DATA["blobs"] for n in range(8)}
+    methods = dict.fromkeys(("Joint", "AGM", "OGM"))
+    found = made.comparison(made.grid(base={}, methods=methods, data=data, seeds=5), None, make)
+    table = overall_table(found)
+    assert [row[-1] for row in table.rows] == [3.0, 1.0, 2.0]
+    assert "differ by less than 1.2 cannot be told apart" in table.caption
 
 
 @pytest.mark.parametrize(
     ("methods", "told"),
     [
-        (["Joint"], "95% interval. A dash"),
-        (["Joint", "AGM"], "the verdict is corrected for the only difference told here."),
-        (["Joint", "AGM", "OGM"], "the verdict is corrected for all 2 differences told here."),
+        (["Joint"], "with its interval."),
+        (["Joint", "AGM"], "corrected for the only difference of this report. The interval"),
+        (
+            ["Joint", "AGM", "OGM"],
+            "its interval, corrected for all 2 differences of this report. The",
+        ),
     ],
 )
 def test_captions_count_the_differences(methods, told):
-    given = made.grid(base={}, methods=dict.fromkeys(methods), seeds=2)
+    given = made.grid(base={}, methods=dict.fromkeys(methods), seeds=5)
     found = made.comparison(given, None, make)
     assert told in summary_table(found).caption
     assert "all 1" not in str(comparison_page(found).to_html())
 
 
 def test_terms_claim_no_more_than_intervals_show():
-    assert "seeds alone can explain it" in dict(definitions())["Not distinguishable"]
+    assert "nothing is said to be better, nor as good" in GLOSSARY["Undecided"]
+    assert "excludes zero exactly where the corrected p is below 5%" in GLOSSARY["Interval"]
 
 
 def test_the_baseline_has_no_point_among_the_differences(compared):
-    figure = accuracy_figure(compared.blocks[0], compared, name="a")
-    whole, against, _ = (str(drawing) for _, drawing in figure.panels)
-    assert "Joint: 90.5" in whole
-    assert "AGM: 2.0, from 1.9 to 2.2." in against
+    figure = accuracy_figure(compared.blocks[0], compared)
+    assert [panel.title for panel in figure.panels] == [
+        "Whole model",
+        "Responses of single modalities",
+    ]
+    assert "Joint, whole model: 90.5" in figure.panels[0].description
+    against, _ = (plain(panel.description) for panel in difference_figure(compared).panels)
+    assert against.startswith("Difference to Joint, points. AGM: +2.1 (+1.8 to +2.3).")
     assert "Joint:" not in against
-    assert ">Joint</text>" in against
     alone = made.comparison(made.grid(base={}, methods={"Joint": None}), None, make)
-    headings = [heading for heading, _ in accuracy_figure(alone.blocks[0], alone, name="a").panels]
-    assert headings == ["Whole model", "Responses of single modalities"]
+    assert difference_figure(alone) is None
+
+
+def test_differences_that_do_not_stand_are_rings_that_say_why(compared):
+    spec = difference_figure(compared).panels[0].spec
+    records = [r for values in spec["datasets"].values() for r in values if "n" in r]
+    rings = {record["n"]: (record["o"], record["t"].split(", ")[1]) for record in records}
+    assert rings == {"AGM": (False, "higher"), "OGM": (True, "undecided")}
+
+
+def test_all_differences_stand_on_one_axis(compared):
+    panels = difference_figure(compared).panels
+    axes = [panel.spec["layer"][0]["encoding"]["x"] for panel in panels]
+    assert len(axes) == 2
+    assert axes[0] == axes[1]
+
+
+def test_learning_curves_begin_with_epoch_1_and_hold_every_method(compared):
+    figure = curve_figure(compared)
+    assert [panel.title for panel in figure.panels] == ["a", "b"]
+    assert list(figure.legend) == ["Joint", "AGM", "OGM"]
+    records = [r for v in figure.panels[0].spec["datasets"].values() for r in v if "x" in r]
+    assert {record["x"] for record in records} == {1, 2}
+    assert {r["y"] for r in records if (r["s"], r["x"]) == ("Joint", 1)} == {90.0}
+
+
+def test_costs_are_drawn_against_the_result(compared):
+    figure = cost_figure(compared)
+    description = figure.panels[0].description
+    assert description.startswith("Test accuracy, % over Step time × Joint. Joint: 1.00, 90.5.")  # noqa: RUF001
 
 
 def test_notes_tell_of_failures_data_and_what_intervals_are_of(compared):
@@ -161,8 +220,13 @@ def test_notes_tell_of_other_code_and_machines():
 
 def test_files_hold_the_same_numbers(compared):
     files = write_comparison(compared, compared.path)
-    assert [path.name for path in files] == ["report.html", "report.md", "results.csv", "runs.csv"]
-    page, text, results, runs = (path.read_text() for path in files)
+    assert [path.name for path in files] == [
+        *("report.html", "report.md", "results.csv", "runs.csv"),
+        *(f"figure-{k}.svg" for k in range(1, 7)),
+    ]
+    page, text, results, runs, *drawings = (path.read_text() for path in files)
+    assert all(f"(figure-{k}.svg)" in text for k in range(1, 7))
+    assert all(drawing.startswith("<svg xmlns") for drawing in drawings)
     rows = list(csv.DictReader(io.StringIO(results)))
     assert [(row["data"], row["method"]) for row in rows] == [
         (data, method) for data in "ab" for method in ("Joint", "AGM", "OGM")
@@ -170,11 +234,12 @@ def test_files_hold_the_same_numbers(compared):
     agm = compared.blocks[0].rows[1]
     assert float(rows[1]["accuracy_mean"]) == agm.accuracy.mean
     assert float(rows[1]["difference_low"]) == agm.difference.low
-    assert float(rows[1]["p_corrected"]) == agm.corrected
-    assert (rows[1]["verdict"], rows[2]["verdict"]) == ("higher", "not distinguishable")
+    assert float(rows[1]["p_corrected"]) == agm.difference.corrected
+    assert float(rows[2]["detectable"]) == compared.blocks[0].rows[2].difference.detectable
+    assert (rows[1]["verdict"], rows[2]["verdict"]) == ("higher", "undecided")
     assert rows[0]["difference_mean"] == ""
     assert float(rows[1]["response_accuracy_left"]) == pytest.approx(0.502)
-    for shown in ("90.5", "+2.0", "not distinguishable", "alpha=0.5: 90.0; alpha=2.5: 80.0"):
+    for shown in ("90.5", "+2.1", "undecided", "alpha=0.5: 90.0; alpha=2.5: 80.0"):
         assert shown in page.replace("\N{NO-BREAK SPACE}", " ")
         assert shown in text.replace("\N{NO-BREAK SPACE}", " ")
     kept = list(csv.DictReader(io.StringIO(runs)))
@@ -190,7 +255,8 @@ def test_the_page_is_one_file_that_marks_nothing_as_best(compared):
     page = str(comparison_page(compared).to_html())
     assert page == str(comparison_page(compared).to_html())
     assert not re.search(r"(?:src|href)=\"(?!#)", page)
-    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert not re.search(r"https?:", page)
+    assert len(page.encode()) < 1_500_000
     assert "<b>" not in page
     assert "&lt;NaN&gt; at step 3" in page
     ids = re.findall(r' id="([^"]+)"', page)
@@ -199,7 +265,10 @@ def test_the_page_is_one_file_that_marks_nothing_as_best(compared):
 
 def test_the_page_has_figures_for_each_data_set_and_all_settings(compared):
     page = str(comparison_page(compared).to_html())
-    for title in ("Accuracy on a", "Accuracy on b", "Coefficients on a", "Coefficients on b"):
+    for title in (
+        *("Difference to Joint", "Learning curves", "What it costs"),
+        *("Test accuracy on a", "Test accuracy on b", "Coefficients on a", "Coefficients on b"),
+    ):
         assert f"<h3>{title}</h3>" in page
     assert "Joint and OGM have no coefficients." in page
     for setting in ("method.init_args.alpha", "trainer.max_epochs", "versions of the run.torch"):
@@ -212,7 +281,3 @@ def test_a_comparison_in_which_all_failed_has_a_report_too(tmp_path):
     page, *_ = write_comparison(found, tmp_path)
     assert "There is nothing to compare with Joint." in page.read_text()
     assert "8 runs failed" in page.read_text()
-
-
-def test_points_have_signs():
-    assert [points(x) for x in (0.0123, -0.0123, 0.0, -0.0001)] == ["+1.2", "−1.2", "0.0", "0.0"]  # noqa: RUF001

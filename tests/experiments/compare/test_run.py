@@ -56,7 +56,7 @@ def test_only_what_was_chosen_is_run_with_the_other_seeds(tmp_path, ran):
     chosen = [row.outcome.chosen.candidate for row in found.blocks[0].rows]
     titles = [Cell(candidate, 3, "").title for candidate in chosen]
     assert ran[4:] == titles
-    assert [row.accuracy.num_repeats for row in found.blocks[0].rows] == [2, 2]
+    assert [row.accuracy.num_values for row in found.blocks[0].rows] == [2, 2]
 
 
 def test_failures_are_reported_and_do_not_stop_the_others(tmp_path, ran, monkeypatch):
@@ -64,7 +64,7 @@ def test_failures_are_reported_and_do_not_stop_the_others(tmp_path, ran, monkeyp
     given = made.grid(methods=methods)
     found = compare(given, tmp_path, progress=False)
     joint, bad = found.blocks[0].rows
-    assert joint.accuracy.num_repeats == 2
+    assert joint.accuracy.num_values == 2
     assert bad.accuracy is None
     text = (tmp_path / "report.md").read_text()
     assert "RuntimeError: there is nothing to learn here" in text

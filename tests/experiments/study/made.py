@@ -10,7 +10,7 @@ from counterpoise.experiments.study.estimates import MEASURES, RESPONSE_SCORES
 from counterpoise.experiments.study.observations import Observations
 from counterpoise.experiments.study.study import Study
 
-NUM_SEEDS = 3
+NUM_SEEDS = 5
 TINY = Synthetic(
     (0.6, 0.2), 0.0, 0.0, num_train=59, num_validation=31, num_test=37, num_features=10
 )
@@ -52,11 +52,11 @@ def chance(truth: float, by_itself: float, chance: float) -> float:
 
 
 def jitter(seed: int, *key: object) -> float:
-    """-1, 0 and 1 in an order that is the key's: over seeds the mean is exactly what it would be.
+    """From -1 to 1 in an order that is the key's: over seeds the mean is exactly what it would be.
 
-    Differences of two such triples are 0 on average, so that none is ever told from chance.
+    Differences of two such rows are 0 on average, so that none is ever told from chance.
     """
-    return Random(repr(key)).sample([-1.0, 0.0, 1.0], NUM_SEEDS)[seed]
+    return Random(repr(key)).sample([-1.0, -0.5, 0.0, 0.5, 1.0], NUM_SEEDS)[seed]
 
 
 def noise(seed: int, *key: object) -> float:
@@ -222,13 +222,16 @@ def initialisations(
     by_joint: float = 0.0,
     by_concept: float = 0.0,
 ) -> Observations:
-    """Strengths of m1 and m2 on and off the diagonal, and what each initialisation adds."""
+    """Strengths of m1 and m2 on and off the diagonal, and what each initialisation adds.
+
+    -2 ... 2 has the deviation sqrt(2.5).
+    """
 
     def strengths(m: int, row: int) -> list[float]:
         return [
             (same if row == column else other)[m]
-            + by_joint * (row - 1)
-            + by_concept * (column - 1)
+            + by_joint * (row - 2) / 2.5**0.5
+            + by_concept * (column - 2) / 2.5**0.5
             + 0.002 * jitter(column, m)
             for column in range(NUM_SEEDS)
         ]

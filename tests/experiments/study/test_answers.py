@@ -6,19 +6,19 @@ import pytest
 
 from counterpoise.experiments.study.estimates import MEASURES, RESPONSE_SCORES
 from counterpoise.experiments.study.findings import Results
-from counterpoise.report.page import Figure
 from experiments.study import made
 
 
 @pytest.fixture(autouse=True)
 def undrawn(monkeypatch):
     """Spare the drawings where an answer alone is asked for."""
-    monkeypatch.setattr(Results, "to_figure", lambda *_, **__: Figure("", "", []))
+    monkeypatch.setattr(Results, "to_figures", lambda *_, **__: [])
 
 
 def answer(name, seen):
-    """What a study answers, in one string."""
-    return "\n".join(made.study(name).find(seen).answer)
+    """What a study answers, in one string, with the signs of a keyboard."""
+    text = "\n".join(made.study(name).find(seen).answer)
+    return text.replace("\N{NO-BREAK SPACE}", " ").replace("\N{MINUS SIGN}", "-")
 
 
 def row(name, seen, *condition):
@@ -89,7 +89,8 @@ def test_reliance_is_compared_with_joint_training_by_seed():
 def test_shifts_compare_running_mean_and_fixed_reference(gap, words):
     text = answer("shifts", made.shifts({"running mean": 0.6 + gap}))
     assert words in text.splitlines()[0]
-    assert f"{100 * gap:+.1f} (" in text.splitlines()[0]
+    shown = f"{100 * gap:+.1f}" if gap else "0.0"
+    assert f"{shown} (" in text.splitlines()[0]
     gained = re.search(r"accuracy: running mean \S+ \(\S+ to \S+\)( \(may be chance\))?", text)
     assert (gained[1] is None) == (gap != 0)
 
@@ -169,7 +170,7 @@ def test_agreement_says_which_is_the_steadier():
 
 def test_agreement_counts_what_measuring_and_training_cost():
     text = answer("agreement", made.agreement(seconds=2.0, alone=100.0))
-    assert "costs 2.00 s by SHAPE and 104.0 s by competition strength, 100.0 s" in text
+    assert "costs 2 s by SHAPE and 1 min 44 s by competition strength, 1 min 40 s" in text
 
 
 def test_agreement_holds_to_the_truth_only_where_it_is_known():

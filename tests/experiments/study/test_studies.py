@@ -96,7 +96,7 @@ def test_initialisations_meet_the_concepts_of_all():
 @EACH
 def test_findings_are_complete(name):
     found = made.study(name).find(made.everything()[name])
-    assert found.figure.panels
+    assert found.figures
     assert all(found.answer)
     for results in found.results:
         for values in results.rows.values():

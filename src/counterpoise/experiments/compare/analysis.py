@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any, TypeVar
-
-import numpy as np
+from typing import Any
 
 from counterpoise.experiments.compare.competing import competing
 from counterpoise.experiments.compare.grid import Grid
 from counterpoise.experiments.compare.outcomes import Outcome
+from counterpoise.experiments.compare.overall import (
+    Overall,
+    expected_differences,
+    improvements,
+    ranking,
+)
 from counterpoise.experiments.compare.rows import Block, Pair, Row
 from counterpoise.experiments.store import Result
-from counterpoise.measures.bootstrap import Floats, Summary, summarize
 from counterpoise.measures.statistics import (
-    PairedDifference,
-    holm,
-    mean_ranks,
+    Estimate,
+    Interval,
+    Judgement,
+    Ranking,
+    judge,
+    mean_interval,
     paired_difference,
-    verdict,
 )
 from counterpoise.methods import Joint
 
 __all__ = ["Comparison"]
-
-Judged = TypeVar("Judged", Row, Pair)
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,9 @@ class Comparison:
     Attributes:
         blocks: The numbers.
         pairs: Those of the further pairs that the grid names, block by block.
-        ranks: Mean rank over data sets and fusions, over seeds, of each method that has a result
-            everywhere and for every seed, among these: 1 is the highest accuracy everywhere.
+        overall: By method, what holds over data sets, where there are several.
+        ranks: Ranks over data sets of the methods that have a result everywhere; None for fewer
+            than 8 data sets, which tell nothing by ranks.
     """
 
     grid: Grid
@@ -53,27 +57,43 @@ class Comparison:
     measured: Mapping[str, Result] = field(default_factory=dict)
     blocks: list[Block] = field(init=False)
     pairs: list[Pair] = field(init=False)
-    ranks: dict[str, Summary] = field(init=False)
+    overall: dict[str, Overall] = field(init=False)
+    ranks: Ranking | None = field(init=False)
 
     def __post_init__(self) -> None:
         groups: dict[tuple[str, str], list[Outcome]] = {}
         for outcome in self.outcomes:
             groups.setdefault(outcome.place[:2], []).append(outcome)
-        drafts = [
-            _draft(each, members, self.grid, self.measured)
-            for members in groups.values()
-            for each in members
+        expected = expected_differences(self.outcomes, self.grid.baseline)
+        estimates = [*_estimates(groups, self.grid), *expected.values()]
+        judged = iter(_judged(estimates, self.grid.margin))
+        blocks = [
+            Block(*place, [self._row(each, members, next(judged)) for each in members])
+            for place, members in groups.items()
         ]
         pairs = [
-            _pair(members, *labels) for labels in self.grid.pairs for members in groups.values()
+            Pair(data, fusion, first, second, next(judged))
+            for first, second in self.grid.pairs
+            for data, fusion in groups
         ]
-        corrected = _corrected([*drafts, *pairs])
-        rows = iter([_judged(*each) for each in zip(drafts, corrected, strict=False)])
-        blocks = [Block(*place, [next(rows) for _ in found]) for place, found in groups.items()]
+        won = improvements(self.outcomes, self.grid.baseline)
+        overall = {
+            method: Overall(told, won[method])
+            for method, told in zip(expected, judged, strict=True)
+            if told is not None
+        }
         object.__setattr__(self, "blocks", blocks)
-        later = zip(pairs, corrected[len(drafts) :], strict=True)
-        object.__setattr__(self, "pairs", [_judged(*each) for each in later])
-        object.__setattr__(self, "ranks", _ranks(self.outcomes, self.grid))
+        object.__setattr__(self, "pairs", pairs)
+        object.__setattr__(self, "overall", overall)
+        object.__setattr__(self, "ranks", ranking(self.outcomes))
+
+    @property
+    def judgements(self) -> list[Judgement]:
+        """All differences that the comparison tells: one family."""
+        told = [row.difference for block in self.blocks for row in block.rows]
+        told += [pair.difference for pair in self.pairs]
+        told += [each.difference for each in self.overall.values()]
+        return [each for each in told if each is not None]
 
     @property
     def num_runs(self) -> int:
@@ -89,84 +109,84 @@ class Comparison:
 
     @property
     def num_compared(self) -> int:
-        """How many paired differences are told, and so corrected for."""
-        differences = [row.difference for block in self.blocks for row in block.rows]
-        differences += [pair.difference for pair in self.pairs]
-        return sum(each is not None for each in differences)
+        """How many differences are tested, and so corrected for."""
+        return sum(each.tested for each in self.judgements)
 
     @property
     def cost_reference(self) -> str:
         """Label of the method that costs are compared with."""
         return _cost_reference(self.outcomes, self.grid)
 
+    def _row(self, outcome: Outcome, block: Sequence[Outcome], told: Judgement | None) -> Row:
+        joint = _seconds(_of(block, _cost_reference(block, self.grid)))
+        return Row(
+            outcome,
+            _accuracy(outcome),
+            _responses(outcome),
+            told,
+            _ratio(_seconds(outcome), joint),
+            competing(outcome, self.measured),
+        )
 
-def _accuracies(outcome: Outcome) -> dict[int, float]:
-    chosen = outcome.chosen
-    records = {} if chosen is None else chosen.records
-    return {seed: record["test"]["accuracy"] for seed, record in records.items()}
+
+def _of(block: Sequence[Outcome], method: str) -> Outcome:
+    return next(outcome for outcome in block if outcome.place[2] == method)
 
 
-def _draft(
-    outcome: Outcome, block: Sequence[Outcome], grid: Grid, measured: Mapping[str, Result]
-) -> Row:
-    """The row of one method, not yet corrected for the others."""
-    method = outcome.place[2]
-    by_method = {each.place[2]: each for each in block}
-    baseline = _accuracies(by_method[grid.baseline])
-    joint = _seconds(by_method[_cost_reference(block, grid)])
-    difference = None if method == grid.baseline else _difference(_accuracies(outcome), baseline)
-    return Row(
-        outcome,
-        _summary(list(_accuracies(outcome).values())),
-        _responses(outcome),
-        difference,
-        float("nan"),
-        None,
-        _ratio(_seconds(outcome), joint),
-        competing(outcome, measured),
+def _estimates(
+    groups: Mapping[tuple[str, str], Sequence[Outcome]], grid: Grid
+) -> list[Estimate | None]:
+    """Differences to the baseline, block by block, then those of further pairs."""
+    found = [
+        _difference(each, _of(members, grid.baseline))
+        for members in groups.values()
+        for each in members
+    ]
+    found += [
+        _difference(_of(members, first), _of(members, second))
+        for first, second in grid.pairs
+        for members in groups.values()
+    ]
+    return found
+
+
+def _judged(estimates: Sequence[Estimate | None], margin: float) -> list[Judgement | None]:
+    """Judge all that there is of a comparison together."""
+    known = [each for each in estimates if each is not None]
+    judged = iter(judge(known, margin=margin, bounds=(-1, 1)))
+    return [None if each is None else next(judged) for each in estimates]
+
+
+def _accuracy(outcome: Outcome) -> Interval | None:
+    runs = list(outcome.accuracies.values())
+    return mean_interval(runs, step=outcome.step).within(0, 1) if runs else None
+
+
+def _difference(outcome: Outcome, base: Outcome) -> Estimate | None:
+    """The difference over the seeds that both have; None for a method and itself.
+
+    A diverged run is as good as guessing.
+    """
+    runs, others = outcome.accuracies, base.accuracies
+    seeds = [seed for seed in runs if seed in others]
+    if outcome is base or not seeds:
+        return None
+    return paired_difference(
+        [runs[seed] for seed in seeds],
+        [others[seed] for seed in seeds],
+        step=outcome.step,
+        diverged=outcome.guessing,
     )
 
 
-def _pair(block: Sequence[Outcome], first: str, second: str) -> Pair:
-    """The comparison of two methods in one block, not yet corrected for the others."""
-    found = {each.place[2]: _accuracies(each) for each in block}
-    difference = _difference(found[first], found[second])
-    return Pair(*block[0].place[:2], first, second, difference, float("nan"), None)
-
-
-def _corrected(told: Sequence[Row | Pair]) -> list[float]:
-    """Return the p-values of all differences, corrected for each other."""
-    p_values = [float("nan") if t.difference is None else t.difference.p_value for t in told]
-    corrected: list[float] = holm(p_values).tolist()
-    return corrected
-
-
-def _judged(draft: Judged, corrected: float) -> Judged:
-    """Say what a difference shows."""
-    found = draft.difference
-    says = None if found is None else verdict(found, corrected)
-    return replace(draft, corrected=corrected, verdict=says)
-
-
-def _summary(values: Sequence[float]) -> Summary | None:
-    """Mean and interval of accuracies."""
-    return summarize(values).within(0, 1) if values else None
-
-
-def _difference(values: Mapping[int, float], base: Mapping[int, float]) -> PairedDifference | None:
-    seeds = [seed for seed in values if seed in base]
-    if not seeds:
-        return None
-    found = paired_difference([values[seed] for seed in seeds], [base[seed] for seed in seeds])
-    return found._replace(low=max(found.low, -1.0), high=min(found.high, 1.0))
-
-
-def _responses(outcome: Outcome) -> dict[str, Summary]:
+def _responses(outcome: Outcome) -> dict[str, Interval]:
     records = [] if outcome.chosen is None else list(outcome.chosen.records.values())
     if not records:
         return {}
     return {
-        name: summarize([r["test"]["response_accuracy"][name] for r in records]).within(0, 1)
+        name: mean_interval(
+            [r["test"]["response_accuracy"][name] for r in records], step=outcome.step
+        ).within(0, 1)
         for name in records[0]["data"]["modalities"]
     }
 
@@ -199,28 +219,3 @@ def _cost_reference(outcomes: Sequence[Outcome], grid: Grid) -> str:
         if type(outcome.trials[0].candidate.recipe.method) is Joint:
             return outcome.place[2]
     return grid.baseline
-
-
-def _ranks(outcomes: Sequence[Outcome], grid: Grid) -> dict[str, Summary]:
-    """Rank methods in every block for every seed; then the mean over blocks, by seed."""
-    found: dict[tuple[str, str], dict[str, dict[int, float]]] = {}
-    for outcome in outcomes:
-        data, fusion, method = outcome.place
-        found.setdefault((data, fusion), {})[method] = _accuracies(outcome)
-    seeds = grid.all_seeds
-    methods = [
-        method
-        for method in grid.methods
-        if all(set(by_method[method]) == set(seeds) for by_method in found.values())
-    ]
-    if len(methods) < 2:
-        return {}
-    values_SDK = [
-        [[by_method[method][seed] for method in methods] for by_method in found.values()]
-        for seed in seeds
-    ]
-    ranks_SK: Floats = np.round(mean_ranks(values_SDK), 12)
-    return {
-        method: summarize(ranks_SK[:, k]).within(1, len(methods))
-        for k, method in enumerate(methods)
-    }

@@ -8,7 +8,7 @@ from typing import Any
 
 from counterpoise.experiments.compare.outcomes import Outcome
 from counterpoise.experiments.store import Result
-from counterpoise.measures.bootstrap import Summary, summarize
+from counterpoise.measures.statistics import Interval, mean_interval
 
 __all__ = ["Competing", "competing"]
 
@@ -40,19 +40,19 @@ class Competing:
         found = [outcome[quantity].get(modality) for outcome in self.outcomes.values()]
         return [value for value in found if value is not None]
 
-    def summary(self, quantity: str, modality: str) -> Summary | None:
+    def summary(self, quantity: str, modality: str) -> Interval | None:
         """Return a quantity of a modality over seeds; None if not measured."""
         values = self.values(quantity, modality)
         if not values:
             return None
-        found = summarize(values)
+        found = mean_interval(values)
         return found.within(0, 1) if quantity in _ACCURACIES else found
 
-    def robustness(self, place: int) -> Summary | None:
+    def robustness(self, place: int) -> Interval | None:
         """Return the expected accuracy at one of the probabilities of absence, over seeds."""
         curves: list[Sequence[float]] = [each["robustness"] for each in self.outcomes.values()]
         values = [curve[place] for curve in curves if curve]
-        return summarize(values).within(0, 1) if values else None
+        return mean_interval(values).within(0, 1) if values else None
 
 
 def competing(outcome: Outcome, measured: Mapping[str, Result]) -> Competing | None:

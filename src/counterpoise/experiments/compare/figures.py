@@ -1,145 +1,223 @@
-"""The figures of a comparison: accuracies with intervals, and courses of coefficients."""
+"""The figures of a comparison: differences, learning curves, cost, coefficients."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import fmean
 from typing import Any
-
-import numpy as np
 
 from counterpoise.experiments.compare.analysis import Comparison
 from counterpoise.experiments.compare.rows import Block, Row
-from counterpoise.measures.bootstrap import Floats
-from counterpoise.report import Figure
-from counterpoise.report.curves import MAX_POINTS, Curve, Level, Scale, is_logarithmic
-from counterpoise.report.intervals import Mark, draw_apart
-from counterpoise.report.panels import draw_panels
-from counterpoise.report.prose import enumerate_words
-from counterpoise.report.svg import NUM_TONES, tone
+from counterpoise.measures.statistics import DIVERGED
+from counterpoise.report import (
+    ACCURACY,
+    Axis,
+    Figure,
+    Level,
+    Line,
+    Look,
+    Metric,
+    Point,
+    line_figure,
+    looks_of,
+    row_figure,
+    scatter_figure,
+)
+from counterpoise.report.formats import enumerate_words
+from counterpoise.report.series import finite
 
-__all__ = ["accuracy_figure", "coefficient_figure"]
+__all__ = [
+    "accuracy_figure",
+    "coefficient_figure",
+    "cost_figure",
+    "curve_figure",
+    "difference_figure",
+]
 
 
-def accuracy_figure(block: Block, comparison: Comparison, *, name: str) -> Figure | None:
-    """Accuracy, difference to the baseline and accuracy of responses, a row for each method.
+def difference_figure(comparison: Comparison, metric: Metric = ACCURACY) -> Figure | None:
+    """The difference of each method to the baseline, all on one axis; None where there is none.
 
     Args:
-        block: Data set and fusion.
-        comparison: What it belongs to.
-        name: Prefix of ids, unique on the page.
-
-    Returns:
-        The figure; None if there is no result to draw.
+        comparison: The numbers.
+        metric: The headline number.
     """
     baseline = comparison.grid.baseline
-    base = next(row for row in block.rows if row.method == baseline)
-    rows = [row for row in block.rows if row.accuracy is not None]
-    if not rows:
-        return None
-    levels = [] if base.accuracy is None else [Level(base.accuracy.mean)]
-    parts = [
-        (
-            "Whole model",
-            [(row.method, [_accuracy(row)]) for row in rows],
-            Scale("method", "Test accuracy, %", levels, percent=True),
-        ),
-        (
-            f"Against {baseline}",
-            [(row.method, _difference(row)) for row in rows],
-            Scale("method", "Difference of the same seeds, points", [Level(0.0)], percent=True),
-        ),
-        (
-            "Responses of single modalities",
-            [(row.method, _responses(row)) for row in rows],
-            Scale("method", "Test accuracy, %", percent=True),
-        ),
+    axis = Axis(f"Difference to {baseline}{metric.in_units}", metric.difference, [Level(0.0)])
+    single = len(comparison.blocks) == 1
+    panels = [
+        ("" if single else block.title, [p for row in block.rows for p in _difference(row)], axis)
+        for block in comparison.blocks
     ]
-    panels = draw_apart(parts, name=name)
     caption = (
-        "Mean over seeds with its 95% interval; faint dots are single seeds. A filled point of "
-        f"the second panel is a difference to {baseline} that is left after correction, a ring "
-        "one that is not distinguishable from none. The dashed line is the baseline. Each panel "
-        "has an axis of its own."
+        f"Test {metric.title} less that of {baseline} with the same seeds, {metric.direction}. "
+        "Intervals are corrected for all differences of this report: they exclude zero, and the "
+        "point is filled, where a difference is told from chance; elsewhere it is a ring. All on "
+        "the same axis."
     )
-    return Figure(f"Accuracy on {block.title}", caption, panels)
+    return row_figure(f"Difference to {baseline}", caption, panels, shared=True)
 
 
-def _accuracy(row: Row) -> Mark:
-    assert row.accuracy is not None
-    repeats = [record["test"]["accuracy"] for record in row.records]
-    return Mark(row.accuracy.mean, row.accuracy.low, row.accuracy.high, repeats=repeats)
-
-
-def _difference(row: Row) -> list[Mark]:
+def _difference(row: Row) -> list[Point]:
     """The difference to the baseline; nothing for the baseline itself."""
     found = row.difference
     if found is None:
         return []
-    ring = row.verdict not in ("higher", "lower")
-    return [Mark(found.mean, found.low, found.high, ring=ring)]
+    ring = found.verdict not in ("higher", "lower")
+    return [Point(row.method, found.mean, *found.interval, ring=ring, remark=found.verdict)]
 
 
-def _responses(row: Row) -> list[Mark]:
+def accuracy_figure(
+    block: Block, comparison: Comparison, metric: Metric = ACCURACY
+) -> Figure | None:
+    """The test result of each method and of its responses; None where there is no result.
+
+    Args:
+        block: Data set and fusion.
+        comparison: What it belongs to.
+        metric: The headline number.
+    """
+    baseline = comparison.grid.baseline
+    base = next(row for row in block.rows if row.method == baseline)
+    levels = [] if base.accuracy is None else [Level(base.accuracy.mean)]
+    whole = "whole model"
+    panels = [
+        (
+            "Whole model",
+            [point for row in block.rows for point in _results(row, whole)],
+            Axis(metric.on("Test"), metric.form, levels),
+        ),
+        (
+            "Responses of single modalities",
+            [point for row in block.rows for point in _responses(row)],
+            Axis(metric.on("Test"), metric.form),
+        ),
+    ]
+    caption = (
+        "Mean over seeds with its 95% interval; faint dots are single seeds. The dashed line is "
+        f"{baseline}. Each chart has an axis of its own; {metric.direction}."
+    )
+    looks = {whole: Look(), **looks_of(block.modalities)}
+    return row_figure(f"Test {metric.title} on {block.title}", caption, panels, looks)
+
+
+def _results(row: Row, label: str) -> list[Point]:
+    found = row.accuracy
+    if found is None:
+        return []
+    repeats = [run for run in row.outcome.accuracies.values() if run != DIVERGED]
+    return [Point(row.method, found.mean, found.low, found.high, label, repeats=repeats)]
+
+
+def _responses(row: Row) -> list[Point]:
     return [
-        Mark(found.mean, found.low, found.high, label=modality, tone=tone(index))
-        for index, (modality, found) in enumerate(row.responses.items())
+        Point(row.method, found.mean, found.low, found.high, modality)
+        for modality, found in row.responses.items()
     ]
 
 
-def coefficient_figure(block: Block, *, name: str) -> Figure | None:
-    """Coefficients over steps, a panel for each method that has them; None where none has."""
-    panels = [(row.method, curves) for row in block.rows if (curves := _curves(row))]
-    extent = [value for _, curves in panels for curve in curves for value in curve.extent]
-    if not extent:
-        return None
-    scale = Scale("step", "Coefficient", [Level(1.0)], factor=True)
+def curve_figure(comparison: Comparison, metric: Metric = ACCURACY) -> Figure | None:
+    """Learning curves: the validation result over epochs, a chart for each data set and fusion.
+
+    Args:
+        comparison: The numbers.
+        metric: The headline number.
+    """
+    panels = [
+        (block.title, [line for row in block.rows for line in _curve(row, metric)])
+        for block in comparison.blocks
+    ]
+    caption = (
+        f"Validation {metric.title} after each epoch under the chosen configuration, mean over "
+        f"seeds; {metric.direction}. Under the pointer stand the lowest and the highest seed too."
+    )
+    axes = Axis("epoch", whole=True), Axis(metric.on("Validation"), metric.form)
+    looks = looks_of(comparison.grid.methods)
+    return line_figure("Learning curves", caption, panels, looks, axes)
+
+
+def _curve(row: Row, metric: Metric) -> list[Line]:
+    """The mean over seeds; a run that ended earlier counts as long as it lasted."""
+    name = f"validation_{metric.name}"
+    curves = [[entry[name] for entry in record["epochs"]] for record in row.records]
+    if not curves:
+        return []
+    by_epoch = [
+        finite(curve[k] for curve in curves if k < len(curve)) for k in range(max(map(len, curves)))
+    ]
+    means, lows, highs = _spans(by_epoch)
+    epochs = [float(k + 1) for k in range(len(by_epoch))]
+    return [Line(row.method, epochs, means, lows, highs, band=False)]
+
+
+def cost_figure(comparison: Comparison, metric: Metric = ACCURACY) -> Figure | None:
+    """The test result against the time of a step, a chart for each data set and fusion.
+
+    Args:
+        comparison: The numbers.
+        metric: The headline number.
+    """
+    panels = [
+        (block.title, [point for row in block.rows for point in _cost(row)])
+        for block in comparison.blocks
+    ]
+    reference = comparison.cost_reference
+    axes = (
+        Axis(f"Step time \N{MULTIPLICATION SIGN} {reference}", levels=[Level(1.0)]),
+        Axis(metric.on("Test"), metric.form),
+    )
+    caption = (
+        f"Mean test {metric.title} with its 95% interval, against the time of a training step as "
+        f"a ratio to {reference}. Further left is cheaper; {metric.direction}."
+    )
+    looks = looks_of(comparison.grid.methods)
+    return scatter_figure("What it costs", caption, panels, looks, axes)
+
+
+def _cost(row: Row) -> list[Point]:
+    found = row.accuracy
+    if found is None or row.cost is None:
+        return []
+    return [Point(row.method, found.mean, found.low, found.high, row.method, x=row.cost)]
+
+
+def coefficient_figure(block: Block) -> Figure | None:
+    """Coefficients over steps, a chart for each method that has them; None where none has."""
+    panels = [(row.method, lines) for row in block.rows if (lines := _coefficients(row))]
     caption = (
         "Coefficient of each modality over the recorded steps of the chosen configuration: mean "
-        "over seeds and neighbouring steps, the band from the lowest to the highest. Above 1 "
-        "the method boosts the modality, below 1 it brakes it, at 1 (dashed) it leaves it as it "
-        "is."
+        "over seeds, the band from the lowest to the highest. Above 1 the method boosts the "
+        "modality, below 1 it brakes it, at 1 (dashed) it leaves it as it is."
     )
-    if is_logarithmic([1.0, *extent], scale):
-        caption += " The axis is logarithmic: doubling and halving take equal room."
     without = [row.method for row in block.rows if row.method not in dict(panels)]
     if without:
         verb = "has" if len(without) == 1 else "have"
         caption += f" {enumerate_words(without)} {verb} no coefficients."
-    drawings = draw_panels(panels, scale, name=name)
-    return Figure(f"Coefficients on {block.title}", caption, drawings)
+    axes = Axis("step"), Axis("Coefficient", levels=[Level(1.0)], factor=True)
+    looks = looks_of(block.modalities)
+    return line_figure(f"Coefficients on {block.title}", caption, panels, looks, axes)
 
 
-def _curves(row: Row) -> list[Curve]:
+def _coefficients(row: Row) -> list[Line]:
     series = [record["steps"] for record in row.records if record["steps"]["coefficients"]]
     if not series:
         return []
-    longest = max(series, key=lambda steps: len(steps["step"]))
-    x = np.asarray(longest["step"], dtype=float)
-    curves = []
-    for index, modality in enumerate(longest["coefficients"]):
-        values = _stacked([steps["coefficients"][modality] for steps in series], len(x))
-        looks = {"tone": tone(index), "dashed": index >= NUM_TONES}
-        curves.append(_banded(modality, x, values, looks))
-    return curves
+    longest: dict[str, Any] = max(series, key=lambda steps: len(steps["step"]))
+    lines = []
+    for modality in longest["coefficients"]:
+        columns = [steps["coefficients"][modality] for steps in series]
+        by_step = [
+            finite(column[k] for column in columns if k < len(column))
+            for k in range(len(longest["step"]))
+        ]
+        lines.append(Line(modality, [float(x) for x in longest["step"]], *_spans(by_step)))
+    return lines
 
 
-def _stacked(columns: Sequence[Sequence[float | None]], length: int) -> Floats:
-    """Seeds by steps; NaN where a run ended earlier or a value is missing."""
-    values = np.full((len(columns), length), math.nan)
-    for row, column in enumerate(columns):
-        values[row, : len(column)] = [math.nan if v is None else v for v in column]
-    return values
-
-
-def _banded(label: str, x: Floats, values_ST: Floats, looks: dict[str, Any]) -> Curve:
-    """A curve of at most MAX_POINTS points, each of all seeds and of neighbouring steps."""
-    bins = np.array_split(np.arange(len(x)), min(len(x), MAX_POINTS))
-    means, lows, highs = np.full((3, len(bins)), math.nan)
-    for place, members in enumerate(bins):
-        known = values_ST[:, members]
-        known = known[np.isfinite(known)]
-        if len(known):
-            means[place], lows[place], highs[place] = known.mean(), known.min(), known.max()
-    places = np.array([x[members].mean() for members in bins])
-    return Curve(label=label, x=places, y=means, low=lows, high=highs, **looks)
+def _spans(groups: Sequence[Sequence[float]]) -> tuple[list[float], list[float], list[float]]:
+    """Mean, lowest and highest of each group; NaN of an empty one."""
+    means = [fmean(group) if group else math.nan for group in groups]
+    lows = [min(group, default=math.nan) for group in groups]
+    highs = [max(group, default=math.nan) for group in groups]
+    return means, lows, highs

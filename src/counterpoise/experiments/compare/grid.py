@@ -8,7 +8,7 @@ from itertools import product
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from counterpoise.core.errors import check_choice, suggestion
+from counterpoise.core.errors import check_choice, check_range, suggestion
 from counterpoise.data import SOURCES
 from counterpoise.experiments.compare.checking import (
     SEARCH,
@@ -87,6 +87,8 @@ class Grid:
             set, fusion and seed, on the modality alone with the settings that all methods share.
             Networks of your own need a mapping instead, of "fused" and if need be "concept", as
             :func:`counterpoise.experiments.compete.compete` takes them.
+        margin: The largest difference of accuracies that does not matter, in (0, 1): what is shown
+            to be smaller is called equivalent. Default: 0.01, one point.
         name: What the comparison is called.
 
     Every method tries the same number of configurations, and the one with the highest mean
@@ -121,6 +123,7 @@ class Grid:
     selection_seeds: int | None = None
     pairs: list[list[str]] = field(default_factory=list)
     competition: bool | dict[str, Any] = False
+    margin: float = 0.01
     name: str = "comparison"
 
     def __post_init__(self) -> None:
@@ -133,6 +136,7 @@ class Grid:
         check_choice("baseline", self.baseline, self.methods)
         check_pairs(self.pairs, self.methods, self.baseline)
         check_competition(self.competition)
+        check_range("margin", self.margin, low=0, high=1, open_low=True, open_high=True)
         counts = {label: self._num_tries(label) for label in self.methods}
         if len(set(counts.values())) > 1:
             found = ", ".join(f"{label}: {count}" for label, count in counts.items())

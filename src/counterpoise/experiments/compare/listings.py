@@ -8,7 +8,7 @@ from typing import Any
 from counterpoise.experiments.compare.analysis import Comparison
 from counterpoise.experiments.compare.outcomes import Trial, validation_accuracy
 from counterpoise.report import Column, Table
-from counterpoise.report.formats import percent
+from counterpoise.report.formats import PERCENT
 from counterpoise.report.records import show_setting
 
 __all__ = ["choice_table", "failure_table", "runs_table"]
@@ -108,7 +108,7 @@ def _run(trial: Trial, seed: int, chosen: bool) -> list[object]:
 
 def _tried(trial: Trial, validation: float | None) -> str:
     name = _changes(trial.candidate.changes) or "as it is"
-    return f"{name}: {'failed' if validation is None else percent(validation)}"
+    return f"{name}: {'failed' if validation is None else PERCENT(validation)}"
 
 
 def _changes(changes: Mapping[str, Any]) -> str:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from math import isfinite
 from statistics import mean
 from typing import Any
 
 from counterpoise.experiments.compare.grid import Candidate
 from counterpoise.experiments.store import Cell, Result
+from counterpoise.measures.statistics import DIVERGED, Run
 
-__all__ = ["Outcome", "Trial", "outcomes_of", "validation_accuracy"]
+__all__ = ["Outcome", "Trial", "outcomes_of", "test_accuracy", "validation_accuracy"]
 
 
 def validation_accuracy(result: Result) -> float | None:
@@ -23,6 +25,15 @@ def validation_accuracy(result: Result) -> float | None:
         epoch["epoch"]: epoch["validation_accuracy"] for epoch in result.record["epochs"]
     }
     return accuracies[best]
+
+
+def test_accuracy(record: Mapping[str, Any]) -> Run:
+    """Return the test accuracy of a run, or that it diverged: its test loss is not finite."""
+    loss = record["test"]["loss"]  # None in a file, which holds no NaN
+    if loss is None or not isfinite(loss):
+        return DIVERGED
+    accuracy: float = record["test"]["accuracy"]
+    return accuracy
 
 
 @dataclass(frozen=True)
@@ -75,6 +86,28 @@ class Outcome:
         """Labels of data set, fusion and method."""
         data, fusion, method = self.trials[0].candidate[:3]
         return data, fusion, method
+
+    @property
+    def accuracies(self) -> dict[int, Run]:
+        """Test accuracy of the chosen configuration by seed, of those that did not fail."""
+        records = {} if self.chosen is None else self.chosen.records
+        return {seed: test_accuracy(record) for seed, record in records.items()}
+
+    @property
+    def step(self) -> float:
+        """By how much a test accuracy changes at least: 1 / number of test samples."""
+        return 1 / float(self._data["sizes"]["test"])
+
+    @property
+    def guessing(self) -> float:
+        """The accuracy of guessing among the classes."""
+        return 1 / float(self._data["num_classes"])
+
+    @property
+    def _data(self) -> Mapping[str, Any]:
+        assert self.chosen is not None  # asked for only where there are accuracies
+        found: Mapping[str, Any] = next(iter(self.chosen.records.values()))["data"]
+        return found
 
     @property
     def failures(self) -> list[tuple[Trial, int, Result]]:

@@ -9,11 +9,11 @@ from typing import Any
 
 from counterpoise.experiments.compare.analysis import Comparison
 from counterpoise.experiments.compare.rows import Block
+from counterpoise.measures.statistics import FEWEST
 from counterpoise.report import Note
-from counterpoise.report.formats import percent
-from counterpoise.report.prose import enumerate_words
+from counterpoise.report.formats import PERCENT, duration, enumerate_words
 
-__all__ = ["definitions", "facts", "lead", "notes"]
+__all__ = ["facts", "lead", "notes"]
 
 
 def lead(comparison: Comparison) -> list[str]:
@@ -38,18 +38,26 @@ def lead(comparison: Comparison) -> list[str]:
 def _outcome(comparison: Comparison) -> str:
     baseline = comparison.grid.baseline
     rows = [row for block in comparison.blocks for row in block.rows]
-    count = sum(row.difference is not None for row in rows)
-    found = Counter(row.verdict for row in rows if row.verdict is not None)
+    found = Counter(row.difference.verdict for row in rows if row.difference is not None)
+    count = found.total()
     if not count:
         return f"There is nothing to compare with {baseline}."
-    if found["not tested"] == count:
-        return f"One seed shows no difference to {baseline} that could be told from chance."
+    if found["too few seeds"] == count:
+        return f"Fewer than {FEWEST} seeds show no difference to {baseline} that could be tested."
     shown = found["higher"] + found["lower"]
     opening = f"Of {count} {_plural('difference', count)} to {baseline}"
-    if not shown:
-        return f"{opening}, none can be told from chance."
-    told = f"{found['higher']} higher, {found['lower']} lower"
-    return f"{opening}, {shown} can be told from chance: {told}."
+    higher = f"{found['higher']} higher, {found['lower']} lower"
+    told = f"{shown} can be told from chance: {higher}" if shown else "none can be told from chance"
+    rest = []
+    if found["equivalent"]:
+        margin = f"{100 * comparison.grid.margin:g}"
+        points = "a point" if margin == "1" else f"{margin} points"
+        verb = "is" if found["equivalent"] == 1 else "are"
+        rest.append(f"{found['equivalent']} {verb} shown to be smaller than {points}")
+    if count > shown + found["equivalent"]:
+        left = count - shown - found["equivalent"]
+        rest.append(f"{left} {_plural('remains', left, 'remain')} undecided")
+    return f"{opening}, {'; '.join([told, *rest])}."
 
 
 def _sets(comparison: Comparison) -> str:
@@ -78,17 +86,9 @@ def facts(comparison: Comparison) -> list[tuple[str, str]]:
     if records:
         seconds = sum(record["wall_time_seconds"] for record in records)
         start = min(str(record["started"]) for record in records)
-        shown.append(("Training time in all", _duration(seconds)))
+        shown.append(("Training time in all", duration(seconds)))
         shown.append(("Started", f"{datetime.fromisoformat(start):%Y-%m-%d %H:%M}"))
     return shown
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02} min"
-    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
 def notes(comparison: Comparison) -> list[Note]:
@@ -129,7 +129,7 @@ def _sampling_error(block: Block) -> str | None:
     if not accuracies:
         return None
     num_test, best = block.records[0]["data"]["sizes"]["test"], max(accuracies)
-    error = percent(math.sqrt(best * (1 - best) / num_test))
+    error = PERCENT(math.sqrt(best * (1 - best) / num_test))
     return f"{error} points on {block.title} ({num_test:,} samples)"
 
 
@@ -160,51 +160,5 @@ def _results(comparison: Comparison) -> list[tuple[dict[str, Any] | None, dict[s
     ]
 
 
-def _plural(word: str, count: int) -> str:
-    return word if count == 1 else f"{word}s"
-
-
-def definitions() -> list[tuple[str, str]]:
-    """The terms of the report and what they mean."""
-    return [
-        (
-            "95% interval",
-            "Where the mean over ever more seeds lies with a confidence of 95%, by the "
-            "smoothed studentised bootstrap: of 100 such intervals about 95 hold it, also with few "
-            "seeds.",
-        ),
-        (
-            "Not distinguishable",
-            "The interval of the paired difference holds zero: seeds alone can explain it. Nothing "
-            "is said to be better on the ground of its mean. After correction: the interval does "
-            "not hold zero, but among so many comparisons some such intervals are to be expected.",
-        ),
-        (
-            "Corrected p",
-            "Of the paired t-test, after Holm's procedure: if no method differed from the "
-            "baseline, the probability that any difference in this report were called higher or "
-            "lower would be at most 5%.",
-        ),
-        (
-            "Effect",
-            "Mean paired difference in units of its standard deviation over seeds, corrected for "
-            "the bias of few seeds (Hedges).",
-        ),
-        (
-            "Mean rank",
-            "The place of a method among all by test accuracy, averaged over data sets and "
-            "fusions for each seed; ties share their places.",
-        ),
-        (
-            "Response",
-            "What one modality contributes to the model's output: its Shapley value among the "
-            "outputs with some of the modalities absent. The accuracy of a response is that of "
-            "classifying by it alone.",
-        ),
-        (
-            "Step time",
-            "Time of a training step, the median over the run and over seeds, as a ratio: that "
-            "which the run had of the processor, or wall time on other devices. Runs beside each "
-            "other share caches and memory, so small differences mean nothing.",
-        ),
-    ]
+def _plural(word: str, count: int, several: str = "") -> str:
+    return word if count == 1 else several or f"{word}s"

@@ -2,92 +2,132 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from counterpoise.experiments.compare.analysis import Comparison
-from counterpoise.experiments.compare.figures import accuracy_figure, coefficient_figure
+from counterpoise.experiments.compare.figures import (
+    accuracy_figure,
+    coefficient_figure,
+    cost_figure,
+    curve_figure,
+    difference_figure,
+)
 from counterpoise.experiments.compare.listings import choice_table, failure_table, runs_table
-from counterpoise.experiments.compare.prose import definitions, facts, lead, notes
+from counterpoise.experiments.compare.prose import facts, lead, notes
 from counterpoise.experiments.compare.rows import Block
 from counterpoise.experiments.compare.standings import (
     competition_figure,
     competition_table,
-    competition_terms,
     measurements_table,
 )
 from counterpoise.experiments.compare.tables import (
     block_table,
+    overall_table,
     pair_table,
-    rank_table,
     results_table,
     summary_table,
 )
-from counterpoise.report import Details, Page, Part, Section, Table, Terms
+from counterpoise.report import (
+    ACCURACY,
+    GLOSSARY,
+    Details,
+    Figure,
+    Metric,
+    Page,
+    Part,
+    Section,
+    Table,
+    terms,
+)
 from counterpoise.report.configuration import configuration
 from counterpoise.report.records import Run
 from counterpoise.training.record import write_atomically
 
 __all__ = ["comparison_page", "write_comparison"]
 
+_TERMS: Final = (
+    *("Interval", "Higher, lower", "Equivalent", "Undecided", "Too few seeds", "Effect"),
+    *("Improves in", "Mean rank", "Response", "Coefficient κ", "Step time"),
+)
+_COMPETITION_TERMS: Final = (
+    *("Competition strength", "Concept", "Alone", "Probe", "Contribution"),
+    "Each modality absent",
+)
 
-def write_comparison(comparison: Comparison, path: Path) -> list[Path]:
+
+def write_comparison(comparison: Comparison, path: Path, metric: Metric = ACCURACY) -> list[Path]:
     """Write ``report.html``, ``report.md``, ``results.csv`` and ``runs.csv`` into a folder.
 
-    ``competition.csv`` comes with them where competition was measured.
+    ``competition.csv`` comes with them where competition was measured, and beside ``report.md``
+    the drawings that it shows.
 
     Args:
         comparison: The numbers.
         path: The folder.
+        metric: The headline number. Default: accuracy.
 
     Returns:
         The files. Equal comparisons give equal bytes.
 
     Raises:
-        ModuleNotFoundError: If Matplotlib is not installed.
+        ImportError: If what draws charts is not installed.
     """
-    page = comparison_page(comparison).write(path / "report.html")
+    page = comparison_page(comparison, metric).write(path / "report.html")
+    figures = _shown(comparison, metric)
+    drawings = [each for figure in figures for each in figure.to_files()]
     texts = {
-        "report.md": _markdown(comparison),
-        "results.csv": results_table(comparison).to_csv(),
+        "report.md": _markdown(comparison, figures, metric),
+        "results.csv": results_table(comparison, metric).to_csv(),
         "runs.csv": runs_table(comparison).to_csv(),
     }
     if comparison.measured:
         texts["competition.csv"] = measurements_table(comparison).to_csv()
+    texts |= {f"figure-{k}.svg": drawing for k, drawing in enumerate(drawings, start=1)}
     for name, text in texts.items():
         write_atomically(path / name, text)
     return [page, *(path / name for name in texts)]
 
 
-def comparison_page(comparison: Comparison) -> Page:
+def comparison_page(comparison: Comparison, metric: Metric = ACCURACY) -> Page:
     """Return the page, for those who want to add parts to it."""
-    parts: list[Part] = [*notes(comparison)]
-    ranks = rank_table(comparison)
-    found = [summary_table(comparison), *([] if ranks is None else [ranks])]
-    parts.append(Section("Results", found))
-    pairs = pair_table(comparison)
+    overall = overall_table(comparison, metric)
+    found = [summary_table(comparison, metric=metric), *([] if overall is None else [overall])]
+    parts: list[Part] = [Section("Results", found)]
+    shown = _shown(comparison, metric)
+    first, others = (shown[0] if shown else None), shown[1:]
+    if others:
+        parts.append(Section("Learning and cost", others))
+    pairs = pair_table(comparison, metric)
     if pairs is not None:
         parts.append(Section("Further pairs", [pairs]))
-    for number, block in enumerate(comparison.blocks):
-        parts.append(Section(block.title, _block_parts(block, comparison, f"block-{number}")))
-    parts.append(Section("Terms", [Terms(_terms(comparison))]))
+    parts += [Section(b.title, _block_parts(b, comparison, metric)) for b in comparison.blocks]
+    parts.append(Section("Terms", [terms(*_terms(comparison))]))
     parts.append(Section("Configuration", _configuration(comparison)))
-    return Page(comparison.grid.name, lead(comparison), parts, facts(comparison))
+    told = lead(comparison), parts, facts(comparison), first, notes(comparison)
+    return Page(comparison.grid.name, *told)
 
 
-def _block_parts(block: Block, comparison: Comparison, name: str) -> list[Part]:
+def _shown(comparison: Comparison, metric: Metric) -> list[Figure]:
+    """The figures of the whole comparison, the one that shows the finding first."""
+    drawn = [draw(comparison, metric) for draw in (difference_figure, curve_figure, cost_figure)]
+    return [figure for figure in drawn if figure is not None]
+
+
+def _block_parts(block: Block, comparison: Comparison, metric: Metric) -> list[Part]:
     figures = [
-        accuracy_figure(block, comparison, name=f"{name}-accuracy"),
-        competition_figure(block, name=f"{name}-competition"),
-        coefficient_figure(block, name=f"{name}-coefficients"),
+        accuracy_figure(block, comparison, metric),
+        competition_figure(block, metric),
+        coefficient_figure(block),
     ]
-    tables = [block_table(block, comparison), competition_table(block)]
+    tables = [block_table(block, comparison, metric), competition_table(block, metric)]
     drawn = [figure for figure in figures if figure is not None]
     return [*drawn, Details("All numbers", [table for table in tables if table is not None])]
 
 
-def _terms(comparison: Comparison) -> list[tuple[str, str]]:
-    return [*definitions(), *(competition_terms() if comparison.measured else [])]
+def _terms(comparison: Comparison) -> list[str]:
+    return [*_TERMS, *(_COMPETITION_TERMS if comparison.measured else [])]
 
 
 def _configuration(comparison: Comparison) -> list[Part]:
@@ -122,21 +162,26 @@ def _chosen(block: Block) -> list[Run]:
     return runs
 
 
-def _markdown(comparison: Comparison) -> str:
+def _markdown(comparison: Comparison, figures: Sequence[Figure], metric: Metric) -> str:
     found: list[tuple[str, Table | None]] = [
-        ("Results", summary_table(comparison)),
-        ("Mean ranks", rank_table(comparison)),
-        ("Further pairs", pair_table(comparison)),
+        ("Results", summary_table(comparison, metric=metric)),
+        ("Over data sets", overall_table(comparison, metric)),
+        ("Further pairs", pair_table(comparison, metric)),
     ]
     for block in comparison.blocks:
-        found.append((block.title, block_table(block, comparison)))
-        found.append((f"{block.title}: competition of modalities", competition_table(block)))
+        found.append((block.title, block_table(block, comparison, metric)))
+        found.append(
+            (f"{block.title}: competition of modalities", competition_table(block, metric))
+        )
     found.append(("What was tried and chosen", choice_table(comparison)))
     found.append(("Runs that failed", failure_table(comparison)))
     tables = [(title, table) for title, table in found if table is not None and table.rows]
     remarks = [f"**{note.title}** {note.text}" for note in notes(comparison)]
     named = "; ".join(f"{name}: {value}" for name, value in facts(comparison))
-    terms = [f"**{term}.** {meaning}" for term, meaning in _terms(comparison)]
+    meanings = [f"**{term}.** {GLOSSARY[term]}" for term in _terms(comparison)]
     sections = [f"## {title}\n\n{table.to_markdown()}" for title, table in tables]
-    head = [f"# {comparison.grid.name}", *lead(comparison), f"{named}.", *remarks]
-    return "\n\n".join([*head, *sections, "## Terms", *terms]) + "\n"
+    titles = [title for figure in figures for title in figure.titles]
+    drawn = [f"![{title}](figure-{k}.svg)" for k, title in enumerate(titles, start=1)]
+    finding, *rest = lead(comparison)
+    head = [f"# {comparison.grid.name}", finding, *drawn[:1], *rest, f"{named}.", *remarks]
+    return "\n\n".join([*head, *sections, *drawn[1:], "## Terms", *meanings]) + "\n"

@@ -8,8 +8,7 @@ from typing import Any
 
 from counterpoise.experiments.compare.competing import Competing
 from counterpoise.experiments.compare.outcomes import Outcome
-from counterpoise.measures.bootstrap import Summary
-from counterpoise.measures.statistics import PairedDifference, Verdict
+from counterpoise.measures.statistics import Interval, Judgement
 
 __all__ = ["Block", "Pair", "Row"]
 
@@ -22,19 +21,16 @@ class Row:
         outcome: The trials behind it.
         accuracy: Test accuracy over seeds; None if there is no result.
         responses: Test accuracy of each modality's response.
-        difference: To the baseline, over the seeds that both have; None for the baseline itself.
-        corrected: Its p-value, corrected for all that the comparison tells; NaN where none.
-        verdict: What the difference shows; None for the baseline itself.
+        difference: To the baseline, over the seeds that both have, judged together with all that
+            the comparison tells; None for the baseline itself.
         cost: Time of a step as a ratio to joint training; None where not measured.
         competing: How modalities compete; None where not measured.
     """
 
     outcome: Outcome
-    accuracy: Summary | None
-    responses: Mapping[str, Summary]
-    difference: PairedDifference | None
-    corrected: float
-    verdict: Verdict | None
+    accuracy: Interval | None
+    responses: Mapping[str, Interval]
+    difference: Judgement | None
     cost: float | None
     competing: Competing | None = None
 
@@ -90,18 +86,15 @@ class Pair:
         fusion: Name of the fusion; "" if the grid leaves the model as it is.
         first: Label of the method that is compared.
         second: Label of the one it is compared with.
-        difference: Of test accuracy, over the seeds that both have; None if there are none.
-        corrected: Its p-value, corrected for all that the comparison tells; NaN where none.
-        verdict: What the difference shows; None where there is none.
+        difference: Of test accuracy, over the seeds that both have, judged together with all
+            that the comparison tells; None if there are none.
     """
 
     data: str
     fusion: str
     first: str
     second: str
-    difference: PairedDifference | None
-    corrected: float
-    verdict: Verdict | None
+    difference: Judgement | None
 
     @property
     def title(self) -> str:

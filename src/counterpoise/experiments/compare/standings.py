@@ -2,48 +2,55 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from counterpoise.experiments.compare.analysis import Comparison
 from counterpoise.experiments.compare.competing import Competing
 from counterpoise.experiments.compare.rows import Block, Row
-from counterpoise.measures.bootstrap import Summary
-from counterpoise.report import Column, Figure, Table
-from counterpoise.report.curves import Level, Scale
-from counterpoise.report.formats import percent
-from counterpoise.report.intervals import Mark, draw_apart
-from counterpoise.report.prose import enumerate_words
-from counterpoise.report.svg import tone
+from counterpoise.measures.statistics import Interval
+from counterpoise.report import (
+    ACCURACY,
+    Axis,
+    Column,
+    Figure,
+    Level,
+    Look,
+    Metric,
+    Point,
+    Table,
+    looks_of,
+    row_figure,
+)
+from counterpoise.report.formats import enumerate_words, interval
+from counterpoise.report.theme import tone
 
-__all__ = ["competition_figure", "competition_table", "competition_terms", "measurements_table"]
+__all__ = ["competition_figure", "competition_table", "measurements_table"]
 
-_TIED = "\N{NO-BREAK SPACE}"
+_WHOLE = "whole model"
 _ABSENT = ((2, "1 in 5"), (5, "1 in 2"))
 """Places in the curve of robustness, and how often each modality is absent there."""
 
 
-def competition_table(block: Block) -> Table | None:
+def competition_table(block: Block, metric: Metric = ACCURACY) -> Table | None:
     """A row for each method: probes, strengths, contributions; None where nothing was measured."""
     rows = _measured(block)
     if not rows:
         return None
     names = rows[0][1].modalities
     columns = [Column("method", "Method", numeric=False)]
+    probe, absent = metric.on("Test", "of the probe"), metric.on("Test", "with modalities absent")
     columns += [
-        Column(f"probe_{name}", name, "Test accuracy of the probe, %", percent, True, True, tone(i))
-        for i, name in enumerate(names)
+        Column(f"probe_{n}", n, probe, metric.form, bar=metric.bounded, tone=tone(i))
+        for i, n in enumerate(names)
     ]
     columns += [Column(f"strength_{n}", n, "Competition strength", _strength) for n in names]
-    columns += [Column(f"share_{n}", n, "Contribution to accuracy, points", percent) for n in names]
-    columns += [
-        Column(f"absent_{place}", often, "Test accuracy, each modality absent, %", percent)
-        for place, often in _ABSENT
-    ]
+    share = f"Contribution to {metric.title}{metric.in_units}"
+    columns += [Column(f"share_{n}", n, share, metric.form) for n in names]
+    columns += [Column(f"absent_{place}", often, absent, metric.form) for place, often in _ABSENT]
     lines = [(row.method, *_numbers(found, names)) for row, found in rows]
     caption = (
         f"Test data of {block.title}, chosen configurations, means over seeds; strengths with "
-        f"their 95% interval. {_alone_sentence(rows[0][1])} A dash: not measured."
+        f"their 95% interval. {_alone_sentence(rows[0][1], metric)} A dash: not measured."
     )
     return Table(caption, columns, lines)
 
@@ -64,71 +71,70 @@ def _numbers(found: Competing, names: Sequence[str]) -> list[object]:
     return [*map(_mean, probes), *strengths, *map(_mean, shares), *map(_mean, absent)]
 
 
-def _mean(summary: Summary | None) -> float | None:
+def _mean(summary: Interval | None) -> float | None:
     return None if summary is None else summary.mean
 
 
-def _strength(summary: Summary) -> str:
-    if math.isnan(summary.low):
-        return f"{summary.mean:.2f}"
-    return f"{summary.mean:.2f} [{summary.low:.2f},{_TIED}{summary.high:.2f}]"
+def _strength(summary: Interval) -> str:
+    return interval(summary.mean, summary.low, summary.high)
 
 
-def _alone_sentence(found: Competing) -> str:
+def _alone_sentence(found: Competing, metric: Metric) -> str:
     """Say what modalities reach alone, which is the same for all methods."""
     told = []
     for name in found.modalities:
         summary = found.summary("alone", name)
         assert summary is not None
-        spread = "" if math.isnan(summary.deviation) else f" ± {percent(summary.deviation)}"
-        told.append(f"{name} {percent(summary.mean)}{spread}%")
+        spread = "" if summary.std is None else f" ± {metric.form(summary.std)}"
+        told.append(f"{name} {metric.form(summary.mean)}{spread}{metric.unit}")
     return f"Trained alone the network reaches: {enumerate_words(told)}."
 
 
-def competition_figure(block: Block, *, name: str) -> Figure | None:
+def competition_figure(block: Block, metric: Metric = ACCURACY) -> Figure | None:
     """Probes and strengths of each modality, and robustness; None where nothing was measured."""
     rows = _measured(block)
     if not rows:
         return None
-    alone = ("trained alone", _marks(rows[0][1], "alone"))
-    probes = [(row.method, _marks(found, "probe")) for row, found in rows]
-    parts = [
-        ("Probes of encoders", [alone, *probes], Scale("method", "Test accuracy, %", percent=True)),
+    names = rows[0][1].modalities
+    alone = _points("trained alone", rows[0][1], "alone")
+    probes = [point for row, found in rows for point in _points(row.method, found, "probe")]
+    strengths = [point for row, found in rows for point in _points(row.method, found, "strength")]
+    strength = Axis("0: all is carried, 1: no more than the mean", levels=[Level(1.0)])
+    panels = [
+        ("Probes of encoders", [*alone, *probes], Axis(metric.on("Test"), metric.form)),
+        ("Competition strength", strengths, strength),
         (
-            "Competition strength",
-            [(row.method, _marks(found, "strength")) for row, found in rows],
-            Scale("method", "0: all is carried, 1: no more than the mean", [Level(1.0)]),
-        ),
-        (
-            "With each modality absent 1 time in 5",
-            [(row.method, _robust(found)) for row, found in rows],
-            Scale("method", "Test accuracy to be expected, %", percent=True),
+            f"With each modality absent {_ABSENT[0][1]} times",
+            [point for row, found in rows for point in _robust(row.method, found)],
+            Axis(f"{metric.on('Test')}, expected", metric.form),
         ),
     ]
-    panels = draw_apart(parts, name=name)
     caption = (
         "Mean over seeds with its 95% interval; faint dots are single seeds. A probe is a linear "
         "classifier on the features of one encoder; where it falls short of what the network "
         "reaches trained on the modality alone, the encoder has learnt less than it could have. "
-        "Further right in the second panel is held back more."
+        "Further right in the second chart is held back more."
     )
-    return Figure(f"Competition of modalities on {block.title}", caption, panels)
+    looks = {**looks_of(names), _WHOLE: Look()}
+    return row_figure(f"Competition of modalities on {block.title}", caption, panels, looks)
 
 
-def _marks(found: Competing, quantity: str) -> list[Mark]:
-    marks = []
-    for index, name in enumerate(found.modalities):
+def _points(row: str, found: Competing, quantity: str) -> list[Point]:
+    points = []
+    for name in found.modalities:
         summary = found.summary(quantity, name)
         if summary is not None:
             repeats = found.values(quantity, name)
             ends = summary.low, summary.high
-            marks.append(Mark(summary.mean, *ends, name, tone(index), repeats=repeats))
-    return marks
+            points.append(Point(row, summary.mean, *ends, name, repeats=repeats))
+    return points
 
 
-def _robust(found: Competing) -> list[Mark]:
+def _robust(row: str, found: Competing) -> list[Point]:
     summary = found.robustness(_ABSENT[0][0])
-    return [] if summary is None else [Mark(summary.mean, summary.low, summary.high)]
+    if summary is None:
+        return []
+    return [Point(row, summary.mean, summary.low, summary.high, _WHOLE)]
 
 
 def measurements_table(comparison: Comparison) -> Table:
@@ -150,15 +156,3 @@ def measurements_table(comparison: Comparison) -> Table:
                     place = (block.data, block.fusion, row.method, seed, name)
                     rows.append((*place, responses[name], *numbers))
     return Table("Measurements of competition.", columns, rows)
-
-
-def competition_terms() -> list[tuple[str, str]]:
-    """The terms of these parts and what they mean."""
-    from counterpoise.experiments.compete.prose import definitions
-
-    own = (
-        "Each modality absent",
-        "The test accuracy to be expected where each modality is absent with this probability, "
-        "independently of the others: exact, from the accuracy of every subset of modalities.",
-    )
-    return [*((term, text) for term, text in definitions() if term != "Concept varies in"), own]

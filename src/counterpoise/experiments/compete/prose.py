@@ -6,24 +6,30 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from counterpoise.experiments.compete.results import Competition
-from counterpoise.measures.intervals import Interval, mean_interval
+from counterpoise.measures.statistics import FEWEST, Interval, mean_interval
 from counterpoise.report import Note
-from counterpoise.report.prose import enumerate_words
+from counterpoise.report.formats import (
+    NUMBER,
+    POINTS,
+    Format,
+    duration,
+    enumerate_words,
+    interval,
+)
 
-__all__ = ["definitions", "facts", "highest", "lead", "notes", "with_interval"]
+__all__ = ["facts", "highest", "lead", "notes", "with_interval"]
+
+_CHANGE = Format(2, signed=True)
 
 
-def with_interval(value: Interval, digits: int = 2) -> str:
+def with_interval(value: Interval, form: Format = NUMBER) -> str:
     """Write a mean with its interval, if it has one.
 
     Example:
-        >>> with_interval(Interval(0.5, 0.41, 0.59, 3)), with_interval(Interval(0.5, None, None, 1))
-        ('0.50 (0.41 to 0.59)', '0.50')
+        >>> with_interval(Interval(0.5, 0.41, 0.59, 3)).replace(chr(160), " ")
+        '0.50 (0.41 to 0.59)'
     """
-    mean = f"{value.mean:.{digits}f}"
-    if value.low is None or value.high is None:
-        return mean
-    return f"{mean} ({value.low:.{digits}f} to {value.high:.{digits}f})"
+    return interval(value.mean, value.low, value.high, form)
 
 
 def highest(values: Mapping[str, Sequence[float]]) -> tuple[str, list[str]]:
@@ -36,10 +42,11 @@ def highest(values: Mapping[str, Sequence[float]]) -> tuple[str, list[str]]:
 
     Returns:
         The name, and the others whose difference to it, seed by seed, has an interval that holds
-        zero, or has none.
+        zero, or none, or is of fewer than 5 seeds.
 
     Example:
-        >>> highest({"a": [0.90, 0.91, 0.92], "b": [0.80, 0.81, 0.82], "c": [0.5, 0.7, 1.1]})
+        >>> a, b, c = [0.90, 0.91, 0.92, 0.9, 0.91], [0.8, 0.81, 0.82, 0.81, 0.8], [0.5, 1.2] * 2
+        >>> highest({"a": a, "b": b, "c": [*c, 0.9]})
         ('a', ['c'])
     """
     most = max(values, key=lambda name: fmean(values[name]))
@@ -54,16 +61,22 @@ def highest(values: Mapping[str, Sequence[float]]) -> tuple[str, list[str]]:
 def lead(competition: Competition) -> list[str]:
     """Return the result in paragraphs: who is held back, and what each other method changes."""
     first, *others = competition.methods
-    return [_held_back(competition, first), *(_change(competition, m, first) for m in others)]
+    return [*_held_back(competition, first), *(_change(competition, m, first) for m in others)]
 
 
-def _held_back(competition: Competition, method: str) -> str:
-    """Say which modality is held back most, as far as the seeds agree."""
+def _held_back(competition: Competition, method: str) -> list[str]:
+    """Say which modality is held back most, as far as the seeds agree; then by how much."""
     values = {m: competition.values(method, "strength", m) for m in competition.modalities}
     means = {name: mean_interval(each) for name, each in values.items()}
     most, unclear = highest(values)
-    if means[most].low is None:
+    num_seeds = means[most].num_values
+    if num_seeds == 1:
         verdict = f"Under {method}, {most} is held back most in the one run there is."
+    elif num_seeds < FEWEST:
+        verdict = (
+            f"Under {method}, {most} is held back most on average; {num_seeds} seeds are too few "
+            "to test that."
+        )
     elif unclear:
         verdict = (
             f"Under {method}, {most} is not distinguishable from {enumerate_words(unclear)}: each "
@@ -72,7 +85,7 @@ def _held_back(competition: Competition, method: str) -> str:
     else:
         verdict = f"Under {method}, {most} is held back most."
     listed = enumerate_words([f"{name} {with_interval(means[name])}" for name in means])
-    return f"{verdict} Competition strength: {listed}."
+    return [verdict, f"Competition strength under {method}: {listed}."]
 
 
 def _change(competition: Competition, method: str, base: str) -> str:
@@ -81,21 +94,14 @@ def _change(competition: Competition, method: str, base: str) -> str:
         name: competition.difference(method, base, "strength", name)
         for name in competition.modalities
     }
-    listed = enumerate_words([f"{name} {_signed(each)}" for name, each in found.items()])
-    unclear = [
-        name for name, each in found.items() if each.low is not None and not each.excludes_zero
-    ]
+    changes = [f"{name} {with_interval(each, _CHANGE)}" for name, each in found.items()]
+    listed = enumerate_words(changes)
+    unclear = [name for name, each in found.items() if each.testable and not each.excludes_zero]
     text = f"{method} against {base}, seed by seed, changes competition strength by: {listed}."
     if unclear:
         text += f" Not distinguishable from no change: {enumerate_words(unclear)}."
     accuracy = competition.difference(method, base, "accuracy")
-    return f"{text} It changes accuracy by {_signed(accuracy, 100)} percentage points."
-
-
-def _signed(value: Interval, factor: float = 1.0) -> str:
-    digits = 2 if factor == 1 else 1
-    shown = [f"{factor * v:+.{digits}f}" for v in value[:3] if v is not None]
-    return shown[0] if len(shown) == 1 else f"{shown[0]} ({shown[1]} to {shown[2]})"
+    return f"{text} It changes accuracy by {with_interval(accuracy, POINTS)} percentage points."
 
 
 def facts(competition: Competition) -> list[tuple[str, str]]:
@@ -107,7 +113,7 @@ def facts(competition: Competition) -> list[tuple[str, str]]:
         ("Seeds", ", ".join(map(str, competition.seeds))),
         ("Fused feature", competition.paths.fused),
         ("Ridge", f"{competition.ridge:g}"),
-        ("Training time, all runs added up", f"{competition.seconds / 60:.1f} min"),
+        ("Training time, all runs added up", duration(competition.seconds)),
     ]
 
 
@@ -125,41 +131,3 @@ def notes(competition: Competition) -> list[Note]:
         found.append(Note(f"Only {count} seeds.", text))
     found.append(Note("About the data.", str(competition.data["note"])))
     return found
-
-
-def definitions() -> list[tuple[str, str]]:
-    """The terms of the page and what they mean."""
-    return [
-        (
-            "Competition strength",
-            "How much of what the modality alone would know the joint model does not carry. From "
-            "the fused feature of the joint model a ridge regression predicts the concept; its "
-            "squared error, in units of the concept's own covariance, is averaged over "
-            "dimensions. 0: all is carried. 1: no more than the mean. It can exceed 1.",
-        ),
-        (
-            "Concept",
-            "The penultimate feature of a model trained on the modality alone: its state free of "
-            "competition. Trained from the same seed on the same training data.",
-        ),
-        (
-            "Concept varies in",
-            "The share of the concept's directions in which it varies on test data. The others, "
-            "such as units that are never active, count as carried: by so much is the competition "
-            "strength of a modality lower than over the directions that vary.",
-        ),
-        (
-            "Alone",
-            "Test accuracy of that model: what the modality is worth by itself.",
-        ),
-        (
-            "Probe",
-            "Test accuracy of a linear classifier on the encoder's features in the joint model. "
-            "Where it falls short of alone, the encoder has learnt less than it would have.",
-        ),
-        (
-            "Contribution",
-            "Shapley value of the modality in the joint model's test accuracy, with absent "
-            "modalities replaced. Contributions add up to the accuracy above chance.",
-        ),
-    ]

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import sqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from counterpoise.experiments.compete.paths import Paths
-from counterpoise.measures.intervals import Interval, mean_interval
+from counterpoise.measures.statistics import Interval, mean_interval
 
 if TYPE_CHECKING:
     from counterpoise.report import Table
 
 __all__ = ["Competition", "Outcome", "Summary"]
+
+
+_ACCURACIES = ("accuracy", "alone", "probe")
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,7 @@ class Competition:
 
     def mean(self, method: str, what: str, modality: str | None = None) -> Interval:
         """Return mean and interval over seeds; arguments as for :meth:`values`."""
-        return mean_interval(self.values(method, what, modality))
+        return mean_interval(self.values(method, what, modality), step=self._step(what))
 
     def difference(
         self, method: str, other: str, what: str, modality: str | None = None
@@ -153,7 +157,12 @@ class Competition:
             modality: As for :meth:`values`.
         """
         pairs = (self.values(each, what, modality) for each in (method, other))
-        return mean_interval([a - b for a, b in zip(*pairs, strict=True)])
+        step = sqrt(2) * self._step(what)  # both move in steps
+        return mean_interval([a - b for a, b in zip(*pairs, strict=True)], step=step)
+
+    def _step(self, what: str) -> float:
+        """Return by how much a quantity changes at least: an accuracy by 1 / test samples."""
+        return 1 / float(self.data["num_samples"]["test"]) if what in _ACCURACIES else 0.0
 
     def summary(self) -> list[Summary]:
         """Return a line for each method and modality."""
@@ -182,7 +191,7 @@ class Competition:
         A row for each method and modality; strengths with their intervals.
         """
         from counterpoise.report import Column, Table
-        from counterpoise.report.formats import decimals, percent
+        from counterpoise.report.formats import PERCENT, decimals
 
         strength, accuracy = "Competition strength", "Test accuracy, %"
         columns = [
@@ -191,11 +200,11 @@ class Competition:
             Column("strength", "mean", strength, decimals(3)),
             Column("strength_low", "from", strength, decimals(3)),
             Column("strength_high", "to", strength, decimals(3)),
-            Column("varying", "Concept varies in, %", show=percent),
-            Column("alone", "alone", accuracy, percent, bar=True),
-            Column("probe", "probe", accuracy, percent, bar=True),
-            Column("contribution", "contribution", accuracy, percent, bar=True),
-            Column("joint", "joint", accuracy, percent, bar=True),
+            Column("varying", "Concept varies in, %", show=PERCENT),
+            Column("alone", "alone", accuracy, PERCENT, bar=True),
+            Column("probe", "probe", accuracy, PERCENT, bar=True),
+            Column("contribution", "contribution", accuracy, PERCENT, bar=True),
+            Column("joint", "joint", accuracy, PERCENT, bar=True),
             Column("num_seeds", "Seeds"),
         ]
         rows = [

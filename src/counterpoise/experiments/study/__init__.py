@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from counterpoise.experiments.study.observing import observe
     from counterpoise.experiments.study.study import Case, Study, Trained
     from counterpoise.experiments.study.worlds import Rescaled
-    from counterpoise.measures.correlations import correlation, mean_correlation, rank_correlation
+    from counterpoise.measures.statistics import correlation, mean_correlation, rank_correlation
 
 _LAZY = {
     "Case": ".study",
@@ -27,10 +27,10 @@ _LAZY = {
     "Results": ".findings",
     "Study": ".study",
     "Trained": ".study",
-    "correlation": "counterpoise.measures.correlations",
-    "mean_correlation": "counterpoise.measures.correlations",
+    "correlation": "counterpoise.measures.statistics",
+    "mean_correlation": "counterpoise.measures.statistics",
     "observe": ".observing",
-    "rank_correlation": "counterpoise.measures.correlations",
+    "rank_correlation": "counterpoise.measures.statistics",
 }
 
 __all__ = [

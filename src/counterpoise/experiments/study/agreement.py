@@ -22,9 +22,9 @@ from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.study import Case, Study, Trained
 from counterpoise.experiments.study.words import above, with_interval
 from counterpoise.experiments.study.worlds import WORLDS, digits, recipe_for, true_contributions
-from counterpoise.measures.correlations import correlation, mean_correlation
-from counterpoise.measures.intervals import Interval, mean_interval
+from counterpoise.measures.statistics import Interval, correlation, mean_correlation, mean_interval
 from counterpoise.measures.unimodal import alone_recipe
+from counterpoise.report.formats import duration
 from counterpoise.report.page import Note
 
 __all__ = ["Agreement"]
@@ -134,9 +134,9 @@ class Agreement(Study):
             "a modality's own concept the joint model does not carry. A modality can contribute "
             "little because it knows little, with nothing held back: the two need not agree."
         )
-        figure = results.to_figure(("agreement", "truth", "robustness"))
+        figures = results.to_figures(("agreement", "truth", "robustness"))
         answer = [_answer(rows)]
-        return Findings(self, seen, answer, [results], figure, [Note("Two questions.", text)])
+        return Findings(self, seen, answer, [results], figures, [Note("Two questions.", text)])
 
 
 def _rows(seen: Observations) -> dict[Condition, dict[str, Interval]]:
@@ -214,6 +214,7 @@ def _answer(rows: Mapping[Condition, Mapping[str, Interval]]) -> str:
         f"{with_interval(shape['truth'])}, 1 - competition strength at "
         f"{with_interval(strength['truth'])}. {steadier[0].upper()}{steadier[1:]}: "
         f"{with_interval(shape['robustness'])} against {with_interval(strength['robustness'])}. "
-        f"A model costs {shape['seconds'].mean:.2f} s by SHAPE and {total:.1f} s by competition "
-        f"strength, {strength['training'].mean:.1f} s of them for training on each modality alone."
+        f"A model costs {duration(shape['seconds'].mean)} by SHAPE and {duration(total)} by "
+        f"competition strength, {duration(strength['training'].mean)} of them for training on each "
+        "modality alone."
     )

@@ -14,7 +14,7 @@ from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.study import Case, Study, Trained
 from counterpoise.experiments.study.words import signed
 from counterpoise.experiments.study.worlds import SYNERGY, WORLDS, digits, recipe_for
-from counterpoise.measures.intervals import Interval
+from counterpoise.measures.statistics import Interval
 from counterpoise.methods import AGM, Joint
 from counterpoise.report.page import Note
 
@@ -115,8 +115,10 @@ class Attributions(Study):
             "attributions take the same passes, or fewer; with more, Shapley takes the most. "
             "Times are of a machine that may have done other things too."
         )
-        figure = results.to_figure(("accuracy", "against", "modulation"))
-        return Findings(self, seen, [_answer(rows)], [results], figure, [Note("The set-up.", text)])
+        figures = results.to_figures(("accuracy", "against", "modulation"))
+        return Findings(
+            self, seen, [_answer(rows)], [results], figures, [Note("The set-up.", text)]
+        )
 
 
 def _answer(rows: Mapping[Condition, Mapping[str, Interval]]) -> str:

@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from counterpoise.experiments.study.observations import Condition
-from counterpoise.measures.intervals import Interval
-from counterpoise.report.curves import Level, Scale
-from counterpoise.report.formats import decimals, percent
-from counterpoise.report.intervals import Mark, draw_intervals
-from counterpoise.report.page import Figure, Note, Page, Section
-from counterpoise.report.svg import standalone_svg, tone
-from counterpoise.report.table import Column, Table
+from counterpoise.measures.statistics import Interval
+from counterpoise.report import (
+    Axis,
+    Column,
+    Figure,
+    Format,
+    Level,
+    Note,
+    Page,
+    Point,
+    Section,
+    Table,
+    looks_of,
+    row_figure,
+    terms,
+)
+from counterpoise.report.formats import PERCENT, interval
 
 if TYPE_CHECKING:
     from counterpoise.experiments.study.observations import Observations
 
-__all__ = ["Findings", "Quantity", "Results", "show_interval"]
+__all__ = ["Findings", "Quantity", "Results"]
 
 
-_FEW = 3  # first labels that have panels of their own
+_FEW: Final = 3  # first labels that have charts of their own
+_CAPTION: Final = "Points: means over seeds, with their 95% intervals."
 
 
 @dataclass(frozen=True)
@@ -41,9 +52,20 @@ class Quantity:
     share: bool = False
     level: float | None = None
 
-    def text(self, value: float) -> str:
-        """Write a value."""
-        return percent(value) if self.share else decimals(self.digits)(value)
+    @property
+    def form(self) -> Format:
+        """How values are written."""
+        return PERCENT if self.share else Format(self.digits)
+
+    def text(self, value: Interval) -> str:
+        """Write a mean with its interval.
+
+        Example:
+            >>> found = Interval(0.5, 0.41, 0.59, 5)
+            >>> Quantity("Accuracy, %", share=True).text(found).replace(chr(160), " ")
+            '50.0 (41.0 to 59.0)'
+        """
+        return interval(value.mean, value.low, value.high, self.form)
 
 
 @dataclass(frozen=True)
@@ -63,7 +85,7 @@ class Results:
         ...     {"seconds": Quantity("Seconds", digits=1)},
         ...     {("AGM",): {"seconds": Interval(1.5, 1.25, 1.75, 3)}},
         ... )
-        >>> print(found.to_markdown(), end="")
+        >>> print(found.to_markdown().replace(chr(160), " "), end="")
         Costs
         <BLANKLINE>
         | method | Seconds |
@@ -82,8 +104,8 @@ class Results:
     def to_table(self) -> Table:
         """Return the table for people: an interval in each cell."""
         columns = [Column(name, name, numeric=False) for name in self.headings]
-        columns += [Column(name, each.title) for name, each in self.quantities.items()]
-        return Table(self.caption, columns, [self._texts(c) for c in self.rows])
+        columns += [Column(n, each.title, show=each.text) for n, each in self.quantities.items()]
+        return Table(self.caption, columns, [self._cells(c) for c in self.rows])
 
     def to_markdown(self) -> str:
         """Return the table as Markdown."""
@@ -98,84 +120,56 @@ class Results:
         for condition, found in self.rows.items():
             row: list[object] = list(condition)
             for name in self.quantities:
-                row += list(found[name]) if name in found else [None] * len(Interval._fields)
+                row += list(found[name][:4]) if name in found else [None] * 4
             rows.append(row)
         return Table(self.caption, columns, rows).to_csv()
 
-    def to_figure(self, names: Sequence[str] | None = None, *, label: str = "results") -> Figure:
-        """Draw quantities, a panel each: a row for each condition, points with intervals.
+    def to_figures(self, names: Sequence[str] | None = None) -> list[Figure]:
+        """Draw quantities, a figure each: a row for each condition, points with intervals.
 
         Args:
             names: Which. Default: all.
-            label: Prefix of ids, unique on the page.
+
+        Returns:
+            The figures; none for a quantity that nothing was measured of.
 
         Raises:
-            ModuleNotFoundError: Matplotlib is not installed.
+            ImportError: What draws charts is not installed.
         """
-        panels = []
-        for index, name in enumerate(names or self.quantities):
-            each = self.quantities[name]
-            levels = [] if each.level is None else [Level(each.level)]
-            scale = Scale("condition", each.title, levels, percent=each.share)
-            groups = [
-                (f"{each.title}: {group}" if group else each.title, rows)
-                for group, rows in self._grouped(name, tone(index)).items()
-            ]
-            panels += draw_intervals(groups, scale, name=f"{label}-{index}")
-        return Figure("Means over seeds", "Dots: means, with 95% intervals.", panels)
+        found = [self._figure(name) for name in names or self.quantities]
+        return [figure for figure in found if figure is not None]
 
-    def _grouped(self, name: str, color: str) -> dict[str, list[tuple[str, list[Mark]]]]:
-        """Return the rows of each panel of a quantity.
+    def _figure(self, name: str) -> Figure | None:
+        """Draw one quantity.
 
-        Where a condition has two labels, a panel holds one of a few first labels, or a row holds
-        a mark for each second one.
+        Where a condition has two labels, a chart holds one of a few first labels, or a row holds a
+        point for each second one.
         """
+        quantity = self.quantities[name]
+        levels = [] if quantity.level is None else [Level(quantity.level)]
+        axis = Axis(quantity.title, quantity.form, levels)
         found = {condition: row[name] for condition, row in self.rows.items() if name in row}
         first = list(dict.fromkeys(condition[0] for condition in found))
-        if all(len(condition) == 1 for condition in found):
-            return {"": [(c[0], [_mark(value, color)]) for c, value in found.items()]}
-        if len(first) <= _FEW:
-            return {
-                group: [(c[-1], [_mark(v, color)]) for c, v in found.items() if c[0] == group]
-                for group in first
-            }
-        second = list(dict.fromkeys(condition[-1] for condition in found))
-        rows = []
-        for group in first:
-            marks = [
-                replace(_mark(value, tone(second.index(c[-1]))), label=c[-1])
-                for c, value in found.items()
-                if c[0] == group
+        single = all(len(condition) == 1 for condition in found)
+        looks = None
+        if single or len(first) <= _FEW:
+            headings = [""] if single else first
+            panels = [
+                (heading, [_point(c[-1], v) for c, v in found.items() if heading in ("", c[0])])
+                for heading in headings
             ]
-            rows.append((group, marks))
-        return {"": rows}
+        else:
+            panels = [("", [_point(c[0], v, label=c[-1]) for c, v in found.items()])]
+            looks = looks_of(condition[-1] for condition in found)
+        charts = [(heading, points, axis) for heading, points in panels]
+        return row_figure(quantity.title, _CAPTION, charts, looks, shared=True)
 
-    def _texts(self, condition: Condition) -> list[object]:
-        found = self.rows[condition]
-        values = (
-            show_interval(found[name], each) if name in found else None
-            for name, each in self.quantities.items()
-        )
-        return [*condition, *values]
+    def _cells(self, condition: Condition) -> list[object]:
+        return [*condition, *(self.rows[condition].get(name) for name in self.quantities)]
 
 
-def show_interval(value: Interval, quantity: Quantity) -> str:
-    """Write a mean with its interval.
-
-    Example:
-        >>> show_interval(Interval(0.5, 0.41, 0.59, 5), Quantity("Accuracy, %", share=True))
-        '50.0 (41.0 to 59.0)'
-    """
-    if value.low is None or value.high is None:
-        return quantity.text(value.mean)
-    low, high = quantity.text(value.low), quantity.text(value.high)
-    return f"{quantity.text(value.mean)} ({low} to {high})"
-
-
-def _mark(value: Interval, color: str) -> Mark:
-    if value.low is None or value.high is None:
-        return Mark(value.mean, tone=color)
-    return Mark(value.mean, value.low, value.high, tone=color)
+def _point(row: str, value: Interval, label: str = "") -> Point:
+    return Point(row, value.mean, value.low, value.high, label)
 
 
 class Asked(Protocol):
@@ -195,7 +189,7 @@ class Findings:
         seen: All that was measured.
         answer: The question's answer, computed from the results; a paragraph each.
         results: The main table first.
-        figure: What the answer rests on.
+        figures: What the answer rests on, the one that shows it first.
         notes: What a reader must know before believing it.
     """
 
@@ -203,26 +197,30 @@ class Findings:
     seen: Observations
     answer: Sequence[str]
     results: Sequence[Results]
-    figure: Figure
+    figures: Sequence[Figure]
     notes: Sequence[Note] = field(default_factory=tuple)
 
     def to_page(self) -> Page:
         """Compose the page."""
-        parts = [
-            *self.notes,
-            Section("What was measured", [self.figure]),
-            Section("In numbers", [each.to_table() for each in self.results]),
-        ]
+        first, others = (self.figures[0] if self.figures else None), self.figures[1:]
+        parts = [Section("In numbers", [each.to_table() for each in self.results])]
+        if others:
+            parts.insert(0, Section("What else was measured", others))
+        parts.append(Section("Terms", [terms("95% interval")]))
         headline, _, rest = self.answer[0].partition(". ")  # shown large
         lead = [f"{headline}.", rest] if rest else [headline]
-        return Page(self.study.question, [*lead, *self.answer[1:]], parts, self._facts())
+        lead += self.answer[1:]
+        return Page(self.study.question, lead, parts, self._facts(), first, self.notes)
 
     def to_markdown(self) -> str:
         """Return question, answer, notes and tables as Markdown."""
         notes = [f"**{note.title}** {note.text}" for note in self.notes]
         facts = [f"{name}: {value}." for name, value in self._facts()]
         tables = [each.to_markdown().strip() for each in self.results]
-        parts = [f"# {self.study.question}", *self.answer, *notes, *tables, " ".join(facts)]
+        drawn = [title for figure in self.figures for title in figure.titles]
+        figures = [f"![{title}](figure-{k}.svg)" for k, title in enumerate(drawn, start=1)]
+        answer = [f"# {self.study.question}", *self.answer]
+        parts = [*answer, *figures, *tables, *notes, " ".join(facts)]
         return "\n\n".join(parts) + "\n"
 
     def write(self, folder: Path) -> Path:
@@ -232,7 +230,7 @@ class Findings:
             The path of ``report.html``.
 
         Raises:
-            ModuleNotFoundError: If Matplotlib is not installed.
+            ImportError: What draws charts is not installed.
         """
         from counterpoise.training.record import describe, versions, write_atomically, write_json
 
@@ -241,8 +239,9 @@ class Findings:
         for index, each in enumerate(self.results):
             name = "results.csv" if index == 0 else f"results-{index + 1}.csv"
             write_atomically(folder / name, each.to_csv())
-        for index, (_, drawing) in enumerate(self.figure.panels):
-            write_atomically(folder / f"figure-{index + 1}.svg", standalone_svg(drawing))
+        drawings = [drawing for figure in self.figures for drawing in figure.to_files()]
+        for index, drawing in enumerate(drawings):
+            write_atomically(folder / f"figure-{index + 1}.svg", drawing)
         measured = {
             "study": describe(self.study),
             "versions": versions(),

@@ -13,10 +13,11 @@ from counterpoise.experiments.study.estimates import carried, probes_of
 from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.study import Case, Study, Trained
-from counterpoise.experiments.study.words import spelled, with_interval
+from counterpoise.experiments.study.words import with_interval
 from counterpoise.experiments.study.worlds import digits, recipe_for
-from counterpoise.measures.intervals import Interval
+from counterpoise.measures.statistics import Interval
 from counterpoise.measures.unimodal import alone_recipe
+from counterpoise.report.formats import enumerate_words
 from counterpoise.report.page import Note
 
 __all__ = ["Fusions"]
@@ -106,8 +107,8 @@ class Fusions(Study):
             "different fusions are measured against different concepts."
         )
         answer = [_verdict(seen, names, what) for what in ("strength", "standardised")]
-        figure = results.to_figure(("strength", "standardised"))
-        return Findings(self, seen, answer, [results], figure, [Note("What is compared.", text)])
+        figures = results.to_figures(("strength", "standardised"))
+        return Findings(self, seen, answer, [results], figures, [Note("What is compared.", text)])
 
 
 _SAID = {
@@ -138,9 +139,11 @@ def _verdict(seen: Observations, names: list[str], what: str) -> str:
         for choose in (min, max)
     )
     agree = len(held) == 1 and not unclear
-    told = [f"{name} is held back most under {spelled(where)}" for name, where in held.items()]
+    told = [
+        f"{name} is held back most under {enumerate_words(where)}" for name, where in held.items()
+    ]
     if unclear:
-        told.append(f"modalities are not distinguishable under {spelled(unclear)}")
+        told.append(f"modalities are not distinguishable under {enumerate_words(unclear)}")
     differ = "the answer depends on the fusion" if held else "no fusion holds one back more"
     start = "the fusions agree" if agree else differ
     return (

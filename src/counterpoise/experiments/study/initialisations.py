@@ -17,7 +17,7 @@ from counterpoise.experiments.study.study import Case, Study, Trained
 from counterpoise.experiments.study.words import above, with_interval
 from counterpoise.experiments.study.worlds import digits, recipe_for
 from counterpoise.measures import competition_strength
-from counterpoise.measures.intervals import Interval, mean_interval
+from counterpoise.measures.statistics import Interval, mean_interval
 from counterpoise.measures.unimodal import alone_recipe
 from counterpoise.report.page import Note
 
@@ -117,9 +117,9 @@ class Initialisations(Study):
             "the strength is the penalty's doing. Rows of one table share their concepts, so that "
             "intervals over joint models leave out what other concepts would change."
         )
-        figure = results.to_figure(("same", "other", "floor"))
+        figures = results.to_figures(("same", "other", "floor"))
         answer = _answer(rows, self.num_seeds)
-        return Findings(self, seen, answer, [results], figure, [Note("The set-up.", text)])
+        return Findings(self, seen, answer, [results], figures, [Note("The set-up.", text)])
 
 
 def _row(found: Sequence[Mapping[str, Any]], name: str) -> dict[str, Interval]:

@@ -10,7 +10,7 @@ from counterpoise.core.references import ExponentialAverage, Fixed, NoReference
 from counterpoise.experiments.study.observations import Condition
 from counterpoise.experiments.study.study import Trained
 from counterpoise.experiments.study.words import signed
-from counterpoise.measures.intervals import Interval
+from counterpoise.measures.statistics import Interval
 from counterpoise.methods import AGM, Joint, Method
 
 __all__ = ["against_joint", "agm_references", "modulation_of", "strengths_of_modulation"]

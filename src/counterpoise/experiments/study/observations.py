@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from counterpoise.measures.intervals import Interval, mean_interval
+from counterpoise.measures.statistics import Interval, mean_interval
 
 __all__ = ["Condition", "Observations"]
 

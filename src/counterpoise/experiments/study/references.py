@@ -14,7 +14,7 @@ from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.study import Case, Study, Trained
 from counterpoise.experiments.study.words import signed
 from counterpoise.experiments.study.worlds import digits, recipe_for
-from counterpoise.measures.intervals import Interval
+from counterpoise.measures.statistics import Interval
 from counterpoise.report.page import Note
 
 __all__ = ["References"]
@@ -94,9 +94,9 @@ class References(Study):
             f"AGM with alpha {self.alpha:g} on {self.fusion} fusion. A fixed reference is the mean "
             "of the first 20 steps' scores; none compares with modalities that are equal."
         )
-        figure = results.to_figure(("accuracy", "gained", "raised", "modulation"))
+        figures = results.to_figures(("accuracy", "gained", "raised", "modulation"))
         answer = _answer(seen, rows)
-        return Findings(self, seen, answer, [results], figure, [Note("The set-up.", text)])
+        return Findings(self, seen, answer, [results], figures, [Note("The set-up.", text)])
 
 
 def _answer(seen: Observations, rows: Mapping[Condition, Mapping[str, Interval]]) -> list[str]:

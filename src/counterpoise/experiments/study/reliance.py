@@ -14,7 +14,7 @@ from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.study import Case, Study, Trained
 from counterpoise.experiments.study.words import signed, with_interval
 from counterpoise.experiments.study.worlds import Rescaled, recipe_for, true_contributions
-from counterpoise.measures.intervals import Interval
+from counterpoise.measures.statistics import Interval
 from counterpoise.methods import AGM, OGMGE, Joint, Method, UnimodalLoss
 from counterpoise.report.page import Note
 
@@ -111,8 +111,8 @@ class Reliance(Study):
             f"multiplied by {_SPEEDS['the informative one slow'][0]}: as informative, but learnt "
             f"from with small gradients. Fusion: {self.fusion}."
         )
-        figure = table.to_figure(("reliance", "moved", "gained"))
-        return Findings(self, seen, _answer(rows), [table], figure, [Note("The set-up.", text)])
+        figures = table.to_figures(("reliance", "moved", "gained"))
+        return Findings(self, seen, _answer(rows), [table], figures, [Note("The set-up.", text)])
 
 
 def reliance_of(trained: Trained) -> dict[str, Any]:

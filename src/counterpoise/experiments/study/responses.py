@@ -19,7 +19,7 @@ from counterpoise.experiments.study.estimates import (
 from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.study import Case, Study, Trained
-from counterpoise.experiments.study.words import above, listed, spelled, with_interval
+from counterpoise.experiments.study.words import above, listed, with_interval
 from counterpoise.experiments.study.worlds import (
     SYNERGY,
     WORLDS,
@@ -27,9 +27,15 @@ from counterpoise.experiments.study.worlds import (
     true_contributions,
     true_information,
 )
-from counterpoise.measures.correlations import correlation, mean_correlation, rank_correlation
-from counterpoise.measures.intervals import Interval, mean_interval
+from counterpoise.measures.statistics import (
+    Interval,
+    correlation,
+    mean_correlation,
+    mean_interval,
+    rank_correlation,
+)
 from counterpoise.measures.unimodal import alone_recipe
+from counterpoise.report.formats import enumerate_words
 from counterpoise.report.page import Note
 
 __all__ = ["Responses"]
@@ -137,7 +143,7 @@ class Responses(Study):
             seen,
             _answer(table),
             [table, _by_world(seen)],
-            table.to_figure(("correlation", "by_itself")),
+            table.to_figures(("correlation", "by_itself")),
             [_note(self)],
         )
 
@@ -212,9 +218,10 @@ def _answer(table: Results) -> list[str]:
         f"{with_interval(score['error'])} nats on average. It tracks {gap} the information that "
         f"each modality has by itself ({with_interval(own)}), which counts what several "
         "modalities know once for each.",
-        f"Correlations with the truth: {listed(found)}. Better than the score: {spelled(better)}. "
-        f"Below {_RECOVERED} in part of the interval: {spelled(weak)}. No correlation that could "
-        f"be told from none: {spelled(failing)}.",
+        f"Correlations with the truth: {listed(found)}. Better than the score: "
+        f"{enumerate_words(better)}. Below {_RECOVERED} in part of the interval: "
+        f"{enumerate_words(weak)}. No correlation that could be told from none: "
+        f"{enumerate_words(failing)}.",
     ]
 
 

@@ -12,7 +12,7 @@ from counterpoise.experiments.study.estimates import RESPONSE_SCORES, response_s
 from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.study import Case, Study, Trained
-from counterpoise.experiments.study.words import above, spelled, with_interval
+from counterpoise.experiments.study.words import above, with_interval
 from counterpoise.experiments.study.worlds import (
     SYNERGY,
     WORLDS,
@@ -20,8 +20,8 @@ from counterpoise.experiments.study.worlds import (
     true_contributions,
     true_information,
 )
-from counterpoise.measures.correlations import correlation, mean_correlation
-from counterpoise.measures.intervals import Interval, mean_interval
+from counterpoise.measures.statistics import Interval, correlation, mean_correlation, mean_interval
+from counterpoise.report.formats import enumerate_words
 from counterpoise.report.page import Note
 
 __all__ = ["Scores"]
@@ -112,9 +112,9 @@ class Scores(Study):
             "coalitions have of the label; by itself is what it knows with no regard to others. "
             f"Networks of one MLP a modality with {self.fusion} fusion, trained jointly."
         )
-        figure = results.to_figure()
+        figures = results.to_figures()
         answer = [_answer(rows)]
-        return Findings(self, seen, answer, [results], figure, [Note("Two truths.", text)])
+        return Findings(self, seen, answer, [results], figures, [Note("Two truths.", text)])
 
 
 def _correlations(seen: Observations, score: str, truth: str) -> list[float]:
@@ -158,6 +158,6 @@ def _answer(rows: Mapping[Condition, Mapping[str, Interval]]) -> str:
         f"{tracks_itself} what a modality knows by itself, at "
         f"{with_interval(row['by_itself'])}; it puts "
         f"{with_interval(row['order'], 1, 100)}% of pairs in their order. Scores that track the "
-        f"contribution better: {spelled(better)}; worse: {spelled(worse)}; not distinguishable: "
-        f"{spelled(alike)}."
+        f"contribution better: {enumerate_words(better)}; worse: {enumerate_words(worse)}; not "
+        f"distinguishable: {enumerate_words(alike)}."
     )

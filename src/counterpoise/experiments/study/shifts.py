@@ -21,7 +21,7 @@ from counterpoise.experiments.study.reliance import reliance_of
 from counterpoise.experiments.study.study import Case, Study, Trained
 from counterpoise.experiments.study.words import signed, with_interval
 from counterpoise.experiments.study.worlds import recipe_for
-from counterpoise.measures.intervals import Interval
+from counterpoise.measures.statistics import Interval
 from counterpoise.report.page import Note
 
 __all__ = ["Shifts", "against_joint", "agm_references"]
@@ -121,8 +121,8 @@ class Shifts(Study):
             "strengths."
         )
         answer = _answer(seen, rows)
-        figure = table.to_figure(("accuracy", "gained", "reliance", "late"))
-        return Findings(self, seen, answer, [table], figure, [Note("The set-up.", text)])
+        figures = table.to_figures(("accuracy", "gained", "reliance", "late"))
+        return Findings(self, seen, answer, [table], figures, [Note("The set-up.", text)])
 
 
 def _answer(seen: Observations, rows: Mapping[Condition, Mapping[str, Interval]]) -> list[str]:

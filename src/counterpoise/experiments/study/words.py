@@ -4,32 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from counterpoise.measures.intervals import Interval
-from counterpoise.report.prose import enumerate_words
+from counterpoise.measures.statistics import FEWEST, Interval
+from counterpoise.report.formats import Format, enumerate_words, interval
 
-__all__ = ["above", "changed", "listed", "signed", "spelled", "with_interval"]
+__all__ = ["above", "changed", "listed", "signed", "with_interval"]
 
 
 def with_interval(value: Interval, digits: int = 2, factor: float = 1.0) -> str:
     """Write a mean with its interval.
 
     Example:
-        >>> with_interval(Interval(0.5, 0.41, 0.59, 5))
+        >>> with_interval(Interval(0.5, 0.41, 0.59, 5)).replace(chr(160), " ")
         '0.50 (0.41 to 0.59)'
     """
-    shown = [f"{factor * each:.{digits}f}" for each in value[:3] if each is not None]
-    return shown[0] if len(shown) == 1 else f"{shown[0]} ({shown[1]} to {shown[2]})"
+    return interval(value.mean, value.low, value.high, Format(digits, factor))
 
 
 def signed(value: Interval, digits: int = 2, factor: float = 1.0) -> str:
     """Write a difference with its interval.
 
     Example:
-        >>> signed(Interval(0.012, -0.004, 0.028, 5), 1, 100)
-        '+1.2 (-0.4 to +2.8)'
+        >>> signed(Interval(0.012, -0.004, 0.028, 5), 1, 100).replace(chr(160), " ")
+        '+1.2 (\N{MINUS SIGN}0.4 to +2.8)'
     """
-    shown = [f"{factor * each:+.{digits}f}" for each in value[:3] if each is not None]
-    return shown[0] if len(shown) == 1 else f"{shown[0]} ({shown[1]} to {shown[2]})"
+    return interval(value.mean, value.low, value.high, Format(digits, factor, signed=True))
 
 
 def listed(values: Mapping[str, Interval], digits: int = 2, factor: float = 1.0) -> str:
@@ -48,6 +46,8 @@ def listed(values: Mapping[str, Interval], digits: int = 2, factor: float = 1.0)
 def above(first: Interval, second: Interval | float) -> bool:
     """Return whether an interval lies above another, or above a number, with no overlap.
 
+    Nothing is said of fewer than 5 values.
+
     Example:
         >>> above(Interval(0.9, 0.8, 1.0, 5), Interval(0.5, 0.4, 0.6, 5))
         True
@@ -55,7 +55,9 @@ def above(first: Interval, second: Interval | float) -> bool:
         False
     """
     high = second.high if isinstance(second, Interval) else second
-    return first.low is not None and high is not None and first.low > high
+    if first.low is None or high is None or first.num_values < FEWEST:
+        return False
+    return first.low > high
 
 
 def changed(difference: Interval, more: str = "raises", less: str = "lowers") -> str | None:
@@ -68,13 +70,3 @@ def changed(difference: Interval, more: str = "raises", less: str = "lowers") ->
     if not difference.excludes_zero:
         return None
     return more if difference.mean > 0 else less
-
-
-def spelled(names: list[str]) -> str:
-    """Write names in a sentence; "none" where there are none.
-
-    Example:
-        >>> spelled(["a", "b"]), spelled([])
-        ('a and b', 'none')
-    """
-    return enumerate_words(names) if names else "none"

@@ -1,0 +1,169 @@
+"""Correlations, shares, and their intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from math import atanh, tanh
+
+import numpy as np
+
+from counterpoise.core.errors import check_choice, check_count, check_range
+from counterpoise.data.files.extras import require
+from counterpoise.measures.statistics.intervals import Interval, mean_interval
+from counterpoise.measures.statistics.runs import scipy_stats
+
+__all__ = [
+    "correlation",
+    "correlation_interval",
+    "mean_correlation",
+    "rank_correlation",
+    "share_interval",
+]
+
+_ALMOST_ONE = 1 - 1e-12  # where Fisher's transformation is still finite
+
+
+def correlation(first: Sequence[float], second: Sequence[float]) -> float:
+    """Return Pearson's correlation.
+
+    Raises:
+        ValueError: If the lengths differ, there are fewer than 3 values, or one side does not
+            vary or is not finite.
+
+    Example:
+        >>> round(correlation([1, 2, 3, 4], [1, 2, 3, 5]), 3)
+        0.983
+    """
+    x, y = (np.asarray(values, dtype=np.float64) for values in (first, second))
+    if x.shape != y.shape or len(x) < 3:
+        raise ValueError(
+            f"`first` and `second` should be as long as each other, at least 3 values; found "
+            f"{len(x)} and {len(y)}. Pass pairs of measurements."
+        )
+    for name, values in (("first", x), ("second", y)):
+        if not np.isfinite(values).all():
+            raise ValueError(
+                f"`{name}` should be finite; found {values[~np.isfinite(values)][0]}. Check the "
+                "training that it was measured on: it may have diverged."
+            )
+        if np.ptp(values) == 0:
+            raise ValueError(
+                f"`{name}` should vary; found {values[0]:g} throughout. Measure where it differs."
+            )
+    return float(np.corrcoef(x, y)[0, 1])
+
+
+def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
+    """Return Spearman's correlation: that of the ranks, equal values sharing theirs.
+
+    Raises:
+        ValueError: As :func:`correlation`.
+        ImportError: If SciPy is not installed.
+
+    Example:
+        >>> rank_correlation([1, 2, 3, 4], [1, 2, 3, 500])
+        1.0
+    """
+    stats = scipy_stats()
+    return round(correlation(stats.rankdata(first), stats.rankdata(second)), 12)
+
+
+def mean_correlation(values: Sequence[float]) -> Interval:
+    """Return the mean of correlations and its interval, by Fisher's transformation.
+
+    The transformed values are taken to be independent draws of one normal distribution, as
+    correlations of different seeds nearly are; the interval stays within [-1, 1].
+
+    Example:
+        >>> mean_correlation([0.90, 0.95, 0.92]).mean
+        0.926...
+    """
+    bounded = (min(max(value, -_ALMOST_ONE), _ALMOST_ONE) for value in values)
+    found = mean_interval([atanh(value) for value in bounded])
+    if found.low is None or found.high is None:
+        return Interval(tanh(found.mean), None, None, found.num_values)
+    return Interval(tanh(found.mean), tanh(found.low), tanh(found.high), found.num_values)
+
+
+def correlation_interval(
+    first: Sequence[float],
+    second: Sequence[float],
+    confidence: float = 0.95,
+    *,
+    ranks: bool = False,
+) -> Interval:
+    """Return the correlation of pairs, such as data sets, and its interval.
+
+    tanh(atanh(r) -+ z e), e = 1 / sqrt(N - 3); for ranks e = sqrt((1 + r^2 / 2) / (N - 3)).
+
+    Args:
+        first: N values, at least 4.
+        second: Those that they are paired with.
+        confidence: In (0, 1).
+        ranks: Whether to take Spearman's correlation, which outliers hardly move.
+
+    Raises:
+        ValueError: If there are fewer than 4 pairs, or as :func:`correlation`.
+        ImportError: If SciPy is not installed.
+
+    Example:
+        >>> found = correlation_interval([1, 2, 3, 4, 5], [1, 3, 2, 5, 4])
+        >>> round(found.mean, 2), round(found.low, 2), round(found.high, 2)
+        (0.8, -0.28, 0.99)
+
+    Reference: Fisher 1921; Bonett and Wright, "Sample Size Requirements for Estimating Pearson,
+    Kendall and Spearman Correlations", Psychometrika 2000.
+    """
+    check_range("confidence", confidence, low=0, high=1, open_low=True, open_high=True)
+    found = (rank_correlation if ranks else correlation)(first, second)
+    count = len(first)
+    if count < 4:
+        raise ValueError(
+            f"`first` should have at least 4 values for an interval; found {count}. Add pairs."
+        )
+    r = min(max(found, -_ALMOST_ONE), _ALMOST_ONE)
+    error = math.sqrt((1 + r**2 / 2 if ranks else 1) / (count - 3))
+    half = float(scipy_stats().norm.isf((1 - confidence) / 2)) * error
+    return Interval(found, tanh(atanh(r) - half), tanh(atanh(r) + half), count)
+
+
+def share_interval(
+    num_successes: int, num_cases: int, confidence: float = 0.95, *, method: str = "wilson"
+) -> Interval:
+    """Return a share of independent cases and its interval.
+
+    Args:
+        num_successes: From 0 to ``num_cases``.
+        num_cases: At least 1.
+        confidence: In (0, 1).
+        method: "wilson" holds the share in about the stated number of cases; "beta" (Clopper and
+            Pearson) in at least as many, and is wider.
+
+    Raises:
+        TypeError: If a number of cases is not an integer.
+        ValueError: If an argument is out of range.
+        ImportError: If statsmodels is not installed.
+
+    Example:
+        >>> found = share_interval(9, 10)
+        >>> round(found.low, 2), round(found.high, 2)
+        (0.6, 0.98)
+
+    Reference: Brown, Cai and DasGupta, "Interval Estimation for a Binomial Proportion",
+    Statistical Science 2001.
+    """
+    check_count("num_cases", num_cases, at_least=1)
+    check_count("num_successes", num_successes, at_least=0)
+    check_range("confidence", confidence, low=0, high=1, open_low=True, open_high=True)
+    check_choice("method", method, ("wilson", "beta"))
+    if num_successes > num_cases:
+        raise ValueError(
+            f"`num_successes` should be at most `num_cases`, {num_cases}; found {num_successes}. "
+            "Count each case once."
+        )
+    require("An interval of a share", "train", {"statsmodels": "statsmodels"})
+    from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]
+
+    low, high = proportion_confint(num_successes, num_cases, alpha=1 - confidence, method=method)
+    return Interval(num_successes / num_cases, float(low), float(high), num_cases)

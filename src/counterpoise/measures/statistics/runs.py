@@ -1,0 +1,90 @@
+"""What the runs of a method come to: numbers, or runs that diverged and count as such."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from counterpoise.data.files.extras import require
+
+__all__ = ["DIVERGED", "Floats", "Run", "finite_values", "numbers_of", "scipy_stats"]
+
+Floats = NDArray[np.float64]
+"""An array of 64-bit floating point numbers."""
+
+DIVERGED: Final = "diverged"
+"""What stands in place of a result where a run's loss was not finite."""
+
+Run = float | Literal["diverged"]
+"""What a run came to: a finite number, or :data:`DIVERGED`."""
+
+
+def finite_values(name: str, values: ArrayLike) -> Floats:
+    """Return the values as an array (N,), or raise in the name of the argument.
+
+    Args:
+        name: Of the argument, for the message.
+        values: At least one number.
+
+    Raises:
+        ValueError: If there is no value, or one is not a finite number.
+
+    Example:
+        >>> finite_values("accuracies", [0.5, 0.75]).tolist()
+        [0.5, 0.75]
+    """
+    x_N = np.asarray(values, dtype=float)
+    if x_N.ndim != 1 or not len(x_N) or not np.isfinite(x_N).all():
+        raise ValueError(
+            f"`{name}` should be a sequence of finite numbers, at least one; found "
+            f"{np.array2string(x_N, threshold=7)}. Leave out what was not measured, and pass "
+            f"{DIVERGED!r} for a run that diverged where that is taken."
+        )
+    return x_N
+
+
+def numbers_of(name: str, runs: Sequence[Run], *, diverged: float | None) -> Floats:
+    """Return runs as numbers, those that diverged at the value that they count with.
+
+    Leaving diverged runs out would flatter the method that diverges. What they count with is the
+    caller's to say: for an accuracy, that of guessing; for an order, minus infinity.
+
+    Args:
+        name: Of the argument, for the message.
+        runs: N results; at least one.
+        diverged: What a diverged run counts with. None: there should be none.
+
+    Returns:
+        The numbers, of shape (N,).
+
+    Raises:
+        ValueError: If a run diverged and ``diverged`` is None, or another is not a finite number.
+
+    Example:
+        >>> numbers_of("accuracies", [0.8, "diverged"], diverged=0.1).tolist()
+        [0.8, 0.1]
+    """
+    has_diverged = np.array([isinstance(run, str) and run == DIVERGED for run in runs], dtype=bool)
+    if has_diverged.any() and diverged is None:
+        raise ValueError(
+            f"`diverged` should be what a diverged run counts with, as `{name}` holds "
+            f"{int(has_diverged.sum())} of them; found None. Pass the accuracy of guessing."
+        )
+    x_N = finite_values(name, [0.0 if run == DIVERGED else run for run in runs])
+    x_N[has_diverged] = np.nan if diverged is None else diverged
+    return x_N
+
+
+def scipy_stats() -> Any:
+    """Return ``scipy.stats``, which takes a second to import, or say how to install it.
+
+    Raises:
+        ImportError: If SciPy is not installed.
+    """
+    require("Statistics", "train", {"scipy": "scipy"})
+    from scipy import stats  # type: ignore[import-untyped]
+
+    return stats

@@ -1,0 +1,112 @@
+"""Intervals that cover seeds and test samples: what to expect of other ones of both.
+
+Legend: R seeds, N test samples; X (R, N) says whether the run of a seed was right on a sample.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from counterpoise.measures.statistics.estimates import Estimate
+from counterpoise.measures.statistics.runs import Floats
+
+__all__ = ["two_way_difference", "two_way_estimate"]
+
+_ROUNDING = 1e-24
+"""Variances below which all differences are of rounding: accuracies are means of 0 and 1."""
+
+
+def two_way_estimate(correct: ArrayLike) -> Estimate:
+    """Map what every run got right to the accuracy to expect of other seeds and samples.
+
+    Seeds and samples are crossed random effects: x_rn = mean + seed_r + sample_n + rest_rn. With
+    the mean squares a = var(means of seeds) / R, b = var(means of samples) / N and
+    c = var(rest) / (R N), the variance of the mean is estimated without bias by a + b - c; at
+    least the larger of a and b is taken, since the estimate can be too small by chance, and at
+    least 1 / N^2: where nothing differed on N samples, it may still do so on one of the next.
+    Degrees of freedom by Satterthwaite, at least R - 1.
+
+    An interval over seeds alone tells what to expect of training again and testing on the *same*
+    samples. With few test samples it is far too narrow for anything else.
+
+    Args:
+        correct: X, of shape (R, N), R and N at least 2: 1 where right and 0 where wrong, or
+            another score of a sample in [0, 1].
+
+    Returns:
+        The estimate.
+
+    Raises:
+        ValueError: If the shape is another, or a value is not in [0, 1].
+
+    Example:
+        >>> correct = [[1, 1, 0, 1, 0, 1, 1], [1, 1, 0, 1, 1, 0, 1], [1, 1, 0, 1, 0, 1, 1]]
+        >>> found = two_way_estimate(correct)
+        >>> round(found.mean, 3), round(found.error, 3)
+        (0.714, 0.153)
+
+    Reference: Searle, Casella and McCulloch, "Variance Components", 1992, section 4.3;
+    Satterthwaite, "An Approximate Distribution of Estimates of Variance Components", 1946.
+    """
+    return _crossed(_matrix("correct", correct))
+
+
+def two_way_difference(correct: ArrayLike, baseline: ArrayLike) -> Estimate:
+    """Map what two methods got right, same seeds and samples, to their expected difference.
+
+    As :func:`two_way_estimate` of the differences sample by sample, so that what all runs find
+    hard or easy cancels.
+
+    Args:
+        correct: Of the method, (R, N).
+        baseline: Of what it is compared with, (R, N), in the same order of seeds and samples.
+
+    Raises:
+        ValueError: If the shapes differ, or as :func:`two_way_estimate`.
+
+    Example:
+        >>> ours = [[1, 1, 0, 1, 0, 1, 1], [1, 1, 0, 1, 1, 0, 1]]
+        >>> joint = [[1, 0, 0, 1, 0, 1, 1], [1, 1, 0, 0, 1, 0, 1]]
+        >>> round(two_way_difference(ours, joint).mean, 3)
+        0.143
+    """
+    x_RN, base_RN = _matrix("correct", correct), _matrix("baseline", baseline)
+    if x_RN.shape != base_RN.shape:
+        raise ValueError(
+            f"`baseline` should be of the shape of `correct`, {x_RN.shape}; found "
+            f"{base_RN.shape}. Keep the seeds and samples that both have."
+        )
+    return _crossed(x_RN - base_RN)
+
+
+def _crossed(x_RN: Floats) -> Estimate:
+    R, N = x_RN.shape
+    mean = float(x_RN.mean())
+    by_seed, by_sample = x_RN.mean(axis=1), x_RN.mean(axis=0)
+    rest = x_RN - by_seed[:, None] - by_sample + mean
+    a = float(by_seed.var(ddof=1)) / R
+    b = float(by_sample.var(ddof=1)) / N
+    c = float(np.square(rest).sum()) / ((R - 1) * (N - 1)) / (R * N)
+    variance = max(a + b - c, a, b, 1 / N**2)
+    spread = a**2 / (R - 1) + b**2 / (N - 1) + c**2 / ((R - 1) * (N - 1))
+    degrees = max(variance**2 / spread, R - 1.0) if a + b > _ROUNDING else R - 1.0
+    return Estimate(mean, math.sqrt(variance), degrees, R, std=math.sqrt(a * R) or math.nan)
+
+
+def _matrix(name: str, values: ArrayLike) -> Floats:
+    x_RN = np.asarray(values, dtype=float)
+    if x_RN.ndim != 2 or min(x_RN.shape) < 2:
+        raise ValueError(
+            f"`{name}` should be of shape (seeds, samples), at least 2 of each; found shape "
+            f"{x_RN.shape}. Pass a row for each seed."
+        )
+    outside = x_RN[~((x_RN >= 0) & (x_RN <= 1))]
+    if len(outside):
+        raise ValueError(
+            f"`{name}` should be in [0, 1]; found {outside[0]:g}. Pass 1 where a run was right on "
+            "a sample and 0 where it was wrong."
+        )
+    return x_RN

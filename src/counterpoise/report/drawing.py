@@ -1,0 +1,92 @@
+"""Charts as drawings: SVG inside a page, and SVG files that stand by themselves."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+from markupsafe import Markup, escape
+
+from counterpoise.report.charts import Spec, require_charts, still
+from counterpoise.report.theme import CONFIG, light_colours
+
+__all__ = ["chart_library", "inline_svg", "standalone_svg"]
+
+_UNUSED = re.compile(
+    r' (?:(?:font-family|class|aria-[\w-]+|role|version|pointer-events)="[^"]*"'
+    r'|opacity="1"|font-weight="normal"|stroke-width="1"|transform="translate\(0,0\)")'
+)
+_TAG = re.compile(r"<[^>]*>")
+_LONG = re.compile(r"-?\d+\.\d{2,}")
+
+
+@cache
+def chart_library() -> str:
+    """The script that draws charts, whole: a page that holds it fetches nothing.
+
+    Raises:
+        ImportError: If vl-convert is not installed.
+    """
+    require_charts()
+    import vl_convert
+
+    # The interpreter draws without evaluating text as code, so that the page may forbid that.
+    script: str = vl_convert.javascript_bundle("window.embedChart = vegaEmbed;")
+    return script
+
+
+def inline_svg(spec: Spec, *, name: str, title: str, description: str) -> Markup:
+    """Draw a chart as an ``svg`` element that follows the page's colours and fonts.
+
+    Args:
+        spec: Of the chart.
+        name: Prefix of every id in the element, unique on the page.
+        title: What the drawing is, for those who do not see it.
+        description: What the drawing shows, for the same.
+
+    Returns:
+        The element: equal bytes for equal charts, no references to anything outside.
+
+    Raises:
+        ImportError: If vl-convert is not installed.
+    """
+    text = _drawn(spec)
+    text = re.sub(r'id="([^"]+)"', rf'id="{name}-\1"', text)
+    text = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
+    size = re.search(r'viewBox="[^"]+"', text)
+    assert size is not None
+    head = (
+        f'<svg {size[0]} role="img" aria-labelledby="{name}-title {name}-desc">'
+        f'<title id="{name}-title">{escape(title)}</title>'
+        f'<desc id="{name}-desc">{escape(description)}</desc>'
+    )
+    return Markup(head + _UNUSED.sub("", text[text.index(">") + 1 :]))
+
+
+def standalone_svg(spec: Spec, title: str) -> str:
+    """Draw a chart as a file of its own, in the colours of a light page, with title and legend.
+
+    Args:
+        spec: Of the chart.
+        title: Written above it.
+
+    Raises:
+        ImportError: If vl-convert is not installed.
+    """
+    colours = light_colours()
+    text = _drawn({**spec, "background": "var(--paper)"}, title)
+    return re.sub(r"var\(--([\w-]+)\)", lambda match: colours[match[1]], text) + "\n"
+
+
+def _drawn(spec: Spec, title: str = "") -> str:
+    require_charts()
+    import vl_convert
+
+    padded = {"padding": 12} if title else {"padding": 2}
+    text: str = vl_convert.vegalite_to_svg({**still(spec, title=title), **padded}, config=CONFIG)
+    # Places are rounded; what is written between the tags is left as it is.
+    return _TAG.sub(lambda tag: _LONG.sub(_rounded, tag[0]), text).strip()
+
+
+def _rounded(number: re.Match[str]) -> str:
+    return f"{round(float(number[0]), 1) + 0.0:g}"

@@ -1,0 +1,107 @@
+"""Intervals over seeds and test samples."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+
+from counterpoise.measures.statistics import (
+    judge,
+    mean_estimate,
+    paired_difference,
+    two_way_difference,
+    two_way_estimate,
+)
+
+
+def draw(rng, num_seeds, num_samples, *, seed=0.3, sample=1.5, own=0.5):
+    """What two equally good methods get right: seeds, samples, and what each finds hard."""
+    easy = rng.normal(0, sample, num_samples)
+
+    def method():
+        mine = rng.normal(0, own, num_samples)
+        noise = rng.logistic(size=(num_seeds, num_samples))
+        return (1 + easy + mine + rng.normal(0, seed, (num_seeds, 1)) + noise > 0).astype(float)
+
+    return method(), method()
+
+
+def slow_variance(x_RN):
+    """The analysis of variance, term by term."""
+    R, N = x_RN.shape
+    mean = x_RN.mean()
+    rows = sum((x_RN[r].mean() - mean) ** 2 for r in range(R)) * N / (R - 1)
+    columns = sum((x_RN[:, n].mean() - mean) ** 2 for n in range(N)) * R / (N - 1)
+    rest = sum(
+        (x_RN[r, n] - x_RN[r].mean() - x_RN[:, n].mean() + mean) ** 2
+        for r in range(R)
+        for n in range(N)
+    ) / ((R - 1) * (N - 1))
+    by_seed, by_sample = (rows - rest) / N, (columns - rest) / R
+    return by_seed / R + by_sample / N + rest / (R * N)
+
+
+def test_the_error_is_that_of_the_variance_components():
+    x_RN, _ = draw(np.random.default_rng(1), 5, 31, seed=1.0)
+    found = two_way_estimate(x_RN)
+    assert found.mean == pytest.approx(x_RN.mean())
+    assert found.error == pytest.approx(math.sqrt(slow_variance(x_RN)))
+    assert found.num_values == 5
+    assert 4 <= found.degrees < 30 + 4
+
+
+def test_the_mean_is_that_over_seeds_and_the_interval_is_wider():
+    ours, joint = draw(np.random.default_rng(2), 7, 41)
+    both = two_way_difference(ours, joint)
+    seeds = paired_difference(ours.mean(axis=1).tolist(), joint.mean(axis=1).tolist())
+    assert both.mean == pytest.approx(seeds.mean)
+    assert both.error >= seeds.error
+
+
+def test_pairing_by_sample_removes_what_all_find_hard():
+    ours, joint = draw(np.random.default_rng(3), 5, 211, sample=3.0, own=0.1)
+    paired, one = two_way_difference(ours, joint), two_way_estimate(ours)
+    assert paired.error < one.error
+
+
+@pytest.mark.parametrize("num_seeds", [5, 11])
+def test_the_interval_holds_the_difference_on_new_seeds_and_samples(num_seeds):
+    rng, both, seeds = np.random.default_rng(num_seeds), 0, 0
+    for _ in range(300):
+        ours, joint = draw(rng, num_seeds, 97, seed=0.05)
+        low, high = two_way_difference(ours, joint).interval()
+        both += low <= 0 <= high
+        low, high = mean_estimate((ours - joint).mean(axis=1).tolist()).interval()
+        seeds += low <= 0 <= high
+    assert both / 300 >= 0.925
+    assert seeds < both  # seeds alone know nothing of the samples
+
+
+def test_methods_that_never_differ_are_equivalent_on_many_samples_only():
+    same = np.tile(np.arange(1000) % 3 == 0, (5, 1)).astype(float)
+    found = two_way_difference(same, same)
+    assert (found.mean, found.error) == (0, 1 / 1000)
+    assert judge([found])[0].verdict == "equivalent"
+    few = two_way_difference(same[:, :97], same[:, :97])
+    assert judge([few])[0].verdict == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([[1, 0, 1]], "`correct` should be of shape (seeds, samples), at least 2 of each; found"),
+        ([1, 0, 1], "found shape (3,). Pass a row for each seed."),
+        ([[1, 0], [math.nan, 1]], "`correct` should be in [0, 1]; found nan. Pass 1 where a run"),
+        ([[1, 0], [2, 1]], "`correct` should be in [0, 1]; found 2. Pass 1 where a run was right"),
+    ],
+)
+def test_what_is_no_table_of_right_and_wrong_is_refused(values, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        two_way_estimate(values)
+
+
+def test_shapes_that_do_not_pair_are_refused():
+    message = "`baseline` should be of the shape of `correct`, (2, 3); found (3, 2). Keep the seeds"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        two_way_difference(np.ones((2, 3)), np.ones((3, 2)))
