@@ -1,6 +1,6 @@
 """How often the statistics of a report are wrong: false positives, power, coverage, by simulation.
 
-    python benchmarks/inference.py                  # prints the tables; about 10 minutes
+    python benchmarks/inference.py                  # prints the tables; a few minutes
     python benchmarks/inference.py --cases 100      # roughly
     python benchmarks/inference.py --write          # benchmarks/results/<date>-inference.md
     python benchmarks/inference.py --figure FILE    # draws the power curves, an SVG (with Altair)

@@ -53,8 +53,19 @@ def test_the_mixed_model_is_the_closed_form_where_there_is_one(spread):
         found = mean_differences(table(values_KD))
         means, error = closed_form(values_KD)
         assert [each.mean for each in found.values()] == pytest.approx(means.tolist(), abs=1e-9)
-        assert [each.error for each in found.values()] == pytest.approx([error] * 5, rel=1e-3)
+        own = values_KD.std(axis=1, ddof=1) / math.sqrt(7)
+        expected = np.maximum(error, own).tolist()
+        assert [each.error for each in found.values()] == pytest.approx(expected, rel=1e-3)
         assert {(e.degrees, e.num_values, e.unit) for e in found.values()} == {(6, 7, "data sets")}
+
+
+def test_a_method_that_varies_more_than_the_others_is_no_surer_than_by_itself():
+    rng, hits = np.random.default_rng(8), 0
+    for _ in range(100):
+        values_KD = np.array([[0.005], [0.005], [0.02]]) * rng.normal(size=(3, 7))
+        low, high = mean_differences(table(values_KD))["method 2"].interval()
+        hits += low <= 0 <= high
+    assert hits >= 89
 
 
 def test_a_method_that_ran_on_few_data_sets_borrows_from_the_others():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from counterpoise.measures.statistics.runs import (
     Run,
     finite_values,
     numbers_of,
-    scipy_stats,
+    student_quantile,
 )
 
 __all__ = [
@@ -43,7 +44,9 @@ def mean_differences(differences: Mapping[str, Mapping[str, float]]) -> dict[str
     The mixed model difference_kd = method_k + data set_d + rest_kd, with methods fixed and data
     sets random, fitted by restricted maximum likelihood. A data set counts once a method, with
     the mean over seeds and fusions: how a method fares on one says little of others, however
-    often it is repeated there, so that seeds are no replacement for data sets. For one method
+    often it is repeated there, so that seeds are no replacement for data sets. The model takes all
+    methods to vary alike; the error of one that varies more is at least that of its own mean by
+    Student's t. For one method
     alone, for two data sets, and where the model leaves no rest, it is the mean over data sets by
     Student's t.
 
@@ -89,11 +92,16 @@ def mean_differences(differences: Mapping[str, Mapping[str, float]]) -> dict[str
         }
     means, errors = _fit(flat, design, labels)
     return {
-        method: Estimate(
-            float(mean), float(error) if count > 1 else math.nan, count - 1, count, "data sets"
-        )
-        for method, mean, error, count in zip(by_method, means, errors, counts, strict=True)
+        method: _estimate(values, float(mean), float(error))
+        for (method, values), mean, error in zip(by_method.items(), means, errors, strict=True)
     }
+
+
+def _estimate(values_D: Floats, mean: float, error: float) -> Estimate:
+    """Return an estimate of the mixed model, as sure as the method's own spread lets it be."""
+    own = mean_estimate(values_D.tolist(), unit="data sets")
+    larger = math.nan if len(values_D) == 1 else max(error, own.error) if own.error > 0 else error
+    return replace(own, mean=mean, error=larger)
 
 
 def _design(
@@ -210,7 +218,7 @@ def mean_share(shares: ArrayLike, confidence: float = 0.95, *, step: float = 0.0
         return Interval(mean, None, None, 1)
     std, whole = float(x_D.std(ddof=1)), mean * (1 - mean)
     factor = min((std**2 + step**2 / 12) / whole, 1) if whole > _ROUNDING else 1.0
-    quantile = float(scipy_stats().t.isf((1 - confidence) / 2, count - 1))
+    quantile = student_quantile((1 - confidence) / 2, count - 1)
     k = quantile**2 * factor / count
     middle, half = (mean + k / 2) / (1 + k), math.sqrt(k * whole + k**2 / 4) / (1 + k)
     return Interval(mean, max(middle - half, 0.0), min(middle + half, 1.0), count, std)

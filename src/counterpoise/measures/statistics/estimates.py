@@ -15,7 +15,13 @@ from typing import Final, Literal
 import numpy as np
 
 from counterpoise.core.errors import check_range
-from counterpoise.measures.statistics.runs import Floats, Run, numbers_of, scipy_stats
+from counterpoise.measures.statistics.runs import (
+    Floats,
+    Run,
+    numbers_of,
+    student_quantile,
+    student_tail,
+)
 
 __all__ = ["FEWEST", "Estimate", "mean_estimate", "paired_difference"]
 
@@ -74,7 +80,7 @@ class Estimate:
         check_range("confidence", confidence, low=0, high=1, open_low=True, open_high=True)
         if math.isnan(self.error):
             return math.nan, math.nan
-        half = float(scipy_stats().t.isf((1 - confidence) / 2, self.degrees)) * self.error
+        half = student_quantile((1 - confidence) / 2, self.degrees) * self.error
         return self.mean - half, self.mean + half
 
     def p_value(self, null: float = 0.0) -> float:
@@ -88,7 +94,7 @@ class Estimate:
         """
         if math.isnan(self.error):
             return math.nan
-        return float(2 * scipy_stats().t.sf(abs(self.mean - null) / self.error, self.degrees))
+        return 2 * student_tail(abs(self.mean - null) / self.error, self.degrees)
 
     @property
     def effect(self) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 
 from counterpoise.core.errors import check_range
 from counterpoise.measures.statistics.estimates import Estimate
-from counterpoise.measures.statistics.runs import Floats, scipy_stats
+from counterpoise.measures.statistics.runs import Floats, scipy_stats, student_tail
 
 __all__ = ["detectable_difference", "equivalence_p_value", "power"]
 
@@ -129,4 +129,4 @@ def equivalence_p_value(estimate: Estimate, margin: float) -> float:
     if math.isnan(estimate.error):
         return math.nan
     distance = margin - abs(estimate.mean)
-    return float(scipy_stats().t.sf(distance / estimate.error, estimate.degrees))
+    return student_tail(distance / estimate.error, estimate.degrees)
