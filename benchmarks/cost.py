@@ -97,8 +97,7 @@ def make_steps(
         )
 
     def level(model: MultimodalNetwork, name: str) -> Step:
-        encoders = None if name == "inputs" else model.encoder_paths
-        balanced = cp.Balanced(model, names, cp.AGM(), encoders=encoders, coalitions=name)
+        balanced = cp.Balanced(model, model.encoder_paths, cp.AGM(), coalitions=name)
         balanced.validate(**inputs)
         call = torch.compile(balanced) if compiled else balanced
         return step_of(model, lambda: call(**inputs, target=target).loss.backward())

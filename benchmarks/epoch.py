@@ -76,8 +76,7 @@ def steps_of(base: MultimodalNetwork) -> dict[str, Step]:
         return stepping(model, lambda x, y: torch.autograd.backward(F.cross_entropy(model(**x), y)))
 
     def level(model: MultimodalNetwork, name: str) -> Step:
-        encoders = model.encoder_paths
-        balanced = cp.Balanced(model, base.modalities, cp.AGM(), encoders=encoders, coalitions=name)
+        balanced = cp.Balanced(model, model.encoder_paths, cp.AGM(), coalitions=name)
         return stepping(model, lambda x, y: balanced(**x, target=y).loss.backward())
 
     def published(model: nn.Module) -> Step:

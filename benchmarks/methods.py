@@ -48,14 +48,12 @@ def make_steps(case: Case, device: torch.device, options: argparse.Namespace) ->
 
     def step_of(method: cp.Method) -> Step:
         model = deepcopy(base)
-        balanced = cp.Balanced(
-            model,
-            model.modalities,
-            method,
-            encoders=model.encoder_paths,
-            heads=model.head_paths,
-            coalitions="shared",
-        ).to(device)
+        heads = model.head_paths or {}
+        modalities = {
+            name: cp.Modality(path, head=heads.get(name))
+            for name, path in model.encoder_paths.items()
+        }
+        balanced = cp.Balanced(model, modalities, method).to(device)
         balanced.validate(**inputs)
         call = torch.compile(balanced) if options.compile else balanced
         optimiser = torch.optim.SGD(balanced.parameters(), lr=1e-3, momentum=0.9)

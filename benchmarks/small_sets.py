@@ -85,7 +85,7 @@ def network(
 
 def batches(part: Part, size: int, generator: torch.Generator, *, flat: bool) -> Iterator[Part]:
     """Yield the samples in random order; a last batch of one sample is left out."""
-    for rows in torch.randperm(len(part), generator=generator).split(size):
+    for rows in torch.split(torch.randperm(len(part), generator=generator), size):
         if len(rows) > 1:
             inputs = {n: x[rows].flatten(1) if flat else x[rows] for n, x in part.inputs.items()}
             yield Part(inputs, part.target[rows])

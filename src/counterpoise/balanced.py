@@ -30,6 +30,7 @@ from counterpoise.engine.arguments import (
     check_select,
     check_target,
     default_sampling,
+    warn_of_statistics,
 )
 from counterpoise.engine.batch import Batch
 from counterpoise.engine.evaluator import Evaluator, Facts, Setup
@@ -360,6 +361,9 @@ class Balanced(nn.Module):
     def _prepare(self, modal: dict[str, PyTree], others: dict[str, Any]) -> None:
         """Check heads, and let those of the method learn their sizes, on the first batch."""
         check_heads(self.runner.setup, self.model, modal, others, self.absent)
+        goes_backward = "gradients" in (self._demands["on"].responses, self._demands["on"].unimodal)
+        if self.training and goes_backward:
+            warn_of_statistics(self.runner.setup.statistics, self.model)
         if any(map(is_lazy, self.method.parameters())):
             with EvaluationMode(self.model.modules()):
                 self._respond(modal, others, None)

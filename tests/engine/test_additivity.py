@@ -53,8 +53,8 @@ def test_right_heads_pass_and_leave_no_trace(kind, num_modalities):
 
 def test_heads_of_each_other_are_an_error():
     message = (
-        r"The head of modality 'eye', 'heads.0', should see that modality alone; found that its output "
-        r"changes when 'ear' is absent\. Name each"
+        r"The head of modality 'eye', 'heads.0', should see that modality alone; found that its "
+        r"output changes when 'ear' is absent\. Name each"
     )
     with pytest.raises(ValueError, match=message):
         step(additive(), {"ear": "heads.1", "eye": "heads.0"})

@@ -55,7 +55,10 @@ class Restless(Late):
         return super().forward(**inputs) + torch.randn(())
 
 
-CALLED = r"The encoder of modality 'eye', 'eye', should be called exactly once in a forward pass of the model"
+CALLED = (
+    r"The encoder of modality 'eye', 'eye', should be called exactly once in a forward pass of the "
+    r"model"
+)
 
 
 @pytest.mark.parametrize(
@@ -66,8 +69,8 @@ CALLED = r"The encoder of modality 'eye', 'eye', should be called exactly once i
         (
             Peeking,
             ValueError,
-            r"The encoder of modality 'eye', 'eye', should see that modality alone; found that its input "
-            r"changes when another modality is absent\. Name a module that runs before",
+            r"The encoder of modality 'eye', 'eye', should see that modality alone; found that its "
+            r"input changes when another modality is absent\. Name a module that runs before",
         ),
         (
             Restless,

@@ -51,8 +51,8 @@ def test_wrong_modalities(modalities, kind, message):
     [
         (
             {"encoders": {"ear": "ear", "eye": "eeye"}},
-            r"The encoder of modality 'eye' should be the path of a module of the model; found 'eeye'\. Did "
-            r"you mean 'eye'\? See `model\.named_modules\(\)`",
+            r"The encoder of modality 'eye' should be the path of a module of the model; found "
+            r"'eeye'\. Did you mean 'eye'\? See `model\.named_modules\(\)`",
         ),
         (
             {"encoders": {"ear": "ear", "eye": "head.weight"}},
@@ -147,7 +147,7 @@ def test_training_without_a_target():
         balanced(**data()[0])
 
 
-# -- the calling form --------------------------------------------------------------------------------
+# -- the calling form ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

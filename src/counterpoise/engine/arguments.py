@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from counterpoise.core.coalitions import Sampling
 from counterpoise.core.errors import check_choice, suggestion
 from counterpoise.core.pytree import PyTree, tensors
+from counterpoise.engine.modes import modules_of
 from counterpoise.engine.ownership import Ownership
+from counterpoise.engine.statistics import normalisations
 from counterpoise.methods.method import LEVELS, Method, Needs
 
 __all__ = [
@@ -25,6 +27,7 @@ __all__ = [
     "check_select",
     "check_target",
     "default_sampling",
+    "warn_of_statistics",
 ]
 
 # -- when a model is wrapped ---------------------------------------------------------------------
@@ -147,6 +150,20 @@ def default_sampling(
         stacklevel=3,
     )
     return chosen
+
+
+def warn_of_statistics(statistics: str, model: nn.Module) -> None:
+    """Warn where coalitions by running statistics go backward through batch-norm in train mode."""
+    layers = normalisations(modules_of(model)) if statistics == "running" else []
+    if layers:
+        warnings.warn(
+            f"The model normalises with batch statistics (a {type(layers[0]).__name__}, say), but its "
+            'other coalitions, as published, with running ones (statistics="running"): training may '
+            "drive the two apart, so that accuracy in eval mode falls while the loss looks fine. "
+            'Leave `coalitions` to its default, or pass cp.Coalitions(statistics="batch"), unless '
+            "the published numbers are what you want.",
+            stacklevel=6,
+        )
 
 
 # -- at every call -------------------------------------------------------------------------------

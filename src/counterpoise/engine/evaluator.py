@@ -222,7 +222,7 @@ class Evaluator:
     @contextmanager
     def aside(self) -> Iterator[None]:
         """Run what is not the full pass: without dropout, checkpoints or lasting effects."""
-        copies = self._gradient and not self.taps.layers
+        copies = self._gradient and self.setup.statistics == "running"
         plain = self._gradient and not torch.compiler.is_compiling()
         with (
             EvaluationMode(self.modules, for_backward=self._gradient, copies=copies),

@@ -196,8 +196,8 @@ class Runner:
         (wrong,) = _any_process([wrong], inputs, group)
         level = self.setup.level
         warnings.warn(
-            "What was concluded of the model, to make coalitions cheap, should hold in every "
-            f"batch; found at training call {self._num_calls} that values differ from whole passes. "
+            "What was concluded of the model to make coalitions cheap should hold in every batch; "
+            f"found at training call {self._num_calls} that values differ from whole passes. "
             + (
                 'From now on coalitions are whole passes (level "inputs").'
                 if wrong

@@ -64,7 +64,6 @@ class Taps:
         self._handed: dict[int, tuple[PyTree, list[int]]] = {}
         self._reentrant: ReentrantCheckpoints | None = None
         self._recording = False
-        self.layers = tuple(layers)
         self._layers = [Route(layer, layer, self._layer) for layer in layers]
         self._encoders = self._routes(encoders, self._encoder)
         self._heads = self._routes(heads or {}, self._head)
@@ -110,7 +109,7 @@ class Taps:
 
     def _run(self, keywords: Mapping[str, Any], answer: Answer | None, *, recording: bool) -> Any:
         # Who calls a layer tells its calls apart: encoders are watched for that too.
-        encoders = self._encoders if self._layers or answer is not None else []
+        encoders = self._encoders if len(self._layers) or answer is not None else []
         routes = [*self._layers, *(self._heads if recording else ()), *encoders]
         self._recording, self._answer = recording, answer or _compute
         self.calls = {} if answer is None else {route.key: 0 for route in self._encoders}
@@ -131,7 +130,7 @@ class Taps:
             if self._recording and self._reentrant is not None and self._reentrant.depth:
                 raise RuntimeError(
                     f"The encoder of modality {self.modalities[i]!r} should run where its gradient "
-                    "can be seen; found it inside an activation checkpoint with use_reentrant=True. "
+                    "can be seen; found it in an activation checkpoint with use_reentrant=True. "
                     'Pass use_reentrant=False to it, or use coalitions="inputs".'
                 )
         outer, self.statistics.scope = self.statistics.scope, i

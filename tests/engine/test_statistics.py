@@ -1,0 +1,140 @@
+"""Batch statistics in all coalitions: what is told, what moves, and what it is good for."""
+
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+import counterpoise as cp
+from counterpoise.core.coalitions import Plan
+from counterpoise.engine.statistics import BatchStatistics, _Moments, normalisations
+from support.networks import Late, MaxOut, batch
+
+LEVELS = ("inputs", "features", "shared")
+
+
+def wrapped(model, level, statistics="batch", method=None):
+    how = cp.Coalitions(level, statistics)
+    return cp.Balanced(model, model.encoders, method or cp.AGM(1.7), coalitions=how)
+
+
+def test_moments_are_those_that_the_layer_uses_with_their_gradient():
+    x = torch.randn(5, 3, 2, dtype=torch.float64, requires_grad=True)
+    layer = nn.BatchNorm1d(3, eps=1e-2).double()
+    mean, inverse = _Moments.apply(x, layer.eps, None)
+    found = (x - mean[:, None]) * (inverse * layer.weight)[:, None] + layer.bias[:, None]
+    torch.testing.assert_close(found, layer(x), rtol=1e-12, atol=1e-12)
+    assert torch.autograd.gradcheck(lambda x: _Moments.apply(x, 1e-2, None), (x,))
+
+
+def test_a_batch_replayed_through_a_layer_is_the_batch_normalised():
+    layer, statistics = nn.BatchNorm1d(3).double(), BatchStatistics()
+    x = torch.randn(7, 3, dtype=torch.float64)
+    first = statistics.record(layer, layer.forward, x)
+    layer.eval()
+    torch.testing.assert_close(statistics.replay(layer, layer.forward, x), first)
+    statistics.rewind()
+    one = statistics.replay(layer, layer.forward, x[2:3])
+    torch.testing.assert_close(one, first[2:3])
+
+
+class Activated(nn.BatchNorm1d):
+    """A layer that does more than normalise, as some libraries have."""
+
+    def forward(self, x):
+        return torch.relu(super().forward(x)) + 1
+
+
+def test_a_layer_with_a_forward_of_its_own_keeps_it():
+    layer, statistics = Activated(3).double(), BatchStatistics()
+    x = torch.randn(7, 3, dtype=torch.float64)
+    first = statistics.record(layer, layer.forward, x)
+    kept = {name: b.clone() for name, b in layer.named_buffers()}
+    layer.eval()
+    torch.testing.assert_close(statistics.replay(layer, layer.forward, x[:2]), first[:2])
+    assert all(torch.equal(kept[name], b) for name, b in layer.named_buffers())
+
+
+def test_which_layers_use_their_batch():
+    frozen, blind = nn.BatchNorm1d(3).eval(), nn.BatchNorm1d(3, track_running_stats=False).eval()
+    told = nn.InstanceNorm1d(3, track_running_stats=True)
+    modules = [nn.BatchNorm2d(3), frozen, blind, nn.LayerNorm(3), told, nn.InstanceNorm1d(3)]
+    assert normalisations(modules) == [modules[0], blind, told]
+
+
+@pytest.mark.parametrize("fusion", [Late, MaxOut])
+@pytest.mark.parametrize("level", LEVELS)
+def test_running_statistics_move_once_and_by_the_full_pass(level, fusion):
+    torch.manual_seed(3)
+    model, twin = fusion(3).double(), fusion(3).double()
+    twin.load_state_dict(model.state_dict())
+    balanced = wrapped(model, level)
+    for seed in range(3):
+        inputs, target = batch(3, 11, seed=seed)
+        balanced(**inputs, target=target).loss.backward()
+        twin(**inputs)
+    for (name, found), expected in zip(model.named_buffers(), twin.buffers(), strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=0, msg=name)
+
+
+def test_the_full_coalition_in_the_other_way_is_the_full_pass():
+    """With batch statistics v(all) of the other coalitions is the train-mode output itself."""
+    torch.manual_seed(3)
+    model = MaxOut(3).double()
+    balanced = wrapped(model, "shared")
+    inputs, target = batch(3, 11)
+    out = balanced(**inputs, target=target)
+    torch.testing.assert_close(out.responses.sum(dim=0), out.logits.detach())
+    everyone = Plan.make([(0, 1, 2)], torch.zeros(3, 2))
+    values = balanced.train().coalition_values(everyone, **inputs)
+    torch.testing.assert_close(values[0], values[1], rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_published_statistics_with_batch_norm_warn_once(level):
+    torch.manual_seed(3)
+    balanced = wrapped(Late(2).double(), level, "running")
+    inputs, target = batch(2, 11)
+    with pytest.warns(UserWarning, match="normalises with batch statistics .a BatchNorm1d, say"):
+        balanced(**inputs, target=target)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        balanced(**inputs, target=target)
+
+
+@pytest.mark.parametrize(
+    ("model", "statistics", "method"),
+    [
+        (Late(2), "batch", cp.AGM()),
+        (Late(2, norm=False), "running", cp.AGM()),
+        (Late(2), "running", cp.Joint()),
+    ],
+)
+def test_nobody_else_is_warned(model, statistics, method):
+    inputs, target = batch(2, 11, dtype=torch.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        wrapped(model, "shared", statistics, method)(**inputs, target=target)
+
+
+def test_a_compiled_step_uses_the_statistics_of_the_batch_too():
+    torch.compiler.reset()
+    torch.manual_seed(3)
+    models = [MaxOut(2), MaxOut(2)]
+    models[1].load_state_dict(models[0].state_dict())
+    inputs, target = batch(2, 11, dtype=torch.float32)
+    outs = []
+    for model, compiled in zip(models, (False, True), strict=True):
+        balanced = wrapped(model, "shared")
+        balanced.validate(**inputs)
+        step = (
+            torch.compile(balanced, backend="aot_eager", fullgraph=True) if compiled else balanced
+        )
+        out = step(**inputs, target=target)
+        out.loss.backward()
+        outs.append(out)
+    torch.testing.assert_close(outs[0].responses, outs[1].responses)
+    for p, q in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        torch.testing.assert_close(p.grad, q.grad)
+    torch.compiler.reset()
