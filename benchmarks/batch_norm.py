@@ -1,11 +1,11 @@
-"""What batch-norm makes of joint training, of AGM as published and of AGM by default, epoch by epoch.
+"""What batch-norm makes of joint training and of AGM, published and default, epoch by epoch.
 
-    python benchmarks/batch_norm.py [--out FILE.csv] [--jobs 2] [--sets halves digits ...]  # resumes
+    python benchmarks/batch_norm.py [--out FILE.csv] [--jobs 2] [--sets halves digits]  # resumes
     python benchmarks/batch_norm.py --summary FILE.csv
 
-After every epoch accuracy on validation data is measured three times: with running statistics (eval
-mode), with the statistics of the batch, and with running statistics estimated anew from the training
-data. If the first is far below the others, running statistics no longer fit the weights.
+After every epoch accuracy on validation data is measured three times: with running statistics
+(eval mode), with the statistics of the batch, and with running statistics estimated anew from the
+training data. If the first is far below the others, running statistics no longer fit the weights.
 """
 
 from __future__ import annotations
@@ -61,9 +61,12 @@ def make(name: str, fusion: str, part: Part, num_classes: int) -> MultimodalNetw
         if name == "small":
             encoders[modality] = Small(maps=maps)
         else:
-            output = "map" if maps else "vector"
             encoders[modality] = ResNet(
-                1, widths=(16, 32, 64), blocks=(1, 1, 1), stem="small", output=output
+                1,
+                widths=(16, 32, 64),
+                blocks=(1, 1, 1),
+                stem="small",
+                output="map" if maps else "vector",
             )
     sizes = [int(encoder.num_features) for encoder in encoders.values()]  # type: ignore[arg-type]
     if fusion == "additive":
