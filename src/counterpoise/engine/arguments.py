@@ -158,7 +158,7 @@ def warn_of_statistics(statistics: str, model: nn.Module) -> None:
     if layers:
         warnings.warn(
             "The model normalises with batch statistics, and its other coalitions, as published, "
-            f'with running ones (statistics="running", a {type(layers[0]).__name__}, say). Training '
+            f'with running ones (statistics="running"; a {type(layers[0]).__name__}). Training '
             "may drive the two apart, so that accuracy in eval mode falls and the loss looks fine. "
             'Leave `coalitions` to its default, or pass cp.Coalitions(statistics="batch"), unless '
             "the published numbers are what you want.",
