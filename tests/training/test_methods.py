@@ -20,7 +20,7 @@ from counterpoise.data import Synthetic
 from counterpoise.methods import Method
 from counterpoise.training import SGD, Constant, Network, Recipe, read_recipe, train
 from counterpoise.training import config as recipes
-from counterpoise.training.rates import BranchRates
+from counterpoise.engine.rates import BranchRates
 from support.wrapping import wrap_parts
 from training import runs
 from training.runs import SIZES, Blobs, Small, recipe, same_bits

@@ -12,7 +12,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 import counterpoise as cp
 from counterpoise.training import SGD, BalancedModule, Constant, MultimodalDataModule, StepLR
-from counterpoise.training.rates import BranchRates
+from counterpoise.engine.rates import BranchRates
 from support.wrapping import wrap_parts
 from training.runs import SIZES, Blobs, Net
 

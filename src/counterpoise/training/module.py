@@ -12,9 +12,9 @@ from torchmetrics import Metric
 
 from counterpoise.balanced import Balanced
 from counterpoise.engine.output import Output
+from counterpoise.engine.rates import BranchRates
 from counterpoise.methods import Evaluation, answers
 from counterpoise.training.optimization import SGD, Constant, Optimizer, Schedule
-from counterpoise.training.rates import BranchRates
 from counterpoise.training.tally import Tally
 
 __all__ = ["BalancedModule"]
