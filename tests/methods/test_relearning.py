@@ -8,7 +8,7 @@ import torch
 import counterpoise as cp
 from counterpoise.methods.relearning import purity
 from support.harness import network
-from support.methods import close, wrapped
+from support.methods import NAMES, close, wrapped
 from support.networks import batch
 
 
@@ -57,3 +57,16 @@ def test_relearning_sets_encoders_back_by_the_gap_of_purities():
                 assert torch.equal(value, before[n]), n
     assert gaps[0] == [0, 0] != gaps[1] == gaps[2]
     assert balanced.training
+
+
+def test_a_loop_that_hands_on_no_features_is_told_once():
+    method = cp.Relearning(every=2)
+    method.bind(NAMES)
+    method.set_epoch(1)
+    with pytest.warns(UserWarning, match=r"`balanced.on_epoch\(train_loader, validation_loader\)`"):
+        method.set_epoch(2)
+    method.set_epoch(3)  # warnings are errors here
+    told = cp.Relearning(every=2)
+    told.bind(NAMES)
+    told.on_epoch([], lambda: None)
+    told.set_epoch(2)

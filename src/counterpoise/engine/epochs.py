@@ -44,7 +44,8 @@ def evaluated(
     Raises:
         ValueError: If there is no sample.
     """
-    sums, count = torch.zeros((), device=device), 0
+    wide = torch.float32 if device.type == "mps" else torch.float64  # which has no wider one
+    sums, count = torch.zeros((), dtype=wide, device=device), 0
     for batch in batches(loader, device):
         out, target = respond(**batch), batch["target"]
         assert out.unimodal_logits is not None
@@ -53,7 +54,7 @@ def evaluated(
             torch.stack([criterion(each, target), metric(each, target)]) for each in logits
         ])  # fmt: skip
         size = len(out.logits)
-        sums, count = sums + size * rows.double(), count + size
+        sums, count = sums + size * rows.to(wide), count + size
     total = torch.cat([sums.flatten(), sums.new_full((1,), count)])
     total = sum_over_processes(total, process_group)
     if not count:
@@ -131,7 +132,9 @@ def right_share(logits: Tensor, target: PyTree) -> Tensor:
     if target.shape != (logits.shape[0], *logits.shape[2:]):
         return nan
     known = target.ge(0)
-    return (logits.argmax(dim=1).eq(target) & known).sum() / known.sum().clamp_min(1)
+    right = (logits.argmax(dim=1).eq(target) & known).sum()
+    wide = torch.promote_types(logits.dtype, torch.float32)
+    return right.to(wide) / known.sum().clamp_min(1)
 
 
 def _rows(feature: PyTree, num_rows: int) -> Tensor:

@@ -146,8 +146,11 @@ class BalancedModule(LightningModule):
         return {"loss": out.loss, "values": values}
 
     def on_train_epoch_end(self) -> None:
-        """Log what the epoch's training added up to."""
+        """Log what the epoch's training added up to; tell the method that it is over."""
         self._log_tally("train", self.training_tally)
+        if answers(self.balanced.method, "on_epoch"):
+            loaders = self.trainer.train_dataloader, self.trainer.val_dataloaders
+            self.balanced.on_epoch(*loaders)
 
     def _records(self, batch_idx: int) -> bool:
         """Whether Lightning writes what is logged in this batch: the last one of a due step."""
