@@ -13,6 +13,7 @@ from counterpoise.core.pytree import PyTree, map_tensors, tensors
 from counterpoise.core.scores import Criterion, sum_over_processes
 from counterpoise.engine.output import Output
 from counterpoise.methods.method import Evaluation
+from counterpoise.methods.shared.rows import sample_axis
 
 __all__ = ["Metric", "batches", "collect", "evaluated", "in_eval_mode", "right_share"]
 
@@ -138,5 +139,6 @@ def right_share(logits: Tensor, target: PyTree) -> Tensor:
 
 
 def _rows(feature: PyTree, num_rows: int) -> Tensor:
-    parts = [t for t in tensors(feature) if t.is_floating_point() and len(t) == num_rows]
-    return torch.cat([part.flatten(1) for part in parts], dim=1)
+    axes = [(t, sample_axis(t, num_rows)) for t in tensors(feature) if t.is_floating_point()]
+    parts = [t.movedim(axis, 0).flatten(1) for t, axis in axes if axis is not None]
+    return torch.cat(parts, dim=1)
