@@ -49,6 +49,7 @@ class BalancedModule(LightningModule):
         schedule: Settings of the learning rate. Default: ``Constant()``.
 
     Raises:
+        ValueError: If the method makes several steps of a batch, as MLA and Remix do.
         FloatingPointError: In training, at a record, if the method met a score that is not
             finite.
 
@@ -72,6 +73,12 @@ class BalancedModule(LightningModule):
         schedule: Schedule | None = None,
     ) -> None:
         super().__init__()
+        if answers(balanced.method, "substeps"):
+            raise ValueError(
+                "`balanced` should have a method that makes one step of a batch; found "
+                f"{balanced.method.title()}, which makes several. Train it in a loop of your own "
+                "over `balanced.steps(**batch)`."
+            )
         self.balanced = balanced
         self.monitor = balanced.monitor
         self.optimizer_settings = optimizer or SGD()
