@@ -1,5 +1,7 @@
 """LFM: a worked example, the fitted weight and the learned one."""
 
+from itertools import combinations
+
 import pytest
 import torch
 from torch import nn
@@ -7,6 +9,7 @@ from torch import nn
 import counterpoise as cp
 from counterpoise.methods.lfm import fitted_weight
 from counterpoise.methods.shared.losses import divergence
+from support.harness import Run, network, wrap
 from support.methods import NAMES, close
 
 
@@ -61,3 +64,19 @@ def test_the_learned_weight_follows_what_lowers_the_joint_loss_of_the_next_batch
         resumed.bind(("ear", "eye"), torch.float64)
         resumed.load_state_dict(method.state_dict())
         assert torch.equal(resumed.difference, method.difference)
+
+
+@pytest.mark.parametrize("num_modalities", [2, 3])
+def test_what_is_trained_beside_the_labels_draws_predictions_to_each_other(num_modalities):
+    """At a = 0, on batches with random labels: the divergence of each pair falls."""
+    method = cp.LFM("learned", start=0.0, rate=1e-9)
+    run = Run(wrap(network("additive", num_modalities, norm=False), method), lr=1.0, momentum=0.0)
+    inputs, _ = run.data(0)
+    gaps = []
+    for _ in range(2):
+        logits = run.balanced.eval().respond(**inputs).unimodal_logits
+        pairs = combinations(logits, 2)
+        gaps.append(torch.stack([divergence(one, other) for one, other in pairs]))
+        run.balanced.train()
+        run.epochs(1, steps=30)
+    assert gaps[1].lt(0.7 * gaps[0]).all(), gaps

@@ -112,7 +112,7 @@ TABLE = {
         make=lambda M: cp.CGGM(),
         at_par=lambda M: cp.CGGM(rho=M / (M - 1), direction=0.0),
         encoders_only=lambda M: cp.CGGM(direction=0.0),
-        acting=lambda M: cp.CGGM(rho=2.0, direction=0.0),
+        acting=lambda M: cp.CGGM(rho=M / (M - 1), direction=0.0),
         warm=0,  # at its first step accuracy itself is what was gained
         effect=lambda leader, follower: leader < 1 < follower,
         parallel=lambda M: cp.CGGM(direction=0.0),
@@ -184,8 +184,6 @@ TABLE = {
     ),
     "LFM": Row(
         make=lambda M: cp.LFM("learned"),
-        acting=lambda M: cp.LFM("learned", start=0.0, rate=1e-9),
-        effect=lambda leader, follower: leader < follower,  # draws the lost one to the sure one
         parallel=lambda M: cp.LFM(),
     ),
     "CML": Row(make=lambda M: cp.CML()),  # its subsets are drawn at random in each process
@@ -203,8 +201,8 @@ TABLE = {
     ),
     "ReconBoost": Row(
         make=lambda M: cp.ReconBoost(stage=1),
-        effect=lambda leader, follower: follower == 0 and leader != 0,  # whose turn it is not
-        warm=4,
+        effect=lambda leader, follower: follower == 0 and leader > 0,  # it is the first one's turn
+        warm=0,
         parallel=lambda M: cp.ReconBoost(stage=1),
         moves_all=None,
     ),

@@ -156,8 +156,8 @@ class BalancedModule(LightningModule):
         """Log what the epoch's training added up to; tell the method that it is over."""
         self._log_tally("train", self.training_tally)
         if answers(self.balanced.method, "on_epoch"):
-            loaders = self.trainer.train_dataloader, self.trainer.val_dataloaders
-            self.balanced.on_epoch(*loaders)
+            trainer: Any = self.trainer  # its types do not tell of loaders
+            self.balanced.on_epoch(trainer.train_dataloader, trainer.val_dataloaders)
 
     def _records(self, batch_idx: int) -> bool:
         """Whether Lightning writes what is logged in this batch: the last one of a due step."""
