@@ -12,6 +12,7 @@ from counterpoise.balanced import Balanced
 from counterpoise.core import absence, references, scores
 from counterpoise.core.coalitions import Sampling, shapley_weights
 from counterpoise.engine.output import Output
+from counterpoise.engine.rates import BranchRates
 from counterpoise.engine.settings import Coalitions, Modality
 from counterpoise.methods import (
     AGM,
@@ -69,6 +70,7 @@ __all__ = [
     "PMR",
     "UMT",
     "Balanced",
+    "BranchRates",
     "Chain",
     "Coalitions",
     "Evaluation",

@@ -35,6 +35,7 @@ from counterpoise.engine.arguments import (
 from counterpoise.engine.batch import Batch
 from counterpoise.engine.evaluator import Evaluator, Facts, Setup
 from counterpoise.engine.heads import check_heads
+from counterpoise.engine.loop import Loop
 from counterpoise.engine.modes import EvaluationMode
 from counterpoise.engine.output import Output
 from counterpoise.engine.ownership import Ownership
@@ -48,12 +49,15 @@ __all__ = ["Balanced"]
 
 
 _BETWEEN_STEPS = frozenset(
-    ["inputs", "advance", "learning_rates", "set_epoch", "on_validation", "finished", "check"]
+    [
+        *("inputs", "advance", "learning_rates", "set_epoch"),
+        *("on_epoch", "on_validation", "finished", "check"),
+    ]
 )
 """Places that need nothing of a step's passes."""
 
 
-class Balanced(nn.Module):
+class Balanced(Loop):
     """Wraps a multi-modal model so that a method can balance its modalities in training.
 
     Args:

@@ -9,6 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import counterpoise as cp
 from support.additive import Additive
+from support.encoders import KINDS
 from support.harness import Run, data_of, method_state, movements, network, wrap
 from support.parallel import ROWS, trained, work
 from support.table import TABLE, rows
@@ -121,12 +122,33 @@ def test_any_fusion_number_of_modalities_and_level(num_modalities, fusion, level
         assert torch.equal(run.outs[0].logits, plain(**inputs))
     for name, weight in run.weights.items():
         assert weight.isfinite().all(), name
-    for encoder in model.names:
+    for encoder in model.names if row.moves_all else ():
         moved = [
             n for n, w in run.weights.items() if n.startswith(encoder) and w.ne(before[n]).any()
         ]
         assert moved, encoder
     assert run.outs[-1].coefficients.shape == (num_modalities,)
+
+
+@rows()
+@pytest.mark.parametrize("kind", ["batch-norm", "recurrent", "transformer"])
+def test_any_kind_of_encoder(kind, row):
+    """Batch-norm, tuples of outputs and state, sequences: trained, or refused with a reason."""
+    model = KINDS[kind](3).double()
+    balanced = cp.Balanced(model, model.encoders, row.make(3))
+    run = Run(balanced)
+    if kind in row.refuses:
+        with pytest.raises(
+            row.refuses[kind], match=r"^(The feature of modality|The encoder of|The teacher)"
+        ):
+            run.epochs(1)
+        return
+    before = run.weights
+    run.epochs(3)
+    for key, weight in run.weights.items():
+        assert weight.isfinite().all(), key
+    moved = {key.split(".")[0] for key, w in run.weights.items() if w.ne(before[key]).any()}
+    assert moved >= set(model.names), moved
 
 
 # -- what the method does --------------------------------------------------------------------------
@@ -146,13 +168,14 @@ def labels_of_the_first(model):
 
 
 @rows("effect")
-def test_the_effect_has_the_direction_of_the_paper(row):
-    model = network("additive", 2, norm=False)
+@pytest.mark.parametrize("num_modalities", [2, 3])
+def test_the_effect_has_the_direction_of_the_paper(num_modalities, row):
+    model = network("additive", num_modalities, norm=False)
     data = labels_of_the_first(model)
     joint = Run(wrap(model, cp.Joint()), data, momentum=0.0).epochs(3, steps=5)
-    method = (row.acting or row.make)(2)
+    method = (row.acting or row.make)(num_modalities)
     run = Run(wrap(deepcopy(model), method), data, momentum=0.0).epochs(row.warm, steps=5)
-    leader, follower = movements(run, joint)
+    leader, follower, *_ = movements(run, joint)
     assert row.effect(leader, follower), (leader, follower)
 
 
@@ -239,7 +262,7 @@ def test_under_bf16_autocast_state_and_decisions_stay_float32(row):
 # -- how it is trained -----------------------------------------------------------------------------
 
 
-@rows()
+@rows("single")
 def test_accumulated_micro_batches_give_the_sum_of_their_gradients(row):
     saved, found = started(row, network(dropout=0.3)).saved(), []
     for accumulate in (False, True):
@@ -283,7 +306,7 @@ class NoWaiting(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-@rows()
+@rows("single")
 @pytest.mark.parametrize("fusion", ["additive", "attention"])
 def test_no_step_waits_for_the_device(fusion, row):
     run = started(row, network(fusion))
@@ -292,7 +315,7 @@ def test_no_step_waits_for_the_device(fusion, row):
         run.forward().loss.backward()
 
 
-@rows()
+@rows("single")
 @pytest.mark.slow
 # PyTorch's own tracer names what PyTorch deprecates, and looks at gradients where graphs break.
 @pytest.mark.filterwarnings("ignore:.*torch.autograd.function.Function.*:DeprecationWarning")
@@ -327,7 +350,7 @@ def processes(tmp_path_factory):
     return [torch.load(folder / str(rank)) for rank in range(2)]
 
 
-@pytest.mark.parametrize("name", TABLE)
+@pytest.mark.parametrize("name", [name for name, row in TABLE.items() if row.single])
 def test_processes_agree_and_train_as_one_on_the_joined_batch(name, processes):
     ours, theirs = (each[name] for each in processes)
     assert_same(ours["weights"], theirs["weights"])

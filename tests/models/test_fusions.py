@@ -9,6 +9,7 @@ from torch import nn
 from counterpoise.models import (
     Additive,
     Concatenation,
+    Cosine,
     CrossAttention,
     FiLM,
     Fusion,
@@ -24,6 +25,7 @@ BATCH = 2
 
 FUSIONS = {
     "additive": lambda sizes: Additive(sizes, NUM_CLASSES),
+    "cosine": lambda sizes: Cosine(sizes, NUM_CLASSES),
     "concatenation": lambda sizes: Concatenation(sizes, NUM_CLASSES),
     "concatenation_deep": lambda sizes: Concatenation(sizes, NUM_CLASSES, widths=(19, 23)),
     "concatenation_maxout": lambda sizes: Concatenation(
@@ -421,3 +423,21 @@ def test_cross_attention_names_a_feature_that_does_not_suit(shape):
     message = rf"`features\[0\]` should be vectors.*found shape {re.escape(str(shape))}"
     with pytest.raises(ValueError, match=message):
         CrossAttention((5, 7), 3)([torch.zeros(shape), torch.zeros(BATCH, 7)])
+
+
+def test_cosine_is_its_equation(sizes):
+    fusion, features = Cosine(sizes, NUM_CLASSES, scale=7.0).double(), vectors(sizes)
+    expected = torch.zeros(BATCH, NUM_CLASSES, dtype=torch.float64)
+    for head, feature in zip(fusion.head, features, strict=True):
+        for b in range(BATCH):
+            for c in range(NUM_CLASSES):
+                f, w = feature[b], head.weight[c]
+                expected[b, c] += 7 * (f @ w) / (f.norm() * w.norm())
+    close(fusion(features), expected)
+    close(fusion([1e6 * features[0], *features[1:]]), expected)
+    close(fusion.head[0](features[0]), fusion([features[0], *(0 * f for f in features[1:])]))
+
+
+def test_wrong_scale_of_cosines_is_an_error():
+    with pytest.raises(ValueError, match=r"`scale` should be finite, above 0; found 0\.0"):
+        Cosine((5, 7), 3, scale=0.0)

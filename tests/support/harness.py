@@ -65,15 +65,24 @@ class Run:
 
     def steps(self, count=1):
         for _ in range(count):
-            self.optimizer.zero_grad()
             torch.manual_seed(self.num_steps)
-            self.outs.append(self.forward())
-            self.outs[-1].loss.backward()
-            gradients = [p.grad for p in self.balanced.parameters() if p.grad is not None]
-            if all(g.isfinite().all() for g in gradients):  # else skipped, as loss scalers do
-                self.optimizer.step()
+            for out in self.outputs():
+                self.optimizer.zero_grad()
+                self.outs.append(out)
+                out.loss.backward()
+                gradients = [p.grad for p in self.balanced.parameters() if p.grad is not None]
+                if all(g.isfinite().all() for g in gradients):  # else skipped, as scalers do
+                    self.optimizer.step()
             self.num_steps += 1
         return self
+
+    def outputs(self):
+        """The steps that a batch is; of most methods one, a plain call."""
+        if "substeps" not in self.balanced.method.places():
+            yield self.forward()
+            return
+        inputs, target = self.data(self.num_steps)
+        yield from self.balanced.steps(**inputs, target=target)
 
     def forward(self, module=None):
         inputs, target = self.data(self.num_steps)
@@ -91,6 +100,8 @@ class Run:
             unimodal_loss=torch.stack([F.cross_entropy(each, target) for each in own]),
             unimodal_accuracy=own.argmax(2).eq(target).double().mean(1),
         )
+        batch = {**self.data(0)[0], "target": self.data(0)[1]}
+        self.balanced.on_epoch([batch], [{**inputs, "target": target}])
         self.balanced.on_validation(evaluation)
         self.num_epochs += 1
 

@@ -1,11 +1,13 @@
 """The table of all methods: what each promises. To add a method is to add a row."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import pytest
+from torch import nn
 
 import counterpoise as cp
+from support.networks import NAMES
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,9 @@ class Row:
         parallel: A setting in which two processes train as one does. None: it draws at random
             in each process.
         keeps_logits: Whether the logits are the model's own in training.
+        single: Whether a batch is one step, so that a plain call will do.
+        moves_all: Whether every encoder moves in every epoch.
+        refuses: Kinds of encoders that it cannot work with, and the error that says so.
     """
 
     make: Callable
@@ -37,10 +42,24 @@ class Row:
     warm: int = 3
     parallel: Callable | None = None
     keeps_logits: bool = True
+    single: bool | None = True
+    moves_all: bool | None = True
+    refuses: Mapping[str, type[Exception]] = field(default_factory=dict)
 
 
 def same(ratio):
     return abs(ratio - 1) < 1e-6
+
+
+class Teacher(nn.Module):
+    """Features of six that are the mean of the batch's values; has no weights of any type."""
+
+    def forward(self, x):
+        return x.mean(dim=1, keepdim=True).expand(-1, 6)
+
+
+def teachers(num_modalities):
+    return {name: Teacher() for name in NAMES[:num_modalities]}
 
 
 TABLE = {
@@ -93,7 +112,7 @@ TABLE = {
         make=lambda M: cp.CGGM(),
         at_par=lambda M: cp.CGGM(rho=M / (M - 1), direction=0.0),
         encoders_only=lambda M: cp.CGGM(direction=0.0),
-        acting=lambda M: cp.CGGM(rho=2.0, direction=0.0),
+        acting=lambda M: cp.CGGM(rho=M / (M - 1), direction=0.0),
         warm=0,  # at its first step accuracy itself is what was gained
         effect=lambda leader, follower: leader < 1 < follower,
         parallel=lambda M: cp.CGGM(direction=0.0),
@@ -113,6 +132,7 @@ TABLE = {
         acting=lambda M: cp.PMR(entropy=0.0),
         effect=lambda leader, follower: same(leader) and not same(follower),
         parallel=lambda M: cp.PMR(),
+        refuses={"recurrent": TypeError},
     ),
     "UnimodalLoss": Row(
         make=lambda M: cp.UnimodalLoss(),
@@ -139,14 +159,81 @@ TABLE = {
     "GBlend": Row(
         make=lambda M: cp.GBlend(super_epoch=1, later=1),
         neutral=lambda M: cp.GBlend(weights=[0.0] * M + [1.0]),
-        acting=lambda M: cp.GBlend(weights=[0.0, 1.0, 1.0]),
+        acting=lambda M: cp.GBlend(weights=[0.0] + [1.0] * M),
         effect=lambda leader, follower: same(leader) and follower > 1,
         parallel=lambda M: cp.GBlend(),
+    ),
+    "DGL": Row(  # no encoder hears of the joint loss
+        make=lambda M: cp.DGL(),
+        effect=lambda leader, follower: leader < follower,
+        parallel=lambda M: cp.DGL(),
+    ),
+    "ARL": Row(  # factors add up to M + 1 even at par
+        make=lambda M: cp.ARL(),
+        encoders_only=lambda M: cp.ARL(gamma=0.0),
+        acting=lambda M: cp.ARL(gamma=0.0),
+        effect=lambda leader, follower: 1 < leader < follower,
+        parallel=lambda M: cp.ARL(),
+    ),
+    "UMT": Row(
+        make=lambda M: cp.UMT(teachers(M), weight=1.0),
+        neutral=lambda M: cp.UMT(teachers(M), weight=0.0),
+        encoders_only=lambda M: cp.UMT(teachers(M), weight=1.0),
+        parallel=lambda M: cp.UMT(teachers(M), weight=1.0),
+        refuses={"recurrent": ValueError},
+    ),
+    "LFM": Row(
+        make=lambda M: cp.LFM("learned"),
+        parallel=lambda M: cp.LFM(),
+    ),
+    "CML": Row(make=lambda M: cp.CML()),  # its subsets are drawn at random in each process
+    "InfoReg": Row(
+        make=lambda M: cp.InfoReg(),
+        encoders_only=lambda M: cp.InfoReg(weight=0.0),
+        parallel=lambda M: cp.InfoReg(),
+    ),
+    "MCR": Row(make=lambda M: cp.MCR()),  # shuffles at random in each process
+    "MLA": Row(
+        make=lambda M: cp.MLA(2),
+        keeps_logits=False,
+        single=None,
+        refuses={"recurrent": ValueError},
+    ),
+    "ReconBoost": Row(
+        make=lambda M: cp.ReconBoost(stage=1),
+        effect=lambda leader, follower: follower == 0 and leader > 0,  # it is the first one's turn
+        warm=0,
+        parallel=lambda M: cp.ReconBoost(stage=1),
+        moves_all=None,
+    ),
+    "Remix": Row(make=lambda M: cp.Remix(warm_up=1), keeps_logits=False, single=None),
+    "Relearning": Row(
+        make=lambda M: cp.Relearning(every=1),
+        neutral=lambda M: cp.Relearning(every=1, strength=0.0),
+        encoders_only=lambda M: cp.Relearning(every=1),
+        parallel=lambda M: cp.Relearning(every=1),
+    ),
+    "Windowed": Row(
+        make=lambda M: cp.Windowed(cp.AGM(alpha=1.7), 1, 99),
+        neutral=lambda M: cp.Windowed(cp.MLB(), 99),
+        at_par=lambda M: cp.Windowed(cp.AGM(alpha=1.7), 1, 99),
+        encoders_only=lambda M: cp.Windowed(cp.OGM(alpha=0.5), 1, 99, unit="steps"),
+        parallel=lambda M: cp.Windowed(cp.AGM(alpha=1.7), 1, 99),
+    ),
+    "Chain": Row(
+        make=lambda M: cp.chain(cp.UnimodalLoss(), cp.AGM(alpha=1.7)),
+        neutral=lambda M: cp.chain(cp.UnimodalLoss(weights=0.0), cp.AGM(alpha=0.0)),
+        encoders_only=lambda M: cp.chain(cp.MSLR(window=1), cp.OGM(alpha=0.5)),
+        acting=lambda M: cp.chain(
+            cp.UnimodalLoss(), cp.AGM(alpha=0.5, reference=cp.references.NoReference())
+        ),
+        effect=lambda leader, follower: leader < follower and follower > 1,
+        parallel=lambda M: cp.chain(cp.UnimodalLoss(), cp.OGM(alpha=0.5)),
     ),
 }
 
 
-def rows(promise=None):
-    """Parametrise a test by the methods that make a promise, all by default."""
-    chosen = {n: r for n, r in TABLE.items() if promise is None or getattr(r, promise) is not None}
+def rows(*promises):
+    """Parametrise a test by the methods that make all of some promises, all by default."""
+    chosen = {n: r for n, r in TABLE.items() if all(getattr(r, p) is not None for p in promises)}
     return pytest.mark.parametrize("row", chosen.values(), ids=chosen.keys())

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -17,10 +18,10 @@ from torch.nn.parameter import is_lazy
 import counterpoise as cp
 from counterpoise.cli.main import main
 from counterpoise.data import Synthetic
+from counterpoise.engine.rates import BranchRates
 from counterpoise.methods import Method
 from counterpoise.training import SGD, Constant, Network, Recipe, read_recipe, train
 from counterpoise.training import config as recipes
-from counterpoise.training.rates import BranchRates
 from support.wrapping import wrap_parts
 from training import runs
 from training.runs import SIZES, Blobs, Small, recipe, same_bits
@@ -30,10 +31,11 @@ from training.test_resume import Killed, kill_at, left_behind, stop
 NAMES = tuple(SIZES)
 STOPS = [2, 4]  # epochs after which the branches stop in the run of `ending`
 CALLS = 13  # of the network in an epoch: 5 steps, and 4 coalitions of 2 batches in validation
+APART = {Method, cp.Windowed, cp.Chain, cp.UMT, cp.MLA, cp.Remix}  # need parts, or another loop
 METHODS = {
     kind.__name__: kind
     for kind in vars(cp).values()
-    if isinstance(kind, type) and issubclass(kind, Method) and kind is not Method
+    if isinstance(kind, type) and issubclass(kind, Method) and kind not in APART
 }
 
 
@@ -394,6 +396,28 @@ def test_each_method_trains_by_its_short_name(name, fusion, tmp_path):
     for key, value in SETTINGS.get(name, {}).items():
         assert record["method"]["settings"][key] == value
     assert all(math.isfinite(epoch["validation_loss"]) for epoch in record["epochs"])
+
+
+@pytest.mark.parametrize("method", [cp.MLA(3), cp.chain(cp.AGM(), cp.Remix())])
+def test_a_method_of_several_steps_a_batch_is_refused_by_name(method):
+    message = (
+        rf"`balanced` should have a method that makes one step of a batch; found "
+        rf"{re.escape(method.title())}, which makes several\. Train it in a loop of your own"
+    )
+    with pytest.raises(ValueError, match=message):
+        made(method)
+
+
+@pytest.mark.parametrize(
+    "method", [cp.Windowed(cp.OGM(), 0, 1), cp.chain(cp.UnimodalLoss(), cp.AGM())]
+)
+def test_windows_and_chains_train_from_recipes_that_are_written_and_read(method, tmp_path):
+    given = recipe(method=method)
+    described = given.describe()["method"]
+    record = train(given, tmp_path / "run", progress=False)
+    assert record["method"]["name"] == method.title()
+    read = read_recipe(tmp_path / "run" / "config.yaml")
+    assert read.describe()["method"] == described
 
 
 def test_encoders_and_additive_heads_come_from_the_network():

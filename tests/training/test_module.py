@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from torchmetrics.classification import MulticlassAccuracy
 
 import counterpoise as cp
+from counterpoise.engine.rates import BranchRates
 from counterpoise.training import SGD, BalancedModule, Constant, MultimodalDataModule, StepLR
-from counterpoise.training.rates import BranchRates
 from support.wrapping import wrap_parts
 from training.runs import SIZES, Blobs, Net
 

@@ -59,6 +59,9 @@ COMMANDS = {
     "study": Command(
         "counterpoise.cli.study", "Answer a question about competition by experiment."
     ),
+    "cite": Command(
+        "counterpoise.cli.cite", "Print the BibTeX of methods, or of those that runs used."
+    ),
     "demo": Command("counterpoise.cli.demo", "Train on digits with and without AGM, and compare."),
 }
 """Subcommands by name; a name may have several words."""

@@ -117,7 +117,7 @@ def check_method(method: Method, ownership: Ownership, model: nn.Module) -> None
         ownership.check_owners(model)
     if scales:
         ownership.require_trainable(model, name)
-    asked = (needs.responses, needs.unimodal_logits) != ("nothing", "nothing")
+    asked = (needs.responses, needs.unimodal_logits, needs.owns) != ("nothing", "nothing", "")
     if "coefficients" in places and not asked:
         raise ValueError(
             f'`{name}.needs()` should ask for responses with "gradients" where `coefficients` is '

@@ -167,7 +167,9 @@ def observe(
         signals = signals._replace(rest=evaluator.rest)
     observed = Observed(raw, full, signals)
     if wanted.passes:
-        plan = tools.runner.plan(full.device, facts)
+        # Who sees the values themselves wants all of them, and not those that tell the others.
+        whole = replace(facts, separable=False) if wanted.values else facts
+        plan = tools.runner.plan(full.device, whole)
         if wanted.responses != "nothing":
             observed = _responded(tools, evaluator, plan, observed, wanted, acting=acting)
         if wanted.unimodal != "nothing":

@@ -16,6 +16,11 @@ from counterpoise.measures.contributions import (
 )
 from counterpoise.measures.evaluation import coalition_logits, measure
 from counterpoise.measures.features import Batches, Extracted, extract_features
+from counterpoise.measures.imbalance import (
+    accuracy_gap,
+    conditional_utilisation,
+    discrepancy_ratios,
+)
 
 if TYPE_CHECKING:
     from counterpoise.measures.metrics import (
@@ -62,11 +67,14 @@ __all__ = [
     "Probe",
     "ResponsePerformance",
     "Robustness",
+    "accuracy_gap",
     "alone",
     "coalition_logits",
     "competition_strength",
+    "conditional_utilisation",
     "contributions",
     "cooperation",
+    "discrepancy_ratios",
     "every_coalition",
     "extract_features",
     "linear_probe",

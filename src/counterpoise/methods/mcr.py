@@ -6,8 +6,6 @@ the batch, D^p_m the divergence of y^p and y with gradient through f_m alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -18,6 +16,7 @@ from counterpoise.methods.method import Needs, Signals
 from counterpoise.methods.shared.heads import Heads
 from counterpoise.methods.shared.losses import divergence
 from counterpoise.methods.shared.multitask import Multitask
+from counterpoise.methods.shared.rows import sample_axis
 
 __all__ = ["MCR", "contrast"]
 
@@ -87,7 +86,7 @@ class MCR(Multitask):
         if self.weight:
             total = total + self.weight * self._game(signals)
         if self.contrast:
-            vectors = [_vectors(feature) for feature in signals.features]
+            vectors = [_vectors(feature, len(target)) for feature in signals.features]
             parts = [contrast(each, target, self.temperature) for each in vectors]
             total = total + self.contrast * torch.stack(parts).sum()
         return total
@@ -138,9 +137,17 @@ def contrast(vectors: Tensor, labels: Tensor, temperature: float) -> Tensor:
 
 
 def _taken(feature: PyTree, order: Tensor) -> PyTree:
-    return map_tensors(lambda tensor: tensor[order], feature)
+    """Return a feature with its samples in another order."""
+
+    def taken(tensor: Tensor) -> Tensor:
+        axis = sample_axis(tensor, len(order))
+        return tensor if axis is None else tensor.index_select(axis, order.to(tensor.device))
+
+    return map_tensors(taken, feature)
 
 
-def _vectors(feature: PyTree) -> Tensor:
-    parts: Sequence[Tensor] = [t.flatten(1) for t in tensors(feature) if t.is_floating_point()]
-    return torch.cat([*parts], dim=1)
+def _vectors(feature: PyTree, num_samples: int) -> Tensor:
+    """Return a feature as one vector a sample, (B, D)."""
+    axes = [(t, sample_axis(t, num_samples)) for t in tensors(feature) if t.is_floating_point()]
+    parts = [t.movedim(axis, 0).flatten(1) for t, axis in axes if axis is not None]
+    return torch.cat(parts, dim=1)

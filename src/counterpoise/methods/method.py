@@ -69,7 +69,8 @@ class Needs(NamedTuple):
         features: Whether ``signals.features`` is given and :meth:`Method.feature` is asked.
         owns: "encoders" or "branches" if the method can do nothing without knowing them, which
             is then an error when the model is wrapped.
-        values: Whether ``signals.values`` is given, with graph as ``responses`` says.
+        values: Whether ``signals.values`` is given, with graph as ``responses`` says; without
+            ``responses``, as ``unimodal_logits`` says, an absent modality's features being zero.
         rest_frozen: Whether gradients of the coalitions reach the encoders alone, and neither
             fusion nor head.
 

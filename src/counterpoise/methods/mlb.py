@@ -97,4 +97,4 @@ class MLB(Multitask):
         """Return k for given confidences, shape (M,); their scale does not matter."""
         s = s.clamp_min(torch.finfo(s.dtype).tiny)
         lead = torch.tanh(self.alpha * (mean_of_others(s) / s - 1))
-        return 1 + lead * torch.where(lead > 0, self.beta_max - 1, 1.0)
+        return 1 + lead * torch.where(lead > 0, lead.new_tensor(self.beta_max - 1), 1.0)

@@ -6,6 +6,7 @@ encoder, theta_0 those it began with.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 
 import torch
@@ -57,6 +58,7 @@ class Relearning(Method):
         check_count("seed", seed, at_least=0)
         self.every, self.times, self.strength, self.seed = every, times, strength, seed
         self.starts = Snapshots()
+        self._asked = False
 
     def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
         """Make room for the gaps."""
@@ -66,6 +68,19 @@ class Relearning(Method):
     def needs(self) -> Needs:
         """Return that encoders are acted on."""
         return Needs(owns="encoders")
+
+    def set_epoch(self, epoch: int) -> None:
+        """Learn the epoch; warn once in a training loop that hands on no features."""
+        super().set_epoch(epoch)
+        if epoch >= self.every and not self._asked:
+            self._asked = True
+            warnings.warn(
+                "`balanced.on_epoch(train_loader, validation_loader)` should be called when an "
+                "epoch is over, for Relearning; found that it was not. Call it in the training "
+                "loop: until then this is joint training.",
+                UserWarning,
+                stacklevel=2,
+            )
 
     def coefficients(self, signals: Signals) -> None:
         """Leave the responses alone; keep the weights that training starts with."""
@@ -85,6 +100,7 @@ class Relearning(Method):
             ImportError: Without scikit-learn.
             ValueError: If targets are no class labels.
         """
+        self._asked = True
         due = (self.epoch + 1) % self.every == 0 and int(self.num_relearned) < self.times
         if not due or not self._keeps:
             return

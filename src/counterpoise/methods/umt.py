@@ -108,6 +108,11 @@ class UMT(Method):
                     f"{[tuple(s) for s in shapes(target)]}. Pass one built alike."
                 )
             pairs = zip(tensors(feature), tensors(target), strict=True)
-            parts = [F.mse_loss(f.float(), t.float()) for f, t in pairs if f.is_floating_point()]
+            parts = [_distance(f, t) for f, t in pairs if f.is_floating_point()]
             losses.append(torch.stack(parts).mean())
         return self.weight * torch.stack(losses)
+
+
+def _distance(feature: Tensor, target: Tensor) -> Tensor:
+    wide = torch.promote_types(feature.dtype, torch.float32)
+    return F.mse_loss(feature.to(wide), target.to(wide))

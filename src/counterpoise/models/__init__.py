@@ -16,6 +16,8 @@ from counterpoise.models.encoders import (
 from counterpoise.models.fusions import (
     Additive,
     Concatenation,
+    Cosine,
+    CosineHead,
     CrossAttention,
     FiLM,
     Fusion,
@@ -47,6 +49,8 @@ __all__ = [
     "PAPER_NETWORKS",
     "Additive",
     "Concatenation",
+    "Cosine",
+    "CosineHead",
     "CrossAttention",
     "FiLM",
     "FirstStateTransformer",

@@ -12,6 +12,7 @@ from counterpoise.models.encoders import MLP, LeNet, ResNet, Transformer, resnet
 from counterpoise.models.fusions import (
     Additive,
     Concatenation,
+    Cosine,
     CrossAttention,
     FiLM,
     Fusion,
@@ -25,7 +26,7 @@ __all__ = ["ENCODERS", "FUSIONS", "build"]
 ENCODERS = ("auto", "mlp", "lenet", "resnet8", "resnet18", "transformer")
 """Names of encoders that :func:`build` knows. ``"auto"`` chooses by the number of dimensions."""
 
-FUSIONS = ("additive", "concatenation", "maxout", "film", "gated", "cross_attention")
+FUSIONS = ("additive", "cosine", "concatenation", "maxout", "film", "gated", "cross_attention")
 """Names of fusions that :func:`build` knows."""
 
 _FORMS = {
@@ -43,6 +44,7 @@ _WIDE: dict[str, Callable[[list[int], int, int], Fusion]] = {
 }
 _PLAIN: dict[str, Callable[[list[int], int], Fusion]] = {
     "additive": Additive,
+    "cosine": Cosine,
     "concatenation": Concatenation,
     "film": FiLM,
 }

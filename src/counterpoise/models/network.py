@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from counterpoise.core.errors import suggestion
-from counterpoise.models.fusions.late import Additive
+from counterpoise.models.fusions.late import Heads
 
 __all__ = ["MultimodalNetwork"]
 
@@ -70,7 +70,7 @@ class MultimodalNetwork(nn.Module):
 
         The output of the module at that path is the modality's logits.
         """
-        if not isinstance(self.fusion, Additive):
+        if not isinstance(self.fusion.head, Heads):
             return {}
         return {name: f"fusion.head.{index}" for index, name in enumerate(self.encoders)}
 

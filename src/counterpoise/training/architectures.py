@@ -61,7 +61,8 @@ class Network(Architecture):
     Args:
         encoder: Name of the encoder of all modalities, or of each: "auto", "mlp", "lenet",
             "resnet8", "resnet18" or "transformer". "auto" goes by the shape of the samples.
-        fusion: "additive", "concatenation", "maxout", "film", "gated" or "cross_attention".
+        fusion: "additive", "cosine", "concatenation", "maxout", "film", "gated" or
+            "cross_attention".
         num_features: Size of the features, at least 1.
 
     Raises:

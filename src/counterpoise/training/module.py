@@ -12,9 +12,9 @@ from torchmetrics import Metric
 
 from counterpoise.balanced import Balanced
 from counterpoise.engine.output import Output
+from counterpoise.engine.rates import BranchRates
 from counterpoise.methods import Evaluation, answers
 from counterpoise.training.optimization import SGD, Constant, Optimizer, Schedule
-from counterpoise.training.rates import BranchRates
 from counterpoise.training.tally import Tally
 
 __all__ = ["BalancedModule"]
@@ -49,6 +49,7 @@ class BalancedModule(LightningModule):
         schedule: Settings of the learning rate. Default: ``Constant()``.
 
     Raises:
+        ValueError: If the method makes several steps of a batch, as MLA and Remix do.
         FloatingPointError: In training, at a record, if the method met a score that is not
             finite.
 
@@ -72,6 +73,12 @@ class BalancedModule(LightningModule):
         schedule: Schedule | None = None,
     ) -> None:
         super().__init__()
+        if answers(balanced.method, "substeps"):
+            raise ValueError(
+                "`balanced` should have a method that makes one step of a batch; found "
+                f"{balanced.method.title()}, which makes several. Train it in a loop of your own "
+                "over `balanced.steps(**batch)`."
+            )
         self.balanced = balanced
         self.monitor = balanced.monitor
         self.optimizer_settings = optimizer or SGD()
@@ -146,8 +153,11 @@ class BalancedModule(LightningModule):
         return {"loss": out.loss, "values": values}
 
     def on_train_epoch_end(self) -> None:
-        """Log what the epoch's training added up to."""
+        """Log what the epoch's training added up to; tell the method that it is over."""
         self._log_tally("train", self.training_tally)
+        if answers(self.balanced.method, "on_epoch"):
+            trainer: Any = self.trainer  # its types do not tell of loaders
+            self.balanced.on_epoch(trainer.train_dataloader, trainer.val_dataloaders)
 
     def _records(self, batch_idx: int) -> bool:
         """Whether Lightning writes what is logged in this batch: the last one of a due step."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 
 import torch
@@ -25,6 +25,7 @@ class Heads(nn.ModuleList):
     Args:
         sizes: D_m of each modality.
         num_classes: Number of logits, C.
+        make: From a size and the number of classes to a head. Default: a linear one.
 
     Example:
         >>> import torch
@@ -34,8 +35,13 @@ class Heads(nn.ModuleList):
         (torch.Size([2, 3]), torch.Size([2, 3]))
     """
 
-    def __init__(self, sizes: Sequence[int], num_classes: int) -> None:
-        super().__init__(linear_head(size, num_classes) for size in sizes)
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        num_classes: int,
+        make: Callable[[int, int], nn.Module] = linear_head,
+    ) -> None:
+        super().__init__(make(size, num_classes) for size in sizes)
         self.sizes = list(sizes)
 
     def forward(self, fused: Tensor) -> Tensor:

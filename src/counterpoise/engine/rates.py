@@ -8,8 +8,6 @@ from typing import Any
 
 from torch import nn
 
-from counterpoise.balanced import Balanced
-
 __all__ = ["BranchRates"]
 
 
@@ -18,16 +16,50 @@ class BranchRates:
 
     A factor of zero freezes the branch: its parameters stay, and it runs in eval mode, so that
     its batch-norm statistics stay too. Factors change between epochs only, so that no step has to
-    wait for them.
+    wait for them. The optimiser's own rates are put back after each step: a scheduler sees none
+    of it, and factors do not compound.
 
     Args:
-        balanced: The wrapped model, whose method says the factors.
+        balanced: The wrapped model, a :class:`~counterpoise.Balanced`, whose method says the
+            factors. The optimiser is to be made of ``balanced.parameter_groups()``.
+
+    Example: the branch of "left" learns at half the optimiser's rate.
+
+        >>> import torch, counterpoise as cp
+        >>> class Net(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.one, self.two = nn.Linear(3, 2), nn.Linear(5, 2)
+        ...     def forward(self, left, right):
+        ...         return self.one(left) + self.two(right)
+        >>> method = cp.MSLR("keep", factors=[0.5, 1.0])
+        >>> balanced = cp.Balanced(Net(), {"left": "one", "right": "two"}, method)
+        >>> optimiser = torch.optim.SGD(balanced.parameter_groups(), lr=0.1)
+        >>> rates = cp.BranchRates(balanced)
+        >>> rates.start_epoch(0)
+        >>> with rates.applied(optimiser):
+        ...     [group["lr"] for group in optimiser.param_groups]
+        [0.05, 0.1]
+        >>> [group["lr"] for group in optimiser.param_groups]
+        [0.1, 0.1]
     """
 
-    def __init__(self, balanced: Balanced) -> None:
+    def __init__(self, balanced: Any) -> None:
         self.balanced = balanced
         self._factors: dict[str | None, float] = {}
         self._frozen: list[nn.Module] = []
+
+    def start_epoch(self, epoch: int) -> None:
+        """Begin an epoch: train mode, the method told of it, and the branches' rates learnt."""
+        self.balanced.train()
+        self.balanced.method.set_epoch(epoch)
+        self.refresh()
+
+    def step(self, optimizer: Any) -> None:
+        """Let the optimiser step with the branches' rates, frozen ones left out altogether."""
+        self.exclude_frozen(optimizer)
+        with self.applied(optimizer):
+            optimizer.step()
 
     def refresh(self) -> None:
         """Ask the method, and freeze and thaw branches."""

@@ -1,0 +1,58 @@
+"""``counterpoise cite``: the entries of methods, and of the methods that runs used."""
+
+import json
+import re
+
+import pytest
+
+import counterpoise as cp
+from counterpoise.cli.main import main
+from counterpoise.methods.bibliography import REFERENCES
+
+
+def test_every_method_has_a_reference():
+    kinds = [getattr(cp, name) for name in cp.__all__]
+    methods = {k.__name__ for k in kinds if isinstance(k, type) and issubclass(k, cp.Method)}
+    assert set(REFERENCES) == methods - {"Method", "Joint", "Windowed", "Chain"}
+
+
+def test_keys_tell_publications_apart_and_braces_are_closed():
+    entries = {reference.key: reference for reference in REFERENCES.values()}
+    assert len(entries) == len({reference.title for reference in entries.values()})
+    for reference in entries.values():
+        text = reference.bibtex()
+        assert text.count("{") == text.count("}")
+        assert re.match(rf"@(article|inproceedings){{{reference.key},\n", text)
+        assert 2018 < reference.year < 2027
+
+
+def test_methods_are_cited_once_each_in_their_order(capsys):
+    assert main(["cite", "OGM", "AGM", "OGMGE", "Joint"]) == 0
+    out = capsys.readouterr().out
+    assert re.findall(r"@\w+{(\w+),", out) == ["peng2022balanced", "li2023boosting"]
+
+
+def test_runs_are_cited_by_their_records(capsys, tmp_path):
+    for name in ("Joint", "UnimodalLoss + AGM", "Mine", "AGM"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        record = {"method": {"name": name}}
+        (tmp_path / "runs" / name / "record.json").write_text(json.dumps(record))
+    assert main(["cite", str(tmp_path / "runs")]) == 0
+    keys = re.findall(r"@\w+{(\w+),", capsys.readouterr().out)
+    assert sorted(keys) == ["li2023boosting", "wang2020what"]
+    assert main(["cite", str(tmp_path / "runs" / "Joint")]) == 0
+    assert capsys.readouterr().out == "% Joint training alone: there is no method to cite.\n"
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("AMG", "`name` should be one of 'AGM', .*; found 'AMG'. Did you mean 'AGM'"),
+        (".", r"`what` should be methods or folders of runs; found no record\.json below '\.'"),
+    ],
+)
+def test_what_is_neither_is_an_error_in_one_line(word, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["cite", word]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(message, line), line

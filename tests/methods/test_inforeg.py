@@ -1,0 +1,83 @@
+"""InfoReg: the pull, the prime window, and resuming in mid-epoch."""
+
+from math import exp, tanh
+
+import pytest
+import torch
+from torch import nn
+
+import counterpoise as cp
+from support.methods import NAMES, close, logits_of
+
+
+def test_worked_example_of_inforeg():
+    """s = (1.6, 0.8, 0.6): the first is ahead of the mean of the others, 0.7, by 0.9:
+
+    beta = 0.5 exp(tanh 0.9) = 0.5 exp(0.716298) = 1.023423.
+    """
+    method = cp.InfoReg(strength=[0.5, 0.7, 0.9])
+    method.bind(NAMES, torch.float64)
+    beta = method.strengths_of(torch.tensor([1.6, 0.8, 0.6], dtype=torch.float64))
+    assert 0.5 * exp(tanh(0.9)) == pytest.approx(1.023423, rel=1e-5)
+    assert beta.tolist() == pytest.approx([0.5 * exp(tanh(0.9)), 0, 0])
+
+
+def told(method, epochs):
+    method.set_epoch(epochs)
+    return method
+
+
+def infoed(window=1, **options):
+    method = cp.InfoReg(window=window, strength=2.0, **options)
+    method.bind(("ear", "eye"), torch.float64)
+    method.set_epoch(0)
+    return method, [nn.Parameter(torch.ones(3, 2).double()), nn.Parameter(torch.ones(2).double())]
+
+
+def infostep(method, parameters, scale=1.0):
+    signals = cp.Signals(
+        torch.zeros(1, 2), torch.tensor([1]), unimodal_logits=logits_of(0.9, 0.2),
+        encoder_parameters=[parameters, []],
+    )  # fmt: skip
+    factors = method.encoder_factors(signals)
+    gradient = scale * torch.ones(3, 2).double()
+    return factors, method.encoder_gradient(gradient, factors[0], parameters[0])
+
+
+def test_infoReg_pulls_the_leader_to_where_the_epoch_began():
+    method, parameters = infoed()
+    factors, gradient = infostep(method, parameters)
+    assert factors[0] > 1 == factors[1]
+    close(gradient, torch.ones(3, 2).double())  # it has not moved yet
+    with torch.no_grad():
+        parameters[0] += 0.25
+    factors, gradient = infostep(method, parameters)
+    beta = 2 * exp(tanh(0.9 - 0.2))
+    close(gradient, torch.full((3, 2), 1 + 0.25 * beta).double())
+    method.set_epoch(1)  # starts from here
+    close(infostep(method, parameters)[1], torch.ones(3, 2).double())
+
+
+def test_infoReg_ends_the_prime_window_where_the_trace_no_longer_grows():
+    """Window 1, threshold 0.05: traces of epochs 4, 8, 8.1; the third grew by 1.2%, it is over."""
+    method, parameters = infoed(window=1)
+    primes = []
+    for epoch, square in enumerate((4.0, 8.0, 8.1)):
+        method.set_epoch(epoch)
+        primes.append(bool(method.prime[0]))
+        infostep(method, parameters, scale=square**0.5)
+        assert float(method.trace[0]) == pytest.approx(square)
+    method.set_epoch(3)
+    assert primes == [True, True, True]
+    assert not method.prime[0]
+    assert infostep(method, parameters)[0].tolist() == [1, 1]
+
+
+def test_infoReg_resumes_in_mid_epoch_from_the_same_start():
+    method, parameters = infoed()
+    infostep(method, parameters)
+    with torch.no_grad():
+        parameters[0] += 0.25
+    resumed, _ = infoed()
+    resumed.load_state_dict(method.state_dict())
+    close(infostep(resumed, parameters)[1], infostep(method, parameters)[1])

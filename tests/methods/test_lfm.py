@@ -1,0 +1,82 @@
+"""LFM: a worked example, the fitted weight and the learned one."""
+
+from itertools import combinations
+
+import pytest
+import torch
+from torch import nn
+
+import counterpoise as cp
+from counterpoise.methods.lfm import fitted_weight
+from counterpoise.methods.shared.losses import divergence
+from support.harness import Run, network, wrap
+from support.methods import NAMES, close
+
+
+def test_worked_example_of_lfm():
+    """a(10) = 0.2046 + 0.03355 + 0.0123 - 0.002929 + 0.0002238 - 0.000005397 = 0.24773940. Sure of
+    opposite classes JS = log 2: 2 (0.24773940 * 1.5 + 0.75226060 * 0.69314718) = 1.786073.
+    """
+    method = cp.LFM()
+    method.bind(("ear", "eye"), torch.float64)
+    method.set_epoch(10)
+    assert float(method.weight) == pytest.approx(0.24773940, rel=1e-7)
+    sure = torch.tensor([[200.0, 0.0]], dtype=torch.float64)
+    signals = cp.Signals(sure, torch.tensor([0]), unimodal_logits=torch.stack([sure, sure.flip(1)]))
+    loss = method.loss(torch.tensor(1.5).double(), signals)
+    assert float(loss) == pytest.approx(1.786073, rel=1e-6)
+
+
+def test_the_fitted_weight_stays_a_weight():
+    weights = [fitted_weight(epoch) for epoch in range(1000)]
+    assert all(0 <= weight <= 1 for weight in weights)
+    assert weights[200:] == weights[200:201] * 800
+
+
+def test_divergence_is_symmetric_and_mean_over_pairs():
+    torch.manual_seed(0)
+    one, other, third = torch.randn(3, 5, 4, dtype=torch.float64)
+    close(divergence(one, other), divergence(other, one))
+    p, q = one.softmax(1), other.softmax(1)
+    m = (p + q) / 2
+    by_hand = ((p * (p / m).log()).sum(1) + (q * (q / m).log()).sum(1)).mean() / 2
+    close(divergence(one, other), by_hand)
+    method = cp.LFM("learned", start=0.0)
+    method.bind(NAMES, torch.float64)
+    logits = torch.stack([one, other, third])
+    with torch.no_grad():
+        loss = method.loss(one.sum(), cp.Signals(one, None, unimodal_logits=logits))
+    pairs = divergence(one, other) + divergence(one, third) + divergence(other, third)
+    close(loss, 2 * pairs / 3)
+
+
+def test_the_learned_weight_follows_what_lowers_the_joint_loss_of_the_next_batch():
+    """Losses L = x and JS = -x or x of one parameter: where they pull apart, L alone helps."""
+    parameter = nn.Parameter(torch.tensor([0.3], dtype=torch.float64))
+    for sign, moved in ((-1.0, 0.01), (2.0, -0.01)):
+        method = cp.LFM("learned", start=0.5, rate=0.01)
+        method.bind(("ear", "eye"), torch.float64)
+        signals = cp.Signals(None, None, encoder_parameters=[[parameter], []])
+        for _ in range(2):
+            method._learn(parameter.sum(), sign * parameter.sum(), signals)
+        assert float(method.weight) == pytest.approx(0.5 + moved)
+        resumed = cp.LFM("learned", start=0.5, rate=0.01)
+        resumed.bind(("ear", "eye"), torch.float64)
+        resumed.load_state_dict(method.state_dict())
+        assert torch.equal(resumed.difference, method.difference)
+
+
+@pytest.mark.parametrize("num_modalities", [2, 3])
+def test_what_is_trained_beside_the_labels_draws_predictions_to_each_other(num_modalities):
+    """At a = 0, on batches with random labels: the divergence of each pair falls."""
+    method = cp.LFM("learned", start=0.0, rate=1e-9)
+    run = Run(wrap(network("additive", num_modalities, norm=False), method), lr=1.0, momentum=0.0)
+    inputs, _ = run.data(0)
+    gaps = []
+    for _ in range(2):
+        logits = run.balanced.eval().respond(**inputs).unimodal_logits
+        pairs = combinations(logits, 2)
+        gaps.append(torch.stack([divergence(one, other) for one, other in pairs]))
+        run.balanced.train()
+        run.epochs(1, steps=30)
+    assert gaps[1].lt(0.7 * gaps[0]).all(), gaps

@@ -1,0 +1,55 @@
+"""MCR: the game and the contrast, by hand."""
+
+from math import exp, log
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+import counterpoise as cp
+from counterpoise.methods.mcr import contrast
+from counterpoise.methods.shared.losses import divergence
+from support.methods import close, concatenation, grads, wrapped
+from support.networks import batch
+
+
+def test_worked_example_of_the_contrast():
+    """Two classes of two: cosines 1 within and 0 across, t = 0.5: log(e^2 + 2) - 2 = 0.239545."""
+    vectors = torch.tensor([[1.0, 0], [3.0, 0], [0, 2.0], [0, 1.0]], dtype=torch.float64)
+    found = contrast(vectors, torch.tensor([0, 0, 1, 1]), 0.5)
+    assert float(found) == pytest.approx(log(exp(2) + 2) - 2)
+    assert log(exp(2) + 2) - 2 == pytest.approx(0.239545, rel=1e-5)
+    assert float(contrast(vectors, torch.tensor([0, 1, 2, 3]), 0.5)) == 0
+
+
+@pytest.mark.parametrize("num_modalities", [2, 3])
+def test_mcr_by_hand(num_modalities):
+    """Loops over who is shuffled and whose gradient counts, on a concatenation."""
+    model = concatenation(num_modalities)
+    inputs, target = batch(num_modalities, 7)
+    method = cp.MCR(weight=0.3, contrast=0.0, heads="linear")
+    balanced = wrapped(model, method)
+    balanced.validate(**inputs)
+    torch.manual_seed(3)
+    out = balanced(**inputs, target=target)
+    torch.manual_seed(3)
+    orders = [torch.randperm(7) for _ in range(num_modalities)]
+    features = [getattr(model, name)(inputs[name]) for name in model.names]
+    value = 0
+    for m in range(num_modalities):
+        seen = [f if j == m else f.detach() for j, f in enumerate(features)]
+        for p in range(num_modalities):
+            shuffled = [f[orders[p]] if j == p else f for j, f in enumerate(seen)]
+            between = divergence(*(model.head(torch.cat(fs, 1)) for fs in (shuffled, seen)))
+            value = value + (-between if p == m else between / (num_modalities - 1))
+    own = method.unimodal_logits(features, model(**inputs))
+    losses = sum(F.cross_entropy(each, target) for each in own)
+    expected = F.cross_entropy(model(**inputs), target) + losses + 0.3 * value
+    close(out.loss, expected)
+    model.zero_grad()
+    out.loss.backward()
+    found = grads(model)
+    model.zero_grad()
+    expected.backward()
+    for name, gradient in grads(model).items():
+        close(found[name], gradient)
