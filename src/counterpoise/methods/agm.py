@@ -20,7 +20,7 @@ from counterpoise.methods.method import Method, Needs, Signals
 
 __all__ = ["AGM", "DEFAULT_BOUND", "discrepancy_ratio"]
 
-DEFAULT_BOUND = 2.0
+DEFAULT_BOUND = 1.5
 """Factor by which a coefficient of AGM differs from 1 at most, unless told otherwise."""
 
 DEFAULT_CLAMP = 10.0
@@ -67,7 +67,7 @@ class AGM(Method):
         >>> step(0.9, 1.0)  # the first gained on its history: it is braked
         tensor([0.9002, 1.0998])
         >>> step(0.1, 1.0), method.diagnostics()["bounded"]
-        (tensor([0.5000, 1.7240]), tensor([ True, False]))
+        (tensor([0.6667, 1.5000]), tensor([True, True]))
 
     Reference: Li et al., "Boosting Multi-modal Model Performance with Adaptive Gradient
     Modulation", ICCV 2023, equations 5 to 9. The bound is ours.
