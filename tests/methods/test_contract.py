@@ -172,7 +172,7 @@ def labels_of_the_first(model):
 def test_the_effect_has_the_direction_of_the_paper(num_modalities, row):
     model = network("additive", num_modalities, norm=False)
     data = labels_of_the_first(model)
-    joint = Run(wrap(model, cp.Joint()), data, momentum=0.0).epochs(3, steps=5)
+    joint = Run(wrap(model, cp.Joint()), data, momentum=0.0).epochs(3, steps=row.lead)
     method = (row.acting or row.make)(num_modalities)
     run = Run(wrap(deepcopy(model), method), data, momentum=0.0).epochs(row.warm, steps=5)
     leader, follower, *_ = movements(run, joint)

@@ -25,6 +25,7 @@ class Row:
             what the paper says; of ``acting``.
         acting: The setting in which the effect is looked at. Default: ``make``.
         warm: Epochs that the method has seen when it is.
+        lead: Steps an epoch of three of joint training before, for one to get ahead.
         parallel: A setting in which two processes train as one does. None: it draws at random
             in each process.
         keeps_logits: Whether the logits are the model's own in training.
@@ -40,6 +41,7 @@ class Row:
     effect: Callable | None = None
     acting: Callable | None = None
     warm: int = 3
+    lead: int = 5
     parallel: Callable | None = None
     keeps_logits: bool = True
     single: bool | None = True
@@ -114,6 +116,7 @@ TABLE = {
         encoders_only=lambda M: cp.CGGM(direction=0.0),
         acting=lambda M: cp.CGGM(rho=M / (M - 1), direction=0.0),
         warm=0,  # at its first step accuracy itself is what was gained
+        lead=25,
         effect=lambda leader, follower: leader < 1 < follower,
         parallel=lambda M: cp.CGGM(direction=0.0),
     ),
