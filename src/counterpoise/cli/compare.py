@@ -6,7 +6,7 @@ import sys
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
-from counterpoise.experiments.execution.backends import BACKENDS
+from counterpoise.cli.running import add_running, running, telling
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
@@ -28,38 +28,12 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--output",
         type=str | None,
         default=None,
-        help="Folder of results and report; a grid that was killed goes on in it. Default: "
-        "comparisons/NAME.",
+        help="Folder of the report. Default: comparisons/NAME.",
     )
-    parser.add_argument(
-        "--backend",
-        type=str,
-        default="loky",
-        help=f"What runs the cells: {', '.join(BACKENDS)}. They are processes of this machine, "
-        "this process, where cells take turns, or a cluster.",
-    )
-    parser.add_argument(
-        "--jobs",
-        type=int | None,
-        default=None,
-        help="Cells at a time, each on one thread. Default: one a core, or worker of the cluster.",
-    )
-    parser.add_argument(
-        "--address",
-        type=str | None,
-        default=None,
-        help="Of a cluster of Ray or Dask that runs already and shares the folder, as HOST:PORT; "
-        "'auto' finds that of Ray, and Dask takes the path of its scheduler file. Default: one is "
-        "started on this machine.",
-    )
-    parser.add_argument(
-        "--retry_failed", type=bool, default=False, help="Run cells again that failed before."
-    )
-    parser.add_argument(
-        "--progress", type=bool, default=True, help="Show a live table, or a line a cell."
-    )
+    add_running(parser, progress="Show a live table, or a line a cell.")
 
 
+@telling
 def run(arguments: Namespace) -> int:
     """Run the comparison, and print what came out, where it lies and whether runs failed.
 
@@ -74,15 +48,12 @@ def run(arguments: Namespace) -> int:
     comparison = compare(
         read_grid(arguments.grid),
         arguments.output,
-        backend=arguments.backend,
-        jobs=arguments.jobs,
-        address=arguments.address,
-        retry_failed=arguments.retry_failed,
         progress=arguments.progress,
+        **running(arguments),
     )
     print_tables(comparison)
     print(lead(comparison)[0])
-    print(f"Report, tables and cells: {comparison.path}")
+    print(f"Report and tables: {comparison.path}")
     if comparison.failures:
         print(_about_failures(comparison), file=sys.stderr)
     return 1 if comparison.failures else 0

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from counterpoise.experiments.compete.protocol import Progress, compete
+from counterpoise.cli.running import add_running, progress_bar, running, telling
+from counterpoise.experiments.compete.protocol import compete
 from counterpoise.methods import Method
 from counterpoise.training.config.reading import BASES, DEFAULTS
 from counterpoise.training.recipe import Recipe
@@ -22,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BASES", "DEFAULTS", "add_arguments", "run"]
 
-_OPTIONS = ("methods", "num_seeds", "fused", "concept", "ridge", "output", "num_workers")
+_OPTIONS = ("methods", "num_seeds", "fused", "concept", "ridge")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -59,26 +57,22 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--output",
         type=str,
         default="runs/compete",
-        help="Folder for runs and results. What is there is reused. Default: runs/compete.",
+        help="Folder of the report. Default: runs/compete.",
     )
-    group.add_argument(
-        "--num_workers",
-        type=int | None,
-        default=None,
-        help="Runs at a time. Default: one a core, or one where there is a GPU.",
-    )
-    group.add_argument("--progress", type=bool, default=True, help="Show what is done.")
+    add_running(parser, progress="Show what is done.")
 
 
-def run(arguments: Namespace) -> None:
+@telling
+def run(arguments: Namespace) -> int | None:
     """Measure; print the table, write the page, say where things lie."""
     settings = {f.name: arguments[f.name] for f in fields(Recipe) if f.name != "name"}
-    options = {name: arguments[name] for name in _OPTIONS}
+    options = {name: arguments[name] for name in _OPTIONS} | running(arguments)
     with progress_bar(show=arguments.progress) as progress:
         competition = compete(Recipe(**settings), progress=progress, **options)
     print_competition(competition)
     page = write_competition(competition, Path(arguments.output))
     print(f"Report: {page}")
+    return None
 
 
 def write_competition(competition: Competition, folder: Path) -> Path:
@@ -127,35 +121,3 @@ def print_competition(competition: Competition) -> None:
 
 def _percent(value: Interval | None) -> str:
     return "-" if value is None else f"{value.mean:.1%}"
-
-
-@contextmanager
-def progress_bar(*, show: bool) -> Iterator[Progress | None]:
-    """Show what is done: a bar on a terminal, a line for each piece of work elsewhere."""
-    if not show:
-        yield None
-        return
-    if not sys.stdout.isatty():
-        yield lambda done, total, last: print(f"{done}/{total} {last}".rstrip(), flush=True)
-        return
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total, last: bar.update(
-            task, completed=done, total=total, description=last
-        )

@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from counterpoise.cli.running import add_running, progress_bar, running, telling
 from counterpoise.core.errors import suggestion
 from counterpoise.experiments.study import STUDIES, study_class
 
@@ -30,16 +31,9 @@ def add_arguments(parser: ArgumentParser) -> None:
             "--output",
             type=str,
             default="studies",
-            help="Folder of runs, which studies share, and of a folder a study. What is there is "
-            "reused. Default: studies.",
+            help="Folder of reports, a folder a study. Default: studies.",
         )
-        one.add_argument(
-            "--num_workers",
-            type=int | None,
-            default=None,
-            help="Runs at a time. Default: one a core, or one where there is a GPU.",
-        )
-        one.add_argument("--progress", type=bool, default=True, help="Show what is done.")
+        add_running(one, progress="Show what is done.")
         subcommands.add_subcommand(name, one, help=study.question)
 
 
@@ -58,19 +52,20 @@ def check_words(words: list[str]) -> None:
         )
 
 
-def run(arguments: Namespace) -> None:
+@telling
+def run(arguments: Namespace) -> int | None:
     """Run the study; print table and answer, and say where the rest lies."""
-    from counterpoise.cli.compete import progress_bar
     from counterpoise.experiments.study.observing import observe
 
     chosen = arguments[arguments.name]
     kind = study_class(arguments.name)
     study = kind(**{each.name: chosen[each.name] for each in fields(kind)})
     with progress_bar(show=chosen.progress) as progress:
-        seen = observe(study, chosen.output, num_workers=chosen.num_workers, progress=progress)
+        seen = observe(study, progress=progress, **running(chosen))
     findings = study.find(seen)
     _print(findings)
     print(f"Report: {findings.write(Path(chosen.output) / study.name)}")
+    return None
 
 
 def _print(findings: Findings) -> None:

@@ -1,109 +1,42 @@
-"""One cell of a grid: a configuration and a seed, keyed by content, run once, kept as a file."""
+"""The folder in which results of cells and models of runs are kept, one for all commands.
+
+    results/KEY.json   what came of a cell, with a digest of itself
+    models/KEY/        the folder of a run whose model is still to be measured, or kept for good
+    running/           runs that are under way, locks, and notes of processes that died
+    damaged/           what was not as it had been written, set aside
+
+Nothing in it is ever changed: files come and go as a whole.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
-import threading
-import traceback
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache, cached_property
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, Literal
 
-import torch
+from filelock import FileLock  # comes with PyTorch
 
-from counterpoise.experiments.compare.grid import Candidate
-from counterpoise.experiments.execution.full_disk import lacks_room
-from counterpoise.training.record import versions, write_json
+from counterpoise.training.record import write_json
 
-if TYPE_CHECKING:
-    from counterpoise.training import Recipe
+__all__ = ["Keep", "Result", "Store", "content_key", "default_runs", "digest_of"]
 
-__all__ = ["Cell", "Result", "Store", "code_digest", "run_cell"]
-
-_ONE_AT_A_TIME = threading.Lock()
-
-# Rooms of the package that have no say in what a run computes.
-_SILENT = (
-    *("cli", "experiments/compare", "experiments/execution", "experiments/study"),
-    *("report", "training/config"),
-)
+Keep = Literal["no", "until measured", "always"]
+"""Whether a run's model is kept: not at all, until its command has measured it, or for good."""
 
 
-@dataclass(frozen=True)
-class Cell:
-    """A configuration and a seed: what one run computes.
+def content_key(content: object) -> str:
+    """Return the sha256 of plain content, in 64 hexadecimal digits.
 
-    Args:
-        candidate: The configuration.
-        seed: Of the run.
-        fingerprint: Of the data.
-        keep: Whether the trained model is kept, for what is measured of it later. Not part of the
-            key.
+    Example:
+        >>> content_key({"a": 1, "b": [2.5]}) == content_key({"b": [2.5], "a": 1})
+        True
     """
-
-    candidate: Candidate
-    seed: int
-    fingerprint: str
-    keep: bool = False
-
-    trains: ClassVar[bool] = True
-    """Whether computing it is a training run, with an accuracy on validation data."""
-
-    @property
-    def recipe(self) -> Recipe:
-        """Everything that decides what is computed."""
-        return self.candidate.recipe.replace(seed=self.seed)
-
-    @cached_property
-    def identity(self) -> dict[str, Any]:
-        """What the key is made of: recipe without its name, data, and versions of packages."""
-        described = self.recipe.describe()
-        del described["name"]
-        return {"recipe": described, "data": self.fingerprint, "versions": _versions()}
-
-    @cached_property
-    def key(self) -> str:
-        """Sha256 of the identity, in hexadecimal digits."""
-        return _digest(json.dumps(self.identity, sort_keys=True))
-
-    @property
-    def title(self) -> str:
-        """What to call the cell in a line."""
-        changes = ", ".join(
-            f"{k.rpartition('.')[2]}={v}" for k, v in self.candidate.changes.items()
-        )
-        parts = [self.candidate.data, self.candidate.fusion, self.candidate.method]
-        method = f"{parts[2]} ({changes})" if changes else parts[2]
-        return f"{' '.join(filter(None, parts[:2]))}: {method}, seed {self.seed}"
-
-    def compute(self, store: Store, folder: Path) -> dict[str, Any]:
-        """Train; go on in the folder if a run lies there that was killed.
-
-        Returns:
-            The record of the run.
-
-        Raises:
-            ValueError: If the data are not those that the grid was planned with.
-        """
-        from counterpoise.training import train
-
-        resume = (folder / "config.yaml").is_file()
-        if folder.exists() and not resume:  # killed before it had begun
-            shutil.rmtree(folder)
-        record = train(self.recipe, folder, resume=resume, progress=False)
-        if record["data"]["fingerprint"] != self.fingerprint:
-            raise ValueError(
-                f"The data should be those that the grid was planned with, fingerprint "
-                f"{self.fingerprint[:12]}; found {record['data']['fingerprint'][:12]}. "
-                "Do not change them while a comparison runs."
-            )
-        return record
+    return sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -113,143 +46,156 @@ class Result:
     Args:
         key: Of the cell.
         identity: What the key was made of.
-        state: "done" or "failed".
-        record: Of the run, as :func:`counterpoise.training.train` returns it; None if it failed.
+        state: "done", "diverged" or "failed".
+        record: Of the run, as :func:`counterpoise.training.train` returns it, or what was
+            measured; None if it failed.
         error: Type and message of what went wrong; None if nothing did.
         traceback: Where it went wrong.
-        warnings: Messages that the run warned with, each once.
+        warnings: Messages that the cell warned with, each once.
         code: Digest of the code that ran.
+        model: Sha256 of the best checkpoint that the run left; None if it left none.
     """
 
     key: str
     identity: dict[str, Any]
-    state: Literal["done", "failed"]
+    state: Literal["done", "diverged", "failed"]
     record: dict[str, Any] | None
     error: str | None
     traceback: str | None
     warnings: list[str]
     code: str
+    model: str | None = None
+
+
+def default_runs() -> Path:
+    """Return the store's folder where none is named: $COUNTERPOISE_RUNS, or counterpoise-runs."""
+    return Path(os.environ.get("COUNTERPOISE_RUNS") or "counterpoise-runs")
 
 
 class Store:
-    """The folder of a comparison: results of cells, runs that are under way, and models kept.
+    """Results, models and runs under way, by the keys of their cells.
 
     Args:
-        path: The folder, which is made if need be.
+        path: The folder, which is made if need be. Default: that of :func:`default_runs`.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        self.path = Path(path).absolute()
-        self.results = self.path / "cells"
-        self.running = self.path / "running"
-        self.models = self.path / "models"
-        self.results.mkdir(parents=True, exist_ok=True)
-        self.running.mkdir(exist_ok=True)
-        self.models.mkdir(exist_ok=True)
+    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
+        self.path = Path(default_runs() if path is None else path).absolute()
+        self.results, self.models = self.path / "results", self.path / "models"
+        self.running, self.damaged = self.path / "running", self.path / "damaged"
+        for folder in (self.results, self.models, self.running):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    # -- results -----------------------------------------------------------------------------
 
     def read(self, key: str) -> Result | None:
-        """Return the result of the cell with this key, None if there is none."""
-        path = self.results / f"{key}.json"
-        if not path.is_file():
-            return None
-        return Result(**json.loads(path.read_text(encoding="utf-8")))
+        """Return the result of the cell with this key, None if there is none.
 
-    def write(self, result: Result, *, keep: bool = False) -> None:
-        """Keep a result, whole or not at all, and forget its run, or keep its best model too."""
-        write_json(self.results / f"{result.key}.json", vars(result))
+        One that is not as it was written, or not of this cell, is named in a warning and set
+        aside, so that the cell is computed again.
+        """
+        path = self.results / f"{key}.json"
+        try:
+            text = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            content = json.loads(text)
+            digest = content.pop("digest")
+            if (digest, key) == (content_key(content), content_key(content["identity"])):
+                return Result(**content)
+            problem = "its digest is another"
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            problem = f"it cannot be read ({type(error).__name__})"
+        self._set_aside(path, problem)
+        return None
+
+    def write(self, result: Result, *, keep: Keep = "no") -> None:
+        """Keep a result, whole or not at all, and the run's best model, or forget the run."""
+        # As JSON holds it, which has no NaN, so that reading gives the content of the digest.
+        content = json.loads(json.dumps(asdict(result)), parse_constant=lambda _: None)
+        path = self.results / f"{result.key}.json"
+        write_json(path, {"digest": content_key(content), **content})
         run, model = self.running / result.key, self.models / result.key
-        if keep:
+        if keep != "no" and result.model is not None:
             shutil.rmtree(run / "tensorboard", ignore_errors=True)
             (run / "checkpoints" / "last.ckpt").unlink(missing_ok=True)
             shutil.rmtree(model, ignore_errors=True)
             run.replace(model)
+            if keep == "always":
+                self.hold(result.key)
         shutil.rmtree(run, ignore_errors=True)
-
-    def has_model(self, key: str) -> bool:
-        """Return whether the model of a cell was kept."""
-        return (self.models / key / "record.json").is_file()
-
-    def release(self, key: str) -> None:
-        """Remove the model of a cell, if it was kept."""
-        shutil.rmtree(self.models / key, ignore_errors=True)
+        self.deaths_file(result.key).unlink(missing_ok=True)
 
     def forget(self, key: str) -> None:
-        """Remove a result, so that the cell is run again."""
+        """Remove a result, so that the cell is computed again."""
         (self.results / f"{key}.json").unlink(missing_ok=True)
 
     def keys(self) -> set[str]:
         """Return the keys of all cells that have a result."""
         return {path.stem for path in self.results.glob("*.json")}
 
+    # -- models ------------------------------------------------------------------------------
+
+    def has_model(self, key: str) -> bool:
+        """Return whether the model of a run was kept, and is what it was when it was written."""
+        result, model = self.read(key), self.models / key
+        if result is None or not model.is_dir():
+            return False
+        path = model / "checkpoints" / "best.ckpt"
+        if path.is_file() and digest_of(path) == result.model:
+            return True
+        self._set_aside(model, "its checkpoint is not the one that training wrote")
+        return False
+
+    def hold(self, key: str) -> None:
+        """Keep a model that is there for good."""
+        (self.models / key / "kept").touch()
+
+    def release(self, key: str) -> None:
+        """Remove the model of a run, unless it is kept for good."""
+        if not (self.models / key / "kept").exists():
+            shutil.rmtree(self.models / key, ignore_errors=True)
+
+    # -- what is under way -------------------------------------------------------------------
+
+    def lock(self, key: str) -> FileLock:
+        """Return the lock that whoever computes a cell has to hold."""
+        return FileLock(self.running / f"{key}.lock", poll_interval=0.1)
+
     def started(self, key: str) -> bool:
         """Return whether a run of the cell was begun and left no result."""
         return (self.running / key).exists() and not (self.results / f"{key}.json").exists()
 
+    def deaths_file(self, key: str) -> Path:
+        """Return where it is noted how processes ended that computed a cell."""
+        return self.running / f"{key}.deaths"
 
-def run_cell(cell: Cell, path: Path | str) -> None:
-    """Run a cell and keep its result in the folder; go on with its run if one was killed.
+    def deaths(self, key: str) -> list[str]:
+        """Return how each process ended that died while it computed a cell."""
+        path = self.deaths_file(key)
+        return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
-    Whatever goes wrong within the run becomes its result and is not raised, but for a full disk,
-    after which the run can go on once there is room: of that nothing is kept. One thread
-    computes, whichever back end runs the cell, so that results do not depend on it; and one
-    cell at a time in a process, since runs share its random generators.
+    def note_death(self, key: str, reason: str) -> None:
+        """Note that a process died while it computed a cell."""
+        with self.deaths_file(key).open("a", encoding="utf-8") as notes:
+            notes.write(" ".join(reason.split()) + "\n")
 
-    Raises:
-        OSError: If a disk or a quota is full.
-    """
-    store = Store(path)
-    folder = store.running / cell.key
-    with _ONE_AT_A_TIME, warnings.catch_warnings(record=True) as caught, _one_thread():
-        record, error, trace = None, None, None
-        try:
-            record = cell.compute(store, folder)
-        except Exception as raised:  # kept, shown and reported: it must not stop the other cells
-            if lacks_room(raised):
-                raise
-            error, trace = f"{type(raised).__name__}: {raised}", traceback.format_exc()
-    messages = sorted({str(each.message) for each in caught})
-    store.write(
-        Result(
-            cell.key,
-            cell.identity,
-            "failed" if error else "done",
-            record,
-            error,
-            trace,
-            messages,
-            code_digest(),
-        ),
-        keep=cell.keep and not error,
-    )
+    def _set_aside(self, path: Path, problem: str) -> None:
+        self.damaged.mkdir(exist_ok=True)
+        place = self.damaged / path.name
+        shutil.rmtree(place, ignore_errors=True)
+        path.replace(place)
+        warnings.warn(
+            f"{path} is damaged: {problem}. It was set aside as {place} and is made again.",
+            stacklevel=3,
+        )
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@cache
-def code_digest() -> str:
-    """Return a digest of the sources of this package that have a say in what a run computes.
-
-    Not part of a cell's key, so that a typing error that is corrected repeats no run, but kept
-    with each result: a report tells where its cells come from different sources.
-    """
-    root = Path(__file__).parents[1]
-    silent = {root / room for room in _SILENT}
-    files = sorted(path for path in root.rglob("*.py") if silent.isdisjoint(path.parents))
-    return _digest("".join(_digest(path.read_text(encoding="utf-8")) for path in files))
-
-
-@cache
-def _versions() -> dict[str, str]:
-    return versions()
-
-
-def _digest(text: str) -> str:
-    return sha256(text.encode()).hexdigest()
+def digest_of(path: Path) -> str:
+    """Return the sha256 of a file, in hexadecimal digits."""
+    digest = sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -9,17 +9,23 @@ from math import isfinite
 from statistics import mean
 from typing import Any
 
+from counterpoise.experiments.compare.cells import GridRun
 from counterpoise.experiments.compare.grid import Candidate
-from counterpoise.experiments.store import Cell, Result
+from counterpoise.experiments.store import Result
 from counterpoise.measures.statistics import DIVERGED, Run
 
 __all__ = ["Outcome", "Trial", "outcomes_of", "test_accuracy", "validation_accuracy"]
 
 
 def validation_accuracy(result: Result) -> float | None:
-    """Return the validation accuracy of the epoch that was kept; None if the cell failed."""
+    """Return the validation accuracy of the epoch that was kept; None if the cell failed.
+
+    A run that diverged is right about nothing: it comes last, but is not left out.
+    """
     if result.record is None:
         return None
+    if result.state == "diverged":
+        return 0.0
     best = result.record["best_epoch"]
     accuracies: dict[int, float] = {
         epoch["epoch"]: epoch["validation_accuracy"] for epoch in result.record["epochs"]
@@ -122,7 +128,7 @@ class Outcome:
 
 
 def outcomes_of(
-    cells: Iterable[Cell], results: Mapping[str, Result], seeds: Sequence[int]
+    cells: Iterable[GridRun], results: Mapping[str, Result], seeds: Sequence[int]
 ) -> list[Outcome]:
     """Gather results by configuration and by method.
 
@@ -134,7 +140,7 @@ def outcomes_of(
     Returns:
         An outcome for each data set, fusion and method, in the order of the cells.
     """
-    by_candidate: dict[tuple[str, str, str, int], list[Cell]] = {}
+    by_candidate: dict[tuple[str, str, str, int], list[GridRun]] = {}
     for cell in cells:
         by_candidate.setdefault(cell.candidate[:4], []).append(cell)
     trials = [

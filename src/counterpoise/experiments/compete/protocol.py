@@ -2,23 +2,29 @@
 
 Joint model and concept models are trained on the training split, from the same seed. The probe
 from the joint model's fused feature to each concept is fitted on the validation split, and
-evaluated on the test split. What training has made is kept, and reused by its content.
+evaluated on the test split.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from counterpoise.core.errors import check_count, check_range
+from counterpoise.experiments.cells import Run
+from counterpoise.experiments.compete.measuring import RIDGE, Competing, alone_runs
 from counterpoise.experiments.compete.paths import find_paths
-from counterpoise.experiments.compete.results import Competition
-from counterpoise.experiments.compete.tasks import Progress, Task, work
-from counterpoise.experiments.runs import default_workers
+from counterpoise.experiments.compete.results import Competition, Outcome
+from counterpoise.experiments.execution.settings import Execution, ExecutionOptions
+from counterpoise.experiments.session import Counting, Progress, Session, require_done
+from counterpoise.experiments.store import Store
 from counterpoise.methods import Joint, Method
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from counterpoise.data import Splits
     from counterpoise.training.recipe import Recipe
 
@@ -32,17 +38,17 @@ def compete(
     num_seeds: int = 3,
     fused: str | None = None,
     concept: str | Mapping[str, str] | None = None,
-    ridge: float = 120.0,
-    output: Path | str = "runs/compete",
-    num_workers: int | None = None,
+    ridge: float = RIDGE,
+    runs: Path | str | None = None,
     progress: Progress | None = None,
+    **execution: Unpack[ExecutionOptions],
 ) -> Competition:
     """Train what it takes, and measure how strongly modalities compete under each method.
 
     For each seed: the network is trained by each method, and once for each modality with the
-    others absent; see the module for which split is used for what. Runs are kept in ``output``
-    by the content of their configuration. What is there is reused, so that another method, or
-    more seeds, cost only what is new, and a second call costs seconds.
+    others absent; see the module for which split is used for what. Runs are kept in the store by
+    the content of their configuration. What is there is reused, whichever command made it, so
+    that another method, or more seeds, cost only what is new, and a second call costs seconds.
 
     Args:
         recipe: What to train on what, how, and the first seed.
@@ -54,37 +60,41 @@ def compete(
             of the modality's encoder where logits are a sum over modalities (late fusion), else
             ``fused`` (early fusion).
         ridge: As in :func:`counterpoise.competition_strength`.
-        output: Folder for runs and results.
-        num_workers: Runs at a time. Default: one a core, or one where there is a GPU.
+        runs: Folder of the store. Default: $COUNTERPOISE_RUNS, or "counterpoise-runs".
         progress: Told what is done. Default: nobody.
+        **execution: How runs are made: the arguments of
+            :class:`counterpoise.experiments.Execution`, such as ``jobs=2``.
 
     Returns:
         The outcome of each method and seed, with tables of means and intervals.
 
     Raises:
         ValueError: If a path is unknown, a split is too small, or an option is out of range.
+        FailedCellsError: If a run or measurement failed; all others are finished first.
 
     Reference: Li et al., "Boosting Multi-modal Model Performance with Adaptive Gradient
     Modulation", ICCV 2023, section 4.
     """
     check_count("num_seeds", num_seeds, at_least=1)
     check_range("ridge", ridge, low=0)
+    how = Execution(**execution)
     splits = recipe.data.load()
     _check_sizes(splits)
     paths = find_paths(recipe, splits, fused, concept)
-    tasks = [
-        Task.make(recipe.replace(method=method, seed=seed), splits, paths, ridge, Path(output))
-        for method in (methods or [recipe.method or Joint()])
-        for seed in range(recipe.seed, recipe.seed + num_seeds)
+    seeds = range(recipe.seed, recipe.seed + num_seeds)
+    cells = [
+        _cell(recipe.replace(method=method, seed=seed), splits, paths=paths, ridge=ridge)
+        for method, seed in product(methods or [recipe.method or Joint()], seeds)
     ]
-    workers = default_workers() if num_workers is None else num_workers
-    work(tasks, workers, _silent if progress is None else progress)
-    outcomes = tuple(task.outcome() for task in tasks)
+    results = Session(Store(runs), how, Counting(progress)).finish(cells)
+    require_done(cells, results)
+    outcomes = tuple(Outcome(**(results[cell.key].record or {})) for cell in cells)
     return Competition(recipe.describe(), splits.describe(), paths, ridge, outcomes)
 
 
-def _silent(done: int, total: int, last: str) -> None:
-    """Tell nobody."""
+def _cell(recipe: Recipe, splits: Splits, **how: Any) -> Competing:
+    joint = Run(recipe, splits.fingerprint, "always")
+    return Competing(joint, alone_runs(recipe, splits), **how)
 
 
 def _check_sizes(splits: Splits) -> None:

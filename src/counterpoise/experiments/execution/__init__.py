@@ -1,1 +1,1 @@
-"""Where the cells of an experiment run: processes of this machine, Ray or Dask."""
+"""Where cells are computed: several at a time, on this machine or a cluster."""

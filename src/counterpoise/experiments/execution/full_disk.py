@@ -1,4 +1,4 @@
-"""A full disk ends a comparison, which can go on later: no run is to blame for it."""
+"""A full disk ends a command, which can go on later: no run is to blame for it."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ def lacks_room(error: BaseException) -> bool:
 
 
 @contextmanager
-def ending_when_full(path: Path) -> Iterator[None]:
+def ending_when_full(path: Path, name: str = "runs") -> Iterator[None]:
     """Let an error that says that a disk is full say what to do.
 
     Args:
-        path: The folder of the comparison.
+        path: The folder that is written to.
+        name: The argument that it was given by.
 
     Raises:
         DiskFullError: In its place, with nothing but a message, so that it can come from another
@@ -40,7 +41,7 @@ def ending_when_full(path: Path) -> Iterator[None]:
         ...     raise OSError(errno.ENOSPC, "No space left on device")
         Traceback (most recent call last):
         ...
-        counterpoise.data.files.folders.DiskFullError: `output` should have room for what ...
+        counterpoise.data.files.folders.DiskFullError: `runs` should have room for what is ...
     """
     try:
         yield
@@ -51,9 +52,8 @@ def ending_when_full(path: Path) -> Iterator[None]:
         if isinstance(first, DiskFullError):  # it says so itself
             raise DiskFullError(str(first)) from error
         raise DiskFullError(
-            f"`output` should have room for what runs write; found at {str(path)!r}: {first}. Free "
-            "some room, or raise the limit, and compare again with this folder: it goes on where "
-            "it was."
+            f"`{name}` should have room for what is written; found at {str(path)!r}: {first}. Free "
+            "some room, or raise the limit, and start again: it goes on where it was."
         ) from error
 
 

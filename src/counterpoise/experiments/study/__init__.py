@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from counterpoise.experiments.study.findings import Findings, Quantity, Results
     from counterpoise.experiments.study.observations import Observations
     from counterpoise.experiments.study.observing import observe
-    from counterpoise.experiments.study.study import Case, Study, Trained
+    from counterpoise.experiments.study.study import Case, Study
     from counterpoise.experiments.study.worlds import Rescaled
+    from counterpoise.experiments.trained import Trained
     from counterpoise.measures.statistics import correlation, mean_correlation, rank_correlation
 
 _LAZY = {
@@ -26,7 +27,7 @@ _LAZY = {
     "Rescaled": ".worlds",
     "Results": ".findings",
     "Study": ".study",
-    "Trained": ".study",
+    "Trained": "counterpoise.experiments.trained",
     "correlation": "counterpoise.measures.statistics",
     "mean_correlation": "counterpoise.measures.statistics",
     "observe": ".observing",

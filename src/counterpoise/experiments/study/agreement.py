@@ -19,7 +19,8 @@ from counterpoise.experiments.study.estimates import (
 )
 from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.observations import Condition, Observations
-from counterpoise.experiments.study.study import Case, Study, Trained
+from counterpoise.experiments.study.study import Case, Study
+from counterpoise.experiments.trained import Trained
 from counterpoise.experiments.study.words import above, with_interval
 from counterpoise.experiments.study.worlds import WORLDS, digits, recipe_for, true_contributions
 from counterpoise.measures.statistics import Interval, correlation, mean_correlation, mean_interval

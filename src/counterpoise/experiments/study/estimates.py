@@ -16,7 +16,7 @@ from torch import Tensor
 
 from counterpoise.core.coalitions import shapley_weights
 from counterpoise.core.scores import CrossEntropy
-from counterpoise.experiments.study.study import Trained
+from counterpoise.experiments.trained import Trained
 from counterpoise.measures import (
     Batches,
     coalition_logits,

@@ -13,9 +13,10 @@ from counterpoise.data import DataSource
 from counterpoise.experiments.study.estimates import FUSED, concept_paths, features_of
 from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.observations import Condition, Observations
-from counterpoise.experiments.study.study import Case, Study, Trained
+from counterpoise.experiments.study.study import Case, Study
 from counterpoise.experiments.study.words import above, with_interval
 from counterpoise.experiments.study.worlds import digits, recipe_for
+from counterpoise.experiments.trained import Trained
 from counterpoise.measures import competition_strength
 from counterpoise.measures.statistics import Interval, mean_interval
 from counterpoise.measures.unimodal import alone_recipe

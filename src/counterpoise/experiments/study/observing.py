@@ -1,109 +1,105 @@
-"""Makes the runs that a study takes, measures them, and keeps both by their content."""
+"""From the cases of a study to observations: runs and measurements, made once and kept."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from hashlib import sha256
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from counterpoise.experiments.runs import (
-    Progress,
-    content_key,
-    default_workers,
-    measure_all,
-    run_folder,
-)
+from counterpoise.experiments.cells import Cell, Run, code_digest, loading
+from counterpoise.experiments.execution.settings import Execution, ExecutionOptions
+from counterpoise.experiments.session import Counting, Progress, Session, require_done
+from counterpoise.experiments.store import Store
 from counterpoise.experiments.study.observations import Observations
-from counterpoise.experiments.study.study import Case, Study, Trained
-from counterpoise.training.record import describe, versions, write_json
+from counterpoise.experiments.study.study import Case, Study
+from counterpoise.experiments.trained import trained
 
 if TYPE_CHECKING:
-    from counterpoise.data import Splits
-    from counterpoise.training.recipe import Recipe
+    from typing_extensions import Unpack
 
 __all__ = ["observe"]
 
 
 @dataclass(frozen=True)
-class _Task:
-    """A case, where its runs lie, and where what is measured on them is kept."""
+class Measured(Cell):
+    """What a study measures on one of its cases.
 
-    case: Case
+    Args:
+        study: Whose ``measure`` it is.
+        case: What is measured.
+        runs: Those of the case, by their part.
+    """
+
     study: type[Study]
-    folders: dict[str, Path]
-    result: Path
+    case: Case
+    runs: Mapping[str, Run]
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """The study, the runs, and all code: to measure again costs next to nothing."""
+        return {
+            "study": self.study.name,
+            "runs": {part: run.key for part, run in self.runs.items()},
+            "code": code_digest(everything=True),
+            "versions": next(iter(self.runs.values())).identity["versions"],
+        }
 
     @property
     def title(self) -> str:
-        """What to call the task in a line."""
+        """The condition and the seed."""
         return f"{', '.join(self.case.condition)}, seed {self.case.seed}"
 
-    def runs(self) -> dict[Path, Recipe]:
-        """Return the recipe of every run that the task needs, by its folder."""
-        return {self.folders[part]: recipe for part, recipe in self.case.runs.items()}
+    @property
+    def needs(self) -> Mapping[str, Run]:
+        """The runs of the case."""
+        return self.runs
+
+    @property
+    def uses_gpu(self) -> bool:
+        """Whether a run does."""
+        return any(run.uses_gpu for run in self.runs.values())
+
+    def compute(self, store: Store, folder: Path) -> dict[str, Any]:
+        """Return what the study measures."""
+        return self.study.measure(trained(self.runs, store))
 
 
 def observe(
     study: Study,
-    output: Path | str = "studies",
+    runs: Path | str | None = None,
     *,
-    num_workers: int | None = None,
     progress: Progress | None = None,
+    **execution: Unpack[ExecutionOptions],
 ) -> Observations:
     """Train what is missing and measure what is not measured yet.
 
     Args:
         study: What to observe.
-        output: Folder of runs and measurements, which studies share: what one has trained,
-            another does not train again.
-        num_workers: Runs at a time. Default: one a core, or one where there is a GPU.
+        runs: Folder of the store: what one command has trained, another does not train again.
+            Default: $COUNTERPOISE_RUNS, or "counterpoise-runs".
         progress: Told how many pieces of work are done, of how many, and which was the last.
+        **execution: How runs are made: the arguments of
+            :class:`counterpoise.experiments.Execution`, such as ``jobs=2``.
+
+    Raises:
+        FailedCellsError: If a run or measurement failed; all others are finished first.
     """
-    tasks = _plan(study, Path(output))
-    workers = default_workers() if num_workers is None else num_workers
-    measure_all(tasks, _measure, workers, progress or (lambda done, total, last: None))
-    measured: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for task in sorted(tasks, key=lambda task: task.case.seed):  # stable: conditions in order
-        found = json.loads(task.result.read_text("utf-8"))
-        measured.setdefault(task.case.condition, []).append(found)
-    order = dict.fromkeys(task.case.condition for task in tasks)
-    return Observations({condition: measured[condition] for condition in order})
-
-
-def _plan(study: Study, output: Path) -> list[_Task]:
-    loaded: dict[str, Splits] = {}
-
-    def folder(recipe: Recipe) -> Path:
-        key = content_key(describe(recipe.data))
-        if key not in loaded:
-            loaded[key] = recipe.data.load()
-        return run_folder(recipe, loaded[key], output / "runs")
-
-    tasks = []
-    for case in study.cases():
-        folders = {part: folder(recipe) for part, recipe in case.runs.items()}
-        decides = {
-            "study": study.name,
-            "code": _measuring_code(),
-            "versions": versions(),
-            "runs": {part: str(path.name) for part, path in folders.items()},
-        }
-        result = output / "measured" / f"{study.name}-{content_key(decides)}.json"
-        tasks.append(_Task(case, type(study), folders, result))
-    return tasks
-
-
-@cache
-def _measuring_code() -> str:
-    """Return a digest of the package's sources; to measure again costs next to nothing."""
-    sources = sorted(Path(__file__).parents[2].rglob("*.py"))
-    return sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()
-
-
-def _measure(task: _Task) -> None:
-    runs = {part: Trained(recipe, task.folders[part]) for part, recipe in task.case.runs.items()}
-    task.result.parent.mkdir(parents=True, exist_ok=True)
-    write_json(task.result, task.study.measure(runs))
+    how = Execution(**execution)
+    load = loading()
+    cells = [
+        Measured(
+            type(study),
+            case,
+            {p: Run(r, load(r.data).fingerprint, "always") for p, r in case.runs.items()},
+        )
+        for case in study.cases()
+    ]
+    results = Session(Store(runs), how, Counting(progress)).finish(cells)
+    require_done(cells, results)
+    order = dict.fromkeys(cell.case.condition for cell in cells)
+    measured: dict[tuple[str, ...], list[dict[str, Any]]] = {each: [] for each in order}
+    for cell in sorted(cells, key=lambda cell: cell.case.seed):  # stable: conditions in order
+        measured[cell.case.condition].append(results[cell.key].record or {})
+    return Observations(measured)

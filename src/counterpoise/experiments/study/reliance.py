@@ -11,7 +11,8 @@ from counterpoise.data import Synthetic
 from counterpoise.experiments.study.estimates import contributions_of, test_logits
 from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.observations import Condition, Observations
-from counterpoise.experiments.study.study import Case, Study, Trained
+from counterpoise.experiments.study.study import Case, Study
+from counterpoise.experiments.trained import Trained
 from counterpoise.experiments.study.words import signed, with_interval
 from counterpoise.experiments.study.worlds import Rescaled, recipe_for, true_contributions
 from counterpoise.measures.statistics import Interval

@@ -18,7 +18,8 @@ from counterpoise.experiments.study.estimates import (
 )
 from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.observations import Condition, Observations
-from counterpoise.experiments.study.study import Case, Study, Trained
+from counterpoise.experiments.study.study import Case, Study
+from counterpoise.experiments.trained import Trained
 from counterpoise.experiments.study.words import above, listed, with_interval
 from counterpoise.experiments.study.worlds import (
     SYNERGY,

@@ -11,7 +11,8 @@ from counterpoise.core.errors import check_count
 from counterpoise.experiments.study.estimates import RESPONSE_SCORES, response_scores, test_logits
 from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.observations import Condition, Observations
-from counterpoise.experiments.study.study import Case, Study, Trained
+from counterpoise.experiments.study.study import Case, Study
+from counterpoise.experiments.trained import Trained
 from counterpoise.experiments.study.words import above, with_interval
 from counterpoise.experiments.study.worlds import (
     SYNERGY,

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from counterpoise.core.errors import check_count
-from counterpoise.experiments.runs import load_best
 from counterpoise.experiments.study.observations import Condition
+from counterpoise.experiments.trained import Trained
 from counterpoise.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from counterpoise.balanced import Balanced
-    from counterpoise.data import Splits
     from counterpoise.experiments.study.findings import Findings
     from counterpoise.experiments.study.observations import Observations
 
@@ -37,34 +32,6 @@ class Case:
     condition: Condition
     seed: int
     runs: Mapping[str, Recipe]
-
-
-class Trained:
-    """A run that is complete, as it was at its best epoch.
-
-    Args:
-        recipe: What was trained.
-        folder: Where the run lies.
-    """
-
-    def __init__(self, recipe: Recipe, folder: Path) -> None:
-        self.recipe, self.folder = recipe, folder
-
-    @cached_property
-    def splits(self) -> Splits:
-        """The data."""
-        return self.recipe.data.load()
-
-    @cached_property
-    def balanced(self) -> Balanced:
-        """The wrapped model of the best epoch, in eval mode."""
-        return load_best(self.recipe, self.splits, self.folder)
-
-    @cached_property
-    def record(self) -> dict[str, Any]:
-        """The record of the run."""
-        found: dict[str, Any] = json.loads((self.folder / "record.json").read_text("utf-8"))
-        return found
 
 
 @dataclass(frozen=True)

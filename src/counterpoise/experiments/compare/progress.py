@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import mean
-from types import TracebackType
 from typing import NamedTuple
 
 from rich.console import Console, Group, RenderableType
@@ -19,107 +18,83 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from counterpoise.experiments.cells import Cell
+from counterpoise.experiments.compare.cells import GridRun
 from counterpoise.experiments.compare.outcomes import validation_accuracy
-from counterpoise.experiments.store import Cell, Store
+from counterpoise.experiments.store import Result
 
 __all__ = ["Progress"]
 
-_INTERVAL = 0.5  # seconds between two looks at the folder
-
 
 class _Seen(NamedTuple):
-    """A cell that is finished: whether it failed, and its validation accuracy if it has one."""
+    """A cell that is finished: what became of it, and its validation accuracy if it has one."""
 
     cell: Cell
-    failed: bool
+    state: str
     accuracy: float | None
 
 
 class Progress:
-    """Follows the folder of results while cells run, wherever they do.
+    """Shows which cells are finished, and what they came to on validation data.
 
     Args:
-        store: The folder.
         num_cells: How many cells there will be in all.
         show: Whether to show anything.
         console: Where to. Default: the standard output.
 
-    Use it as a context, and tell of the cells that are to be run by :meth:`expect`.
+    Use it as a context, which observes a session.
     """
 
     def __init__(
-        self, store: Store, num_cells: int, *, show: bool = True, console: Console | None = None
+        self, num_cells: int, *, show: bool = True, console: Console | None = None
     ) -> None:
-        self.store, self.num_cells, self.show = store, num_cells, show
+        self.num_cells, self.show = num_cells, show
         self.console = console or Console()
         self._waiting: dict[str, Cell] = {}
-        self._seen: list[_Seen] = []
+        self._seen: dict[str, _Seen] = {}
         self._found_before = 0
         self._start = time.monotonic()
-        self._lock = threading.Lock()
-        self._stop = threading.Event()
-        self._follower = threading.Thread(target=self._follow, daemon=True)
+        self._lock = threading.Lock()  # against the thread that draws
         self._live = Live(
             console=self.console, get_renderable=self._draw, refresh_per_second=2, transient=True
         )
 
-    def expect(self, cells: Sequence[Cell]) -> None:
+    def expect(self, cells: Sequence[Cell], results: Mapping[str, Result]) -> None:
         """Wait for cells; those that have a result already count as found."""
-        done = self.store.keys()
         with self._lock:
-            new = {cell.key: cell for cell in cells if cell.key not in self._waiting}
-            self._waiting |= new
-            known = [key for key in new if key in done]
-            self._found_before += len(known)
-            self._seen += [self._take(key) for key in known]
+            for cell in cells:
+                if cell.key in self._seen or cell.key in self._waiting:
+                    continue
+                if cell.key in results:
+                    self._found_before += 1
+                    self._seen[cell.key] = _seen(cell, results[cell.key])
+                else:
+                    self._waiting[cell.key] = cell
+
+    def finished(self, cell: Cell, result: Result) -> None:
+        """Take in what became of a cell."""
+        with self._lock:
+            self._waiting.pop(cell.key, None)
+            self._seen[cell.key] = _seen(cell, result)
+        if self.show and not self.console.is_terminal:
+            line = self._line(self._seen[cell.key])
+            self.console.print(line, highlight=False, soft_wrap=True)
 
     def __enter__(self) -> Progress:
         self._start = time.monotonic()
         if self.show and self.console.is_terminal:
             self._live.start()
-        if self.show:
-            self._follower.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stop.set()
-        if self.show:
-            self._follower.join()
-            self._look()
+    def __exit__(self, *exception: object) -> None:
         if self._live.is_started:
             self._live.stop()
         if self.show:
             self.console.print(self._summary(), highlight=False)
 
-    def _follow(self) -> None:
-        while not self._stop.wait(_INTERVAL):
-            self._look()
-
-    def _look(self) -> None:
-        """Take in what has been finished since the last look."""
-        with self._lock:
-            done = self.store.keys()
-            for key in [key for key in self._waiting if key in done]:
-                seen = self._take(key)
-                self._seen.append(seen)
-                if not self.console.is_terminal:
-                    self.console.print(self._line(seen), highlight=False, soft_wrap=True)
-
-    def _take(self, key: str) -> _Seen:
-        result = self.store.read(key)
-        assert result is not None
-        cell = self._waiting.pop(key)
-        accuracy = validation_accuracy(result) if cell.trains else None
-        return _Seen(cell, result.state == "failed", accuracy)
-
     def _line(self, seen: _Seen) -> str:
         found = "done" if seen.accuracy is None else f"{seen.accuracy:.1%} on validation"
-        found = "failed" if seen.failed else found
+        found = found if seen.state == "done" else seen.state
         return f"{len(self._seen)}/{self.num_cells} {seen.cell.title}: {found}"
 
     # -- the live table ----------------------------------------------------------------------
@@ -133,8 +108,8 @@ class Progress:
 
     def _table(self) -> Table:
         table = Table()
-        cells = [*(seen.cell for seen in self._seen), *self._waiting.values()]
-        tried = [cell.candidate for cell in cells if cell.trains]
+        cells = [*(seen.cell for seen in self._seen.values()), *self._waiting.values()]
+        tried = [cell.candidate for cell in cells if isinstance(cell, GridRun)]
         blocks = list(dict.fromkeys((each.data, each.fusion) for each in tried))
         table.add_column("method")
         for data, fusion in blocks:
@@ -146,11 +121,13 @@ class Progress:
     def _entry(self, method: str, data: str, fusion: str) -> Text:
         place = data, fusion, method
         seen = [
-            each for each in self._seen if each.cell.trains and each.cell.candidate[:3] == place
+            each
+            for each in self._seen.values()
+            if isinstance(each.cell, GridRun) and each.cell.candidate[:3] == place
         ]
         known = [each.accuracy for each in seen if each.accuracy is not None]
         text = f"{100 * mean(known):.1f} ({len(seen)})" if known else f"({len(seen)})"
-        return Text(text, style="red" if any(each.failed for each in seen) else "")
+        return Text(text, style="red" if any(each.state != "done" for each in seen) else "")
 
     def _summary(self) -> str:
         elapsed = time.monotonic() - self._start
@@ -158,14 +135,20 @@ class Progress:
         text = f"{len(self._seen)} of {self.num_cells} cells done"
         if self._found_before:
             text += f", {self._found_before} of them before"
-        num_failed = sum(seen.failed for seen in self._seen)
-        if num_failed:
-            text += f"; {num_failed} failed"
+        states = [seen.state for seen in self._seen.values()]
+        for state in ("failed", "diverged"):
+            if state in states:
+                text += f"; {states.count(state)} {state}"
         text += f"; {_duration(elapsed)}"
         left = self.num_cells - len(self._seen)
         if num_run and left > 0:
             text += f", about {_duration(elapsed / num_run * left)} to go"
         return text + "."
+
+
+def _seen(cell: Cell, result: Result) -> _Seen:
+    accuracy = validation_accuracy(result) if isinstance(cell, GridRun) else None
+    return _Seen(cell, result.state, accuracy)
 
 
 def _duration(seconds: float) -> str:

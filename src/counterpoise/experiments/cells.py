@@ -1,0 +1,154 @@
+"""What experiments are made of: runs and measurements, known by the content that decides them."""
+
+from __future__ import annotations
+
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from counterpoise.experiments.store import Keep, Store, content_key
+from counterpoise.training.record import describe, versions
+
+if TYPE_CHECKING:
+    from counterpoise.data import DataSource, Splits
+    from counterpoise.training import Recipe
+
+__all__ = ["Cell", "Run", "code_digest", "loading"]
+
+
+class Cell(ABC):
+    """Something that is computed once, and whose result is kept under a key of its content."""
+
+    keep: Keep = "no"
+    """Whether the model that computing it leaves is kept. Not part of the key."""
+
+    @cached_property
+    @abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """All that decides what is computed, as plain values."""
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """What to call the cell in a line."""
+
+    @property
+    def needs(self) -> Mapping[str, Run]:
+        """The runs whose models have to be there before it can be computed, by their part."""
+        return {}
+
+    @property
+    @abstractmethod
+    def uses_gpu(self) -> bool:
+        """Whether it computes on a GPU if there is one."""
+
+    @abstractmethod
+    def compute(self, store: Store, folder: Path) -> dict[str, Any]:
+        """Compute; return what came out, as plain values.
+
+        Args:
+            store: Where the models of other runs are.
+            folder: Free to use; what lies there was left by a process that was killed.
+        """
+
+    @cached_property
+    def key(self) -> str:
+        """Digest of the identity, 64 hexadecimal digits."""
+        return content_key(self.identity)
+
+
+@dataclass(frozen=True)
+class Run(Cell):
+    """A recipe trained on data.
+
+    Args:
+        recipe: Everything that decides what is computed, with its seed. The name has no part in it.
+        fingerprint: Of the data.
+        keep: Whether the model is kept.
+        label: What to call it in a line. Default: the recipe's name.
+    """
+
+    recipe: Recipe
+    fingerprint: str
+    keep: Keep = "no"
+    label: str = ""
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """Recipe without its name, data, and versions of packages."""
+        described = self.recipe.describe()
+        del described["name"]
+        return {"recipe": described, "data": self.fingerprint, "versions": _versions()}
+
+    @property
+    def title(self) -> str:
+        """The label, or the name of the recipe."""
+        return self.label or str(self.recipe.name)
+
+    @property
+    def uses_gpu(self) -> bool:
+        """Whether the recipe lets it."""
+        return self.recipe.trainer.accelerator != "cpu"
+
+    def compute(self, store: Store, folder: Path) -> dict[str, Any]:
+        """Train; go on in the folder if a run lies there that was killed.
+
+        Returns:
+            The record of the run.
+
+        Raises:
+            ValueError: If the data are not those that the run was planned with.
+        """
+        from counterpoise.training.run import train
+
+        resume = (folder / "config.yaml").is_file()
+        if folder.exists() and not resume:  # killed before it had written what it is
+            shutil.rmtree(folder)
+        # Under the name that the content gives: whoever goes on with it may call it otherwise.
+        record = train(self.recipe.replace(), folder, resume=resume, progress=False)
+        if record["data"]["fingerprint"] != self.fingerprint:
+            raise ValueError(
+                f"The data should be those that the run was planned with, fingerprint "
+                f"{self.fingerprint[:12]}; found {record['data']['fingerprint'][:12]}. "
+                "Do not change them while it runs."
+            )
+        return record
+
+
+def loading() -> Callable[[DataSource], Splits]:
+    """Return a function that loads data, each source of the same description once."""
+    loaded: dict[str, Splits] = {}
+
+    def load(source: DataSource) -> Splits:
+        key = content_key(describe(source))
+        if key not in loaded:
+            loaded[key] = source.load()
+        return loaded[key]
+
+    return load
+
+
+@cache
+def code_digest(*, everything: bool = False) -> str:
+    """Return a digest of the sources of this package that have a say in what a run computes.
+
+    Not part of a run's key, so that a typing error that is corrected repeats no run, but kept
+    with each result: a report tells where its runs come from different sources.
+
+    Args:
+        everything: Whether to digest all sources, also those that only measure and report.
+    """
+    root = Path(__file__).parents[1]
+    silent = () if everything else ("cli", "experiments", "report", "training/config")
+    rooms = {root / room for room in silent}
+    files = sorted(path for path in root.rglob("*.py") if rooms.isdisjoint(path.parents))
+    return content_key([path.read_text(encoding="utf-8") for path in files])
+
+
+@cache
+def _versions() -> dict[str, str]:
+    return versions()
