@@ -1,5 +1,6 @@
 """The examples of README.md and of docs/ are tests: each page is one namespace, top to bottom."""
 
+import pytest
 from sybil import Sybil
 from sybil.parsers.myst import PythonCodeBlockParser
 
@@ -7,3 +8,11 @@ pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser()],
     patterns=["README.md", "docs/*.md", "docs/data/*.md"],
 ).pytest()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def runs_of_their_own(tmp_path_factory):
+    """No test leaves runs in the current folder, or finds those of a user."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COUNTERPOISE_RUNS", str(tmp_path_factory.mktemp("runs")))
+        yield

@@ -4,7 +4,7 @@ import pytest
 
 from counterpoise.cli.compare import print_tables
 from counterpoise.cli.main import main
-from counterpoise.experiments.execution.backends import BACKENDS
+from counterpoise.experiments.execution.settings import BACKENDS
 from experiments.compare import made
 
 GRID = """
@@ -33,11 +33,14 @@ def write(tmp_path):
 
 def test_a_grid_is_run_and_its_results_are_printed(write, tmp_path, capsys):
     folder = tmp_path / "out"
-    assert main(["compare", write(), "--jobs=1", f"--output={folder}"]) == 0
+    assert (
+        main(["compare", write(), "--backend=threading", f"--output={folder}", f"--runs={folder}"])
+        == 0
+    )
     printed = capsys.readouterr().out
     assert "4/4 blobs: AGM, seed 1: " in printed
     assert "Fewer than 5 seeds show no difference to Joint that could be tested." in printed
-    assert f"Report, tables and cells: {folder}" in printed
+    assert f"Report and tables: {folder}" in printed
     assert (folder / "report.html").is_file()
 
 
@@ -63,7 +66,7 @@ def test_tables_fit_a_narrow_terminal_whatever_is_compared(capsys, monkeypatch):
 
 def test_the_folder_is_called_like_the_grid(write, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert main(["compare", write(), "--jobs=1", "--progress=false"]) == 0
+    assert main(["compare", write(), "--backend=threading", "--progress=false"]) == 0
     assert (tmp_path / "comparisons" / "toy" / "report.md").is_file()
     assert "4/4" not in capsys.readouterr().out
 
@@ -71,14 +74,15 @@ def test_the_folder_is_called_like_the_grid(write, tmp_path, capsys, monkeypatch
 def test_runs_that_failed_are_told_and_the_code_says_so(write, tmp_path, capsys):
     methods = "  Joint: null\n  bad: {method: experiments.compare.made.Fails}\n"
     path = write(GRID.replace("  Joint: null\n  AGM: null\n", methods))
-    arguments = ["compare", path, "--jobs=1", "--progress=false", f"--output={tmp_path / 'out'}"]
+    arguments = ["compare", path, "--backend=threading", "--progress=false"]
+    arguments += [f"--output={tmp_path / 'out'}", f"--runs={tmp_path}"]
     assert main(arguments) == 1
     printed = capsys.readouterr()
     assert printed.err == (
         "counterpoise: 2 of 4 runs failed: RuntimeError: there is nothing to learn here "
         "(The report lists all; run them again with --retry_failed true.)\n"
     )
-    assert "Report, tables and cells: " in printed.out
+    assert "Report and tables: " in printed.out
     assert main(arguments) == 1  # also where they failed before
 
 
@@ -104,7 +108,7 @@ def test_help_says_what_can_be_chosen(capsys):
     with pytest.raises(SystemExit):
         main(["compare", "--help"])
     printed = " ".join(capsys.readouterr().out.split())
-    listed = f"What runs the cells: {', '.join(BACKENDS)}."
+    listed = f"What computes them: {', '.join(BACKENDS)}."
     code = "The exit code is 0 if all succeeded, 1 if any failed"
     for text in (listed, code, "--backend", "--jobs", "--output", "HOST:PORT", "grid"):
         assert text in printed

@@ -6,12 +6,14 @@ import pytest
 from jsonargparse import ArgumentParser
 
 from counterpoise.cli import compete as command
+from counterpoise.cli.running import progress_bar
+from counterpoise.experiments import FailedCellsError, OtherPartsError
 
 SMALL = [
     "--data=Synthetic", "--data.num_train=59", "--data.num_validation=41", "--data.num_test=37",
     "--data.num_classes=3", "--data.num_features=7", "--model=Network", "--model.num_features=5",
     "--optimizer=Adam", "--schedule=Constant", "--trainer.max_epochs=1",
-    "--trainer.accelerator=cpu", "--num_workers=1",
+    "--trainer.accelerator=cpu", "--backend=threading",
 ]  # fmt: skip
 
 
@@ -23,7 +25,9 @@ def parsed(*arguments):
 
 def test_it_measures_and_prints_and_writes(tmp_path, capsys):
     output = tmp_path / "out"
-    arguments = parsed("--methods=[Joint,AGM]", "--num_seeds=1", f"--output={output}")
+    arguments = parsed(
+        "--methods=[Joint,AGM]", "--num_seeds=1", f"--output={output}", f"--runs={tmp_path}"
+    )
     command.run(arguments)
     out = capsys.readouterr().out
     assert "0/6\n1/6 trained synthetic-" in out
@@ -44,7 +48,7 @@ def test_without_progress_there_is_none(tmp_path, capsys):
 
 def test_on_a_terminal_there_is_a_bar(capsys, monkeypatch):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
-    with command.progress_bar(show=True) as progress:
+    with progress_bar(show=True) as progress:
         progress(1, 4, "trained something")
         progress(4, 4, "measured something")
     out = capsys.readouterr().out
@@ -66,11 +70,24 @@ def test_options_reach_the_measurement(monkeypatch):
     arguments = parsed(
         "--methods=[{class_path: AGM, init_args: {alpha: 2.5}}]",
         "--concept.m1=a", "--fused=b:input", "--ridge=3", "--seed=5", "--progress=false",
+        "--time-limit=90",
     )  # fmt: skip
     with pytest.raises(Stop):
         command.run(arguments)
+    assert (given["backend"], given["jobs"], given["time_limit"]) == ("threading", None, 90.0)
     assert given["methods"][0].alpha == 2.5
     assert given["concept"] == {"m1": "a"}
     assert (given["fused"], given["ridge"], given["num_seeds"]) == ("b:input", 3.0, 3)
     assert given["recipe"].seed == 5
     assert parsed("--concept=encoder").concept == "encoder"
+
+
+@pytest.mark.parametrize(("error", "code"), [(FailedCellsError, 1), (OtherPartsError, 0)])
+def test_what_is_left_is_a_line_and_a_code(monkeypatch, capsys, error, code):
+    def compete(recipe, **options):
+        raise error("2 of 3 are not there.")
+
+    monkeypatch.setattr(command, "compete", compete)
+    assert command.run(parsed("--progress=false")) == code
+    printed = capsys.readouterr()
+    assert "2 of 3 are not there.\n" in (printed.err if code else printed.out)

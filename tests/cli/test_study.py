@@ -51,8 +51,8 @@ def observed(monkeypatch):
     """What was asked of ``observe``, which makes up its measurements."""
     asked = []
 
-    def observe(study, output, *, num_workers, progress):
-        asked.append((study, output, num_workers))
+    def observe(study, *, progress, **options):
+        asked.append((study, options))
         return made.references({"running mean": 0.95})
 
     monkeypatch.setattr("counterpoise.experiments.study.observing.observe", observe)
@@ -61,12 +61,21 @@ def observed(monkeypatch):
 
 def test_it_prints_the_answer_and_leaves_the_report(observed, tmp_path, capsys):
     options = ["--num_seeds", "3", "--fusion", "gated", "--data", "Synthetic"]
-    where = ["--output", str(tmp_path), "--num_workers", "2", "--progress", "false"]
+    where = [
+        "--output",
+        str(tmp_path),
+        "--num_workers",
+        "2",
+        "--runs",
+        "mine",
+        "--progress",
+        "false",
+    ]
     assert main(["study", "references", *options, *where]) == 0
-    ((study, output, num_workers),) = observed
+    ((study, options),) = observed
     assert (study.name, study.num_seeds, study.fusion) == ("references", 3, "gated")
     assert study.data.name == "synthetic"
-    assert (output, num_workers) == (str(tmp_path), 2)
+    assert (options["runs"], options["jobs"], options["part"]) == ("mine", 2, None)
     out = capsys.readouterr().out
     said = " ".join(out.split())
     assert study.question in said

@@ -1,181 +1,128 @@
+"""What is kept is read again, and what was damaged is noticed, named and set aside."""
+
 import json
 import re
+from dataclasses import replace
 
 import pytest
-import torch
 
-import counterpoise as cp
-from counterpoise.experiments import store as module
-from counterpoise.experiments.compare.planning import fingerprints
-from counterpoise.experiments.store import Cell, Store, code_digest, run_cell
-from experiments.compare import made
-from training import runs
+from counterpoise.experiments.store import Result, Store, content_key, default_runs, digest_of
+
+IDENTITY = {"recipe": {"seed": 3}, "data": "f" * 64}
+KEY = content_key(IDENTITY)
 
 
-def candidate(**changes):
-    return made.grid(**changes).candidates()[0]
+def result(**changes):
+    given = Result(KEY, IDENTITY, "done", {"test": {"accuracy": 0.5}}, None, None, [], "c" * 64)
+    return replace(given, **changes)
 
 
-def cell(seed=0, **changes):
-    found = candidate(**changes)
-    return Cell(found, seed, fingerprints([found])["blobs"])
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path)
 
 
-def test_the_same_configuration_has_the_same_key_in_another_grid():
-    one, two = cell(), cell(name="other", seeds=7, methods={"Joint": {"optimizer.weight_decay": 0}})
-    assert one.key == two.key
-    assert len(one.key) == 64
+def leave_run(store, content=b"weights"):
+    """Leave what training would; return the digest of the best checkpoint."""
+    folder = store.running / KEY / "checkpoints"
+    folder.mkdir(parents=True)
+    (store.running / KEY / "tensorboard").mkdir()
+    for name in ("best.ckpt", "last.ckpt"):
+        (folder / name).write_bytes(content)
+    return digest_of(folder / "best.ckpt")
+
+
+def test_a_result_is_read_as_it_was_written(store):
+    assert store.read(KEY) is None
+    store.write(result())
+    assert store.read(KEY) == result()
+    assert store.keys() == {KEY}
+    store.forget(KEY)
+    assert store.read(KEY) is None
+
+
+def test_numbers_that_are_not_finite_are_none(store):
+    store.write(result(record={"loss": [float("nan"), float("inf"), 0.5]}))
+    assert store.read(KEY).record == {"loss": [None, None, 0.5]}
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("damage", "problem"),
     [
-        {"base": {**made.BASE, "trainer.max_epochs": 3}},
-        {"base": {**made.BASE, "optimizer.learning_rate": 0.06}},
-        {"data": {"blobs": {"data": "training.runs.Blobs", "data.num_train": 61}}},
-        {"methods": {"Joint": {"method": "AGM"}}},
-        {"methods": {"Joint": {"optimizer.weight_decay": 0.5}}},
+        (lambda text: text[: len(text) // 2], "it cannot be read (JSONDecodeError)"),
+        (lambda text: b"", "it cannot be read (JSONDecodeError)"),
+        (lambda text: b"\xff" + text[1:], "it cannot be read (UnicodeDecodeError)"),
+        (lambda text: b"[1, 2]", "it cannot be read (TypeError)"),
+        (lambda text: b'{"key": 3}', "it cannot be read (KeyError)"),
+        (lambda text: text.replace(b"0.5", b"0.6"), "its digest is another"),
     ],
 )
-def test_another_configuration_has_another_key(changes):
-    assert cell(**changes).key != cell().key
+def test_a_damaged_result_is_named_and_set_aside(store, damage, problem):
+    store.write(result())
+    path = store.results / f"{KEY}.json"
+    damaged = damage(path.read_bytes())
+    path.write_bytes(damaged)
+    place = store.damaged / path.name
+    message = f"{path} is damaged: {problem}. It was set aside as {place} and is made again."
+    with pytest.warns(UserWarning, match=f"^{re.escape(message)}$"):
+        assert store.read(KEY) is None
+    assert place.read_bytes() == damaged
+    assert not path.exists()
+    store.write(result())
+    assert store.read(KEY) == result()
 
 
-def test_seed_data_and_versions_are_part_of_the_key(monkeypatch):
-    ours = cell()
-    assert cell(seed=1).key != ours.key
-    assert Cell(ours.candidate, 0, "0" * 64).key != ours.key
-    module._versions.cache_clear()
-    monkeypatch.setattr(module, "versions", lambda: {"counterpoise": "99"})
-    assert cell().key != ours.key
-    module._versions.cache_clear()
+def test_the_result_of_another_cell_is_none_of_this(store):
+    store.write(result())
+    other = "0" * 64
+    (store.results / f"{KEY}.json").rename(store.results / f"{other}.json")
+    with pytest.warns(UserWarning, match=r"is damaged: its digest is another"):
+        assert store.read(other) is None
 
 
-def test_a_result_is_kept_and_read_again(tmp_path):
-    store, ours = Store(tmp_path), cell()
-    assert store.read(ours.key) is None
-    threads = torch.get_num_threads()
-    run_cell(ours, tmp_path)
-    found = store.read(ours.key)
-    assert (found.state, found.error, found.warnings) == ("done", None, [])
-    assert found.identity == json.loads(json.dumps(ours.identity))
-    assert found.record["seed"] == 0
-    assert found.record["hardware"]["num_threads"] == 1
-    assert found.code == code_digest()
-    assert store.keys() == {ours.key}
-    assert not list(store.running.iterdir())
-    assert torch.get_num_threads() == threads
+def test_every_flipped_bit_of_a_result_shows(store):
+    store.write(result())
+    path = store.results / f"{KEY}.json"
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 17):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        with pytest.warns(UserWarning, match="is damaged"):
+            assert store.read(KEY) is None
+    path.write_text(json.dumps(json.loads(whole)))  # spaces and order are no damage
+    assert store.read(KEY) == result()
 
 
-def test_a_result_is_found_again_after_the_module_of_a_class_has_moved(tmp_path, monkeypatch):
-    changes = {"methods": {"AGM": {"method": "AGM"}}, "baseline": "AGM"}
-    before = cell(**changes)
-    assert before.identity["recipe"]["method"]["class_path"] == "counterpoise.AGM"
-    run_cell(before, tmp_path)
-    monkeypatch.setattr(cp.AGM, "__module__", "counterpoise.methods.elsewhere")
-    monkeypatch.setattr(cp.references.RunningMean, "__module__", "counterpoise.references.mean")
-    after = cell(**changes)
-    assert after.key == before.key
-    assert Store(tmp_path).read(after.key).record["method"]["name"] == "AGM"
+@pytest.mark.parametrize("keep", ["no", "until measured", "always"])
+def test_a_model_is_kept_for_as_long_as_it_was_asked_for(store, keep):
+    store.write(result(model=leave_run(store)), keep=keep)
+    assert not (store.running / KEY).exists()
+    assert store.has_model(KEY) == (keep != "no")
+    kept = {path.name for path in store.models.rglob("*.ckpt")}
+    assert kept == (set() if keep == "no" else {"best.ckpt"})
+    assert not list(store.models.rglob("tensorboard"))
+    store.release(KEY)
+    assert store.has_model(KEY) == (keep == "always")
 
 
-def test_results_do_not_depend_on_what_ran_before(tmp_path):
-    ours = cell()
-    run_cell(ours, tmp_path / "a")
-    run_cell(cell(seed=1), tmp_path / "b")
-    run_cell(ours, tmp_path / "b")
-    first, second = (Store(tmp_path / name).read(ours.key).record for name in "ab")
-    assert first["test"] == second["test"]
-    assert first["steps"] == second["steps"]
+def test_a_model_that_another_command_keeps_is_not_released(store):
+    store.write(result(model=leave_run(store)), keep="until measured")
+    store.hold(KEY)
+    store.release(KEY)
+    assert store.has_model(KEY)
 
 
-def test_what_fails_is_kept_with_its_error(tmp_path):
-    ours = cell(methods={"Joint": {"method": "experiments.compare.made.Fails"}})
-    run_cell(ours, tmp_path)
-    found = Store(tmp_path).read(ours.key)
-    assert (found.state, found.record) == ("failed", None)
-    assert found.error == "RuntimeError: there is nothing to learn here"
-    assert "in loss" in found.traceback
+@pytest.mark.parametrize("damage", [lambda p: p.write_bytes(b"weighta"), lambda p: p.unlink()])
+def test_a_damaged_model_is_set_aside(store, damage):
+    store.write(result(model=leave_run(store)), keep="always")
+    damage(store.models / KEY / "checkpoints" / "best.ckpt")
+    with pytest.warns(UserWarning, match="its checkpoint is not the one that training wrote"):
+        assert not store.has_model(KEY)
+    assert (store.damaged / KEY).is_dir()
+    assert not store.has_model(KEY)
 
 
-def test_a_run_that_was_killed_goes_on(tmp_path, monkeypatch):
-    class Killed(BaseException):
-        pass
-
-    forward, calls = runs.Net.forward, []
-
-    def counted(self, **inputs):
-        calls.append(None)
-        if len(calls) == stop:
-            raise Killed
-        return forward(self, **inputs)
-
-    monkeypatch.setattr(runs.Net, "forward", counted)
-    ours, store, stop = cell(), Store(tmp_path), 0
-    run_cell(ours, tmp_path / "whole")
-    num_calls = len(calls)
-    calls.clear()
-    stop = num_calls - 3  # in the last epoch
-    with pytest.raises(Killed):
-        run_cell(ours, tmp_path)
-    assert store.started(ours.key)
-    assert store.read(ours.key) is None
-    calls.clear()
-    stop = 0
-    run_cell(ours, tmp_path)
-    assert len(calls) < num_calls
-    assert not store.started(ours.key)
-    whole, resumed = (Store(path).read(ours.key).record for path in (tmp_path / "whole", tmp_path))
-    assert whole["test"] == resumed["test"]
-    assert whole["steps"] == resumed["steps"]
-
-
-def test_a_run_that_was_killed_before_it_began_starts_afresh(tmp_path):
-    ours, store = cell(), Store(tmp_path)
-    (store.running / ours.key / "checkpoints").mkdir(parents=True)
-    run_cell(ours, tmp_path)
-    assert store.read(ours.key).state == "done"
-
-
-def test_other_data_than_planned_are_a_failure(tmp_path):
-    ours = Cell(candidate(), 0, "0" * 64)
-    run_cell(ours, tmp_path)
-    message = "ValueError: The data should be those that the grid was planned with, fingerprint 000"
-    assert Store(tmp_path).read(ours.key).error.startswith(message)
-
-
-def test_warnings_are_kept(tmp_path, monkeypatch):
-    def warns(recipe, *_, **__):
-        import warnings
-
-        warnings.warn("odd", RuntimeWarning, stacklevel=1)
-        warnings.warn("odd", RuntimeWarning, stacklevel=1)
-        raise ValueError("and wrong")
-
-    monkeypatch.setattr("counterpoise.training.run.train", warns)
-    monkeypatch.setattr("warnings.filters", [])
-    ours = cell()
-    run_cell(ours, tmp_path)
-    found = Store(tmp_path).read(ours.key)
-    assert (found.warnings, found.error) == (["odd"], "ValueError: and wrong")
-
-
-def test_each_data_set_is_loaded_once(monkeypatch):
-    loaded, load = [], runs.Blobs.load
-    monkeypatch.setattr(runs.Blobs, "load", lambda self: loaded.append(self) or load(self))
-    data = {**made.DATA, "fewer": {"data": "training.runs.Blobs", "data.num_train": 37}}
-    found = fingerprints(made.grid(data=data).candidates())
-    assert [source.num_train for source in loaded] == [59, 37]
-    assert found["blobs"] == runs.Blobs().load().fingerprint
-    assert found["fewer"] != found["blobs"]
-
-
-def test_titles_say_what_is_run():
-    found = made.grid(fusions=["film"], base={}, data={"digits": None}).candidates()
-    assert Cell(found[3], 7, "").title == "digits film: AGM (alpha=2.5), seed 7"
-    assert Cell(candidate(methods={"Joint": None}), 7, "").title == "blobs: Joint, seed 7"
-
-
-def test_the_digest_of_code_is_stable():
-    assert re.fullmatch(r"[0-9a-f]{64}", code_digest())
-    assert code_digest() == code_digest()
+def test_the_folder_is_that_of_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("COUNTERPOISE_RUNS", str(tmp_path / "mine"))
+    assert Store().path == tmp_path / "mine"
+    monkeypatch.delenv("COUNTERPOISE_RUNS")
+    assert str(default_runs()) == "counterpoise-runs"

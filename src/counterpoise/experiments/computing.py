@@ -101,16 +101,28 @@ def _compute(cell: Cell, store: Store) -> None:
     with _ONE_AT_A_TIME, warnings.catch_warnings(record=True) as caught, _one_thread():
         try:
             found["record"] = cell.compute(store, folder)
-        except (Exception, SystemExit) as raised:  # shown and reported: others are to go on
-            if lacks_room(raised):
+        except BaseException as raised:  # shown and reported: others are to go on
+            failure = _failure(raised)
+            if failure is None or lacks_room(failure):
                 raise
-            found["error"] = f"{type(raised).__name__}: {raised}"
+            found["error"] = f"{type(failure).__name__}: {failure}"
             found["traceback"] = traceback.format_exc()
     best = folder / "checkpoints" / "best.ckpt"
     if best.is_file() and "record" in found:
         found["model"] = digest_of(best)
     found["warnings"] = sorted({str(each.message) for each in caught})
     _keep(cell.key, cell.identity, store, keep=cell.keep, **found)
+
+
+def _failure(raised: BaseException) -> BaseException | None:
+    """Return the cell's own failure; None if it was interrupted from outside."""
+    if isinstance(raised, (Exception, SystemExit)):
+        return raised
+    # Lightning exits after Ctrl-C; training takes any exit for it.
+    exited = raised.__cause__
+    if isinstance(exited, SystemExit) and not isinstance(exited.__context__, KeyboardInterrupt):
+        return exited
+    return None
 
 
 def _keep(

@@ -1,15 +1,19 @@
 """Grids that are quick to run, methods that fail, and made-up results of cells."""
 
+import ctypes
 import errno
 import os
 import signal
+import sys
+import time
 from pathlib import Path
 
 import counterpoise as cp
 from counterpoise.experiments.compare.analysis import Comparison
+from counterpoise.experiments.compare.cells import GridRun
 from counterpoise.experiments.compare.grid import Grid
 from counterpoise.experiments.compare.outcomes import outcomes_of
-from counterpoise.experiments.store import Cell, Result
+from counterpoise.experiments.store import Result
 
 BASE = {
     "model": "training.runs.Small",
@@ -48,6 +52,28 @@ class Dies(cp.Joint):
         if self.always or not before:
             os.kill(os.getpid(), signal.SIGKILL)
         return joint
+
+
+class Exits(cp.Joint):
+    """Joint training that ends its process in one of several ways.
+
+    Args:
+        how: "exit" (by an exception), "at once" (by the operating system), "crash" or "hang".
+    """
+
+    def __init__(self, how: str = "exit"):
+        super().__init__()
+        self.how = how
+
+    def loss(self, joint, signals):
+        if self.how == "exit":
+            sys.exit(3)
+        elif self.how == "at once":
+            os._exit(7)
+        elif self.how == "crash":
+            ctypes.string_at(0)
+        while True:
+            time.sleep(1)
 
 
 class Fills(cp.Joint):
@@ -126,9 +152,17 @@ def result(cell, made, error=None):
 def comparison(given, path, make):
     """A comparison whose results are made by ``make(cell)``, which returns a result."""
     cells = [
-        Cell(candidate, seed, "f" * 64)
+        GridRun.of(candidate, seed, "f" * 64)
         for candidate in given.candidates()
         for seed in given.all_seeds
     ]
     results = {cell.key: make(cell) for cell in cells}
     return Comparison(given, outcomes_of(cells, results, given.first_seeds), path)
+
+
+def compared(given, path, **options):
+    """Compare in this process, with the store beside the report in one folder."""
+    from counterpoise.experiments.compare.run import compare  # workers import methods alone
+
+    here = {"runs": path, "backend": "threading", "progress": False}
+    return compare(given, path, **(here | options))

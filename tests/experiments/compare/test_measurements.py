@@ -1,16 +1,17 @@
 import csv
 import io
 import re
+import shutil
 
 import pytest
 
 import counterpoise as cp
 from counterpoise.experiments.compare.report import comparison_page
-from counterpoise.experiments.compare.run import compare
 from counterpoise.experiments.compare.standings import competition_table
 from counterpoise.experiments.compete import compete
-from counterpoise.experiments.execution import backends
-from counterpoise.experiments.store import Store, run_cell
+from counterpoise.experiments.computing import compute_cell
+from counterpoise.experiments.execution import loop
+from counterpoise.experiments.store import Store
 from counterpoise.measures.statistics import judge, paired_difference
 from experiments.compare import made
 
@@ -27,17 +28,17 @@ def ran(monkeypatch):
     """The titles of the cells that are run, in order."""
     titles = []
 
-    def noted(cell, path):
+    def noted(cell, path, **options):
         titles.append(cell.title)
-        run_cell(cell, path)
+        return compute_cell(cell, path, **options)
 
-    monkeypatch.setattr(backends, "run_cell", noted)
+    monkeypatch.setattr(loop, "compute_cell", noted)
     return titles
 
 
 def test_chosen_runs_are_measured_against_runs_on_one_modality(tmp_path, ran):
     given = grid(selection_seeds=1)
-    found = compare(given, tmp_path, progress=False)
+    found = made.compared(given, tmp_path)
     alone = [f"blobs: {name} alone, seed {seed}" for seed in (0, 1) for name in ("left", "right")]
     assert [title for title in ran if "alone" in title] == alone
     measured = [title for title in ran if title.endswith(", competition")]
@@ -51,7 +52,7 @@ def test_chosen_runs_are_measured_against_runs_on_one_modality(tmp_path, ran):
     kept = {path.name for path in (tmp_path / "models").iterdir()}
     assert len(kept) == 4  # those on one modality: another method is measured against them too
     ran.clear()
-    compare(given, tmp_path, progress=False)
+    made.compared(given, tmp_path)
     assert not ran
 
 
@@ -64,10 +65,10 @@ def test_strengths_are_those_of_the_protocol_of_competition(tmp_path):
         [cp.AGM(alpha=2.0)],
         num_seeds=2,
         **PATHS,
-        output=tmp_path / "twin",
-        num_workers=1,
+        runs=tmp_path / "twin",
+        backend="threading",
     )
-    found = compare(given, tmp_path / "grid", progress=False)
+    found = made.compared(given, tmp_path / "grid")
     ours = found.blocks[0].rows[0].competing
     for outcome in twin.outcomes:
         for quantity in ("strength", "alone", "probe", "contribution"):
@@ -77,9 +78,9 @@ def test_strengths_are_those_of_the_protocol_of_competition(tmp_path):
 
 
 def test_a_method_that_is_added_later_is_measured_against_the_same_runs(tmp_path, ran):
-    compare(grid(methods={"Joint": None}), tmp_path, progress=False)
+    made.compared(grid(methods={"Joint": None}), tmp_path)
     ran.clear()
-    compare(grid(methods={"Joint": None, "AGM": None}), tmp_path, progress=False)
+    made.compared(grid(methods={"Joint": None, "AGM": None}), tmp_path)
     assert ran == [
         "blobs: AGM, seed 0",
         "blobs: AGM, seed 1",
@@ -90,21 +91,21 @@ def test_a_method_that_is_added_later_is_measured_against_the_same_runs(tmp_path
 
 def test_measuring_can_be_asked_for_later_and_what_is_lost_is_trained_again(tmp_path, ran):
     given = {"methods": {"Joint": None}, "seeds": 1}
-    before = compare(grid(**given, competition=False), tmp_path, progress=False)
+    before = made.compared(grid(**given, competition=False), tmp_path)
     assert not before.measured
     assert not (tmp_path / "competition.csv").exists()
-    found = compare(grid(**given), tmp_path, progress=False)
+    found = made.compared(grid(**given), tmp_path)
     alone = ["blobs: left alone, seed 0", "blobs: right alone, seed 0"]
     assert ran == ["blobs: Joint, seed 0", *alone, "blobs: Joint, seed 0, competition"]
     (measured,) = found.blocks[0].rows[0].competing.outcomes.values()
     store = Store(tmp_path)
     for path in store.models.iterdir():
-        store.release(path.name)
+        shutil.rmtree(path)
     for key, result in found.measured.items():
         assert key != result.key
         store.forget(result.key)
     ran.clear()
-    again = compare(grid(**given), tmp_path, progress=False)
+    again = made.compared(grid(**given), tmp_path)
     assert ran == [*alone, "blobs: Joint, seed 0, competition"]
     (repeated,) = again.blocks[0].rows[0].competing.outcomes.values()
     assert repeated["strength"] == measured["strength"]
@@ -114,7 +115,7 @@ def test_a_run_that_failed_is_not_measured_and_a_failed_measurement_is_told(
     tmp_path, ran, monkeypatch
 ):
     methods = {"Joint": None, "bad": {"method": "experiments.compare.made.Fails"}}
-    found = compare(grid(methods=methods, seeds=1), tmp_path, progress=False)
+    found = made.compared(grid(methods=methods, seeds=1), tmp_path)
     assert not [title for title in ran if title.startswith("blobs: bad") and "competition" in title]
     assert found.blocks[0].rows[1].competing is None
     store = Store(tmp_path)
@@ -124,17 +125,17 @@ def test_a_run_that_failed_is_not_measured_and_a_failed_measurement_is_told(
     broken = {**vars(lost), "state": "failed", "record": None, "error": "OSError: the disk is full"}
     store.write(type(lost)(**broken))
     store.forget(measured.key)
-    found = compare(grid(methods=methods, seeds=1), tmp_path, progress=False)
+    found = made.compared(grid(methods=methods, seeds=1), tmp_path)
     assert competition_table(found.blocks[0]) is None
     text = (tmp_path / "report.md").read_text()
-    assert "RuntimeError: The run on left alone failed: OSError: the disk is full" in text
+    assert "RuntimeError: The run 'left alone' failed: OSError: the disk is full" in text
     assert "2 runs failed" in text
-    repaired = compare(grid(methods=methods, seeds=1), tmp_path, retry_failed=True, progress=False)
+    repaired = made.compared(grid(methods=methods, seeds=1), tmp_path, retry_failed=True)
     assert list(repaired.blocks[0].rows[0].competing.outcomes) == [0]
 
 
 def test_the_report_shows_probes_strengths_and_terms(tmp_path):
-    found = compare(grid(), tmp_path, progress=False)
+    found = made.compared(grid(), tmp_path)
     (block,) = found.blocks
     text = (tmp_path / "report.md").read_text().replace("\N{NO-BREAK SPACE}", " ")
     page = str(comparison_page(found).to_html()).replace("\N{NO-BREAK SPACE}", " ")
@@ -161,7 +162,7 @@ def test_the_report_shows_probes_strengths_and_terms(tmp_path):
 def test_pairs_are_compared_and_corrected_with_all_others(tmp_path):
     methods = {"Joint": None, "AGM": None, "OGM": None}
     given = grid(competition=False, methods=methods, pairs=[["AGM", "OGM"]])
-    found = compare(given, tmp_path, progress=False)
+    found = made.compared(given, tmp_path)
     (pair,), (_, agm, ogm) = found.pairs, found.blocks[0].rows
     assert (pair.first, pair.second, pair.title) == ("AGM", "OGM", "blobs")
     accuracies = [[record["test"]["accuracy"] for record in row.records] for row in (agm, ogm)]

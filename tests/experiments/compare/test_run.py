@@ -3,11 +3,13 @@ import subprocess
 import sys
 
 import pytest
-from filelock import FileLock
 
-from counterpoise.experiments.compare.run import compare
-from counterpoise.experiments.execution import backends
-from counterpoise.experiments.store import Cell, Store, run_cell
+from counterpoise.experiments.compare.cells import GridRun
+from counterpoise.experiments.compete import compete
+from counterpoise.experiments.computing import compute_cell
+from counterpoise.experiments.execution import loop
+from counterpoise.experiments.session import OtherPartsError
+from counterpoise.training import run as training
 from experiments.compare import made
 
 
@@ -16,28 +18,28 @@ def ran(monkeypatch):
     """The titles of the cells that are run, in order."""
     titles = []
 
-    def noted(cell, path):
+    def noted(cell, path, **options):
         titles.append(cell.title)
-        run_cell(cell, path)
+        return compute_cell(cell, path, **options)
 
-    monkeypatch.setattr(backends, "run_cell", noted)
+    monkeypatch.setattr(loop, "compute_cell", noted)
     return titles
 
 
 def test_a_grid_becomes_a_report_and_no_cell_is_run_twice(tmp_path, ran):
-    first = compare(made.grid(), tmp_path, progress=False)
+    first = made.compared(made.grid(), tmp_path)
     assert len(ran) == made.grid().num_cells == 8
     for name in ("report.html", "report.md", "results.csv", "runs.csv", "grid.yaml"):
         assert (tmp_path / name).is_file()
     pages = {path.name: path.read_bytes() for path in tmp_path.glob("*.*")}
     ran.clear()
-    again = compare(made.grid(), tmp_path, progress=False)
+    again = made.compared(made.grid(), tmp_path)
     assert not ran
     assert {path.name: path.read_bytes() for path in tmp_path.glob("*.*")} == pages
     assert [row.accuracy for row in again.blocks[0].rows] == [
         row.accuracy for row in first.blocks[0].rows
     ]
-    compare(made.grid(seeds=3, name="longer"), tmp_path, progress=False)
+    made.compared(made.grid(seeds=3, name="longer"), tmp_path)
     assert sorted(ran) == sorted(
         f"blobs: {tried}, seed 2"
         for tried in (
@@ -51,10 +53,10 @@ def test_a_grid_becomes_a_report_and_no_cell_is_run_twice(tmp_path, ran):
 
 def test_only_what_was_chosen_is_run_with_the_other_seeds(tmp_path, ran):
     given = made.grid(seeds=[5, 3], selection_seeds=1)
-    found = compare(given, tmp_path, progress=False)
+    found = made.compared(given, tmp_path)
     assert len(ran) == given.num_cells == 6
     chosen = [row.outcome.chosen.candidate for row in found.blocks[0].rows]
-    titles = [Cell(candidate, 3, "").title for candidate in chosen]
+    titles = [GridRun.of(candidate, 3, "").title for candidate in chosen]
     assert ran[4:] == titles
     assert [row.accuracy.num_values for row in found.blocks[0].rows] == [2, 2]
 
@@ -62,17 +64,17 @@ def test_only_what_was_chosen_is_run_with_the_other_seeds(tmp_path, ran):
 def test_failures_are_reported_and_do_not_stop_the_others(tmp_path, ran, monkeypatch):
     methods = {"Joint": None, "bad": {"method": "experiments.compare.made.Fails"}}
     given = made.grid(methods=methods)
-    found = compare(given, tmp_path, progress=False)
+    found = made.compared(given, tmp_path)
     joint, bad = found.blocks[0].rows
     assert joint.accuracy.num_values == 2
     assert bad.accuracy is None
     text = (tmp_path / "report.md").read_text()
     assert "RuntimeError: there is nothing to learn here" in text
     ran.clear()
-    compare(given, tmp_path, progress=False)
+    made.compared(given, tmp_path)
     assert not ran
     monkeypatch.setattr(made.Fails, "loss", lambda self, joint, signals: joint)
-    repaired = compare(given, tmp_path, retry_failed=True, progress=False)
+    repaired = made.compared(given, tmp_path, retry_failed=True)
     assert ran == ["blobs: bad, seed 0", "blobs: bad, seed 1"]
     assert repaired.blocks[0].rows[1].accuracy == joint.accuracy
 
@@ -82,25 +84,58 @@ def test_what_is_wrong_is_said_before_anything_is_written(tmp_path):
         data={"gone": {"data": {"class_path": "Features", "init_args": {"path": "no"}}}}
     )
     with pytest.raises(FileNotFoundError, match="found no file 'no'"):
-        compare(given, tmp_path / "new", progress=False)
+        made.compared(given, tmp_path / "new")
     assert not (tmp_path / "new").exists()
 
 
-def test_two_comparisons_do_not_share_a_folder_at_a_time(tmp_path):
-    Store(tmp_path)
-    message = (
-        f"`output` should not be in use by another comparison; found one running in '{tmp_path}'"
-    )
-    with FileLock(tmp_path / ".lock"), pytest.raises(ValueError, match=re.escape(message)):
-        compare(made.grid(), tmp_path, progress=False)
+def test_the_same_run_asked_for_by_two_commands_is_trained_once(tmp_path, ran):
+    given = made.grid(methods={"Joint": None}, seeds=2)
+    (candidate,) = given.candidates()
+    here = {"runs": tmp_path, "backend": "threading"}
+    paths = {"fused": "head:input", "concept": "encoders.left"}
+    competition = compete(candidate.recipe, num_seeds=2, **paths, **here)
+    assert len(ran) == 2 * (1 + 2 + 1)  # joint, each modality alone, measured
+    ran.clear()
+    found = made.compared(given, tmp_path)
+    assert not ran
+    accuracies = [record["test"]["accuracy"] for record in found.blocks[0].rows[0].records]
+    assert accuracies == [outcome.accuracy for outcome in competition.outcomes]
+    made.compared(made.grid(methods={"Joint": None}, seeds=2, competition=paths), tmp_path)
+    assert not ran  # nor are the runs on one modality, or the measurements
 
 
-def test_threads_take_turns(tmp_path, monkeypatch):
-    """Two runs at a time in one process would draw from each other's random generator."""
-    given = made.grid(methods={"Joint": None}, seeds=4)
-    alone = compare(given, tmp_path / "alone", progress=False)
-    together = compare(given, tmp_path / "together", backend="threading", jobs=3, progress=False)
-    assert together.blocks[0].rows[0].accuracy == alone.blocks[0].rows[0].accuracy
+def test_parts_together_are_the_whole(tmp_path, ran):
+    given = made.grid()
+    for number in (1, 2):
+        message = f"Part {number}/3 is done; of other parts "
+        with pytest.raises(OtherPartsError, match=re.escape(message)):
+            made.compared(given, tmp_path, part=f"{number}/3")
+    assert not (tmp_path / "report.html").exists()
+    assert len(ran) == 3 + 3
+    found = made.compared(given, tmp_path, part="3/3")
+    assert len(ran) == len(set(ran)) == 8
+    assert (tmp_path / "report.html").is_file()
+    whole = made.compared(given, tmp_path / "whole")
+    accuracies = [
+        [record["test"] for record in c.blocks[0].rows[1].records] for c in (found, whole)
+    ]
+    assert accuracies[0] == accuracies[1]
+
+
+def test_a_run_that_diverged_comes_last_and_is_kept(tmp_path, monkeypatch):
+    train = training.train
+
+    def diverging(recipe, *args, **options):
+        record = train(recipe, *args, **options)
+        return record | ({"outcome": "diverged"} if recipe.optimizer.weight_decay else {})
+
+    monkeypatch.setattr(training, "train", diverging)
+    found = made.compared(made.grid(), tmp_path)
+    joint = found.blocks[0].rows[0].outcome
+    assert joint.chosen.candidate.changes == {"optimizer.weight_decay": 0.0}
+    lost = [result.state for result in joint.trials[1].results.values()]
+    assert lost == ["diverged", "diverged"]
+    assert joint.trials[1].validation(joint.seeds) == 0
 
 
 def test_ray_and_dask_are_not_imported_until_they_are_asked_for():

@@ -1,6 +1,8 @@
 """The protocol: what is trained on what, what is reused, and which samples see what."""
 
 import json
+import re
+import shutil
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,12 +15,14 @@ from torch import nn
 
 import counterpoise as cp
 from counterpoise.data import Synthetic
+from counterpoise.experiments.cells import Run
 from counterpoise.experiments.compete import compete
-from counterpoise.experiments.runs import in_parallel, is_complete, load_best, run_folder
+from counterpoise.experiments.session import FailedCellsError
+from counterpoise.experiments.trained import load_best
 from counterpoise.measures import Batches, MonoModal, model_strengths
+from counterpoise.measures.unimodal import MonoModalNetwork, alone_recipe
 from counterpoise.training import Adam, Architecture, Constant, Network, Recipe, TrainerOptions
 from counterpoise.training import run as training
-from experiments.compete import squares
 
 DATA = Synthetic(
     unique=(0.6, 0.3), redundancy=0.1, synergy=0.0, num_classes=3,
@@ -53,8 +57,8 @@ def early(tmp_path_factory):
         recipe(),
         [cp.Joint(), cp.AGM(alpha=2.0)],
         num_seeds=2,
-        output=folder,
-        num_workers=1,
+        runs=folder,
+        backend="threading",
         progress=reports,
     )
     return folder, found, reports
@@ -64,7 +68,7 @@ def early(tmp_path_factory):
 def late(tmp_path_factory):
     """A late fusion, one method, one seed."""
     folder = tmp_path_factory.mktemp("late")
-    return folder, compete(recipe("concatenation"), num_seeds=1, output=folder, num_workers=1)
+    return folder, compete(recipe("concatenation"), num_seeds=1, runs=folder, backend="threading")
 
 
 def no_training(monkeypatch):
@@ -75,10 +79,18 @@ def no_training(monkeypatch):
 
 
 def runs_of(folder):
-    return {
-        path.name.rpartition("-")[0]: yaml.safe_load((path / "config.yaml").read_text())
-        for path in (folder / "runs").iterdir()
-    }
+    """Recipes of the runs by what they are trained on, and seed."""
+    found = {}
+    for path in (folder / "models").iterdir():
+        recipe = yaml.safe_load((path / "config.yaml").read_text())
+        alone = recipe["model"]["init_args"].get("modality")
+        kind = recipe["method"]["class_path"].rpartition(".")[2]
+        found[alone or kind, recipe["seed"]] = recipe
+    return found
+
+
+def folder_of(recipe, folder):
+    return folder / "models" / Run(recipe, DATA.load().fingerprint).key
 
 
 # -- what comes out ------------------------------------------------------------------------------
@@ -114,8 +126,8 @@ def features(model, dataset, of_head):
 def test_strengths_are_those_of_the_formula_on_validation_and_test(early):
     folder, found, _ = early
     splits, base = DATA.load(), recipe()
-    joint = load_best(base, splits, run_folder(base, splits, folder / "runs")).model
-    (path,) = (folder / "runs").glob("synthetic-m2-alone-7-*")
+    joint = load_best(base, splits, folder_of(base, folder)).model
+    path = folder_of(alone_recipe(base, "m2"), folder)
     state = torch.load(path / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
     alone = base.model.build(splits).eval()
     alone.load_state_dict({k.removeprefix("balanced.model.model."): v for k, v in state.items()
@@ -135,7 +147,7 @@ def test_models_are_trained_alike_but_for_method_and_what_is_absent(early):
     folder, _, _ = early
     runs = runs_of(folder)
     assert len(runs) == 2 * (2 + 2)
-    joint, agm, alone = (runs[f"synthetic-{kind}-7"] for kind in ("joint", "agm", "m1-alone"))
+    joint, agm, alone = (runs[kind, 7] for kind in ("Joint", "AGM", "m1"))
     assert alone["method"]["class_path"].endswith("Joint")
     assert alone["model"]["init_args"]["modality"] == "m1"
     assert alone["model"]["init_args"]["model"] == joint["model"] == agm["model"]
@@ -166,7 +178,7 @@ def test_a_second_call_trains_and_measures_nothing(early, monkeypatch):
     folder, found, _ = early
     no_training(monkeypatch)
     reports = Reports()
-    again = compete(recipe(), [cp.Joint(), cp.AGM(alpha=2.0)], num_seeds=2, output=folder,
+    again = compete(recipe(), [cp.Joint(), cp.AGM(alpha=2.0)], num_seeds=2, runs=folder,
                     progress=reports)  # fmt: skip
     assert again == found
     assert reports == [(0, 0, "all is there already")]
@@ -175,7 +187,7 @@ def test_a_second_call_trains_and_measures_nothing(early, monkeypatch):
 def test_other_paths_or_penalties_are_measured_on_the_same_runs(early, monkeypatch):
     folder, found, _ = early
     no_training(monkeypatch)
-    options = {"num_seeds": 1, "output": folder, "num_workers": 1}
+    options = {"num_seeds": 1, "runs": folder, "backend": "threading"}
     other = compete(recipe(), ridge=1.0, **options).outcomes[0]
     assert other.strength != found.outcomes[0].strength
     assert other.accuracy == found.outcomes[0].accuracy
@@ -183,10 +195,10 @@ def test_other_paths_or_penalties_are_measured_on_the_same_runs(early, monkeypat
     assert encoder.outcomes[0].strength != found.outcomes[0].strength
 
 
-def test_another_name_is_the_same_run_and_other_settings_are_another(tmp_path):
-    splits = DATA.load()
-    base = run_folder(recipe(), splits, tmp_path)
-    assert run_folder(recipe(name="mine"), splits, tmp_path).name[-16:] == base.name[-16:]
+def test_another_name_is_the_same_run_and_other_settings_are_another():
+    fingerprint = DATA.load().fingerprint
+    base = Run(recipe(), fingerprint).key
+    assert Run(recipe(name="mine"), fingerprint).key == base
     others = (
         recipe(seed=8),
         recipe(batch_size=16),
@@ -194,32 +206,50 @@ def test_another_name_is_the_same_run_and_other_settings_are_another(tmp_path):
         recipe(method=cp.AGM(alpha=1.5)),
         recipe(absent=cp.absence.Constant(1.0)),
     )
-    keys = {run_folder(other, splits, tmp_path).name[-16:] for other in others}
-    assert len(keys | {base.name[-16:]}) == len(others) + 1
-    fewer = Synthetic(num_train=5).load()
-    assert run_folder(recipe(), fewer, tmp_path).name[-16:] != base.name[-16:]
+    keys = {Run(other, fingerprint).key for other in others}
+    assert len(keys | {base}) == len(others) + 1
+    assert Run(recipe(), "0" * 64).key != base
 
 
-def test_a_run_that_was_killed_goes_on_and_one_that_hardly_began_starts_anew(late, tmp_path):
+def test_what_is_damaged_is_made_again_to_the_same_bits(late, tmp_path):
     folder, found = late
-    runs = {path.name: path for path in (folder / "runs").iterdir()}
-    for name, path in runs.items():
-        (tmp_path / "runs" / name / "checkpoints").mkdir(parents=True)
-        if "joint" in name:  # has its recipe and the checkpoint of an epoch
-            for kept in ("config.yaml", "checkpoints/last.ckpt", "checkpoints/best.ckpt"):
-                (tmp_path / "runs" / name / kept).write_bytes((path / kept).read_bytes())
-    again = compete(recipe("concatenation"), num_seeds=1, output=tmp_path, num_workers=1)
-    assert all(is_complete(path) for path in (tmp_path / "runs").iterdir())
-    assert again.outcomes[0].strength == found.outcomes[0].strength
+    again = shutil.copytree(folder, tmp_path / "copy")
+    path = folder_of(recipe("concatenation"), again) / "checkpoints" / "best.ckpt"
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    for result in (again / "results").iterdir():
+        if "measurement" in result.read_text():
+            result.write_text("{}")
+    reports = Reports()
+    with pytest.warns(UserWarning, match="is damaged") as warned:
+        repaired = compete(recipe("concatenation"), num_seeds=1, runs=again, backend="threading",
+                           progress=reports)  # fmt: skip
+    assert len(warned) == 2
+    assert [last.split()[0] for _, _, last in reports[1:]] == ["trained", "measured"]
+    assert repaired.outcomes[0].strength == found.outcomes[0].strength
 
 
-def test_work_in_other_processes_is_that_of_this_one():
-    jobs = [3, 5, 7]
-    here = dict(in_parallel(squares.square, jobs, num_workers=1))
-    there = dict(in_parallel(squares.square, jobs, num_workers=2))
-    assert here == {3: (9, torch.get_num_threads()), 5: (25, torch.get_num_threads()),
-                    7: (49, torch.get_num_threads())}  # fmt: skip
-    assert {job: square for job, (square, _) in there.items()} == {3: 9, 5: 25, 7: 49}
+def test_a_run_that_fails_is_told_when_all_others_are_done(tmp_path, monkeypatch):
+    train = training.train
+
+    def fail(recipe, *args, **options):
+        if isinstance(recipe.model, MonoModalNetwork) and recipe.model.modality == "m2":
+            raise ValueError("no such luck")
+        return train(recipe, *args, **options)
+
+    message = (
+        "1 of 1 failed, first 'synthetic-joint-7, competition': RuntimeError: The run 'm2 alone' "
+        "failed: ValueError: no such luck All others are kept. Correct it, and start again with "
+        "retry_failed."
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "train", fail)
+        for _ in range(2):
+            with pytest.raises(FailedCellsError, match=re.escape(message)):
+                compete(recipe(), num_seeds=1, runs=tmp_path, backend="threading")
+    reports = Reports()
+    compete(recipe(), num_seeds=1, runs=tmp_path, backend="threading", retry_failed=True,
+            progress=reports)  # fmt: skip
+    assert [last.partition(" ")[0] for _, _, last in reports[1:]] == ["trained", "measured"]
 
 
 # -- the user's own models -----------------------------------------------------------------------
@@ -248,7 +278,11 @@ class OwnNetwork(Architecture):
 
 def test_a_network_of_ones_own_is_given_the_path_of_its_fused_feature(tmp_path):
     found = compete(
-        recipe(model=OwnNetwork()), fused="last:input", num_seeds=1, output=tmp_path, num_workers=1
+        recipe(model=OwnNetwork()),
+        fused="last:input",
+        num_seeds=1,
+        runs=tmp_path,
+        backend="threading",
     )
     assert found.paths.concepts == {"m1": "last:input", "m2": "last:input"}
     (outcome,) = found.outcomes
@@ -315,7 +349,7 @@ def test_mistakes_are_found_before_anything_is_trained(tmp_path, monkeypatch):
     no_training(monkeypatch)
 
     def attempt(base=None, **options):
-        compete(base or recipe(), output=tmp_path, num_workers=1, **options)
+        compete(base or recipe(), runs=tmp_path, backend="threading", **options)
 
     with pytest.raises(
         ValueError, match=r"`paths\['fused'\]` should be the path .* found 'fusion.hea'"
@@ -341,11 +375,6 @@ def test_mistakes_are_found_before_anything_is_trained(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_no_worker_is_an_error():
-    with pytest.raises(ValueError, match=r"`num_workers` should be at least 1; found 0"):
-        list(in_parallel(squares.square, [1], num_workers=0))
-
-
 def test_features_that_are_not_finite_are_an_error_that_names_the_modality():
     splits = DATA.load()
     concepts = {"m2": MonoModal(linear(torch.full((14, 14), torch.nan)), "m2", ("m1", "m2"))}
@@ -359,7 +388,9 @@ def test_features_that_are_not_finite_are_an_error_that_names_the_modality():
 
 
 def test_results_are_files_that_others_can_read(early):
-    folder, _, _ = early
-    paths = list((folder / "runs").glob("synthetic-joint-7-*/competition-*.json"))
-    assert paths
-    assert all(json.loads(path.read_text())["seed"] == 7 for path in paths)
+    folder, found, _ = early
+    contents = [json.loads(path.read_text()) for path in (folder / "results").iterdir()]
+    measured = [each["record"] for each in contents if "measurement" in each["identity"]]
+    assert sorted(each["strength"]["m1"] for each in measured) == sorted(
+        outcome.strength["m1"] for outcome in found.outcomes
+    )

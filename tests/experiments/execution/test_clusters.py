@@ -1,5 +1,4 @@
 import json
-import os
 import re
 import signal
 import socket
@@ -14,11 +13,15 @@ import psutil
 import pytest
 
 from counterpoise.experiments.compare.run import compare
-from counterpoise.experiments.execution import clusters
-from counterpoise.experiments.execution.backends import Backend
-from counterpoise.experiments.execution.clusters import dask_workers, ray_workers
+from counterpoise.experiments.execution import pools
+from counterpoise.experiments.execution.pools import open_pool
+from counterpoise.experiments.execution.settings import Execution
 from experiments.compare import made
 from experiments.execution.watched import killed_in_the_middle, lines, outcome, until, watched
+
+
+def opened(name, *, gpu=False, **options):
+    return open_pool(Execution(name, **options), gpu=gpu)
 
 
 @pytest.mark.parametrize(
@@ -35,14 +38,14 @@ from experiments.execution.watched import killed_in_the_middle, lines, outcome, 
 def test_an_address_where_no_cluster_answers_is_one_clear_line(monkeypatch, name, address, reason):
     if address == "auto" and any(p.name() == "gcs_server" for p in psutil.process_iter()):
         pytest.skip("a Ray runs on this machine, which 'auto' would find")
-    monkeypatch.setattr(clusters, "_SECONDS_TO_ANSWER", 1)
+    monkeypatch.setattr(pools, "_SECONDS_TO_ANSWER", 1)
     monkeypatch.setenv("RAY_TMPDIR", "/nowhere")
     address = address.format(port=free_port())
     message = (
         f"`address` should be that of a cluster of {name} that runs; found {address!r}, where none "
         f"answers ({reason}"
     )
-    with pytest.raises(ValueError, match=re.escape(message)), Backend(name, address=address):
+    with pytest.raises(ValueError, match=re.escape(message)), opened(name, address=address):
         pass
 
 
@@ -50,7 +53,7 @@ def test_a_client_of_ray_is_not_one_of_its_machines():
     message = "HOST:PORT of a cluster of ray, or 'auto'; found 'ray://head:10001', for clients"
     with (
         pytest.raises(ValueError, match=re.escape(message)),
-        Backend("ray", address="ray://head:10001"),
+        opened("ray", address="ray://head:10001"),
     ):
         pass
 
@@ -60,8 +63,8 @@ def test_processes_of_dask_that_do_not_start_say_what_may_be_wrong(monkeypatch):
         raise RuntimeError("Nanny failed to start")
 
     monkeypatch.setattr("distributed.LocalCluster", refuse)
-    message = r"did not \(Nanny failed to start\)\. In a script, compare below `if __name__ == "
-    with pytest.raises(RuntimeError, match=message), Backend("dask", jobs=2):
+    message = r"did not \(Nanny failed to start\)\. In a script, call it below `if __name__ == "
+    with pytest.raises(RuntimeError, match=message), opened("dask", jobs=2):
         pass
 
 
@@ -122,18 +125,15 @@ def answers(port):
 def test_a_cluster_of_dask_that_runs_already(tmp_path, dask_cluster):
     address = json.loads(dask_cluster.read_text())["address"]
     check_cluster(tmp_path, "dask", address)
-    with dask_workers(None, str(dask_cluster)) as workers:
-        assert workers.number == 2
+    with opened("dask", address=str(dask_cluster)) as pool:
+        assert pool.number == 2
 
 
 @pytest.mark.slow
 def test_a_cluster_of_ray_that_runs_already(tmp_path, ray_cluster):
     check_cluster(tmp_path, "ray", ray_cluster)
-    with ray_workers(None, ray_cluster) as workers:
-        assert (workers.number, workers.num_gpus) == (2, 2)
-        for gpu, visible in ((True, {"0", "1"}), (False, {"", None})):
-            future = workers.submit(os.getenv, "CUDA_VISIBLE_DEVICES", gpu)
-            assert future.result() in visible
+    with opened("ray", address=ray_cluster, gpu=True) as pool:
+        assert pool.number == 2
 
 
 @pytest.mark.slow
@@ -144,15 +144,15 @@ def test_a_cluster_whose_comparison_is_killed(tmp_path, request, name, num_begun
     options = [f"--backend={name}", f"--address={cluster}"]
     given, finished = killed_in_the_middle(tmp_path, *options)
     before = finished.stat().st_mtime_ns
+    where = {"runs": tmp_path / "runs", "backend": name, "address": cluster}
     with ThreadPoolExecutor() as pool:
         release = (tmp_path / "hold").unlink
         pool.submit(lambda: time.sleep(8) or release())
-        found = compare(given, tmp_path / "out", backend=name, address=cluster, progress=False)
+        found = compare(given, tmp_path / "out", **where, progress=False)
     assert finished.stat().st_mtime_ns == before
     assert len(lines(tmp_path / "journal")) == num_begun
     results = outcome(found)
     assert results["held"] == results["Joint"]
-    assert not list((tmp_path / "out" / "running").iterdir())
 
 
 def check_cluster(path, name, address):
@@ -160,7 +160,7 @@ def check_cluster(path, name, address):
     methods = {"Joint": None, "dies": dies, "watched": watched(path / "journal")}
     given = made.grid(methods=methods, seeds=2)
     for _ in range(2):  # it outlives the comparisons that it serves
-        found = compare(given, path / "there", backend=name, address=address, jobs=2)
+        found = made.compared(given, path / "there", backend=name, address=address, jobs=2)
         made_out = outcome(found)
         assert made_out["Joint"] == made_out["dies"] == made_out["watched"]
         assert len(lines(path / "journal")) == 2

@@ -12,8 +12,9 @@ from counterpoise.data import Synthetic
 from counterpoise.experiments.study.findings import Findings
 from counterpoise.experiments.study.observations import Observations
 from counterpoise.experiments.study.observing import observe
-from counterpoise.experiments.study.study import Case, Study, Trained
+from counterpoise.experiments.study.study import Case, Study
 from counterpoise.experiments.study.worlds import recipe_for
+from counterpoise.experiments.trained import Trained
 
 DATA = Synthetic((0.6, 0.2), 0.0, 0.0, num_validation=19, num_test=23, num_features=10)
 MEASURED: list[tuple[str, int]] = []
@@ -63,7 +64,7 @@ def made(tmp_path_factory):
     """A folder in which everything has been made once, with what was told and seen meanwhile."""
     folder, told = tmp_path_factory.mktemp("studies"), []
     MEASURED.clear()
-    seen = observe(Sizes(), folder, num_workers=1, progress=lambda *news: told.append(news))
+    seen = observe(Sizes(), folder, backend="threading", progress=lambda *news: told.append(news))
     return folder, told, seen, list(MEASURED)
 
 
@@ -77,7 +78,7 @@ def again(study, folder):
     """What is told on another call."""
     MEASURED.clear()
     told = []
-    seen = observe(study, folder, num_workers=1, progress=lambda *news: told.append(news))
+    seen = observe(study, folder, backend="threading", progress=lambda *news: told.append(news))
     return seen, told
 
 
@@ -89,8 +90,8 @@ def test_each_run_is_trained_once_and_each_case_measured_once(made):
     assert told[0][2] == ""
     assert told[4][2] == "measured pair, seed 1"
     assert len(measured) == 4
-    assert len(list((folder / "runs").iterdir())) == 3
-    assert len(list((folder / "measured").iterdir())) == 4
+    assert len(list((folder / "models").iterdir())) == 3
+    assert len(list((folder / "results").iterdir())) == 3 + 4
 
 
 def test_values_come_in_order_of_seeds_and_conditions_in_order_of_cases(made):
@@ -112,14 +113,11 @@ def test_what_is_there_is_neither_trained_nor_measured_again(made):
 
 
 def test_only_what_was_lost_is_measured_again(made, copy):
-    lost = next(
-        path
-        for path in sorted((copy / "measured").glob("sizes-*.json"))
-        if len(json.loads(path.read_text("utf-8"))["sizes"]) == 1
-    )
+    results = {path: json.loads(path.read_text("utf-8")) for path in (copy / "results").iterdir()}
+    lost = min(p for p, found in results.items() if found["identity"].get("study") == "sizes")
     lost.unlink()
     seen, told = again(Sizes(), copy)
-    assert [last.split(",")[0] for _, _, last in told[1:]] == ["measured lone"]
+    assert [last.split()[0] for _, _, last in told[1:]] == ["measured"]
     assert lost.is_file()
     assert seen.measured == made[2].measured
 
@@ -127,12 +125,12 @@ def test_only_what_was_lost_is_measured_again(made, copy):
 def test_another_study_measures_for_itself_on_the_same_runs(copy):
     _, told = again(Seeds(), copy)
     assert [last.split()[0] for _, _, last in told[1:]] == ["measured"] * 4
-    assert len(list((copy / "runs").iterdir())) == 3
+    assert len(list((copy / "models").iterdir())) == 3
 
 
 def test_what_measures_otherwise_measures_again(copy, monkeypatch):
     monkeypatch.setattr(
-        "counterpoise.experiments.study.observing._measuring_code", lambda: "other sources"
+        "counterpoise.experiments.study.observing.code_digest", lambda **_: "other sources"
     )
     _, told = again(Sizes(), copy)
     assert [last.split()[0] for _, _, last in told[1:]] == ["measured"] * 4
@@ -143,11 +141,6 @@ def test_more_seeds_train_the_new_seed_alone(copy):
     assert sum(last.startswith("trained") for _, _, last in told) == 1
     assert sum(last.startswith("measured") for _, _, last in told) == 2
     assert seen.values(("lone",), "seed") == [0, 1, 2]
-
-
-def test_there_is_at_least_a_worker(made):
-    with pytest.raises(ValueError, match="`num_workers` should be at least 1; found 0"):
-        observe(Sizes(), made[0], num_workers=0)
 
 
 def test_intervals_take_two_seeds():

@@ -6,14 +6,15 @@ from math import log
 
 import pytest
 
-from counterpoise.experiments.runs import train_once
 from counterpoise.experiments.study import STUDIES, study_class
 from counterpoise.experiments.study.estimates import FUSED
-from counterpoise.experiments.study.study import Study, Trained
+from counterpoise.experiments.study.study import Study
 from counterpoise.experiments.study.worlds import SYNERGY, WORLDS, recipe_for
+from counterpoise.experiments.trained import Trained
 from counterpoise.measures import Batches, model_strengths
 from counterpoise.measures.unimodal import alone_recipe
 from counterpoise.methods import AGM
+from counterpoise.training import train
 from experiments.study import made
 
 EACH = pytest.mark.parametrize("name", STUDIES)
@@ -114,7 +115,7 @@ def trained(tmp_path_factory):
     recipes = {"joint": plain.replace(method=AGM(1.0))}
     recipes |= {name: alone_recipe(plain, name) for name in made.TINY.modalities}
     for part, recipe in recipes.items():
-        train_once(recipe, folder / part)
+        train(recipe, folder / part, progress=False)
     return {part: Trained(recipe, folder / part) for part, recipe in recipes.items()}
 
 
