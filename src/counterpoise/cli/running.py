@@ -44,6 +44,7 @@ def add_running(parser: ArgumentParser, *, progress: str) -> None:
     )
     group.add_argument(
         "--jobs",
+        "--num-workers",
         "--num_workers",
         type=int | None,
         default=None,
@@ -59,8 +60,8 @@ def add_running(parser: ArgumentParser, *, progress: str) -> None:
         "started on this machine.",
     )
     group.add_argument(
-        "--time_limit",
         "--time-limit",
+        "--time_limit",
         type=float | None,
         default=None,
         help="Seconds that a run may take; one that takes longer counts as failed.",
@@ -73,8 +74,8 @@ def add_running(parser: ArgumentParser, *, progress: str) -> None:
         "comes after all runs is left to a call that finds them all.",
     )
     group.add_argument(
-        "--retry_failed",
         "--retry-failed",
+        "--retry_failed",
         type=bool,
         default=False,
         help="Make runs again that failed before, or diverged.",

@@ -131,7 +131,8 @@ def _keep(
     record = found.get("record")
     diverged = record is not None and record.get("outcome") == "diverged"
     state: Any = "failed" if record is None else "diverged" if diverged else "done"
-    known: dict[str, Any] = dict.fromkeys(("record", "error", "traceback"))
+    known: dict[str, Any] = dict.fromkeys(("record", "traceback"))
+    known["error"] = record.get("divergence") if record is not None and diverged else None
     known |= {"key": key, "identity": identity, "state": state, "code": code_digest()}
     result = Result(**{**known, "warnings": [], **found})
     store.write(result, keep=keep if state == "done" else "no")

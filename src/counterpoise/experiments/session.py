@@ -35,7 +35,7 @@ class Counting:
     """
 
     def __init__(self, progress: Progress | None = None) -> None:
-        self._progress = progress or (lambda done, total, last: None)
+        self._progress = (lambda *told: None) if progress is None else progress
         self._done = self._total = 0
 
     def expect(self, cells: Sequence[Cell], results: Mapping[str, Result]) -> None:

@@ -9,6 +9,7 @@ from counterpoise.experiments.compete import compete
 from counterpoise.experiments.computing import compute_cell
 from counterpoise.experiments.execution import loop
 from counterpoise.experiments.session import OtherPartsError
+from counterpoise.measures.statistics import DIVERGED
 from counterpoise.training import run as training
 from experiments.compare import made
 
@@ -122,20 +123,38 @@ def test_parts_together_are_the_whole(tmp_path, ran):
     assert accuracies[0] == accuracies[1]
 
 
-def test_a_run_that_diverged_comes_last_and_is_kept(tmp_path, monkeypatch):
+def diverged(record):
+    """What training returns of a run whose loss is not finite in the second epoch."""
+    nothing = {name: None for name in record["data"]["modalities"]}
+    test = {"loss": None, "accuracy": None, "response_accuracy": nothing}
+    lost = {"outcome": "diverged", "divergence": "no number", "best_epoch": None, "test": test}
+    return record | lost | {"epochs": record["epochs"][:1]}
+
+
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_a_run_that_diverged_comes_last_and_is_kept(tmp_path, monkeypatch, everywhere):
     train = training.train
 
     def diverging(recipe, *args, **options):
         record = train(recipe, *args, **options)
-        return record | ({"outcome": "diverged"} if recipe.optimizer.weight_decay else {})
+        lost = recipe.optimizer.weight_decay and (everywhere or recipe.seed)
+        return diverged(record) if lost else record
 
     monkeypatch.setattr(training, "train", diverging)
-    found = made.compared(made.grid(), tmp_path)
-    joint = found.blocks[0].rows[0].outcome
+    methods = {
+        name: {"search": {"optimizer.weight_decay": tried}}
+        for name, tried in (("Joint", [0.5, 0.0]), ("AGM", [0.5, 0.3]))
+    }
+    found = made.compared(made.grid(methods=methods), tmp_path)
+    joint, agm = (row.outcome for row in found.blocks[0].rows)
     assert joint.chosen.candidate.changes == {"optimizer.weight_decay": 0.0}
-    lost = [result.state for result in joint.trials[1].results.values()]
-    assert lost == ["diverged", "diverged"]
-    assert joint.trials[1].validation(joint.seeds) == 0
+    states = [result.state for result in joint.trials[0].results.values()]
+    assert states == [*(["diverged"] if everywhere else ["done"]), "diverged"]
+    assert agm.chosen is not None  # though each of its configurations lost a run
+    assert list(agm.accuracies.values())[-1] == DIVERGED
+    assert found.failures == []
+    assert "no number" in (tmp_path / "runs.csv").read_text()
+    assert "diverged" in (tmp_path / "report.md").read_text()
 
 
 def test_ray_and_dask_are_not_imported_until_they_are_asked_for():

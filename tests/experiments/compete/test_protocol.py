@@ -391,6 +391,5 @@ def test_results_are_files_that_others_can_read(early):
     folder, found, _ = early
     contents = [json.loads(path.read_text()) for path in (folder / "results").iterdir()]
     measured = [each["record"] for each in contents if "measurement" in each["identity"]]
-    assert sorted(each["strength"]["m1"] for each in measured) == sorted(
-        outcome.strength["m1"] for outcome in found.outcomes
-    )
+    strengths = {each["strength"]["m1"] for each in measured}
+    assert strengths >= {outcome.strength["m1"] for outcome in found.outcomes}

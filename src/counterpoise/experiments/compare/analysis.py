@@ -10,7 +10,7 @@ from typing import Any
 
 from counterpoise.experiments.compare.competing import competing
 from counterpoise.experiments.compare.grid import Grid
-from counterpoise.experiments.compare.outcomes import Outcome
+from counterpoise.experiments.compare.outcomes import Outcome, test_accuracy
 from counterpoise.experiments.compare.overall import (
     Overall,
     expected_differences,
@@ -20,6 +20,7 @@ from counterpoise.experiments.compare.overall import (
 from counterpoise.experiments.compare.rows import Block, Pair, Row
 from counterpoise.experiments.store import Result
 from counterpoise.measures.statistics import (
+    DIVERGED,
     Estimate,
     Interval,
     Judgement,
@@ -180,7 +181,8 @@ def _difference(outcome: Outcome, base: Outcome) -> Estimate | None:
 
 
 def _responses(outcome: Outcome) -> dict[str, Interval]:
-    records = [] if outcome.chosen is None else list(outcome.chosen.records.values())
+    chosen = {} if outcome.chosen is None else outcome.chosen.records
+    records = [each for each in chosen.values() if test_accuracy(each) != DIVERGED]
     if not records:
         return {}
     return {

@@ -34,7 +34,9 @@ def validation_accuracy(result: Result) -> float | None:
 
 
 def test_accuracy(record: Mapping[str, Any]) -> Run:
-    """Return the test accuracy of a run, or that it diverged: its test loss is not finite."""
+    """Return the test accuracy of a run, or that it diverged, if only on test data."""
+    if record.get("outcome") == "diverged":
+        return DIVERGED
     loss = record["test"]["loss"]  # None in a file, which holds no NaN
     if loss is None or not isfinite(loss):
         return DIVERGED

@@ -20,9 +20,9 @@ from counterpoise.experiments.study.estimates import (
 from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.study import Case, Study
-from counterpoise.experiments.trained import Trained
 from counterpoise.experiments.study.words import above, with_interval
 from counterpoise.experiments.study.worlds import WORLDS, digits, recipe_for, true_contributions
+from counterpoise.experiments.trained import Trained
 from counterpoise.measures.statistics import Interval, correlation, mean_correlation, mean_interval
 from counterpoise.measures.unimodal import alone_recipe
 from counterpoise.report.formats import duration

@@ -12,9 +12,9 @@ from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.modulated import modulation_of
 from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.study import Case, Study
-from counterpoise.experiments.trained import Trained
 from counterpoise.experiments.study.words import signed
 from counterpoise.experiments.study.worlds import SYNERGY, WORLDS, digits, recipe_for
+from counterpoise.experiments.trained import Trained
 from counterpoise.measures.statistics import Interval
 from counterpoise.methods import AGM, Joint
 from counterpoise.report.page import Note

@@ -8,8 +8,8 @@ from typing import Any
 
 from counterpoise.core.references import ExponentialAverage, Fixed, NoReference
 from counterpoise.experiments.study.observations import Condition
-from counterpoise.experiments.trained import Trained
 from counterpoise.experiments.study.words import signed
+from counterpoise.experiments.trained import Trained
 from counterpoise.measures.statistics import Interval
 from counterpoise.methods import AGM, Joint, Method
 

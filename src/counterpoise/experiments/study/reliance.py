@@ -12,9 +12,9 @@ from counterpoise.experiments.study.estimates import contributions_of, test_logi
 from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.study import Case, Study
-from counterpoise.experiments.trained import Trained
 from counterpoise.experiments.study.words import signed, with_interval
 from counterpoise.experiments.study.worlds import Rescaled, recipe_for, true_contributions
+from counterpoise.experiments.trained import Trained
 from counterpoise.measures.statistics import Interval
 from counterpoise.methods import AGM, OGMGE, Joint, Method, UnimodalLoss
 from counterpoise.report.page import Note

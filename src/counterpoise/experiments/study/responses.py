@@ -19,7 +19,6 @@ from counterpoise.experiments.study.estimates import (
 from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.study import Case, Study
-from counterpoise.experiments.trained import Trained
 from counterpoise.experiments.study.words import above, listed, with_interval
 from counterpoise.experiments.study.worlds import (
     SYNERGY,
@@ -28,6 +27,7 @@ from counterpoise.experiments.study.worlds import (
     true_contributions,
     true_information,
 )
+from counterpoise.experiments.trained import Trained
 from counterpoise.measures.statistics import (
     Interval,
     correlation,

@@ -12,7 +12,6 @@ from counterpoise.experiments.study.estimates import RESPONSE_SCORES, response_s
 from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.study import Case, Study
-from counterpoise.experiments.trained import Trained
 from counterpoise.experiments.study.words import above, with_interval
 from counterpoise.experiments.study.worlds import (
     SYNERGY,
@@ -21,6 +20,7 @@ from counterpoise.experiments.study.worlds import (
     true_contributions,
     true_information,
 )
+from counterpoise.experiments.trained import Trained
 from counterpoise.measures.statistics import Interval, correlation, mean_correlation, mean_interval
 from counterpoise.report.formats import enumerate_words
 from counterpoise.report.page import Note

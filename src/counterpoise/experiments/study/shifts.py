@@ -19,9 +19,9 @@ from counterpoise.experiments.study.modulated import (
 from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.reliance import reliance_of
 from counterpoise.experiments.study.study import Case, Study
-from counterpoise.experiments.trained import Trained
 from counterpoise.experiments.study.words import signed, with_interval
 from counterpoise.experiments.study.worlds import recipe_for
+from counterpoise.experiments.trained import Trained
 from counterpoise.measures.statistics import Interval
 from counterpoise.report.page import Note
 
