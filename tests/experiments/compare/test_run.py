@@ -125,7 +125,7 @@ def test_parts_together_are_the_whole(tmp_path, ran):
 
 def diverged(record):
     """What training returns of a run whose loss is not finite in the second epoch."""
-    nothing = {name: None for name in record["data"]["modalities"]}
+    nothing = dict.fromkeys(record["data"]["modalities"])
     test = {"loss": None, "accuracy": None, "response_accuracy": nothing}
     lost = {"outcome": "diverged", "divergence": "no number", "best_epoch": None, "test": test}
     return record | lost | {"epochs": record["epochs"][:1]}
