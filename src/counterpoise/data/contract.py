@@ -80,6 +80,10 @@ class Batched(Protocol):
     def loader(self) -> Any:
         """What makes them."""
 
+    @property
+    def num_batches(self) -> int | None:
+        """How many there are in an epoch, if that is known."""
+
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches of an epoch."""
 
@@ -105,6 +109,7 @@ class Splits:
             the task.
 
     Example:
+        >>> import torch
         >>> from counterpoise.data import MultimodalDataset
         >>> def make(num_samples):
         ...     return MultimodalDataset(
@@ -212,6 +217,7 @@ def shapes_of(batch: Mapping[str, PyTree], names: Sequence[str]) -> dict[str, Py
     """Return the shape of one sample of each modality in a batch, nests as nests of shapes.
 
     Example:
+        >>> import torch
         >>> batch = {"text": {"tokens": torch.zeros(2, 7), "mask": torch.ones(2, 7)}}
         >>> shapes_of(batch, ["text"])
         {'text': {'tokens': (7,), 'mask': (7,)}}

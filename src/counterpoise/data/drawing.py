@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["Stream", "drawing"]
+__all__ = ["Stream", "drawing", "seed_generators"]
 
 
 class Stream:
@@ -35,8 +35,7 @@ class Stream:
     """
 
     def __init__(self, *key: str | int) -> None:
-        digest = sha256("\0".join(map(str, key)).encode()).digest()
-        self._seed: int | None = int.from_bytes(digest[:4], "little")
+        self._seed: int | None = _seed_of(key)
         self._states: dict[str, Any] = {}
 
     def state_dict(self) -> dict[str, Any]:
@@ -91,6 +90,33 @@ def drawing(*key: str | int) -> Iterator[None]:
     """
     with Stream(*key).active():
         yield
+
+
+def seed_generators(loader: Any, *key: str | int) -> None:
+    """Seed the generators of its own that a loader, or what orders its samples, was given.
+
+    Example:
+        >>> from torch.utils.data import DataLoader
+        >>> loader = DataLoader(range(7), shuffle=True, generator=torch.Generator())
+        >>> orders = []
+        >>> for _ in range(2):
+        ...     seed_generators(loader, "train", 0)
+        ...     orders.append([int(x) for x in loader])
+        >>> orders[0] == orders[1]
+        True
+    """
+    batch_sampler = getattr(loader, "batch_sampler", None)
+    parts = (loader, getattr(loader, "sampler", None), batch_sampler)
+    parts += (getattr(batch_sampler, "sampler", None),)
+    for part in parts:
+        generator = getattr(part, "generator", None)
+        if isinstance(generator, torch.Generator):
+            generator.manual_seed(_seed_of(key))
+
+
+def _seed_of(key: tuple[str | int, ...]) -> int:
+    digest = sha256("\0".join(map(str, key)).encode()).digest()
+    return int.from_bytes(digest[:4], "little")
 
 
 def _numpy() -> Any:

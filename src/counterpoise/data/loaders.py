@@ -6,20 +6,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
+from itertools import islice
 from typing import Any
 
 from torch import Tensor
 
+from counterpoise.core.errors import check_count
 from counterpoise.core.pytree import PyTree
 from counterpoise.data.contract import TARGET, Batch, Splits, shapes_of
-from counterpoise.data.drawing import drawing
+from counterpoise.data.drawing import drawing, seed_generators
 from counterpoise.data.files.fingerprints import update_with_tensor
 from counterpoise.data.layout import Layout, Modalities
 from counterpoise.data.source import DataSource
 from counterpoise.data.tasks import Classification, Task
 from counterpoise.data.tensors import leaves
 
-__all__ = ["LoadedSamples", "Loaders", "num_batches"]
+__all__ = ["LoadedSamples", "Loaders"]
 
 
 class LoadedSamples:
@@ -31,6 +33,7 @@ class LoadedSamples:
         layout: Which entries of a batch are what.
         content: What tells the content from any other. Default: the fingerprint is made of the
             first batch.
+        num_batches: Batches in an epoch. Default: as the loader says; None if it does not know.
 
     Example:
         >>> import torch
@@ -42,9 +45,14 @@ class LoadedSamples:
     target: Tensor | None = None
 
     def __init__(
-        self, loader: Iterable[Any], layout: Layout | None = None, content: str | None = None
+        self,
+        loader: Iterable[Any],
+        layout: Layout | None = None,
+        content: str | None = None,
+        num_batches: int | None = None,
     ) -> None:
         self.loader, self.layout, self.content = loader, layout or Layout(), content
+        self.num_batches = _length(loader) if num_batches is None else num_batches
 
     @cached_property
     def first(self) -> Batch:
@@ -53,6 +61,7 @@ class LoadedSamples:
         Raises:
             ValueError: If there is none.
         """
+        seed_generators(self.loader, "first batch")
         with drawing("first batch"):
             for batch in self:
                 return batch
@@ -74,7 +83,7 @@ class LoadedSamples:
     @cached_property
     def fingerprint(self) -> str:
         """Sha256 of ``content``, else of the first batch; and of the number of batches."""
-        digest = sha256(f"{num_batches(self.loader)}\0{self.content}".encode())
+        digest = sha256(f"{self.num_batches}\0{self.content}".encode())
         if self.content is None:
             for name, value in self.first.items():
                 for path, leaf in leaves(name, value):
@@ -84,7 +93,7 @@ class LoadedSamples:
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches, arranged."""
-        return map(self.layout.arrange, self.loader)
+        return map(self.layout.arrange, islice(self.loader, self.num_batches))
 
     def __len__(self) -> int:
         """Say that nobody knows."""
@@ -100,16 +109,17 @@ class Loaders(DataSource):
     """Two or three loaders of one's own as a data set.
 
     The loaders are gone through as they are: batch size, order and workers are theirs, and
-    ``batch_size`` of a recipe says nothing. What they draw from the global random generators,
-    such as the order of a ``DataLoader`` with ``shuffle=True``, is a function of the run's seed
-    and the epoch. A run that was killed within an epoch goes on to the same bits: a loader with a
-    state (``torchdata.stateful_dataloader.StatefulDataLoader``) at once, any other by reading
-    again what it had read of the epoch.
+    ``batch_size`` of a recipe says nothing. What they draw, such as the order of a ``DataLoader``
+    with ``shuffle=True``, is a function of the run's seed and the epoch, whether it comes from
+    the global random generators or from a ``torch.Generator`` that they were given. A run that
+    was killed within an epoch goes on to the same bits: a loader with a state
+    (``torchdata.stateful_dataloader.StatefulDataLoader``) at once, any other by reading again
+    what it had read of the epoch.
 
     Args:
         train: Yields the training batches of an epoch: mappings of modalities and "target", or
             tuples with ``fields``. A ``torch.utils.data.DataLoader``, a WebDataset pipeline, or
-            anything else that can be gone through again and again and has a ``len()``.
+            anything else that can be gone through again and again.
         validation: Yields batches to choose the epoch by.
         test: Yields batches to judge by, once. Default: none, so that nothing is tested.
         task: What is to be learnt; a number C is short for ``Classification(C)``.
@@ -121,6 +131,8 @@ class Loaders(DataSource):
         name: What the data set is called. Default: "loaders".
         content: What tells the content from any other, such as a version, which a resumed run
             has to find again. Default: told by the first batches.
+        num_batches: Training batches in an epoch, needed where ``train`` has no ``len()``; what
+            it has beyond is left out.
 
     Raises:
         TypeError: If a loader cannot be gone through, or training batches cannot be counted.
@@ -146,6 +158,7 @@ class Loaders(DataSource):
     fields: Sequence[str] | None = None
     name: str = "loaders"  # type: ignore[misc]  # a field here, where each object has its own
     content: str | None = None
+    num_batches: int | None = None
 
     def __post_init__(self) -> None:
         for label in ("train", "validation", "test"):
@@ -155,11 +168,12 @@ class Loaders(DataSource):
                     f"`{label}` should yield batches; found a {type(loader).__name__}. Pass a "
                     "DataLoader."
                 )
-        if num_batches(self.train) is None:
+        if self.num_batches is not None:
+            check_count("num_batches", self.num_batches, at_least=1)
+        elif _length(self.train) is None:
             raise TypeError(
                 "`train` should have a len(), the number of batches in an epoch; found a "
-                f"{type(self.train).__name__} without. Give it one, such as by `.with_length(n)` "
-                "for a WebDataset pipeline."
+                f"{type(self.train).__name__} without. Pass `num_batches`."
             )
         if not isinstance(self.task, Task):
             object.__setattr__(self, "task", Classification(self.task))
@@ -168,9 +182,8 @@ class Loaders(DataSource):
     def load(self) -> Splits:
         """Return the loaders as splits, after a look at the first batch of each."""
         layout = self._layout()
-        train, validation = (
-            LoadedSamples(loader, layout, self.content) for loader in (self.train, self.validation)
-        )
+        train = LoadedSamples(self.train, layout, self.content, self.num_batches)
+        validation = LoadedSamples(self.validation, layout, self.content)
         test = None if self.test is None else LoadedSamples(self.test, layout, self.content)
         assert isinstance(self.task, Task)
         return Splits(self.name, train, validation, test, self.task)
@@ -179,19 +192,20 @@ class Loaders(DataSource):
         """Return what a record can hold of it: not the loaders."""
         assert isinstance(self.task, Task)
         names = {"modalities": self.modalities, "target": self.target, "others": self.others}
-        return {"name": self.name, "task": self.task, **names, "content": self.content}
+        return {
+            "name": self.name,
+            "task": self.task,
+            **names,
+            "content": self.content,
+            "num_batches": self.num_batches,
+        }
 
     def _layout(self) -> Layout:
         return Layout(self.modalities, self.target, self.others, self.fields)
 
 
-def num_batches(loader: Iterable[Any]) -> int | None:
-    """Return how many batches a loader says that it has; None if it does not know.
-
-    Example:
-        >>> num_batches([1, 2]), num_batches(iter([1, 2]))
-        (2, None)
-    """
+def _length(loader: Iterable[Any]) -> int | None:
+    """Return how many batches a loader says that it has; None if it does not know."""
     try:
         return len(loader)  # type: ignore[arg-type]
     except TypeError:  # what len() raises where there is none, and loaders of streams too

@@ -58,6 +58,7 @@ class SampleDataset(Dataset[Batch]):
         ValueError: If the data set is empty, or an entry is missing.
 
     Example:
+        >>> import torch
         >>> class Pairs(Dataset):
         ...     def __len__(self):
         ...         return 5

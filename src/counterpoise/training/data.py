@@ -219,7 +219,8 @@ class MultimodalDataModule(LightningDataModule):
             ValueError: If there are none.
         """
         if isinstance(self.splits.train, Batched):
-            return len(self.splits.train.loader)
+            assert self.splits.train.num_batches is not None
+            return self.splits.train.num_batches
         num_samples = len(self.splits.train)
         order = self._order(num_samples, self.batch_size, self.seed, 0, num_processes)
         if len(order) == 0:

@@ -8,8 +8,7 @@ from typing import Any, cast
 from torch.utils.data import DataLoader, DistributedSampler, IterableDataset
 
 from counterpoise.data.contract import Batch, Batched
-from counterpoise.data.drawing import Stream
-from counterpoise.data.loaders import num_batches
+from counterpoise.data.drawing import Stream, seed_generators
 
 __all__ = ["OwnLoader"]
 
@@ -17,10 +16,10 @@ __all__ = ["OwnLoader"]
 class OwnLoader:
     """Goes through somebody's loader, and remembers which batch comes next.
 
-    What the loader draws from the global random generators while it makes batches is a function
-    of the seed and the epoch, and shifts nothing that the model draws. To go on within an epoch,
-    a loader with ``state_dict`` and ``load_state_dict`` is told where it was; any other makes the
-    batches again that it had made, which are thrown away.
+    What the loader draws while it makes batches, from the global random generators or from its
+    own, is a function of the seed and the epoch, and shifts nothing that the model draws. To go
+    on within an epoch, a loader with ``state_dict`` and ``load_state_dict`` is told where it was;
+    any other makes the batches again that it had made, which are thrown away.
 
     Args:
         samples: The batches, and the loader that makes them.
@@ -28,7 +27,8 @@ class OwnLoader:
         num_processes: How many take part, each of which has to have batches of its own.
 
     Raises:
-        ValueError: If several processes would all get the same batches.
+        ValueError: If there are fewer batches in an epoch than there should be, or several
+            processes would all get the same.
     """
 
     def __init__(self, samples: Batched, seed: int | None = None, num_processes: int = 1) -> None:
@@ -44,6 +44,11 @@ class OwnLoader:
         """Itself, where Lightning looks for something whose epoch to set."""
         return self
 
+    @property
+    def batch_sampler(self) -> OwnLoader:
+        """Itself, where Lightning looks for shuffling of validation data."""
+        return self
+
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch, and tell the loader's own sampler, if it wants to know."""
         self.epoch = epoch
@@ -54,16 +59,17 @@ class OwnLoader:
 
     def __len__(self) -> int:
         """Number of batches in a whole epoch, where the loader knows it."""
-        number = num_batches(self.samples.loader)
-        if number is None:
+        if self.samples.num_batches is None:
             raise TypeError("The loader does not know how many batches it has.")
-        return number
+        return self.samples.num_batches
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches of the epoch that are left, all of them unless state was loaded."""
         loaded, self._loaded = self._loaded, None
         epoch = -1 if self.seed is None else self.epoch
-        stream = self._stream = Stream("loader", self.seed or 0, epoch)
+        key = ("loader", self.seed or 0, epoch)
+        stream = self._stream = Stream(*key)
+        seed_generators(self.samples.loader, *key)
         done = skipped = 0
         if loaded is not None:
             done = loaded["next"]
@@ -81,10 +87,16 @@ class OwnLoader:
             with stream.active():
                 batch = next(batches, None)
             if batch is None:
-                return
+                break
             done += 1
-            self._next = 0 if done == num_batches(self.samples.loader) else done
+            self._next = 0 if done == self.samples.num_batches else done
             yield batch
+        if done < (self.samples.num_batches or 0):
+            raise ValueError(
+                f"The loader should yield {self.samples.num_batches} batches in each epoch; found "
+                f"{done} in epoch {self.epoch}. Let it go on, or pass the number that it has as "
+                "`num_batches`."
+            )
 
     def state_dict(self) -> dict[str, Any]:
         """Return the number of the next batch, and the loader's own state if it has one."""
