@@ -13,9 +13,8 @@ from counterpoise.core.absence import Absence
 from counterpoise.core.coalitions import ATTRIBUTIONS, Sampling
 from counterpoise.core.errors import check_choice, check_count
 from counterpoise.data import DataSource, Splits
-from counterpoise.data.tasks import check_defined
 from counterpoise.engine.settings import LEVELS, STATISTICS, Coalitions, Modality, coalitions_of
-from counterpoise.methods import Joint, Method
+from counterpoise.methods import Joint, Method, check_task
 from counterpoise.training.architectures import Architecture, Network
 from counterpoise.training.optimization import SGD, Optimizer, Schedule, StepLR
 from counterpoise.training.options import TrainerOptions
@@ -132,7 +131,8 @@ class Recipe:
         Raises:
             ValueError: If the method is not defined for the task of the data.
         """
-        check_defined(self.method, splits.task)
+        assert self.method is not None
+        check_task(self.method, splits.task.kind)
         architecture = self.architecture
         model = architecture.build(splits)
         encoders, heads = architecture.encoder_paths(model), architecture.head_paths(model)

@@ -16,7 +16,7 @@ from counterpoise.data import (
     Segments,
     Splits,
 )
-from counterpoise.data.tasks import TASKS, check_defined
+from counterpoise.methods.method import TASKS
 from counterpoise.training import results
 
 EVERY = (Classification(3), MultiLabel(5), Regression(2), Segments(4))
@@ -221,19 +221,8 @@ def test_a_loss_that_there_is_not_is_refused():
         Regression(loss="huber")
 
 
-class Ranking:
-    tasks = frozenset({"classification", "segments"})
-
-
-def test_a_method_that_is_not_defined_for_the_task_is_refused_by_name():
-    for task in (MultiLabel(2), Regression()):
-        message = (
-            f"`method` should be defined for {task.kind}; found Ranking, which is for "
-            "classification, segments. Use another method"
-        )
-        with pytest.raises(ValueError, match=message):
-            check_defined(Ranking(), task)
-    check_defined(Ranking(), Segments(2))
+def test_the_kinds_are_those_that_methods_know():
+    assert {task.kind for task in EVERY} == set(TASKS)
 
 
 # -- how results are written -----------------------------------------------------------------

@@ -5,15 +5,13 @@ from counterpoise.data.tasks.forms import MetricForm
 from counterpoise.data.tasks.multilabel import MultiLabel
 from counterpoise.data.tasks.regression import Regression
 from counterpoise.data.tasks.segments import Segments
-from counterpoise.data.tasks.task import TASKS, Task, check_defined
+from counterpoise.data.tasks.task import Task
 
 __all__ = [
-    "TASKS",
     "Classification",
     "MetricForm",
     "MultiLabel",
     "Regression",
     "Segments",
     "Task",
-    "check_defined",
 ]

@@ -16,10 +16,7 @@ from counterpoise.data.tasks.forms import MetricForm
 if TYPE_CHECKING:
     from torchmetrics import Metric
 
-__all__ = ["TASKS", "Task", "check_defined"]
-
-TASKS = ("classification", "multilabel", "regression", "segments")
-"""The kinds of task, by which a method says for what it is defined."""
+__all__ = ["Task", "check_classes", "check_integers"]
 
 _CHUNK = 1024
 """Samples that the level of guessing is computed on at a time."""
@@ -29,7 +26,8 @@ class Task(ABC):
     """Says how outputs are trained, scored and judged. A data set has one.
 
     Subclass it for a task of your own, as a frozen dataclass with a field ``headline``; ``kind``
-    has to be one of :data:`TASKS`, by which methods say what they are defined for.
+    has to be "classification", "multilabel", "regression" or "segments", by which methods say
+    what they are defined for.
 
     Attributes:
         kind: Which kind of task it is.
@@ -120,29 +118,6 @@ class Task(ABC):
 
     def _check_headline(self) -> None:
         check_choice("headline", self.headline, self.forms)
-
-
-def check_defined(method: object, task: Task) -> None:
-    """Raise unless a method is defined for a task, as its attribute ``tasks`` says.
-
-    Raises:
-        ValueError: If it is not.
-
-    Example:
-        >>> from counterpoise.data import Regression
-        >>> class Ranking:
-        ...     tasks = frozenset({"classification"})
-        >>> check_defined(Ranking(), Regression())
-        Traceback (most recent call last):
-        ValueError: `method` should be defined for regression; found Ranking, ...
-    """
-    defined = getattr(method, "tasks", frozenset(TASKS))
-    if task.kind not in defined:
-        raise ValueError(
-            f"`method` should be defined for {task.kind}; found {type(method).__name__}, which is "
-            f"for {', '.join(kind for kind in TASKS if kind in defined)}. Use another method, "
-            "such as AGM or UnimodalLoss."
-        )
 
 
 def check_integers(label: str, target: Tensor, dims: int, what: str) -> None:
