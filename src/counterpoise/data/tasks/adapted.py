@@ -10,9 +10,16 @@ from torchmetrics.classification import (
     MultilabelAveragePrecision,
     MultilabelF1Score,
 )
-from torchmetrics.regression import PearsonCorrCoef
+from torchmetrics.regression import MeanAbsoluteError, MeanSquaredError, PearsonCorrCoef
 
-__all__ = ["LabelAccuracy", "LabelF1", "LabelPrecision", "MeanCorrelation"]
+__all__ = [
+    "AbsoluteErrors",
+    "LabelAccuracy",
+    "LabelF1",
+    "LabelPrecision",
+    "MeanCorrelation",
+    "SquaredErrors",
+]
 
 # torchmetrics takes numbers in [0, 1] for probabilities and others for logits, batch by batch: a
 # batch of small logits would be misread. So all are told probabilities.
@@ -84,3 +91,25 @@ class MeanCorrelation(PearsonCorrCoef):
             # What does not vary is no accident here: a constant guess does not.
             warnings.filterwarnings("ignore", "The variance of predictions", UserWarning)
             return super().compute().nan_to_num(0.0).mean()
+
+
+# Responses are slices of what all coalitions gave, which torchmetrics' regression cannot flatten.
+
+
+class AbsoluteErrors(MeanAbsoluteError):
+    """Mean absolute error, of outputs that lie in memory as they like."""
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Add outputs (B, K) and their targets (B, K)."""
+        super().update(preds.float().contiguous(), target.contiguous())
+
+
+class SquaredErrors(MeanSquaredError):
+    """Root of the mean squared error, of outputs that lie in memory as they like."""
+
+    def __init__(self) -> None:
+        super().__init__(squared=False)
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Add outputs (B, K) and their targets (B, K)."""
+        super().update(preds.float().contiguous(), target.contiguous())

@@ -73,15 +73,11 @@ class Regression(Task):
 
     def metric(self, name: str) -> Metric:
         """Return the metric from torchmetrics."""
-        from torchmetrics.regression import MeanAbsoluteError, MeanSquaredError
+        from counterpoise.data.tasks.adapted import AbsoluteErrors, MeanCorrelation, SquaredErrors
 
-        from counterpoise.data.tasks.adapted import MeanCorrelation
-
-        if name == "mae":
-            return MeanAbsoluteError()
-        if name == "rmse":
-            return MeanSquaredError(squared=False)
-        return MeanCorrelation(self.num_targets)
+        if name == "correlation":
+            return MeanCorrelation(self.num_targets)
+        return AbsoluteErrors() if name == "mae" else SquaredErrors()
 
     def check_target(self, label: str, target: Tensor) -> None:
         """Raise unless targets are finite numbers, a row for each sample."""
