@@ -234,7 +234,7 @@ def _identity(recipe: Recipe, splits: Splits, module: BalancedModule) -> dict[st
             "fingerprint": splits.fingerprint,
             "note": splits.note,
             "modalities": list(splits.modalities),
-            "num_classes": splits.num_classes,
+            "num_classes": splits.num_classes if splits.task.has_classes else None,
             "sizes": {name: size_of(part) for name, part in splits.parts.items()},
         },
         "task": {**splits.task.describe(), "guess": splits.guess},

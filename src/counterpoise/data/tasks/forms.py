@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import inf
 from typing import Any
 
 from torch import Tensor
@@ -48,6 +49,18 @@ class MetricForm:
     def unit(self) -> str:
         """What is written behind a value: a percent sign or nothing."""
         return "%" if self.share else ""
+
+    @property
+    def heading(self) -> str:
+        """Title and unit, as they head a column."""
+        return f"{self.title}, {self.unit}" if self.unit else self.title
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Between which values lie: [0, 1] for a share, above 0 for an error, else anywhere."""
+        if self.share:
+            return 0.0, 1.0
+        return (-inf if self.higher_is_better else 0.0), inf
 
     def text(self, value: float) -> str:
         """Return a value as it is written, with its unit."""

@@ -51,6 +51,11 @@ class Task(ABC):
         """How many numbers a network puts out, for a sample or for each of its segments."""
 
     @property
+    def has_classes(self) -> bool:
+        """Whether outputs are logits of classes of which one is right."""
+        return self.kind in ("classification", "segments")
+
+    @property
     @abstractmethod
     def score(self) -> Score:
         """The loss of each sample, by which responses are scored."""

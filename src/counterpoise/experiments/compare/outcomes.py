@@ -9,22 +9,23 @@ from math import isfinite
 from statistics import mean
 from typing import Any
 
+from counterpoise.data.tasks import MetricForm
 from counterpoise.experiments.compare.grid import Candidate
 from counterpoise.experiments.store import Cell, Result
 from counterpoise.measures.statistics import DIVERGED, Run
+from counterpoise.training import results
 
 __all__ = ["Outcome", "Trial", "outcomes_of", "test_accuracy", "validation_accuracy"]
 
 
 def validation_accuracy(result: Result) -> float | None:
-    """Return the validation accuracy of the epoch that was kept; None if the cell failed."""
+    """Return the validation accuracy of the epoch that was kept; None if the cell failed.
+
+    Here and below, for another task than classification its headline metric.
+    """
     if result.record is None:
         return None
-    best = result.record["best_epoch"]
-    accuracies: dict[int, float] = {
-        epoch["epoch"]: epoch["validation_accuracy"] for epoch in result.record["epochs"]
-    }
-    return accuracies[best]
+    return results.validated(result.record)[result.record["best_epoch"]]
 
 
 def test_accuracy(record: Mapping[str, Any]) -> Run:
@@ -32,8 +33,8 @@ def test_accuracy(record: Mapping[str, Any]) -> Run:
     loss = record["test"]["loss"]  # None in a file, which holds no NaN
     if loss is None or not isfinite(loss):
         return DIVERGED
-    accuracy: float = record["test"]["accuracy"]
-    return accuracy
+    accuracy = results.tested(record)
+    return DIVERGED if accuracy is None else accuracy
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,10 @@ class Trial:
         found = [self.results[seed] for seed in seeds if seed in self.results]
         values = [value for each in found if (value := validation_accuracy(each)) is not None]
         return mean(values) if len(values) == len(seeds) else None
+
+    def turned(self, value: float) -> float:
+        """Return a value of the headline metric so that higher is better."""
+        return results.headline(next(iter(self.records.values()))).turned(value)
 
 
 @dataclass(frozen=True)
@@ -94,20 +99,27 @@ class Outcome:
         return {seed: test_accuracy(record) for seed, record in records.items()}
 
     @property
+    def form(self) -> MetricForm:
+        """How the accuracy, or whatever the headline metric is, is called and written."""
+        return results.headline(self._record)
+
+    @property
     def step(self) -> float:
         """By how much a test accuracy changes at least: 1 / number of test samples."""
-        return 1 / float(self._data["sizes"]["test"])
+        counts = self.form.share and self.form.additive
+        return 1 / float(self._record["data"]["sizes"]["test"]) if counts else 0.0
 
     @property
     def guessing(self) -> float:
-        """The accuracy of guessing among the classes."""
-        return 1 / float(self._data["num_classes"])
+        """The accuracy of guessing among the classes; else the metric of who guesses best."""
+        guess = results.guessed(self._record)
+        num_classes = self._record["data"]["num_classes"]
+        return 1 / float(num_classes) if num_classes or guess is None else guess
 
     @property
-    def _data(self) -> Mapping[str, Any]:
+    def _record(self) -> Mapping[str, Any]:
         assert self.chosen is not None  # asked for only where there are accuracies
-        found: Mapping[str, Any] = next(iter(self.chosen.records.values()))["data"]
-        return found
+        return next(iter(self.chosen.records.values()))
 
     @property
     def failures(self) -> list[tuple[Trial, int, Result]]:
@@ -115,9 +127,9 @@ class Outcome:
         return [(trial, *each) for trial in self.trials for each in trial.failures.items()]
 
     def _choose(self) -> Trial | None:
-        """Return the trial of the highest validation accuracy; of several the first."""
+        """Return the trial of the best validation accuracy; of several the first."""
         measured = [(trial, trial.validation(self.seeds)) for trial in self.trials]
-        known = [(value, trial) for trial, value in measured if value is not None]
+        known = [(trial.turned(value), trial) for trial, value in measured if value is not None]
         return max(known, key=lambda pair: pair[0])[1] if known else None
 
 

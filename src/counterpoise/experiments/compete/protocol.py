@@ -70,6 +70,7 @@ def compete(
     check_count("num_seeds", num_seeds, at_least=1)
     check_range("ridge", ridge, low=0)
     splits = recipe.data.load()
+    _check_task(splits)
     _check_sizes(splits)
     paths = find_paths(recipe, splits, fused, concept)
     tasks = [
@@ -85,6 +86,20 @@ def compete(
 
 def _silent(done: int, total: int, last: str) -> None:
     """Tell nobody."""
+
+
+def _by_accuracy(splits: Splits) -> bool:
+    return splits.task.has_classes and splits.task.form.name == "accuracy"
+
+
+def _check_task(splits: Splits) -> None:
+    if splits.test is None or not _by_accuracy(splits):
+        found = f"{splits.task.kind} by {splits.task.form.title}"
+        raise ValueError(
+            "`data` should have test samples and a task that is judged by accuracy, to measure "
+            f"competition; found {found if splits.test is not None else 'no test samples'}. For "
+            "other models use counterpoise.measures.model_strengths."
+        )
 
 
 def _check_sizes(splits: Splits) -> None:

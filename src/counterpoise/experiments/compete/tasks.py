@@ -140,7 +140,7 @@ def _varying(alone: nn.Module, splits: Splits, path: str) -> float:
 
 def _probes(balanced: Balanced, splits: Splits, paths: Paths) -> dict[str, float]:
     """Return the accuracy of each encoder's probe; nothing where there is none to probe."""
-    if not paths.encoders or splits.train.target.dim() != 1:
+    if not paths.encoders or splits.task.kind != "classification":
         return {}
     parts = (splits.train, splits.validation, splits.test)
     probes = probe_encoders(balanced.model, paths.encoders, *map(Batches, parts), kind="ridge")

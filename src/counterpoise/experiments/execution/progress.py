@@ -19,8 +19,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from counterpoise.data.tasks import MetricForm
 from counterpoise.experiments.compare.outcomes import validation_accuracy
 from counterpoise.experiments.store import Cell, Store
+from counterpoise.training.results import headline
 
 __all__ = ["Progress"]
 
@@ -33,6 +35,7 @@ class _Seen(NamedTuple):
     cell: Cell
     failed: bool
     accuracy: float | None
+    form: MetricForm = MetricForm("accuracy")
 
 
 class Progress:
@@ -115,10 +118,13 @@ class Progress:
         assert result is not None
         cell = self._waiting.pop(key)
         accuracy = validation_accuracy(result) if cell.trains else None
-        return _Seen(cell, result.state == "failed", accuracy)
+        form = headline(result.record or {})
+        return _Seen(cell, result.state == "failed", accuracy, form)
 
     def _line(self, seen: _Seen) -> str:
-        found = "done" if seen.accuracy is None else f"{seen.accuracy:.1%} on validation"
+        found = (
+            "done" if seen.accuracy is None else f"{seen.form.text(seen.accuracy)} on validation"
+        )
         found = "failed" if seen.failed else found
         return f"{len(self._seen)}/{self.num_cells} {seen.cell.title}: {found}"
 
@@ -127,7 +133,8 @@ class Progress:
     def _draw(self) -> RenderableType:
         with self._lock:
             bar = ProgressBar(total=self.num_cells, completed=len(self._seen), width=40)
-            title = Text("Validation accuracy, % (cells done)", style="bold")
+            metrics = dict.fromkeys(seen.form.title for seen in self._seen) or ["accuracy"]
+            title = Text(f"Validation: {', '.join(metrics)} (cells done)", style="bold")
             # A bar ends without a new line; padding gives it a line of its own.
             return Group(title, self._table(), Padding(bar, 0), Text(self._summary()))
 
@@ -149,7 +156,9 @@ class Progress:
             each for each in self._seen if each.cell.trains and each.cell.candidate[:3] == place
         ]
         known = [each.accuracy for each in seen if each.accuracy is not None]
-        text = f"{100 * mean(known):.1f} ({len(seen)})" if known else f"({len(seen)})"
+        text = f"({len(seen)})"
+        if known:
+            text = f"{seen[0].form.text(mean(known)).rstrip('%')} {text}"
         return Text(text, style="red" if any(each.failed for each in seen) else "")
 
     def _summary(self) -> str:
