@@ -148,6 +148,20 @@ class Splits:
         return parts if self.test is None else {**parts, "test": self.test}
 
     @property
+    def test_set(self) -> Samples:
+        """The test part, for whoever cannot do without.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        if self.test is None:
+            raise ValueError(
+                "`test` should be given, to measure on it; found None. Add a part of the data that "
+                "nothing was trained or chosen on."
+            )
+        return self.test
+
+    @property
     def modalities(self) -> tuple[str, ...]:
         """The modalities' names, in their order."""
         return self.train.modalities

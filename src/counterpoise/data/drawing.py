@@ -106,9 +106,8 @@ def seed_generators(loader: Any, *key: str | int) -> None:
         True
     """
     batch_sampler = getattr(loader, "batch_sampler", None)
-    parts = (loader, getattr(loader, "sampler", None), batch_sampler)
-    parts += (getattr(batch_sampler, "sampler", None),)
-    for part in parts:
+    inner = getattr(batch_sampler, "sampler", None)
+    for part in (loader, getattr(loader, "sampler", None), batch_sampler, inner):
         generator = getattr(part, "generator", None)
         if isinstance(generator, torch.Generator):
             generator.manual_seed(_seed_of(key))

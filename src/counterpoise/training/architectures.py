@@ -68,7 +68,7 @@ class Architecture(ABC):
         """
         return getattr(model, "extra_loss", None)
 
-    def absent(self, splits: Splits) -> Any:
+    def absent_values(self, splits: Splits) -> Any:
         """Return what stands in for absent modalities, where the network needs its own."""
         return None
 

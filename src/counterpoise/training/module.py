@@ -163,6 +163,7 @@ class BalancedModule(LightningModule):
         out: Output = self.balanced(**batch)
         self.training_tally.update(out, batch["target"])
         extra = None if self.extra_loss is None else self.extra_loss(out.raw, batch["target"])
+        assert out.loss is not None
         loss = out.loss if extra is None else out.loss + extra
         if not records:
             return {"loss": loss}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +116,9 @@ class TorchOptimizer(Optimizer):
 
     def build(self, groups: Groups) -> optim.Optimizer:
         """Return the optimiser."""
-        return _made("optimizer", self.optimizer, groups, self.arguments)
+        kind: Any = class_at("optimizer", self.optimizer)
+        built: optim.Optimizer = kind(groups, **self.arguments)
+        return built
 
     def settings(self) -> dict[str, Any]:
         """Return the arguments as a record holds them: the class by its path."""
@@ -155,13 +156,11 @@ class TorchSchedule(Schedule):
 
     def build(self, optimizer: optim.Optimizer, max_epochs: int) -> LRScheduler:
         """Return the scheduler."""
-        return _made("schedule", self.schedule, optimizer, self.arguments)
+        kind: Any = class_at("schedule", self.schedule)
+        built: LRScheduler = kind(optimizer, **self.arguments)
+        return built
 
     def settings(self) -> dict[str, Any]:
         """Return the arguments as a record holds them: the class by its path."""
         own = {"schedule": path_of(self.schedule), "arguments": self.arguments}
         return {**own, "interval": self.interval}
-
-
-def _made(name: str, path: str | type, first: Any, arguments: Mapping[str, Any]) -> Any:
-    return class_at(name, path)(first, **arguments)

@@ -86,7 +86,7 @@ class PaperNetwork(Architecture):
         weighted = partial(similarity_loss, weight=self.similarity)
         return weighted if self.name == "ave" else None
 
-    def absent(self, splits: Splits) -> Any:
+    def absent_values(self, splits: Splits) -> Any:
         """For "cmu-mosei": return zeros that keep the masks, where there are any."""
         marked = all(isinstance(shape, dict) for shape in splits.sample_shapes.values())
         return absent_tokens(splits.modalities) if self.name == "cmu-mosei" and marked else None

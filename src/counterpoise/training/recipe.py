@@ -136,7 +136,7 @@ class Recipe:
         architecture = self.architecture
         model = architecture.build(splits)
         encoders, heads = architecture.encoder_paths(model), architecture.head_paths(model)
-        own = architecture.absent(splits) or {}
+        own = architecture.absent_values(splits) or {}
         modalities = {
             name: Modality(
                 encoder=(encoders or {}).get(name),

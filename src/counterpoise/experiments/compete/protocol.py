@@ -103,7 +103,7 @@ def _check_task(splits: Splits) -> None:
 
 
 def _check_sizes(splits: Splits) -> None:
-    for name, part in (("validation", splits.validation), ("test", splits.test)):
+    for name, part in (("validation", splits.validation), ("test", splits.test_set)):
         if len(part) < 2:
             raise ValueError(
                 f"`data` should have at least 2 samples in its {name} split, for the probe from "

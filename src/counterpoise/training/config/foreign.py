@@ -101,8 +101,9 @@ def _with(config: Mapping[str, Any], section: str, inner: str, value: str) -> An
         return None if new is value else new
     found, foreign = config.get(section), _FOREIGN[section]
     inner = inner.removeprefix("init_args.")
-    wrapped = isinstance(found, Mapping) and found.get("class_path") == _path(foreign)
-    if not wrapped or inner.partition(".")[0] in foreign.own:
+    if not isinstance(found, Mapping) or found.get("class_path") != _path(foreign):
+        return None
+    if inner.partition(".")[0] in foreign.own:
         return None
     settings = found["init_args"]
     given = {**settings.get("arguments", {}), inner: yaml.safe_load(value)}
@@ -111,7 +112,7 @@ def _with(config: Mapping[str, Any], section: str, inner: str, value: str) -> An
 
 def _adopted(name: str, section: Any) -> Any:
     foreign = _FOREIGN.get(name)
-    described = {"class_path": section} if isinstance(section, str) else section
+    described: Any = {"class_path": section} if isinstance(section, str) else section
     if foreign is None or not isinstance(described, Mapping):
         return section
     path = described.get("class_path")
@@ -123,7 +124,8 @@ def _adopted(name: str, section: Any) -> Any:
         return section  # whoever parses says what is wrong
     if not issubclass(kind, foreign.base):
         return section
-    settings = {foreign.key: path, "arguments": dict(described.get("init_args") or {})}
+    arguments: Mapping[str, Any] = described.get("init_args") or {}
+    settings: dict[str, Any] = {foreign.key: path, "arguments": dict(arguments)}
     for own in foreign.own[2:]:  # beside the class and its arguments
         if own in described:
             settings[own] = described[own]
