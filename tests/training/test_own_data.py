@@ -153,7 +153,7 @@ def test_the_run_depends_on_the_seed_and_on_nothing_else(tmp_path):
 
 def test_workers_change_nothing(tmp_path):
     for number in (0, 2):
-        train(own(OneByOne(), num_workers=number), tmp_path / str(number), progress=False)
+        train(own(OneByOne(), num_readers=number), tmp_path / str(number), progress=False)
     runs = [left_behind(tmp_path / str(number)) for number in (0, 2)]
     assert same_bits(*(run["state_dict"] for run in runs))
 

@@ -46,7 +46,7 @@ class Recipe:
         num_passes: Estimate responses from random orderings of modalities with at most so many
             passes a step, as :class:`counterpoise.Sampling` does. Default: as in ``Balanced``.
         absent: What stands in for an absent modality, as in ``Balanced``. Default: zeros.
-        num_workers: Processes that read batches in advance. 0, the default, suits data in memory;
+        num_readers: Processes that read batches in advance. 0, the default, suits data in memory;
             results do not depend on it.
         metrics: Further metrics to report after validation and test, by name, each as
             ``{"class_path": ..., "init_args": {...}}``: any of torchmetrics that take
@@ -84,7 +84,7 @@ class Recipe:
     attribution: str = "shapley"
     num_passes: int | None = None
     absent: Absence | None = None
-    num_workers: int = 0
+    num_readers: int = 0
     metrics: dict[str, dict[str, Any]] | None = None
     loggers: list[dict[str, Any]] | None = None
     callbacks: list[dict[str, Any]] | None = None
@@ -94,7 +94,7 @@ class Recipe:
     def __post_init__(self) -> None:
         check_count("batch_size", self.batch_size, at_least=1)
         check_count("seed", self.seed, at_least=0)
-        check_count("num_workers", self.num_workers, at_least=0)
+        check_count("num_readers", self.num_readers, at_least=0)
         if self.coalitions is not None:
             check_choice("coalitions", self.coalitions, (*LEVELS, "published"))
         check_choice("statistics", self.statistics, STATISTICS)

@@ -110,7 +110,7 @@ def _assemble(recipe: Recipe, splits: Splits, folder: RunFolder, progress: bool)
         recipe.batch_size,
         seed=recipe.seed,
         drop_last=recipe.drop_last,
-        num_workers=recipe.num_workers,
+        num_workers=recipe.num_readers,
     )
     form, balanced = splits.task.form, recipe.build(splits)
     module = BalancedModule(
