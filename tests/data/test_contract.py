@@ -188,7 +188,13 @@ def test_fingerprint_of_a_view_is_that_of_its_copy(shape, dtype):
             ValueError,
             "should have the same number of samples; found a: 3, b: 5, target: 3.",
         ),
-        ({"a": [1, 2]}, torch.ones(2), TypeError, "`a` should be a tensor; found list."),
+        ({"a": [1, 2]}, torch.ones(2), TypeError, "`a.0` should be a tensor; found int."),
+        (
+            {"a": {}},
+            torch.ones(2),
+            ValueError,
+            "`a` should hold at least one tensor; found an empty",
+        ),
         ({"a": torch.ones(2)}, [1, 2], TypeError, "`target` should be a tensor; found list."),
         (
             {"a": torch.ones(2)},
@@ -217,7 +223,7 @@ def test_an_index_out_of_range_is_refused(index):
 
 
 def splits(**changes):
-    parts = {"train": make(7), "validation": make(5), "test": make(3), "num_classes": 2}
+    parts = {"train": make(7), "validation": make(5), "test": make(3), "task": 2}
     return Splits("toy", **{**parts, **changes}, note="Noise.", source="here", licence="none")
 
 
@@ -250,7 +256,7 @@ def test_splits_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match=r"`validation` should have targets in .* found -1 to 3"):
         splits(validation=MultimodalDataset(make(5).inputs, torch.arange(5) - 1))
     with pytest.raises(ValueError, match="`num_classes` should be at least 2; found 1"):
-        splits(num_classes=1)
+        splits(task=1)
 
 
 @pytest.mark.parametrize(
@@ -266,7 +272,7 @@ def test_splits_that_do_not_fit_are_refused():
 def test_targets_of_other_tasks_are_refused(part, target, found):
     message = (
         rf"`{part}` should have one class for each sample as target, integers of shape \(N,\); "
-        rf"found {found}\. .* for classification with one label a sample; .* counterpoise.Balanced"
+        rf"found {found}\. Convert it, or pass another task: MultiLabel\(\.\.\.\), "
     )
     with pytest.raises(ValueError, match=message):
         splits(**{part: MultimodalDataset(make(5).inputs, target)})
@@ -312,3 +318,55 @@ def test_importing_the_data_sets_pulls_in_torch_and_nothing_heavier():
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     heavy = {"sklearn", "espeakng_loader", "scipy", "lightning", "altair", "pandas"}
     assert not heavy & eval(ran.stdout)
+
+
+def nested(num_samples=7):
+    tokens = torch.arange(num_samples * 5).reshape(num_samples, 5)
+    text = {"tokens": tokens, "parts": [tokens % 3, tokens % 2 == 0]}
+    return MultimodalDataset(
+        {"text": text, "image": torch.rand(num_samples, 3)}, torch.arange(num_samples) % 2
+    )
+
+
+def test_a_nest_of_tensors_is_sliced_leaf_by_leaf():
+    dataset = nested()
+    batch = dataset.__getitems__([4, -1])
+    assert batch["text"]["tokens"].tolist() == [[20, 21, 22, 23, 24], [30, 31, 32, 33, 34]]
+    assert batch["text"]["parts"][0].tolist() == [[2, 0, 1, 2, 0], [0, 1, 2, 0, 1]]
+    assert dataset[1]["text"]["parts"][1].tolist() == [False, True, False, True, False]
+    assert dataset.sample_shapes == {
+        "text": {"tokens": (5,), "parts": [(5,), (5,)]},
+        "image": (3,),
+    }
+    assert dataset.subset([3]).inputs["text"]["tokens"].tolist() == [[15, 16, 17, 18, 19]]
+
+
+def test_each_leaf_of_a_nest_counts_for_the_fingerprint():
+    torch.manual_seed(0)
+    one = nested()
+    other = MultimodalDataset({**one.inputs}, one.target)
+    assert one.fingerprint == other.fingerprint
+    changed = {**one.inputs["text"], "parts": [one.inputs["text"]["tokens"] % 2] * 2}
+    other = MultimodalDataset({**one.inputs, "text": changed}, one.target)
+    assert one.fingerprint != other.fingerprint
+
+
+def test_nests_are_described_in_plain_types():
+    described = Splits("toy", nested(), nested(5), nested(3), 2).describe()
+    assert described["sample_shapes"] == {
+        "text": {"tokens": [5], "parts": [[5], [5]]},
+        "image": [3],
+    }
+
+
+def test_leaves_of_different_lengths_are_refused_by_their_path():
+    text = {"tokens": torch.ones(2, 5), "mask": torch.ones(3, 5)}
+    with pytest.raises(ValueError, match=r"found text.tokens: 2, text.mask: 3, target: 2\."):
+        MultimodalDataset({"text": text}, torch.zeros(2))
+
+
+def test_without_test_data_there_are_two_parts_and_no_guess():
+    two = splits(test=None)
+    assert list(two.parts) == ["train", "validation"]
+    assert two.guess is None
+    assert two.describe()["num_samples"] == {"train": 7, "validation": 5}

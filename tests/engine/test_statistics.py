@@ -96,9 +96,7 @@ def test_published_statistics_with_batch_norm_warn_once(level):
     torch.manual_seed(3)
     balanced = wrapped(Late(2).double(), level, "running")
     inputs, target = batch(2, 11)
-    with pytest.warns(
-        UserWarning, match=r"normalises with batch statistics, .* a BatchNorm1d"
-    ):
+    with pytest.warns(UserWarning, match=r"normalises with batch statistics, .* a BatchNorm1d"):
         balanced(**inputs, target=target)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -13,7 +13,16 @@ from counterpoise.data import AVE, CMUMOSEI, CREMAD, URFunny
 from counterpoise.data.clips.archive import Archive
 from counterpoise.data.clips.build import Forms, build
 from counterpoise.data.crema_d.layout import find_clips
-from counterpoise.training import SGD, Architecture, Recipe, TrainerOptions, train
+from counterpoise.training import (
+    SGD,
+    Architecture,
+    PaperNetwork,
+    Recipe,
+    TrainerOptions,
+    read_recipe,
+    train,
+)
+from counterpoise.training.config import names
 from support.affective import humor, mosei, write_pickle
 from support.ave import make_ave
 from support.clips import make_crema_d
@@ -139,3 +148,48 @@ def test_a_run_with_random_views_is_resumed_to_the_same_bits(sources, tmp_path, 
     torch.rand(5)
     train(same, tmp_path / "run", resume=True, progress=False)
     assert same_bits(left_behind(tmp_path / "run"), left_behind(tmp_path / "straight"))
+
+
+PAPERS = [n for n in names() if n.startswith(("crema-d", "ur-funny", "ave", "cmu-mosei"))]
+
+
+def test_each_data_set_of_the_paper_has_a_recipe_for_each_required_method():
+    methods = {type(read_recipe(name).method).__name__ for name in PAPERS}
+    assert methods == set(METHODS)
+    assert len(PAPERS) == len(SOURCES) * len(METHODS)
+
+
+@pytest.mark.parametrize("name", [n for n in PAPERS if n.startswith("ave")])
+@pytest.mark.filterwarnings("ignore:The training part shares videos")
+def test_the_recipes_of_ave_train_its_network_on_segments(tmp_path, name):
+    source = AVE(root=make_ave(tmp_path / "ave"))
+    trainer = TrainerOptions(max_epochs=2, log_every_n_steps=1, accelerator="cpu")
+    small = read_recipe(name).replace(data=source, batch_size=7, trainer=trainer)
+    record = train(small, tmp_path / "run", progress=False)
+    assert record["task"]["kind"] == "segments"
+    assert record["epochs"][1]["train_loss"] < record["epochs"][0]["train_loss"]
+    assert "extra_loss" in (tmp_path / "run" / "metrics.csv").read_text().splitlines()[0]
+
+
+def test_masks_stay_where_a_modality_of_cmu_mosei_is_absent(tmp_path):
+    path = write_pickle(tmp_path / "m.pkl", mosei(11))
+    recipe = read_recipe("cmu-mosei-agm")
+    splits = CMUMOSEI(root=path, modalities=("text", "audio"), masks=True).load()
+    assert set(splits.sample_shapes["text"]) == {"tokens", "mask"}
+    assert set(recipe.architecture.absent_values(splits)) == {"text", "audio"}
+    balanced = recipe.build(splits)
+    batch = splits.example(3)
+    absent = balanced.absent(0, batch["text"])
+    assert not absent["tokens"].any()
+    assert torch.equal(absent["mask"], batch["text"]["mask"])
+    assert not batch["text"]["mask"].all()
+
+
+def test_the_networks_of_the_paper_are_built_for_the_shapes_of_the_data(tmp_path):
+    splits = URFunny(root=write_pickle(tmp_path / "humor.pkl", humor(11))).load()
+    model = PaperNetwork("ur-funny", "late").build(splits)
+    batch = splits.example(2)
+    with torch.no_grad():
+        assert model(**{name: batch[name] for name in splits.modalities}).shape == (2, 2)
+    with pytest.raises(ValueError, match="`fusion` should be one of 'late', 'maxout'; found 'psp'"):
+        PaperNetwork("ur-funny", "psp")

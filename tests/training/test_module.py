@@ -8,7 +8,6 @@ import torch
 from lightning.pytorch import Trainer
 from torch import nn
 from torch.nn import functional as F
-from torchmetrics.classification import MulticlassAccuracy
 
 import counterpoise as cp
 from counterpoise.engine.rates import BranchRates
@@ -45,9 +44,8 @@ class Told(cp.Method):
 def made(method=None, optimizer=None, schedule=None, **options):
     torch.manual_seed(5)
     balanced = wrap_parts(Net(), NAMES, method or cp.AGM(), encoders=PATHS, **options)
-    metric = MulticlassAccuracy(3, average="micro", validate_args=False)
     optimizer = optimizer or SGD(learning_rate=0.05)
-    return BalancedModule(balanced, metric, optimizer=optimizer, schedule=schedule)
+    return BalancedModule(balanced, 3, optimizer=optimizer, schedule=schedule)
 
 
 @contextmanager

@@ -20,7 +20,10 @@ from training.runs import recipe, same_bits
 TESTS = Path(__file__).parents[1]
 
 
-class Killed(Exception):
+DIGITS = [name for name in names() if name.startswith("digits-")]
+
+
+class Killed(BaseException):  # which no careful code catches
     """Stands for a kill: what lies on the disk is all that is left."""
 
 
@@ -149,7 +152,7 @@ def test_run_killed_by_the_system_is_resumed_by_another_process(straight, tmp_pa
     assert same_bits(left_behind(tmp_path / "run"), straight)
 
 
-@pytest.mark.parametrize("name", [*names(), "linear heads"])
+@pytest.mark.parametrize("name", [*DIGITS, "linear heads"])
 def test_every_method_resumes_within_an_epoch_to_the_same_bits(name, tmp_path, monkeypatch):
     method = cp.MLB(heads="linear") if name == "linear heads" else read_recipe(name).method
     same = recipe(method=method, trainer={"max_epochs": 2, "checkpoint_every_n_steps": 2})

@@ -23,6 +23,7 @@ KEYS = {
     "name",
     "method",
     "data",
+    "task",
     "model",
     "seed",
     "versions",

@@ -1,253 +1,165 @@
-"""What every data set yields: batches that map modality names to tensors, plus `target`.
+"""What every data set yields, however it is stored: batches of modalities, plus ``target``.
 
-Nothing here knows a data set or handles one sample at a time: a batch is one indexing
-operation on whole tensors, in memory or memory-mapped.
+Three kinds of storage stand behind the one contract: whole tensors
+(:class:`~counterpoise.data.MultimodalDataset`), samples that are read one by one
+(:class:`~counterpoise.data.SampleDataset`), and loaders of one's own
+(:class:`~counterpoise.data.Loaders`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
+from typing import Any, Protocol, runtime_checkable
 
-import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from counterpoise.core.errors import check_count, suggestion
-from counterpoise.data.files.fingerprints import update_with_tensor
+from counterpoise.core.pytree import PyTree, map_tensors
+from counterpoise.data.tasks import Classification, Task
 
-__all__ = ["TARGET", "Batch", "MultimodalDataset", "Splits", "Transform"]
+__all__ = [
+    "TARGET",
+    "Batch",
+    "Batched",
+    "Drawing",
+    "Samples",
+    "Splits",
+    "shapes_of",
+    "size_of",
+]
 
 TARGET = "target"
 """The key of the labels in a batch; no modality can have this name."""
 
-Batch = dict[str, Tensor]
-"""Each modality's name to its samples (B, ...), and ``target`` to their labels."""
+Batch = dict[str, Any]
+"""Each modality's name to its samples, a tensor (B, ...) or a nest of them, such as tokens with
+their mask; and ``target`` to their labels."""
 
-Transform = Callable[[Tensor], Tensor]
 
+class Samples(Protocol):
+    """A part of a data set: samples by number, a batch of them at a time."""
 
-class MultimodalDataset(Dataset[Batch]):
-    """Maps indices to a batch: each modality's name to its tensor, plus ``target``.
-
-    A :class:`torch.utils.data.DataLoader` asks for whole batches (``__getitems__``), so pass
-    :meth:`collate` as its ``collate_fn``; a batch then costs one indexing operation a modality.
-
-    Args:
-        inputs: Each modality's name and its samples, shape (N, ...), in the order that the
-            modalities shall have. Tensors are kept as they are, so memory-mapped ones stay on
-            disk until a batch is read.
-        target: Labels, shape (N, ...).
-        transforms: For some modalities, a function that maps a batch (B, ...) as stored to the
-            batch (B, ...) as yielded, such as a normalisation. Runs once a batch. Default: none.
-
-    Raises:
-        ValueError: If there is no modality, one is named ``target``, the lengths differ or a
-            transform names no modality.
-        TypeError: If an input or the target is not a tensor.
-
-    Example:
-        >>> dataset = MultimodalDataset(
-        ...     {"audio": torch.zeros(5, 3), "image": torch.ones(5, 2)}, torch.arange(5)
-        ... )
-        >>> loader = torch.utils.data.DataLoader(dataset, 2, collate_fn=dataset.collate)
-        >>> [batch["target"].tolist() for batch in loader]
-        [[0, 1], [2, 3], [4]]
-        >>> dataset[-1]["image"]
-        tensor([1., 1.])
-    """
-
-    def __init__(
-        self,
-        inputs: Mapping[str, Tensor],
-        target: Tensor,
-        *,
-        transforms: Mapping[str, Transform] | None = None,
-    ) -> None:
-        _check_inputs(inputs, target)
-        for name in transforms or {}:
-            if name not in inputs:
-                raise ValueError(
-                    f"`transforms` should name modalities among {', '.join(map(repr, inputs))}; "
-                    f"found {name!r}.{suggestion(name, inputs)}"
-                )
-        self.inputs = dict(inputs)
-        self.target = target
-        self.transforms = dict(transforms or {})
+    @property
+    def target(self) -> Tensor | None:
+        """All targets, shape (N, ...), where they are known without reading each sample."""
 
     @property
     def modalities(self) -> tuple[str, ...]:
         """The modalities' names, in their order."""
-        return tuple(self.inputs)
 
     @property
-    def sample_shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of one sample of each modality as yielded, without the batch dimension."""
-        batch = self._batch(slice(0, 1))
-        return {name: tuple(batch[name].shape[1:]) for name in self.inputs}
+    def sample_shapes(self) -> dict[str, PyTree]:
+        """The shape of one sample of each modality; for a nest, a nest of shapes."""
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
-        """Sha256 of names, types, shapes and bytes as stored; transforms are not part of it."""
-        digest = sha256()
-        for name, stored in {**self.inputs, TARGET: self.target}.items():
-            update_with_tensor(digest, name, stored)
-        return digest.hexdigest()
+        """What tells these samples apart from others."""
 
     def __len__(self) -> int:
-        return len(self.target)
-
-    def __getitem__(self, index: int) -> Batch:
-        """Return one sample, without a batch dimension.
-
-        Raises:
-            IndexError: If ``index`` is out of range, which ends iteration as for a sequence.
-        """
-        if not -len(self) <= index < len(self):
-            raise IndexError(
-                f"`index` should be in [-{len(self)}, {len(self)}); found {index}. "
-                "Choose a sample that the data set has."
-            )
-        start = index % len(self)
-        batch = self._batch(slice(start, start + 1))
-        return {name: stacked[0] for name, stacked in batch.items()}
+        """How many samples there are."""
 
     def __getitems__(self, indices: Sequence[int] | Tensor) -> Batch:
-        """Return a batch in one indexing operation a modality; what a DataLoader calls."""
-        rows = torch.as_tensor(indices, dtype=torch.long)
-        return self._batch(torch.where(rows < 0, rows + len(self), rows))
-
-    def _batch(self, selection: slice | Tensor) -> Batch:
-        batch = {}
-        for name, stored in self.inputs.items():
-            selected = _select(stored, selection)
-            transform = self.transforms.get(name)
-            batch[name] = selected if transform is None else transform(selected)
-        batch[TARGET] = _select(self.target, selection)
-        return batch
-
-    @staticmethod
-    def collate(batch: Batch) -> Batch:
-        """Return the batch as it is: it was made whole. For ``DataLoader(collate_fn=...)``."""
-        return batch
-
-    def subset(self, indices: slice | Sequence[int] | Tensor) -> MultimodalDataset:
-        """Return a data set of some of the samples, with the same transforms.
-
-        Args:
-            indices: Which samples, in which order: integers in [-N, N), or a slice, which
-                copies nothing.
-
-        Raises:
-            ValueError: If an index is out of range.
-
-        Example:
-            >>> dataset = MultimodalDataset({"a": torch.eye(3)}, torch.arange(3))
-            >>> dataset.subset([2, 0]).target
-            tensor([2, 0])
-        """
-        selection = indices
-        if not isinstance(indices, slice):
-            selection = torch.as_tensor(indices, dtype=torch.long)
-            outside = selection[(selection < -len(self)) | (selection >= len(self))]
-            if len(outside):
-                raise ValueError(
-                    f"`indices` should be in [-{len(self)}, {len(self)}); "
-                    f"found {int(outside[0])}. Choose samples that the data set has."
-                )
-        inputs = {name: stored[selection] for name, stored in self.inputs.items()}
-        return MultimodalDataset(inputs, self.target[selection], transforms=self.transforms)
+        """Return the batch of some samples."""
 
 
-def _select(stored: Tensor, selection: slice | Tensor) -> Tensor:
-    # index_select copies whole samples, several times as fast for bytes as indexing by a tensor.
-    return stored[selection] if isinstance(selection, slice) else stored.index_select(0, selection)
+@runtime_checkable
+class Drawing(Protocol):
+    """Samples in whose reading something is drawn, such as a random part of a picture."""
+
+    def drawn(self, seed: int, epoch: int) -> Samples:
+        """Return the samples as a run of this seed sees them in an epoch."""
 
 
-def _check_inputs(inputs: Mapping[str, Tensor], target: Tensor) -> None:
-    if not inputs:
-        raise ValueError(
-            "`inputs` should hold at least one modality; found none. Pass a name and a tensor."
-        )
-    if TARGET in inputs:
-        raise ValueError(
-            f"`inputs` should not hold a modality named {TARGET!r}, the key of the labels; "
-            f"found {', '.join(map(repr, inputs))}. Rename it."
-        )
-    for name, tensor in {**inputs, TARGET: target}.items():
-        if not isinstance(tensor, Tensor):
-            raise TypeError(
-                f"`{name}` should be a tensor; found {type(tensor).__name__}. "
-                "Wrap it with torch.as_tensor."
-            )
-        if tensor.ndim == 0:
-            raise ValueError(
-                f"`{name}` should have a first dimension of samples; found a scalar. "
-                "Pass shape (N, ...)."
-            )
-    lengths = {name: len(tensor) for name, tensor in {**inputs, TARGET: target}.items()}
-    if len(set(lengths.values())) > 1:
-        found = ", ".join(f"{name}: {length}" for name, length in lengths.items())
-        raise ValueError(
-            f"`inputs` and `target` should have the same number of samples; found {found}. "
-            "Give every sample all modalities and a label."
-        )
+@runtime_checkable
+class Batched(Protocol):
+    """Samples that come in batches which a loader of somebody else's makes."""
+
+    @property
+    def loader(self) -> Any:
+        """What makes them."""
+
+    @property
+    def num_batches(self) -> int | None:
+        """How many there are in an epoch, if that is known."""
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield the batches of an epoch."""
 
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """A data set divided for training, choosing and judging, with what a record of it needs.
+    """A data set divided for training, choosing and judging, and what is to be learnt from it.
 
     Attributes:
         name: What the data set is called.
         train: What the model learns from, at epoch 0 if it changes with epochs.
         validation: What choices (epoch, hyper-parameters) are made on.
-        test: What is touched once, at the end.
-        num_classes: C; targets are integers in [0, C), one for each sample.
-        note: One sentence that says plainly what the data is.
-        source: Where it comes from.
-        licence: Under which terms.
+        test: What is touched once, at the end; None if there is none.
+        task: What is to be learnt; a number C is short for ``Classification(C)``.
+        note: One sentence that says plainly what the data is. Default: none.
+        source: Where it comes from. Default: not stated.
+        licence: Under which terms. Default: not stated.
         train_at: Maps an epoch to the training set of that epoch, for data that changes
             while the model learns. Default: always ``train``.
 
     Raises:
-        ValueError: If the splits differ in modalities or sample shapes, ``num_classes`` is
-            below 2, targets are not integers of shape (N,), or one lies outside [0, C).
+        ValueError: If the splits differ in modalities or sample shapes, or targets do not suit
+            the task.
 
     Example:
+        >>> import torch
+        >>> from counterpoise.data import MultimodalDataset
         >>> def make(num_samples):
         ...     return MultimodalDataset(
         ...         {"a": torch.rand(num_samples, 3)}, torch.arange(num_samples) % 2
         ...     )
-        >>> splits = Splits("toy", make(5), make(3), make(2), 2, "Noise.", "made here", "none")
-        >>> splits.modalities, splits.sample_shapes
-        (('a',), {'a': (3,)})
+        >>> splits = Splits("toy", make(5), make(3), make(2), Classification(2))
+        >>> splits.modalities, splits.sample_shapes, splits.guess
+        (('a',), {'a': (3,)}, 0.5)
     """
 
     name: str
-    train: MultimodalDataset
-    validation: MultimodalDataset
-    test: MultimodalDataset
-    num_classes: int
-    note: str
-    source: str
-    licence: str
-    train_at: Callable[[int], MultimodalDataset] | None = None
+    train: Samples
+    validation: Samples
+    test: Samples | None
+    task: Task
+    note: str = ""
+    source: str = "not stated"
+    licence: str = "not stated"
+    train_at: Callable[[int], Samples] | None = None
 
     def __post_init__(self) -> None:
-        check_count("num_classes", self.num_classes, at_least=2)
-        for label, part in self._parts().items():
+        if not isinstance(self.task, Task):
+            object.__setattr__(self, "task", Classification(self.task))
+        for label, part in self.parts.items():
             if part.modalities != self.modalities or part.sample_shapes != self.sample_shapes:
                 raise ValueError(
                     f"`{label}` should have the modalities and sample shapes of `train`, "
                     f"{self.sample_shapes}; found {part.sample_shapes}. Prepare all splits alike."
                 )
-            _check_classes(label, part.target, self.num_classes)
+            self.task.check_target(label, _some_targets(part))
 
-    def _parts(self) -> dict[str, MultimodalDataset]:
-        return {"train": self.train, "validation": self.validation, "test": self.test}
+    @property
+    def parts(self) -> dict[str, Samples]:
+        """Training, validation and, if there is one, test, by these names."""
+        parts = {"train": self.train, "validation": self.validation}
+        return parts if self.test is None else {**parts, "test": self.test}
+
+    @property
+    def test_set(self) -> Samples:
+        """The test part, for whoever cannot do without.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        if self.test is None:
+            raise ValueError(
+                "`test` should be given, to measure on it; found None. Add a part of the data that "
+                "nothing was trained or chosen on."
+            )
+        return self.test
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -255,19 +167,50 @@ class Splits:
         return self.train.modalities
 
     @cached_property
-    def sample_shapes(self) -> dict[str, tuple[int, ...]]:
+    def sample_shapes(self) -> dict[str, PyTree]:
         """The shape of one sample of each modality, without the batch dimension."""
         return self.train.sample_shapes
 
+    @property
+    def num_outputs(self) -> int:
+        """How many numbers a network puts out: C for classes, K for numbers to predict."""
+        return self.task.num_outputs
+
+    @property
+    def num_classes(self) -> int:
+        """The same as ``num_outputs``, by the name that it has where there are classes."""
+        return self.task.num_outputs
+
+    @cached_property
+    def guess(self) -> float | None:
+        """The headline metric, on the test data, of who guesses by the training targets alone.
+
+        None where targets are not known without reading every sample, or there is no test.
+        """
+        asked = None if self.test is None else self.test.target
+        if self.train.target is None or asked is None or not len(asked):
+            return None
+        return self.task.guess(self.train.target, asked)
+
     @cached_property
     def fingerprint(self) -> str:
-        """Sha256 over the fingerprints of the three splits."""
-        parts = (part.fingerprint for part in self._parts().values())
-        return sha256("\n".join(parts).encode()).hexdigest()
+        """Sha256 over the fingerprints of the splits."""
+        return sha256("\n".join(p.fingerprint for p in self.parts.values()).encode()).hexdigest()
 
-    def training_set(self, epoch: int) -> MultimodalDataset:
-        """Return what the model learns from in an epoch, counted from 0."""
-        return self.train if self.train_at is None else self.train_at(epoch)
+    def training_set(self, epoch: int, seed: int = 0) -> Samples:
+        """Return what a run of a seed learns from in an epoch, counted from 0."""
+        train = self.train if self.train_at is None else self.train_at(epoch)
+        return train.drawn(seed, epoch) if isinstance(train, Drawing) else train
+
+    def example(self, num_samples: int = 1) -> Batch:
+        """Return a batch of the first training samples, at most so many."""
+        if isinstance(self.train, Batched):
+            first: Batch = next(iter(self.train))
+            return {
+                name: map_tensors(lambda t: t[:num_samples] if t.dim() else t, value)
+                for name, value in first.items()
+            }
+        return self.train.__getitems__(range(min(num_samples, len(self.train))))
 
     def describe(self) -> dict[str, object]:
         """Return what a run's record should say about its data, in plain types."""
@@ -276,28 +219,42 @@ class Splits:
             "note": self.note,
             "source": self.source,
             "licence": self.licence,
+            "task": self.task.describe(),
             "num_classes": self.num_classes,
-            "num_samples": {label: len(part) for label, part in self._parts().items()},
-            "sample_shapes": {name: list(shape) for name, shape in self.sample_shapes.items()},
+            "num_samples": {label: size_of(part) for label, part in self.parts.items()},
+            "sample_shapes": {name: _plain(shape) for name, shape in self.sample_shapes.items()},
             "fingerprint": self.fingerprint,
         }
 
 
-def _check_classes(label: str, target: Tensor, num_classes: int) -> None:
-    """Raise unless targets are classes, one for each sample."""
-    integers = not (target.is_floating_point() or target.is_complex() or target.dtype == torch.bool)
-    if target.ndim != 1 or not integers:
-        raise ValueError(
-            f"`{label}` should have one class for each sample as target, integers of shape (N,); "
-            f"found {target.dtype} of shape {tuple(target.shape)}. Training, comparing and "
-            "measuring competition by recipes are for classification with one label a sample; for "
-            "other tasks wrap the model in counterpoise.Balanced and write the loop yourself."
-        )
-    if not len(target):
-        return
-    low, high = int(target.min()), int(target.max())
-    if low < 0 or high >= num_classes:
-        raise ValueError(
-            f"`{label}` should have targets in [0, {num_classes}); found {low} to {high}. "
-            "Renumber the classes or raise `num_classes`."
-        )
+def shapes_of(batch: Mapping[str, PyTree], names: Sequence[str]) -> dict[str, PyTree]:
+    """Return the shape of one sample of each modality in a batch, nests as nests of shapes.
+
+    Example:
+        >>> import torch
+        >>> batch = {"text": {"tokens": torch.zeros(2, 7), "mask": torch.ones(2, 7)}}
+        >>> shapes_of(batch, ["text"])
+        {'text': {'tokens': (7,), 'mask': (7,)}}
+    """
+    return {name: map_tensors(lambda t: tuple(t.shape[1:]), batch[name]) for name in names}
+
+
+def size_of(part: Samples) -> int | None:
+    """Return how many samples a part has; None where only who made its batches knows."""
+    return None if isinstance(part, Batched) else len(part)
+
+
+def _some_targets(part: Samples) -> Tensor:
+    """Return all targets where they are known, else those of a first sample or batch."""
+    if part.target is not None:
+        return part.target
+    first = next(iter(part)) if isinstance(part, Batched) else part.__getitems__([0])
+    target: Tensor = first[TARGET]
+    return target
+
+
+def _plain(shape: PyTree) -> PyTree:
+    """Return shapes with lists in place of tuples, as JSON has them."""
+    if isinstance(shape, Mapping):
+        return {name: _plain(each) for name, each in shape.items()}
+    return [_plain(each) for each in shape] if isinstance(shape, (tuple, list)) else shape

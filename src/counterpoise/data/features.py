@@ -13,11 +13,13 @@ import torch
 from torch import Tensor
 
 from counterpoise.core.errors import check_count, check_range, suggestion
-from counterpoise.data.contract import TARGET, MultimodalDataset, Splits
+from counterpoise.data.contract import TARGET, Splits
 from counterpoise.data.files.extras import require
 from counterpoise.data.files.paths import expand
 from counterpoise.data.files.streams import stream
 from counterpoise.data.source import DataSource
+from counterpoise.data.tasks import Classification
+from counterpoise.data.tensors import MultimodalDataset
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -113,7 +115,7 @@ class Features(DataSource):
             train=whole.subset(train),
             validation=whole.subset(validation),
             test=whole.subset(test),
-            num_classes=num_classes,
+            task=Classification(num_classes),
             note=self.note or f"Features read from {path.name}.",
             source=self.path,
             licence=self.licence,

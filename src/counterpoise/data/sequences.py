@@ -18,7 +18,7 @@ from counterpoise.data.stored import StoredDataset
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Sequences", "from_padded_in_front"]
+__all__ = ["Sequences", "from_padded_in_front", "with_mask"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +64,20 @@ class Sequences:
         for name, value in {**self.values, "lengths": self.lengths}.items():
             update_with_tensor(digest, name, value)
         return digest.hexdigest()
+
+
+def with_mask(values: Tensor) -> dict[str, Tensor]:
+    """Return a batch of sequences (B, T, size) as "tokens", and as "mask" which of them are real.
+
+    Tokens that are all zero are padding; where all are, none is.
+
+    Example:
+        >>> with_mask(torch.tensor([[[0.5], [0.0]], [[0.0], [0.0]]]))["mask"]
+        tensor([[ True, False],
+                [ True,  True]])
+    """
+    real = values.ne(0).any(dim=2)
+    return {"tokens": values, "mask": real | ~real.any(dim=1, keepdim=True)}
 
 
 def from_padded_in_front(

@@ -34,6 +34,8 @@ class StoredDataset(Dataset[Batch]):
         sample_shapes: The shape of one sample of each modality; the largest, where they differ.
         content: What tells the content of the storage from any other, such as a digest; becomes
             part of :attr:`fingerprint`.
+        views: For training data that are seen otherwise in each epoch: maps the seed of a run and
+            an epoch to what makes the batches then. Default: always ``read``.
 
     Example:
         >>> squares = torch.arange(7.0).square()
@@ -56,6 +58,7 @@ class StoredDataset(Dataset[Batch]):
         target: Tensor,
         sample_shapes: Mapping[str, tuple[int, ...]],
         content: str,
+        views: Callable[[int, int], Read] | None = None,
     ) -> None:
         if len(rows) != len(target):
             raise ValueError(
@@ -64,6 +67,7 @@ class StoredDataset(Dataset[Batch]):
             )
         self.read, self.rows, self.target = read, rows, target
         self.sample_shapes, self.content = dict(sample_shapes), content
+        self.views = views
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -113,6 +117,16 @@ class StoredDataset(Dataset[Batch]):
         """Return the same samples, read in another way, such as with the views of an epoch."""
         return self._with(read, self.rows, self.target)
 
+    def drawn(self, seed: int, epoch: int) -> StoredDataset:
+        """Return the same samples as a run of this seed sees them in an epoch."""
+        return self if self.views is None else self.reading(self.views(seed, epoch))
+
+    def seen(self, views: Callable[[int, int], Read]) -> StoredDataset:
+        """Return the same samples, seen otherwise in each epoch."""
+        other = self._with(self.read, self.rows, self.target)
+        other.views = views
+        return other
+
     def _with(self, read: Read, rows: Tensor, target: Tensor) -> StoredDataset:
         return StoredDataset(
             read,
@@ -120,4 +134,5 @@ class StoredDataset(Dataset[Batch]):
             target=target,
             sample_shapes=self.sample_shapes,
             content=self.content,
+            views=self.views,
         )

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from counterpoise.core.errors import check_count, suggestion
 from counterpoise.core.pytree import map_tensors, tensors
+from counterpoise.data.contract import Batched
 from counterpoise.engine.modes import EvaluationMode
 
 if TYPE_CHECKING:
-    from counterpoise.data import MultimodalDataset
+    from counterpoise.data import Samples
 
 __all__ = ["Batch", "Batches", "Call", "Extracted", "extract_features"]
 
@@ -115,7 +116,7 @@ class Batches:  # used like range(), which is a class too
         ([3, 2], 2)
     """
 
-    def __init__(self, dataset: MultimodalDataset, batch_size: int = 256) -> None:
+    def __init__(self, dataset: Samples, batch_size: int = 256) -> None:
         check_count("batch_size", batch_size, at_least=1)
         self.dataset, self.batch_size = dataset, batch_size
 
@@ -125,6 +126,9 @@ class Batches:  # used like range(), which is a class too
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield the batches, each made in one indexing operation a modality."""
+        if isinstance(self.dataset, Batched):  # by a loader, which has its own size of batches
+            yield from self.dataset
+            return
         for start in range(0, len(self.dataset), self.batch_size):
             stop = min(start + self.batch_size, len(self.dataset))
             yield self.dataset.__getitems__(torch.arange(start, stop))

@@ -7,12 +7,12 @@ is the modality's own branch: what the absent ones add is a constant, a second b
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from counterpoise.core.absence import Absence, AbsentValues
 from counterpoise.core.errors import check_choice
@@ -142,8 +142,21 @@ class MonoModalNetwork(Architecture):
             self.modality,
             splits.modalities,
             encoders=self.model.encoder_paths(model),
-            absent=deepcopy(self.absent),
+            absent=deepcopy(self.absent) or self.model.absent_values(splits),
         )
+
+    def select(self, model: nn.Module) -> Callable[[Any], Tensor] | None:
+        """Return what the network within takes its logits by."""
+        return self.model.select(_within(model))
+
+    def extra_loss(self, model: nn.Module) -> Callable[[Any, Any], Tensor] | None:
+        """Return the loss that is added for the network within."""
+        return self.model.extra_loss(_within(model))
+
+
+def _within(model: nn.Module) -> nn.Module:
+    assert isinstance(model, MonoModal)
+    return model.model
 
 
 def alone_recipe(recipe: Recipe, modality: str) -> Recipe:

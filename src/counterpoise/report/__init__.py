@@ -11,7 +11,7 @@ from counterpoise.report.compose import line_figure, row_figure, scatter_figure
 from counterpoise.report.figure import Figure, Panel
 from counterpoise.report.formats import Format
 from counterpoise.report.glossary import GLOSSARY, terms
-from counterpoise.report.metric import ACCURACY, Metric
+from counterpoise.report.metric import ACCURACY, Metric, metric_of
 from counterpoise.report.page import Details, Note, Page, Part, Section, Terms
 from counterpoise.report.runs import run_page, run_table, write_run_report
 from counterpoise.report.series import Axis, Level, Line, Look, Point, looks_of
@@ -39,6 +39,7 @@ __all__ = [
     "Terms",
     "line_figure",
     "looks_of",
+    "metric_of",
     "row_figure",
     "run_page",
     "run_table",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from counterpoise.data.tasks import MetricForm
 from counterpoise.report.formats import PERCENT, POINTS, Format, interval
 
-__all__ = ["ACCURACY", "Metric"]
+__all__ = ["ACCURACY", "Metric", "metric_of"]
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,28 @@ class Metric:
 
     def _with_unit(self, heading: str) -> str:
         return f"{heading}, {self.unit}" if self.unit else heading
+
+
+def metric_of(form: MetricForm) -> Metric:
+    """Map a task's metric to the headline number of a page.
+
+    Example:
+        >>> metric_of(MetricForm("accuracy")) == ACCURACY
+        True
+        >>> metric_of(MetricForm("mae", share=False, decimals=3)).text(0.25)
+        '0.250'
+    """
+    factor, unit = (100.0, "%") if form.share else (1.0, "")
+    return Metric(
+        form.name,
+        form.title,
+        unit,
+        Format(form.decimals, factor=factor),
+        Format(form.decimals, factor=factor, signed=True),
+        "points" if form.share else "",
+        higher_is_better=form.higher_is_better,
+        bounded=form.share,
+    )
 
 
 ACCURACY: Final = Metric("accuracy", "accuracy", "%", PERCENT, POINTS, "points")

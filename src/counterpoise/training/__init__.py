@@ -19,6 +19,8 @@ from counterpoise.training.optimization import (
     StepLR,
 )
 from counterpoise.training.options import TrainerOptions
+from counterpoise.training.own_classes import Module, TorchOptimizer, TorchSchedule
+from counterpoise.training.paper import PaperNetwork
 from counterpoise.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -46,14 +48,18 @@ __all__ = [
     "Checkpoints",
     "Constant",
     "Cosine",
+    "Module",
     "MultimodalDataModule",
     "Network",
     "Optimizer",
+    "PaperNetwork",
     "RandomState",
     "Recipe",
     "Recorder",
     "Schedule",
     "StepLR",
+    "TorchOptimizer",
+    "TorchSchedule",
     "TrainerOptions",
     "read_recipe",
     "train",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from counterpoise.core.errors import check_choice, check_count
 from counterpoise.models import ENCODERS, FUSIONS, MultimodalNetwork, build
@@ -42,7 +42,8 @@ class Architecture(ABC):
     def build(self, splits: Splits) -> nn.Module:
         """Return a fresh network, drawn from torch's global generator.
 
-        It takes each modality of ``splits`` by keyword and returns logits (B, num_classes).
+        It takes each modality of ``splits`` by keyword and returns as many logits for each
+        sample as the task asks for, ``splits.num_outputs``.
         """
 
     def encoder_paths(self, model: nn.Module) -> dict[str, str] | None:
@@ -51,6 +52,24 @@ class Architecture(ABC):
 
     def head_paths(self, model: nn.Module) -> dict[str, str] | None:
         """Return the path of each modality's head where heads add up to logits, else None."""
+        return None
+
+    def select(self, model: nn.Module) -> Callable[[Any], Tensor] | None:
+        """Return what maps the network's output to its logits, where the output is no tensor.
+
+        Default: the network's own ``select``, if it has one.
+        """
+        return getattr(model, "select", None)
+
+    def extra_loss(self, model: nn.Module) -> Callable[[Any, Any], Tensor] | None:
+        """Return a loss of the network's output and the target that is added, unmodulated.
+
+        Default: the network's own ``extra_loss``, if it has one.
+        """
+        return getattr(model, "extra_loss", None)
+
+    def absent_values(self, splits: Splits) -> Any:
+        """Return what stands in for absent modalities, where the network needs its own."""
         return None
 
 
@@ -98,20 +117,13 @@ class Network(Architecture):
         """Return the network.
 
         Raises:
-            ValueError: If a modality does not come as floating-point numbers, as token ids.
+            ValueError: If a modality does not come as floating-point numbers, as token ids, or
+                comes as a nest that the encoders do not know; or there is more than one label a
+                sample.
         """
-        first = splits.train.__getitems__(range(min(1, len(splits.train))))
-        for name in splits.modalities:
-            if not first[name].is_floating_point():
-                raise ValueError(
-                    f"`data` should yield floating-point numbers for {name!r}, for the encoders "
-                    f"of `Network`; found {first[name].dtype}. Convert them by a transform of the "
-                    "data set, or embed token ids in a network of your own, built by an "
-                    "Architecture."
-                )
         return build(
-            splits.sample_shapes,
-            splits.num_classes,
+            _shapes(splits),
+            splits.num_outputs,
             encoder=self.encoder,
             fusion=self.fusion,
             num_features=self.num_features,
@@ -126,3 +138,31 @@ class Network(Architecture):
         """Return the paths that the network itself knows, if its fusion is additive."""
         assert isinstance(model, MultimodalNetwork)
         return model.head_paths or None
+
+
+def _shapes(splits: Splits) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each modality's samples; of tokens with a mask, that of the tokens."""
+    if splits.task.kind == "segments":
+        raise ValueError(
+            "`model` should put out logits for each segment for this task; found `Network`, which "
+            "has one answer a sample. Name a network of your own by its class path."
+        )
+    shapes, first = {}, splits.example()
+    for name in splits.modalities:
+        value, shape = first[name], splits.sample_shapes[name]
+        if isinstance(value, Mapping) and set(value) == {"tokens", "mask"}:
+            value, shape = value["tokens"], shape["tokens"]
+        if not isinstance(value, Tensor):
+            raise ValueError(
+                f"`data` should yield a tensor for {name!r}, or 'tokens' and 'mask', for the "
+                f"encoders of `Network`; found a {type(value).__name__}. Name a network of your "
+                "own by its class path."
+            )
+        if not value.is_floating_point():
+            raise ValueError(
+                f"`data` should yield floating-point numbers for {name!r}, for the encoders of "
+                f"`Network`; found {value.dtype}. Convert them by a transform of the data set, or "
+                "embed token ids in a network of your own, named by its class path."
+            )
+        shapes[name] = shape
+    return shapes

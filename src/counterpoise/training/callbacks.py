@@ -77,7 +77,8 @@ class Checkpoints(Checkpoint):
 
     Args:
         directory: Where to write.
-        monitor: The logged value that decides; larger is better.
+        monitor: The logged value that decides.
+        higher_is_better: Whether a larger value is the better one.
         every_n_steps: Optimiser steps between two further ``last.ckpt`` within an epoch.
 
     Attributes:
@@ -90,7 +91,10 @@ class Checkpoints(Checkpoint):
         directory: Path,
         monitor: str = "validation_accuracy",
         every_n_steps: int | None = None,
+        *,
+        higher_is_better: bool = True,
     ) -> None:
+        self.higher_is_better = higher_is_better
         self.directory, self.monitor, self.every_n_steps = directory, monitor, every_n_steps
         self.best_epoch: int | None = None
         self.best_value: float | None = None
@@ -125,9 +129,12 @@ class Checkpoints(Checkpoint):
     def consider(self, trainer: Trainer, epoch: int) -> None:
         """Save the weights as they are after an epoch, if those last validated are the best."""
         value = trainer.callback_metrics[self.monitor].item()
-        if self.best_value is None or value > self.best_value:
+        if self.best_value is None or self._better(value, self.best_value):
             self.best_value, self.best_epoch = value, epoch
             self._save(trainer, self.best, weights_only=True)
+
+    def _better(self, value: float, other: float) -> bool:
+        return value > other if self.higher_is_better else value < other
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save everything."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from counterpoise.core.errors import check_count
+from counterpoise.data.contract import Batched, Samples
+from counterpoise.training.own_loader import OwnLoader
 
 if TYPE_CHECKING:
-    from counterpoise.data import MultimodalDataset, Splits
+    from counterpoise.data import Splits
 
 __all__ = ["BatchLoader", "EpochOrder", "MultimodalDataModule"]
 
@@ -94,7 +97,7 @@ class EpochOrder(Sampler[list[int]]):
 class BatchLoader:
     """Loads whole batches from a data set, and remembers which comes next.
 
-    The data set slices a batch itself, in ``__getitems__``: nothing is done sample by sample.
+    The data set makes a batch itself, in ``__getitems__``, of slices or of single samples.
     Unlike a ``DataLoader`` it draws nothing from the global random state, and its state goes
     into Lightning's checkpoints, so that a run resumes in the middle of an epoch.
 
@@ -108,7 +111,7 @@ class BatchLoader:
 
     def __init__(
         self,
-        dataset_at: Callable[[int], Dataset[Any]],
+        dataset_at: Callable[[int], Samples],
         order: EpochOrder,
         *,
         num_workers: int = 0,
@@ -145,14 +148,14 @@ class BatchLoader:
 
     def _load(self) -> DataLoader[Any]:
         dataset = self.dataset_at(self.order.epoch)
-        if len(dataset) != self.order.num_samples:  # type: ignore[arg-type]
+        if len(dataset) != self.order.num_samples:
             raise ValueError(
                 f"The data of each epoch should have {self.order.num_samples} samples; found "
-                f"{len(dataset)} at epoch {self.order.epoch}. "  # type: ignore[arg-type]
+                f"{len(dataset)} at epoch {self.order.epoch}. "
                 "Let `train_at` draw as many as the first epoch has."
             )
         return DataLoader(
-            dataset,
+            cast("Dataset[Any]", dataset),
             batch_sampler=self.order,
             collate_fn=_as_it_is,
             num_workers=self.num_workers,
@@ -215,6 +218,9 @@ class MultimodalDataModule(LightningDataModule):
         Raises:
             ValueError: If there are none.
         """
+        if isinstance(self.splits.train, Batched):
+            assert self.splits.train.num_batches is not None
+            return self.splits.train.num_batches
         num_samples = len(self.splits.train)
         order = self._order(num_samples, self.batch_size, self.seed, 0, num_processes)
         if len(order) == 0:
@@ -242,27 +248,41 @@ class MultimodalDataModule(LightningDataModule):
                 "Restore them, or start a new run."
             )
 
-    def train_dataloader(self) -> BatchLoader:
-        """Return the shuffled training batches."""
-        loader = self._loader(self.splits.training_set, self.batch_size, self.seed)
+    def train_dataloader(self) -> BatchLoader | OwnLoader:
+        """Return the training batches, shuffled; those of the user's own loader as it has them."""
+        splits = self.splits
+        if isinstance(splits.train, Batched):
+            return OwnLoader(splits.train, self.seed, self._num_processes)
+        dataset_at = partial(splits.training_set, seed=self.seed)
+        loader = self._loader(dataset_at, self.batch_size, self.seed)
         self.num_training_batches(loader.order.num_processes)
         return loader
 
-    def val_dataloader(self) -> BatchLoader:
+    def val_dataloader(self) -> BatchLoader | OwnLoader:
         """Return the validation batches, in order."""
-        return self._loader(lambda _: self.splits.validation, self.eval_batch_size, None)
+        return self._evaluated(self.splits.validation)
 
-    def test_dataloader(self) -> BatchLoader:
+    def test_dataloader(self) -> BatchLoader | OwnLoader:
         """Return the test batches, in order."""
-        return self._loader(lambda _: self.splits.test, self.eval_batch_size, None)
+        assert self.splits.test is not None
+        return self._evaluated(self.splits.test)
+
+    def _evaluated(self, part: Samples) -> BatchLoader | OwnLoader:
+        if isinstance(part, Batched):
+            return OwnLoader(part, None, self._num_processes)
+        return self._loader(lambda _: part, self.eval_batch_size, None)
+
+    @property
+    def _num_processes(self) -> int:
+        return 1 if self.trainer is None else self.trainer.world_size
 
     def _loader(
-        self, dataset_at: Callable[[int], MultimodalDataset], batch_size: int, seed: int | None
+        self, dataset_at: Callable[[int], Samples], batch_size: int, seed: int | None
     ) -> BatchLoader:
-        trainer = self.trainer
-        rank, num_processes, on_cpu = 0, 1, True
+        trainer, num_processes = self.trainer, self._num_processes
+        rank, on_cpu = 0, True
         if trainer is not None:
-            rank, num_processes = trainer.global_rank, trainer.world_size
+            rank = trainer.global_rank
             on_cpu = trainer.strategy.root_device.type == "cpu"
         order = self._order(len(dataset_at(0)), batch_size, seed, rank, num_processes)
         return BatchLoader(dataset_at, order, num_workers=self.num_workers, pin_memory=not on_cpu)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 
 from counterpoise.balanced import Balanced
+from counterpoise.data.tasks import Classification, Task
 from counterpoise.engine.output import Output
 from counterpoise.engine.rates import BranchRates
 from counterpoise.methods import Evaluation, answers
@@ -26,15 +28,17 @@ class BalancedModule(LightningModule):
     """Trains a :class:`counterpoise.Balanced` under Lightning's Trainer, whatever its method.
 
     A batch is a mapping: each modality's name to its input, "target" to the labels, and
-    whatever else the model takes. Every ``log_every_n_steps`` of the Trainer "loss" and
-    "accuracy" of the batch are logged, and for each modality "response_accuracy/<name>",
-    "score/<name>" and "coefficient/<name>", as far as the method has them; after each epoch
-    "train_loss", "train_accuracy", "validation_loss", "validation_accuracy",
-    "validation_response_accuracy/<name>" and "validation_score/<name>"; after testing the same
-    with "test". After validation also "validation_unimodal_loss/<name>" and
-    "validation_unimodal_accuracy/<name>" of each modality's own logits, by which methods decide:
-    those of heads where there are any, else the responses. Between records no step waits for the
-    device.
+    whatever else the model takes. For classification, whose headline metric is the accuracy,
+    every ``log_every_n_steps`` of the Trainer "loss" and "accuracy" of the batch are logged, and
+    for each modality "response_accuracy/<name>", "score/<name>" and "coefficient/<name>", as far
+    as the method has them; after each epoch "train_loss", "train_accuracy", "validation_loss",
+    "validation_accuracy", "validation_response_accuracy/<name>" and "validation_score/<name>",
+    and the other metrics with "validation"; after testing the same with "test". After validation
+    also "validation_unimodal_loss/<name>" and "validation_unimodal_accuracy/<name>" of each
+    modality's own logits, by which methods decide: those of heads where there are any, else the
+    responses. For another task the name of its headline metric stands in place of "accuracy";
+    one that is no mean over samples is not logged of batches. Between records no step waits for
+    the device.
 
     The method is told of each epoch and of each validation, may set the learning rates of
     branches, and may end training.
@@ -42,11 +46,14 @@ class BalancedModule(LightningModule):
     Args:
         balanced: The wrapped model. Its ``monitor`` is heeded at records only, so that it
             hardly costs anything.
-        metric: What is reported as accuracy, such as
-            ``torchmetrics.classification.MulticlassAccuracy(10, average="micro")``. The module
-            works on clones of it.
+        task: What is to be learnt: it says which metrics are reported. A number C is short for
+            ``Classification(C)``.
         optimizer: Settings of the optimiser. Default: ``SGD()``.
         schedule: Settings of the learning rate. Default: ``Constant()``.
+        metrics: Further metrics to report after validation and test, by name. They take
+            ``update(logits, target)`` and compute a scalar; the module works on clones.
+        extra_loss: Maps what the model returned and the target to a scalar that is added to the
+            loss, and which no method balances.
 
     Raises:
         ValueError: If the method makes several steps of a batch, as MLA and Remix do.
@@ -56,10 +63,9 @@ class BalancedModule(LightningModule):
     Example:
         >>> import counterpoise as cp
         >>> from counterpoise.models import build
-        >>> from torchmetrics.classification import MulticlassAccuracy
         >>> model = build({"left": (3,), "right": (5,)}, num_classes=2)
         >>> balanced = cp.Balanced(model, model.modalities, cp.AGM())
-        >>> module = BalancedModule(balanced, MulticlassAccuracy(2, average="micro"))
+        >>> module = BalancedModule(balanced, task=2)
         >>> module.configure_optimizers()["optimizer"].defaults["lr"]
         0.01
     """
@@ -67,10 +73,12 @@ class BalancedModule(LightningModule):
     def __init__(
         self,
         balanced: Balanced,
-        metric: Metric,
+        task: Task | int,
         *,
         optimizer: Optimizer | None = None,
         schedule: Schedule | None = None,
+        metrics: Mapping[str, Metric] | None = None,
+        extra_loss: Callable[[Any, Any], Tensor] | None = None,
     ) -> None:
         super().__init__()
         if answers(balanced.method, "substeps"):
@@ -80,14 +88,20 @@ class BalancedModule(LightningModule):
                 "over `balanced.steps(**batch)`."
             )
         self.balanced = balanced
+        self.task = task if isinstance(task, Task) else Classification(task)
+        self.extra_loss = extra_loss
         self.monitor = balanced.monitor
         self.optimizer_settings = optimizer or SGD()
         self.schedule_settings = schedule or Constant()
-        self.batch_metric = metric.clone()
-        self.training_tally = Tally(metric, persistent=True)
-        self.validation_tally = Tally(metric, balanced.modalities)
-        self.test_tally = Tally(metric, balanced.modalities)
-        self.unimodal_tally = Tally(metric, balanced.modalities)
+        name, names = self.task.headline, balanced.modalities
+        alone = {name: self.task.metric(name)}
+        every = {each: self.task.metric(each) for each in self.task.forms} | dict(metrics or {})
+        self.reported = tuple(every)
+        self.batch_metric = self.task.metric(name)
+        self.training_tally = Tally(alone, name, persistent=True)
+        self.validation_tally = Tally(every, name, names)
+        self.test_tally = Tally(every, name, names)
+        self.unimodal_tally = Tally(alone, name, names)
         self.rates = BranchRates(balanced)
         self._rates_due = False
         self._evaluation: Evaluation | None = None
@@ -97,7 +111,10 @@ class BalancedModule(LightningModule):
         optimizer = self.optimizer_settings.build(self.balanced.parameter_groups())
         max_epochs = self._trainer.max_epochs if self._trainer is not None else None
         schedule = self.schedule_settings.build(optimizer, max_epochs or 1)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule}}
+        settings = {"scheduler": schedule, "interval": self.schedule_settings.interval}
+        if isinstance(schedule, ReduceLROnPlateau):
+            settings["monitor"] = "validation_loss"
+        return {"optimizer": optimizer, "lr_scheduler": settings}
 
     # -- training ----------------------------------------------------------------------------
 
@@ -145,12 +162,17 @@ class BalancedModule(LightningModule):
         self.balanced.monitor = self.monitor and records
         out: Output = self.balanced(**batch)
         self.training_tally.update(out, batch["target"])
+        extra = None if self.extra_loss is None else self.extra_loss(out.raw, batch["target"])
+        assert out.loss is not None
+        loss = out.loss if extra is None else out.loss + extra
         if not records:
-            return {"loss": out.loss}
+            return {"loss": loss}
         self.balanced.method.check()
         values = self._values(out, batch["target"])
+        if extra is not None:
+            values["extra_loss"] = extra.detach()
         self.log_dict(values, batch_size=len(batch["target"]))
-        return {"loss": out.loss, "values": values}
+        return {"loss": loss, "values": values}
 
     def on_train_epoch_end(self) -> None:
         """Log what the epoch's training added up to; tell the method that it is over."""
@@ -168,10 +190,12 @@ class BalancedModule(LightningModule):
 
     def _values(self, out: Output, target: Tensor) -> dict[str, Tensor]:
         assert out.loss is not None
-        values = {"loss": out.loss.detach(), "accuracy": self._accuracy(out.logits, target)}
+        form, values = self.task.form, {"loss": out.loss.detach()}
+        if form.additive:
+            values[form.name] = self._metric(out.logits, target)
         for i, name in enumerate(self.balanced.modalities):
-            if out.responses is not None:
-                values[f"response_accuracy/{name}"] = self._accuracy(out.responses[i], target)
+            if out.responses is not None and form.additive:
+                values[f"response_{form.name}/{name}"] = self._metric(out.responses[i], target)
             if out.scores is not None:
                 values[f"score/{name}"] = out.scores[i]
             if out.coefficients is not None and self._scales:
@@ -184,7 +208,7 @@ class BalancedModule(LightningModule):
         method = self.balanced.method
         return method.needs().responses == "gradients" or answers(method, "encoder_factors")
 
-    def _accuracy(self, logits: Tensor, target: Tensor) -> Tensor:
+    def _metric(self, logits: Tensor, target: Tensor) -> Tensor:
         self.batch_metric.reset()
         self.batch_metric.update(logits.detach(), target)
         value: Tensor = self.batch_metric.compute()
@@ -206,16 +230,17 @@ class BalancedModule(LightningModule):
         values = self._log_tally("validation", self.validation_tally)
         own, names = self.unimodal_tally.compute(), self.balanced.modalities
         self.unimodal_tally.reset()
+        form = self.task.form
         losses = {name: own[f"score/{name}"] for name in names}
-        accuracies = {name: own[f"response_accuracy/{name}"] for name in names}
+        results = {name: own[f"response_{form.name}/{name}"] for name in names}
         self._log({f"validation_unimodal_loss/{k}": v for k, v in losses.items()})
-        self._log({f"validation_unimodal_accuracy/{k}": v for k, v in accuracies.items()})
+        self._log({f"validation_unimodal_{form.name}/{k}": v for k, v in results.items()})
         self._evaluation = Evaluation(
             self.current_epoch,
             values["loss"].item(),
-            values["accuracy"].item(),
+            form.merit(values[form.name]).item(),
             torch.stack([*losses.values()]),
-            torch.stack([*accuracies.values()]),
+            form.merit(torch.stack([*results.values()])),
         )
 
     def on_validation_end(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import optim
 from torch.optim.lr_scheduler import LRScheduler
@@ -140,7 +140,13 @@ class AdamW(Optimizer):
 
 
 class Schedule(ABC):
-    """Settings of a learning rate schedule, which moves once an epoch."""
+    """Settings of a learning rate schedule.
+
+    Attributes:
+        interval: Whether it moves once an "epoch" or once a "step".
+    """
+
+    interval: ClassVar[str] = "epoch"
 
     @abstractmethod
     def build(self, optimizer: optim.Optimizer, max_epochs: int) -> LRScheduler:

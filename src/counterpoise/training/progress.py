@@ -82,11 +82,14 @@ class Lines(Callback):
 
 
 def _results(trainer: Trainer) -> str:
-    metrics, start = trainer.callback_metrics, "validation_response_accuracy/"
+    module: Any = trainer.lightning_module
+    form, metrics = module.task.form, trainer.callback_metrics
+    start = f"validation_response_{form.name}/"
     responses = [
-        f"{name.removeprefix(start)} {value.item():.1%}"
+        f"{name.removeprefix(start)} {form.text(value.item())}"
         for name, value in metrics.items()
         if name.startswith(start)
     ]
-    accuracy = metrics["validation_accuracy"].item()
-    return f"validation {accuracy:.1%} ({', '.join(responses)})"
+    value = form.text(metrics[f"validation_{form.name}"].item())
+    title = "" if form.name == "accuracy" else f" {form.title}"
+    return f"validation{title} {value} ({', '.join(responses)})"

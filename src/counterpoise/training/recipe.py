@@ -14,7 +14,7 @@ from counterpoise.core.coalitions import ATTRIBUTIONS, Sampling
 from counterpoise.core.errors import check_choice, check_count
 from counterpoise.data import DataSource, Splits
 from counterpoise.engine.settings import LEVELS, STATISTICS, Coalitions, Modality, coalitions_of
-from counterpoise.methods import Joint, Method
+from counterpoise.methods import Joint, Method, check_task
 from counterpoise.training.architectures import Architecture, Network
 from counterpoise.training.optimization import SGD, Optimizer, Schedule, StepLR
 from counterpoise.training.options import TrainerOptions
@@ -46,6 +46,14 @@ class Recipe:
         num_passes: Estimate responses from random orderings of modalities with at most so many
             passes a step, as :class:`counterpoise.Sampling` does. Default: as in ``Balanced``.
         absent: What stands in for an absent modality, as in ``Balanced``. Default: zeros.
+        num_readers: Processes that read batches in advance. 0, the default, suits data in memory;
+            results do not depend on it.
+        metrics: Further metrics to report after validation and test, by name, each as
+            ``{"class_path": ..., "init_args": {...}}``: any of torchmetrics that take
+            ``update(logits, target)``.
+        loggers: Further loggers of Lightning, each described alike. The record and TensorBoard's
+            files are always written.
+        callbacks: Further callbacks of Lightning, each described alike.
         monitor: Record scores also for methods that do not need them; they cost coalition
             passes at recorded steps only.
         name: What the run is called. Default: data set, method and seed.
@@ -76,12 +84,17 @@ class Recipe:
     attribution: str = "shapley"
     num_passes: int | None = None
     absent: Absence | None = None
+    num_readers: int = 0
+    metrics: dict[str, dict[str, Any]] | None = None
+    loggers: list[dict[str, Any]] | None = None
+    callbacks: list[dict[str, Any]] | None = None
     monitor: bool = False
     name: str | None = None
 
     def __post_init__(self) -> None:
         check_count("batch_size", self.batch_size, at_least=1)
         check_count("seed", self.seed, at_least=0)
+        check_count("num_readers", self.num_readers, at_least=0)
         if self.coalitions is not None:
             check_choice("coalitions", self.coalitions, (*LEVELS, "published"))
         check_choice("statistics", self.statistics, STATISTICS)
@@ -106,16 +119,29 @@ class Recipe:
         """Return a copy with some fields changed, and a name of its own unless one is given."""
         return replace(self, **{"name": None, **changes})
 
-    def build(self, splits: Splits) -> Balanced:
-        """Return a fresh network, wrapped, its weights drawn from torch's global generator."""
+    @property
+    def architecture(self) -> Architecture:
+        """What builds the network."""
         assert self.model is not None
-        model = self.model.build(splits)
-        encoders, heads = self.model.encoder_paths(model), self.model.head_paths(model)
+        return self.model
+
+    def build(self, splits: Splits) -> Balanced:
+        """Return a fresh network, wrapped, its weights drawn from torch's global generator.
+
+        Raises:
+            ValueError: If the method is not defined for the task of the data.
+        """
+        assert self.method is not None
+        check_task(self.method, splits.task.kind)
+        architecture = self.architecture
+        model = architecture.build(splits)
+        encoders, heads = architecture.encoder_paths(model), architecture.head_paths(model)
+        own = architecture.absent_values(splits) or {}
         modalities = {
             name: Modality(
                 encoder=(encoders or {}).get(name),
                 head=(heads or {}).get(name),
-                absent=deepcopy(self.absent),
+                absent=deepcopy(self.absent) if self.absent else own.get(name),
             )
             for name in splits.modalities
         }
@@ -124,11 +150,12 @@ class Recipe:
             modalities,
             deepcopy(self.method),
             coalitions=self._coalitions(encoders_known=bool(encoders)),
+            score=splits.task.score,
+            select=architecture.select(model),
             monitor=self.monitor,
         )
         if any(map(is_lazy, balanced.parameters())):  # neither DDP nor a checkpoint can wait
-            rows = range(min(self.batch_size, len(splits.train)))
-            balanced.validate(**splits.train.__getitems__(rows))
+            balanced.validate(**splits.example(self.batch_size))
         return balanced
 
     def _coalitions(self, *, encoders_known: bool) -> Coalitions:

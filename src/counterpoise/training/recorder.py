@@ -25,11 +25,14 @@ class Recorder(Checkpoint):
 
     Args:
         modalities: Names, in order.
+        headline: Name of the metric that is kept of each epoch.
         flush_every: How many recorded steps are moved to the host together.
     """
 
-    def __init__(self, modalities: tuple[str, ...], flush_every: int = 50) -> None:
-        self.modalities, self.flush_every = modalities, flush_every
+    def __init__(
+        self, modalities: tuple[str, ...], headline: str = "accuracy", flush_every: int = 50
+    ) -> None:
+        self.modalities, self.headline, self.flush_every = modalities, headline, flush_every
         self._pending: list[tuple[int, int, list[str], Tensor]] = []
         self._rows: list[dict[str, float]] = []
         self._epochs: list[dict[str, float]] = []
@@ -90,14 +93,15 @@ class Recorder(Checkpoint):
         }
 
     def epochs(self) -> list[dict[str, Any]]:
-        """Return loss and accuracy of training and validation after each epoch."""
-        plain = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+        """Return loss and headline metric of training and validation after each epoch."""
+        headline = self.headline
+        plain = [f"{s}_{name}" for s in ("train", "validation") for name in ("loss", headline)]
         return [
             {
                 "epoch": int(row["epoch"]),
                 **{name: row.get(name) for name in plain},
-                "validation_response_accuracy": {
-                    name: row.get(f"validation_response_accuracy/{name}")
+                f"validation_response_{headline}": {
+                    name: row.get(f"validation_response_{headline}/{name}")
                     for name in self.modalities
                 },
                 "seconds": row["seconds"],

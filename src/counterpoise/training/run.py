@@ -18,14 +18,15 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
-from torchmetrics.classification import MulticlassAccuracy
 
 from counterpoise.data import Splits
+from counterpoise.data.contract import size_of
 from counterpoise.training.callbacks import Checkpoints, RandomState
 from counterpoise.training.data import MultimodalDataModule
 from counterpoise.training.folder import RunFolder, check_new
 from counterpoise.training.module import BalancedModule
 from counterpoise.training.options import TrainerOptions
+from counterpoise.training.own_parts import own_callbacks, own_loggers, own_metrics
 from counterpoise.training.processes import is_first_process
 from counterpoise.training.progress import progress_callbacks
 from counterpoise.training.recipe import Recipe
@@ -42,7 +43,9 @@ def train(
     resume: bool = False,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Train, choose the best epoch by validation accuracy, test that one once, write a record.
+    """Train, choose the best epoch by validation, test that one once, write a record.
+
+    The task of the data says by which metric epochs are chosen and what is reported.
 
     A method that ends training may have changed weights as it did, as MSES does: they are
     validated once more, and then count as those of the last epoch.
@@ -57,8 +60,8 @@ def train(
 
     Returns:
         The record, as written to ``record.json``: what was trained on what, where, and for how
-        long (seconds); loss and accuracy after each epoch and on the test data; loss, scores
-        and coefficients at each recorded step.
+        long (seconds); loss and metrics after each epoch and on the test data, None if there
+        are none; loss, scores and coefficients at each recorded step.
 
     Raises:
         ValueError: If ``output`` holds something already; or, with ``resume``, no run, or one
@@ -103,20 +106,32 @@ def _assemble(recipe: Recipe, splits: Splits, folder: RunFolder, progress: bool)
     np.random.seed(recipe.seed % 2**32)  # noqa: NPY002 # for users' code that draws from it
     torch.manual_seed(recipe.seed)
     data = MultimodalDataModule(
-        splits, recipe.batch_size, seed=recipe.seed, drop_last=recipe.drop_last
+        splits,
+        recipe.batch_size,
+        seed=recipe.seed,
+        drop_last=recipe.drop_last,
+        num_workers=recipe.num_readers,
     )
+    form, balanced = splits.task.form, recipe.build(splits)
     module = BalancedModule(
-        recipe.build(splits),
-        MulticlassAccuracy(splits.num_classes, average="micro", validate_args=False),
+        balanced,
+        splits.task,
         optimizer=recipe.optimizer,
         schedule=recipe.schedule,
+        metrics=own_metrics(recipe.metrics, taken=splits.task.forms),
+        extra_loss=recipe.architecture.extra_loss(balanced.model),
     )
-    recorder = Recorder(splits.modalities)
+    recorder = Recorder(splits.modalities, form.name)
     checkpoints = Checkpoints(
-        folder.checkpoints, every_n_steps=recipe.trainer.checkpoint_every_n_steps
+        folder.checkpoints,
+        f"validation_{form.name}",
+        recipe.trainer.checkpoint_every_n_steps,
+        higher_is_better=form.higher_is_better,
     )
-    callbacks = [*progress_callbacks(progress), RandomState(), recorder, checkpoints]
-    return _Run(module, data, _trainer(recipe, data, folder, callbacks), recorder, checkpoints)
+    own = own_callbacks(recipe.callbacks)
+    callbacks = [*progress_callbacks(progress), RandomState(), *own, recorder, checkpoints]
+    trainer = _trainer(recipe, data, folder, callbacks)
+    return _Run(module, data, trainer, recorder, checkpoints)
 
 
 def _fit(run: _Run, folder: RunFolder) -> None:
@@ -130,7 +145,9 @@ def _fit(run: _Run, folder: RunFolder) -> None:
             run.checkpoints.consider(trainer, trainer.current_epoch - 1)
 
 
-def _test_best(run: _Run) -> Mapping[str, float]:
+def _test_best(run: _Run) -> Mapping[str, float] | None:
+    if run.data.splits.test is None:
+        return None
     # By hand: Lightning would restore the callbacks of the best epoch with its weights.
     best = torch.load(run.checkpoints.best, map_location="cpu", weights_only=True)
     run.module.load_state_dict(best["state_dict"])
@@ -139,7 +156,7 @@ def _test_best(run: _Run) -> Mapping[str, float]:
 
 
 def _record(
-    recipe: Recipe, splits: Splits, run: _Run, tested: Mapping[str, float]
+    recipe: Recipe, splits: Splits, run: _Run, tested: Mapping[str, float] | None
 ) -> dict[str, Any]:
     recorder = run.recorder
     return {
@@ -150,7 +167,7 @@ def _record(
         "seconds_per_step": recorder.seconds_per_step,
         "processor_seconds_per_step": recorder.processor_seconds_per_step,
         "best_epoch": run.checkpoints.best_epoch,
-        "test": _test_results(tested, splits.modalities),
+        "test": None if tested is None else _test_results(tested, run.module, splits.modalities),
         "epochs": recorder.epochs(),
         "steps": recorder.curves(),
     }
@@ -178,7 +195,7 @@ def _trainer(
         "plugins": [LightningEnvironment()] if options.num_processes == 1 else None,
         "deterministic": options.deterministic,
         "callbacks": callbacks,
-        "logger": logger,
+        "logger": [logger, *own_loggers(recipe.loggers, folder.path)],
         "enable_progress_bar": False,
         "enable_model_summary": False,
         "num_sanity_val_steps": 0,
@@ -206,7 +223,6 @@ def _purge(folder: RunFolder) -> dict[str, Any]:
 def _identity(recipe: Recipe, splits: Splits, module: BalancedModule) -> dict[str, Any]:
     assert recipe.method is not None  # a recipe puts Joint in its place
     described, model = recipe.describe(), module.balanced.model
-    sizes = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     return {
         "name": recipe.name,
         "method": {
@@ -218,9 +234,10 @@ def _identity(recipe: Recipe, splits: Splits, module: BalancedModule) -> dict[st
             "fingerprint": splits.fingerprint,
             "note": splits.note,
             "modalities": list(splits.modalities),
-            "num_classes": splits.num_classes,
-            "sizes": {name: len(part) for name, part in sizes.items()},
+            "num_classes": splits.num_classes if splits.task.has_classes else None,
+            "sizes": {name: size_of(part) for name, part in splits.parts.items()},
         },
+        "task": {**splits.task.describe(), "guess": splits.guess},
         "model": {
             "name": type(model).__name__,
             "settings": described["model"].get("init_args", {}),
@@ -231,13 +248,13 @@ def _identity(recipe: Recipe, splits: Splits, module: BalancedModule) -> dict[st
     }
 
 
-def _test_results(tested: Mapping[str, float], modalities: tuple[str, ...]) -> dict[str, Any]:
+def _test_results(
+    tested: Mapping[str, float], module: BalancedModule, modalities: tuple[str, ...]
+) -> dict[str, Any]:
+    response = f"response_{module.task.headline}"
     return {
-        "loss": tested["test_loss"],
-        "accuracy": tested["test_accuracy"],
-        "response_accuracy": {
-            name: tested[f"test_response_accuracy/{name}"] for name in modalities
-        },
+        **{name: tested[f"test_{name}"] for name in ("loss", *module.reported)},
+        response: {name: tested[f"test_{response}/{name}"] for name in modalities},
     }
 
 

@@ -1,8 +1,8 @@
-"""What an epoch adds up to: loss and accuracy of the model, score and accuracy of responses."""
+"""What an epoch adds up to: loss and metrics of the model, score and metric of responses."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -39,14 +39,16 @@ class Tally(nn.Module):
     """Adds up outputs over batches and processes, on the device, without waiting for it.
 
     Args:
-        metric: What is reported as accuracy; the tally works on clones of it.
+        metrics: What is reported of the model, by name; the tally works on clones.
+        headline: Name of the one among them that is reported of each response too.
         modalities: Names of the responses that are measured; none leaves them out.
         persistent: Whether the sums belong to the state dict, so that an epoch can be resumed
             in its middle.
 
     Example:
         >>> from torchmetrics.classification import MulticlassAccuracy
-        >>> tally = Tally(MulticlassAccuracy(2, average="micro"), ("audio",))
+        >>> accuracy = MulticlassAccuracy(2, average="micro")
+        >>> tally = Tally({"accuracy": accuracy}, "accuracy", ("audio",))
         >>> logits = torch.tensor([[0.0, 1.0], [2.0, 0.0]])
         >>> responses, scores = -logits.unsqueeze(0), torch.tensor([1.5])
         >>> tally.update(
@@ -57,15 +59,21 @@ class Tally(nn.Module):
     """
 
     def __init__(
-        self, metric: Metric, modalities: Sequence[str] = (), *, persistent: bool = False
+        self,
+        metrics: Mapping[str, Metric],
+        headline: str,
+        modalities: Sequence[str] = (),
+        *,
+        persistent: bool = False,
     ) -> None:
         super().__init__()
-        self.modalities = tuple(modalities)
+        self.headline, self.modalities = headline, tuple(modalities)
         self._loss = _SampleMean()
         self._scores = _SampleMean(len(self.modalities))
-        self._accuracy = metric.clone()
-        self._responses = [metric.clone() for _ in modalities]
-        self._metrics: list[Metric] = [self._loss, self._accuracy, *self._responses, self._scores]
+        self._whole = {name: metric.clone() for name, metric in metrics.items()}
+        self._responses = [metrics[headline].clone() for _ in modalities]
+        self._metrics: list[Metric] = [self._loss, *self._whole.values()]
+        self._metrics += [*self._responses, self._scores]
         for each in self._metrics:
             each.persistent(persistent)
         self.metrics = nn.ModuleList(self._metrics)
@@ -78,7 +86,8 @@ class Tally(nn.Module):
             return
         assert out.loss is not None
         self._loss.update(out.loss.detach(), num_samples)
-        self._accuracy.update(out.logits.detach(), target)
+        for metric in self._whole.values():
+            metric.update(out.logits.detach(), target)
         if self.modalities:
             assert out.responses is not None
             assert out.scores is not None
@@ -87,13 +96,14 @@ class Tally(nn.Module):
                 metric.update(response, target)
 
     def compute(self) -> dict[str, Tensor]:
-        """Return "loss", "accuracy", and "response_accuracy/..." and "score/..." by modality."""
-        values = {"loss": self._loss.compute(), "accuracy": self._accuracy.compute()}
+        """Return "loss", the metrics, and "response_<headline>/..." and "score/..." by modality."""
+        values = {"loss": self._loss.compute()}
+        values |= {name: metric.compute() for name, metric in self._whole.items()}
         if self.modalities:
             # torchmetrics makes a scalar of a vector of one.
             scores = self._scores.compute().reshape(len(self.modalities))
             for m, name in enumerate(self.modalities):
-                values[f"response_accuracy/{name}"] = self._responses[m].compute()
+                values[f"response_{self.headline}/{name}"] = self._responses[m].compute()
                 values[f"score/{name}"] = scores[m]
         return values
 

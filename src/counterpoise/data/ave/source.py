@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal, cast
+from typing import ClassVar, Literal
 
-from counterpoise.core.errors import check_choice, check_count
+from counterpoise.core.errors import check_choice
 from counterpoise.data.ave.reading import read_features
 from counterpoise.data.clips.archive import Archive, open_archive, verify_archive
-from counterpoise.data.contract import MultimodalDataset, Splits
+from counterpoise.data.contract import Splits
 from counterpoise.data.files.cache import cache_directory
 from counterpoise.data.files.extras import require
 from counterpoise.data.files.paths import expand
 from counterpoise.data.source import DataSource
 from counterpoise.data.stored import StoredDataset
+from counterpoise.data.tasks import Classification, Segments
 
 __all__ = ["AVE"]
 
@@ -53,7 +52,6 @@ class AVE(DataSource):
             a class for each video. ``"clips"``: the same, from the videos themselves. Default:
             ``"segments"``, as in the field.
         augment: With clips: whether pictures are seen in random parts in training.
-        seed: With clips: of these parts.
 
     Raises:
         ValueError: If an option is out of range.
@@ -68,11 +66,9 @@ class AVE(DataSource):
     root: Path | None = None
     preset: Literal["segments", "features", "clips"] = "segments"
     augment: bool = True
-    seed: int = 0
 
     def __post_init__(self) -> None:
         check_choice("preset", self.preset, _NOTES)
-        check_count("seed", self.seed, at_least=0)
 
     @property
     def folder(self) -> Path:
@@ -92,26 +88,23 @@ class AVE(DataSource):
             CorruptFileError: If one holds something else, or they do not fit together.
             ImportError: If a package is not installed.
         """
-        train_at: Any = None
         if self.preset == "clips":
             archive = self._archive()
             parts, num_classes = self._clips(archive), len(archive.record["classes"])
             if self.augment:
-                train_at = partial(archive.augmented, parts["train"], self.seed)
+                parts["train"] = parts["train"].seen(archive.views)
         else:
             parts, num_classes = self.features()
-        # Made of the same parts as the data sets that hold tensors, though not derived from them.
-        sets = cast(Mapping[str, MultimodalDataset], parts)
+        task = Segments if self.preset == "segments" else Classification
         return Splits(
             name=f"{self.name}-{self.preset}",
-            train=sets["train"] if train_at is None else train_at(0),
-            validation=sets["validation"],
-            test=sets["test"],
-            num_classes=num_classes,
+            train=parts["train"],
+            validation=parts["validation"],
+            test=parts["test"],
+            task=task(num_classes),
             note=_NOTES[self.preset],
             source="AVE (Tian et al., 2018), videos of AudioSet",
             licence="none stated",
-            train_at=train_at,
         )
 
     def features(self) -> tuple[dict[str, StoredDataset], int]:

@@ -20,12 +20,14 @@ from torch.nn.functional import avg_pool2d
 
 from counterpoise.core.errors import check_choice, check_count
 from counterpoise.data.avmnist.options import PRESETS, RECORD
-from counterpoise.data.contract import MultimodalDataset, Splits
+from counterpoise.data.contract import Splits
 from counterpoise.data.files.cache import CorruptFileError, cache_directory
 from counterpoise.data.files.extras import require
 from counterpoise.data.files.npy import file_digest, map_npy
 from counterpoise.data.files.paths import expand
 from counterpoise.data.source import DataSource
+from counterpoise.data.tasks import Classification
+from counterpoise.data.tensors import MultimodalDataset
 
 __all__ = ["AVMNIST", "Scale"]
 
@@ -170,7 +172,7 @@ class AVMNIST(DataSource):
             test=_first(
                 MultimodalDataset(test, test_labels, transforms=scales), "test", self.num_test
             ),
-            num_classes=10,
+            task=Classification(10),
             note=_note(record),
             source="MNIST, four IDX files; Free Spoken Digit Dataset, WAV recordings",
             licence="MNIST CC BY-SA 3.0; Free Spoken Digit Dataset CC BY-SA 4.0",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
-from counterpoise.data.contract import MultimodalDataset, Splits
+from counterpoise.data.contract import Splits
 from counterpoise.data.division import stratified
 from counterpoise.data.files.cache import CorruptFileError, cache_directory
 from counterpoise.data.files.extras import require
@@ -17,6 +17,8 @@ from counterpoise.data.files.numbers import as_features
 from counterpoise.data.files.paths import expand
 from counterpoise.data.files.tables import read_table
 from counterpoise.data.source import DataSource
+from counterpoise.data.tasks import Classification
+from counterpoise.data.tensors import MultimodalDataset
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,7 +77,7 @@ class BRCA(DataSource):
             train=train,
             validation=validation,
             test=test,
-            num_classes=int(rest.target.max()) + 1,
+            task=Classification(int(rest.target.max()) + 1),
             note="Measurements of tumours of The Cancer Genome Atlas, already selected and scaled.",
             source="The Cancer Genome Atlas, as prepared for MOGONET (Wang et al., 2021)",
             licence="none stated",

@@ -18,7 +18,7 @@ from counterpoise.data.contract import Batch
 from counterpoise.data.files.cache import CorruptFileError
 from counterpoise.data.files.npy import file_digest, map_npy
 from counterpoise.data.files.streams import stream
-from counterpoise.data.stored import StoredDataset
+from counterpoise.data.stored import Read, StoredDataset
 
 __all__ = ["Archive", "open_archive", "verify_archive"]
 
@@ -62,16 +62,15 @@ class Archive:
             content=f"{self.record['fingerprint']} {self.picture} {self.size}",
         )
 
-    def augmented(self, dataset: StoredDataset, seed: int, epoch: int) -> StoredDataset:
-        """Return the same clips with random views of their pictures.
+    def views(self, seed: int, epoch: int) -> Read:
+        """Return what reads clips with random views of their pictures.
 
         Args:
-            dataset: What :meth:`dataset` returned.
             seed: Of the run.
             epoch: Counted from 0. A view depends on seed, epoch and clip alone, whatever was
                 drawn before and in whichever process.
         """
-        return dataset.reading(partial(self.read, seed=seed, epoch=epoch))
+        return partial(self.read, seed=seed, epoch=epoch)
 
     def read(self, rows: Tensor, seed: int | None = None, epoch: int = 0) -> Batch:
         """Return the clips of some rows; with a seed, random views of their pictures."""

@@ -34,7 +34,7 @@ def target_of(
 
     Returns:
         Which samples are kept, shape (N,), booleans; and their targets: integers, or float32 for
-        regression.
+        regression, with a second axis of one.
 
     Example:
         >>> kept, target = target_of(torch.tensor([-1.0, 0.0, 2.4]), "binary")
@@ -43,7 +43,7 @@ def target_of(
     """
     kept = torch.ones(len(sentiment), dtype=torch.bool)
     if task == "regression":
-        return kept, sentiment.float()
+        return kept, sentiment.float().unsqueeze(1)
     if task == "seven":
         return kept, sentiment.round().clamp(-3, 3).long() + 3
     if binarisation == "without-zero":

@@ -11,11 +11,14 @@ from torch import Tensor
 from counterpoise.core.errors import check_choice, check_count
 from counterpoise.data.cmu_mosei.labels import BINARISATIONS, Binarisation, Task, target_of
 from counterpoise.data.cmu_mosei.reading import Part, read_mels, read_single
-from counterpoise.data.contract import MultimodalDataset, Splits
+from counterpoise.data.contract import Splits
 from counterpoise.data.files.cache import cache_directory
 from counterpoise.data.files.extras import require
 from counterpoise.data.files.paths import expand
+from counterpoise.data.sequences import with_mask
 from counterpoise.data.source import DataSource
+from counterpoise.data.tasks import Classification, Regression
+from counterpoise.data.tensors import MultimodalDataset
 
 __all__ = ["CMUMOSEI", "CMUMOSI"]
 
@@ -43,6 +46,9 @@ class CMUMOSEI(DataSource):
             accuracies differ by points. Default: ``"non-negative"``.
         modalities: Which of those that the files have, in their order. Default: all.
         vectors: For the paper's own files: a text file of word vectors, such as GloVe's.
+        masks: Whether a modality comes as "tokens" and "mask", which is False where a token is
+            all zero, so that a network knows the padding where the modality is made absent, as
+            the paper's does. Default: False.
         length: For the paper's own files: steps of text and audio. Default: 60, as its code.
 
     Raises:
@@ -69,6 +75,7 @@ class CMUMOSEI(DataSource):
     modalities: tuple[str, ...] | None = None
     vectors: Path | None = None
     length: int = 60
+    masks: bool = False
 
     def __post_init__(self) -> None:
         check_choice("task", self.task, ("binary", "regression", "seven"))
@@ -111,7 +118,7 @@ class CMUMOSEI(DataSource):
             train=parts["train"],
             validation=parts["validation"],
             test=parts["test"],
-            num_classes=self.num_classes,
+            task=Regression() if self.task == "regression" else Classification(self.num_classes),
             note=f"Sentences of video monologues; the target is {task}.",
             source=self.about[0],
             licence=self.about[1],
@@ -145,7 +152,8 @@ class CMUMOSEI(DataSource):
         values: dict[str, Tensor] = {
             name: part.values[name] if whole else part.values[name][kept] for name in names
         }
-        return MultimodalDataset(values, target)
+        masked = dict.fromkeys(names, with_mask) if self.masks else None
+        return MultimodalDataset(values, target, transforms=masked)
 
 
 @dataclass(frozen=True)

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal, cast
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from counterpoise.core.errors import check_choice, check_count
 from counterpoise.data.clips.archive import Archive, open_archive, verify_archive
-from counterpoise.data.contract import MultimodalDataset, Splits
+from counterpoise.data.contract import Splits
 from counterpoise.data.crema_d.layout import CLASSES, actor_of
 from counterpoise.data.division import held_out, stratified
 from counterpoise.data.files.cache import cache_directory
 from counterpoise.data.files.extras import require
 from counterpoise.data.files.paths import expand
 from counterpoise.data.source import DataSource
+from counterpoise.data.tasks import Classification
 
 __all__ = ["CREMAD"]
 
@@ -51,7 +50,8 @@ class CREMAD(DataSource):
         picture: ``"first"``: the first picture of a clip, as the paper's code takes. ``"random"``:
             in training one of those that were built. Default: ``"first"``.
         augment: Whether pictures are seen in random parts in training. Default: True.
-        seed: Of what is drawn: clips for validation, actors, views. Default: 0.
+        seed: Of which clips are for validation, or which actors. Views are drawn by the seed of
+            the run. Default: 0.
 
     Raises:
         ValueError: If an option is out of range.
@@ -95,22 +95,16 @@ class CREMAD(DataSource):
         archive = self._archive()
         rows = self._divide(archive)
         parts = {part: archive.dataset(chosen) for part, chosen in rows.items()}
-        train = parts["train"]
-        # Made of the same parts as the data sets that hold tensors, though not derived from them.
-        sets = cast(Mapping[str, MultimodalDataset], parts)
-        train_at: Any = None
-        if self.augment:
-            train_at = partial(archive.augmented, train, self.seed)
+        train = parts["train"].seen(archive.views) if self.augment else parts["train"]
         return Splits(
             name=f"{self.name}-{self.split}",
-            train=sets["train"] if train_at is None else train_at(0),
-            validation=sets["validation"],
-            test=sets["test"],
-            num_classes=len(CLASSES),
+            train=train,
+            validation=parts["validation"],
+            test=parts["test"],
+            task=Classification(len(CLASSES)),
             note=_NOTES[self.split],
             source="CREMA-D (Cao et al., 2014)",
             licence="ODbL 1.0, contents DbCL 1.0",
-            train_at=train_at,
         )
 
     def verify(self) -> None:

@@ -21,11 +21,13 @@ from torch import Tensor
 
 from counterpoise.core.errors import check_count, check_range
 from counterpoise.core.files import replacing
-from counterpoise.data.contract import TARGET, MultimodalDataset, Splits
+from counterpoise.data.contract import TARGET, Splits
 from counterpoise.data.files.cache import CorruptFileError, cache_directory, read
 from counterpoise.data.files.extras import require
 from counterpoise.data.files.folders import make_folder
 from counterpoise.data.source import DataSource
+from counterpoise.data.tasks import Classification
+from counterpoise.data.tensors import MultimodalDataset
 
 __all__ = ["Digits"]
 
@@ -171,7 +173,7 @@ class Digits(DataSource):
             train=part("train"),
             validation=part("validation"),
             test=part("test"),
-            num_classes=10,
+            task=Classification(10),
             note=(
                 "Handwritten digits paired by label with synthetic speech in background noise; "
                 "nobody's real voice, and test voices are never heard in training."

@@ -16,11 +16,13 @@ import torch
 from torch import Tensor
 
 from counterpoise.core.errors import check_count, check_range
-from counterpoise.data.contract import MultimodalDataset, Splits
+from counterpoise.data.contract import Splits
 from counterpoise.data.files.streams import stream
 from counterpoise.data.source import DataSource
 from counterpoise.data.synthetic.symbols import SymbolModel, check_shares
 from counterpoise.data.synthetic.truth import Truth, enumerate_truth
+from counterpoise.data.tasks import Classification
+from counterpoise.data.tensors import MultimodalDataset
 
 __all__ = ["Shift", "Synthetic"]
 
@@ -172,7 +174,7 @@ class Synthetic(DataSource):
             train=self.train_at(0),
             validation=last._draw("validation", self.num_validation),
             test=last._draw("test", self.num_test),
-            num_classes=self.num_classes,
+            task=Classification(self.num_classes),
             note=(
                 "Synthetic: random codewords of symbols that share the label's information "
                 "among modalities in known parts."

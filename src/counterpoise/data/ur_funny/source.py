@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import ClassVar
 
 from counterpoise.core.errors import check_count
-from counterpoise.data.contract import MultimodalDataset, Splits
+from counterpoise.data.contract import Splits
 from counterpoise.data.files.cache import cache_directory
 from counterpoise.data.files.extras import require
 from counterpoise.data.files.paths import expand
 from counterpoise.data.source import DataSource
+from counterpoise.data.tasks import Classification
 from counterpoise.data.ur_funny.reading import FILES, read_features, read_single
 
 __all__ = ["URFunny"]
@@ -87,16 +87,13 @@ class URFunny(DataSource):
                 f"{self.folder}. Get version 2 of the features from the page of UR-Funny "
                 "(ROC-HCI/UR-FUNNY), or humor.pkl from MultiBench."
             )
-        sets = cast(
-            Mapping[str, MultimodalDataset],
-            {part: sequences.dataset() for part, sequences in parts.items()},
-        )
+        sets = {part: sequences.dataset() for part, sequences in parts.items()}
         return Splits(
             name=self.name,
             train=sets["train"],
             validation=sets["validation"],
             test=sets["test"],
-            num_classes=2,
+            task=Classification(2),
             note="Lines of TED talks with or without laughter after them; no speaker is in two "
             "parts.",
             source="UR-FUNNY (Hasan et al., 2019)",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from counterpoise.data.tasks import MetricForm
 from counterpoise.experiments.compare.competing import competing
 from counterpoise.experiments.compare.grid import Grid
 from counterpoise.experiments.compare.outcomes import Outcome, test_accuracy
@@ -30,6 +32,7 @@ from counterpoise.measures.statistics import (
     paired_difference,
 )
 from counterpoise.methods import Joint
+from counterpoise.training.results import tested_responses
 
 __all__ = ["Comparison"]
 
@@ -67,7 +70,7 @@ class Comparison:
             groups.setdefault(outcome.place[:2], []).append(outcome)
         expected = expected_differences(self.outcomes, self.grid.baseline)
         estimates = [*_estimates(groups, self.grid), *expected.values()]
-        judged = iter(_judged(estimates, self.grid.margin))
+        judged = iter(_judged(estimates, self.grid.margin, self._bounds))
         blocks = [
             Block(*place, [self._row(each, members, next(judged)) for each in members])
             for place, members in groups.items()
@@ -87,6 +90,17 @@ class Comparison:
         object.__setattr__(self, "pairs", pairs)
         object.__setattr__(self, "overall", overall)
         object.__setattr__(self, "ranks", ranking(self.outcomes))
+
+    @property
+    def form(self) -> MetricForm:
+        """How the headline metric of all data sets is called and written."""
+        found = [each.form for each in self.outcomes if each.chosen is not None]
+        return found[0] if found else MetricForm("accuracy")
+
+    @property
+    def _bounds(self) -> tuple[float, float]:
+        """Between which a difference can lie at all."""
+        return (-1.0, 1.0) if self.form.share else (-inf, inf)
 
     @property
     def judgements(self) -> list[Judgement]:
@@ -151,16 +165,20 @@ def _estimates(
     return found
 
 
-def _judged(estimates: Sequence[Estimate | None], margin: float) -> list[Judgement | None]:
+def _judged(
+    estimates: Sequence[Estimate | None], margin: float, bounds: tuple[float, float]
+) -> list[Judgement | None]:
     """Judge all that there is of a comparison together."""
     known = [each for each in estimates if each is not None]
-    judged = iter(judge(known, margin=margin, bounds=(-1, 1)))
+    judged = iter(judge(known, margin=margin, bounds=bounds))
     return [None if each is None else next(judged) for each in estimates]
 
 
 def _accuracy(outcome: Outcome) -> Interval | None:
     runs = list(outcome.accuracies.values())
-    return mean_interval(runs, step=outcome.step).within(0, 1) if runs else None
+    if not runs:
+        return None
+    return mean_interval(runs, step=outcome.step).within(*outcome.form.bounds)
 
 
 def _difference(outcome: Outcome, base: Outcome) -> Estimate | None:
@@ -187,8 +205,8 @@ def _responses(outcome: Outcome) -> dict[str, Interval]:
         return {}
     return {
         name: mean_interval(
-            [r["test"]["response_accuracy"][name] for r in records], step=outcome.step
-        ).within(0, 1)
+            [(tested_responses(r) or {})[name] for r in records], step=outcome.step
+        ).within(*outcome.form.bounds)
         for name in records[0]["data"]["modalities"]
     }
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from counterpoise.core.errors import check_choice, essence
 from counterpoise.training import Recipe, TrainerOptions
+from counterpoise.training.config.foreign import adopted
 from counterpoise.training.config.layers import class_names, merge
 from counterpoise.training.config.reading import BASES, DEFAULTS
 from counterpoise.training.config.unknown import unknown_name
@@ -130,7 +131,7 @@ def compose(config: Layer, where: str) -> Recipe:
 
     parser = _parser()
     try:
-        return Recipe(**vars(parser.instantiate(parser.parse_object(dict(config)))))
+        return Recipe(**vars(parser.instantiate(parser.parse_object(adopted(config)))))
     except (ArgumentError, ValueError, TypeError) as error:
         reason = unknown_name(config, {**BASES, "trainer": TrainerOptions}) or essence(str(error))
         raise ValueError(f"{reason} (At {where} in the grid.)") from error

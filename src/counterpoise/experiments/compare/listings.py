@@ -10,6 +10,7 @@ from counterpoise.experiments.compare.outcomes import Trial, validation_accuracy
 from counterpoise.report import Column, Table
 from counterpoise.report.formats import PERCENT
 from counterpoise.report.records import show_setting
+from counterpoise.training.results import tested
 
 __all__ = ["choice_table", "failure_table", "runs_table"]
 
@@ -39,7 +40,11 @@ def choice_table(comparison: Comparison) -> Table:
         Column("place", "Data set", numeric=False),
         Column("method", "Method", numeric=False),
         Column("chosen", "Chosen", numeric=False),
-        Column("tried", "Mean validation accuracy of each configuration, %", numeric=False),
+        Column(
+            "tried",
+            f"Mean validation {comparison.form.heading} of each configuration",
+            numeric=False,
+        ),
     ]
     seeds = comparison.grid.first_seeds
     rows = []
@@ -51,8 +56,9 @@ def choice_table(comparison: Comparison) -> Table:
             tried = [_tried(trial, trial.validation(seeds)) for trial in row.outcome.trials]
             rows.append((block.title, row.method, "; ".join(calls) or None, "; ".join(tried)))
     caption = (
-        f"The configuration with the highest mean validation accuracy over {len(seeds)} "
-        f"{'seed' if len(seeds) == 1 else 'seeds'} was chosen, of several equal ones the first."
+        f"The configuration with the best mean validation {comparison.form.title} over "
+        f"{len(seeds)} {'seed' if len(seeds) == 1 else 'seeds'} was chosen, of several equal ones "
+        "the first."
     )
     return Table(caption, columns, rows)
 
@@ -98,7 +104,7 @@ def _run(trial: Trial, seed: int, chosen: bool) -> list[object]:
         seed,
         result.state,
         validation_accuracy(result),
-        record["test"]["accuracy"] if chosen and record else None,
+        tested(record) if chosen and record else None,
         record.get("seconds_per_step"),
         record.get("wall_time_seconds"),
         result.error,

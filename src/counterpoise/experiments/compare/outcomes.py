@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from math import isfinite
+from math import inf, isfinite
 from statistics import mean
 from typing import Any
 
+from counterpoise.data.tasks import MetricForm
 from counterpoise.experiments.compare.cells import GridRun
 from counterpoise.experiments.compare.grid import Candidate
 from counterpoise.experiments.store import Result
 from counterpoise.measures.statistics import DIVERGED, Run
+from counterpoise.training import results
 
 __all__ = ["Outcome", "Trial", "outcomes_of", "test_accuracy", "validation_accuracy"]
 
@@ -20,17 +22,14 @@ __all__ = ["Outcome", "Trial", "outcomes_of", "test_accuracy", "validation_accur
 def validation_accuracy(result: Result) -> float | None:
     """Return the validation accuracy of the epoch that was kept; None if the cell failed.
 
-    A run that diverged is right about nothing: it comes last, but is not left out.
+    A run that diverged comes last, but is not left out. Here and below, for another task than
+    classification it is its headline metric.
     """
     if result.record is None:
         return None
     if result.state == "diverged":
-        return 0.0
-    best = result.record["best_epoch"]
-    accuracies: dict[int, float] = {
-        epoch["epoch"]: epoch["validation_accuracy"] for epoch in result.record["epochs"]
-    }
-    return accuracies[best]
+        return 0.0 if results.headline(result.record).higher_is_better else inf
+    return results.validated(result.record)[result.record["best_epoch"]]
 
 
 def test_accuracy(record: Mapping[str, Any]) -> Run:
@@ -40,8 +39,8 @@ def test_accuracy(record: Mapping[str, Any]) -> Run:
     loss = record["test"]["loss"]  # None in a file, which holds no NaN
     if loss is None or not isfinite(loss):
         return DIVERGED
-    accuracy: float = record["test"]["accuracy"]
-    return accuracy
+    accuracy = results.tested(record)
+    return DIVERGED if accuracy is None else accuracy
 
 
 @dataclass(frozen=True)
@@ -71,6 +70,10 @@ class Trial:
         found = [self.results[seed] for seed in seeds if seed in self.results]
         values = [value for each in found if (value := validation_accuracy(each)) is not None]
         return mean(values) if len(values) == len(seeds) else None
+
+    def turned(self, value: float) -> float:
+        """Return a value of the headline metric so that higher is better."""
+        return results.headline(next(iter(self.records.values()))).turned(value)
 
 
 @dataclass(frozen=True)
@@ -102,20 +105,27 @@ class Outcome:
         return {seed: test_accuracy(record) for seed, record in records.items()}
 
     @property
+    def form(self) -> MetricForm:
+        """How the accuracy, or whatever the headline metric is, is called and written."""
+        return results.headline(self._record)
+
+    @property
     def step(self) -> float:
         """By how much a test accuracy changes at least: 1 / number of test samples."""
-        return 1 / float(self._data["sizes"]["test"])
+        counts = self.form.share and self.form.additive
+        return 1 / float(self._record["data"]["sizes"]["test"]) if counts else 0.0
 
     @property
     def guessing(self) -> float:
-        """The accuracy of guessing among the classes."""
-        return 1 / float(self._data["num_classes"])
+        """The accuracy of guessing among the classes; else the metric of who guesses best."""
+        guess = results.guessed(self._record)
+        num_classes = self._record["data"]["num_classes"]
+        return 1 / float(num_classes) if num_classes or guess is None else guess
 
     @property
-    def _data(self) -> Mapping[str, Any]:
+    def _record(self) -> Mapping[str, Any]:
         assert self.chosen is not None  # asked for only where there are accuracies
-        found: Mapping[str, Any] = next(iter(self.chosen.records.values()))["data"]
-        return found
+        return next(iter(self.chosen.records.values()))
 
     @property
     def failures(self) -> list[tuple[Trial, int, Result]]:
@@ -123,9 +133,9 @@ class Outcome:
         return [(trial, *each) for trial in self.trials for each in trial.failures.items()]
 
     def _choose(self) -> Trial | None:
-        """Return the trial of the highest validation accuracy; of several the first."""
+        """Return the trial of the best validation accuracy; of several the first."""
         measured = [(trial, trial.validation(self.seeds)) for trial in self.trials]
-        known = [(value, trial) for trial, value in measured if value is not None]
+        known = [(trial.turned(value), trial) for trial, value in measured if value is not None]
         return max(known, key=lambda pair: pair[0])[1] if known else None
 
 

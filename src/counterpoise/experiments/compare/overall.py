@@ -18,6 +18,7 @@ from counterpoise.measures.statistics import (
     Interval,
     Judgement,
     Ranking,
+    Run,
     mean_differences,
     mean_share,
     rank,
@@ -55,7 +56,7 @@ def expected_differences(outcomes: Sequence[Outcome], baseline: str) -> dict[str
 
 def improvements(outcomes: Sequence[Outcome], baseline: str) -> dict[str, Interval]:
     """Return how probably a run of each method beats one of the baseline; with no result, none."""
-    runs = {each.place: list(each.accuracies.values()) for each in outcomes if each.accuracies}
+    runs = {each.place: _turned(each) for each in outcomes if each.accuracies}
     shares: dict[str, dict[str, list[float]]] = {}
     for (data, fusion, method), found in runs.items():
         base = runs.get((data, fusion, baseline))
@@ -72,14 +73,21 @@ def ranking(outcomes: Sequence[Outcome]) -> Ranking | None:
     """Rank the methods that have a result on every data set; None for fewer than 8 of these."""
     table = _means_by_data(outcomes)
     names = list(dict.fromkeys(outcome.place[0] for outcome in outcomes))
+    turned = {each.place[0]: each.form.turned for each in outcomes if each.chosen is not None}
     complete = {
-        method: [means[data] for data in names]
+        method: [turned[data](means[data]) for data in names]
         for method, means in table.items()
         if len(means) == len(names)
     }
     if len(names) < FEWEST_DATA_SETS or len(complete) < 2:
         return None
     return rank(complete)
+
+
+def _turned(outcome: Outcome) -> list[Run]:
+    """Return the runs' values, so that higher is better."""
+    turned = outcome.form.turned
+    return [run if run == DIVERGED else turned(run) for run in outcome.accuracies.values()]
 
 
 def _means_by_data(outcomes: Sequence[Outcome]) -> dict[str, dict[str, float]]:

@@ -10,6 +10,7 @@ import torch
 
 from counterpoise.core.errors import is_ours
 from counterpoise.experiments.compare.grid import Candidate
+from counterpoise.methods import check_task
 from counterpoise.training.record import describe
 
 if TYPE_CHECKING:
@@ -35,8 +36,10 @@ def fingerprints(candidates: Iterable[Candidate]) -> dict[str, str]:
     for candidate in candidates:
         by_data.setdefault(_text(candidate.recipe.data), []).append(candidate)
     found: dict[str, str] = {}
+    headlines: dict[str, str] = {}
     for members in by_data.values():
         splits = members[0].recipe.data.load()
+        _check_task(members, splits, headlines)
         built: set[str] = set()
         for candidate in members:
             model = _text(candidate.recipe.model)
@@ -45,6 +48,25 @@ def fingerprints(candidates: Iterable[Candidate]) -> dict[str, str]:
                 built.add(model)
         found |= dict.fromkeys((each.data for each in members), splits.fingerprint)
     return found
+
+
+def _check_task(members: Iterable[Candidate], splits: Splits, headlines: dict[str, str]) -> None:
+    """Raise unless methods are defined for the data, which can be compared with the others."""
+    for candidate in members:
+        where = f"(At `data.{candidate.data}` in the grid.)"
+        if splits.test is None:
+            raise ValueError(f"`data` should have test samples; found none. Add them. {where}")
+        headlines[candidate.data] = splits.task.headline
+        if len(set(headlines.values())) > 1:
+            listed = ", ".join(f"{name}: {metric}" for name, metric in headlines.items())
+            raise ValueError(
+                f"`data` should have one headline metric; found {listed}. Compare them apart."
+            )
+        assert candidate.recipe.method is not None
+        try:
+            check_task(candidate.recipe.method, splits.task.kind)
+        except ValueError as error:
+            raise ValueError(f"{error} {where}") from None
 
 
 def _text(thing: object) -> str:

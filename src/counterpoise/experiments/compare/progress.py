@@ -18,10 +18,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from counterpoise.data.tasks import MetricForm
 from counterpoise.experiments.cells import Cell
 from counterpoise.experiments.compare.cells import GridRun
 from counterpoise.experiments.compare.outcomes import validation_accuracy
 from counterpoise.experiments.store import Result
+from counterpoise.training.results import headline
 
 __all__ = ["Progress"]
 
@@ -32,6 +34,7 @@ class _Seen(NamedTuple):
     cell: Cell
     state: str
     accuracy: float | None
+    form: MetricForm = MetricForm("accuracy")
 
 
 class Progress:
@@ -93,7 +96,9 @@ class Progress:
             self.console.print(self._summary(), highlight=False)
 
     def _line(self, seen: _Seen) -> str:
-        found = "done" if seen.accuracy is None else f"{seen.accuracy:.1%} on validation"
+        found = (
+            "done" if seen.accuracy is None else f"{seen.form.text(seen.accuracy)} on validation"
+        )
         found = found if seen.state == "done" else seen.state
         return f"{len(self._seen)}/{self.num_cells} {seen.cell.title}: {found}"
 
@@ -102,7 +107,8 @@ class Progress:
     def _draw(self) -> RenderableType:
         with self._lock:
             bar = ProgressBar(total=self.num_cells, completed=len(self._seen), width=40)
-            title = Text("Validation accuracy, % (cells done)", style="bold")
+            metrics = dict.fromkeys(seen.form.title for seen in self._seen) or ["accuracy"]
+            title = Text(f"Validation: {', '.join(metrics)} (cells done)", style="bold")
             # A bar ends without a new line; padding gives it a line of its own.
             return Group(title, self._table(), Padding(bar, 0), Text(self._summary()))
 
@@ -126,7 +132,9 @@ class Progress:
             if isinstance(each.cell, GridRun) and each.cell.candidate[:3] == place
         ]
         known = [each.accuracy for each in seen if each.accuracy is not None]
-        text = f"{100 * mean(known):.1f} ({len(seen)})" if known else f"({len(seen)})"
+        text = f"({len(seen)})"
+        if known:
+            text = f"{seen[0].form.text(mean(known)).rstrip('%')} {text}"
         return Text(text, style="red" if any(each.state != "done" for each in seen) else "")
 
     def _summary(self) -> str:
@@ -148,7 +156,7 @@ class Progress:
 
 def _seen(cell: Cell, result: Result) -> _Seen:
     accuracy = validation_accuracy(result) if isinstance(cell, GridRun) else None
-    return _Seen(cell, result.state, accuracy)
+    return _Seen(cell, result.state, accuracy, headline(result.record or {}))
 
 
 def _duration(seconds: float) -> str:

@@ -12,6 +12,7 @@ from counterpoise.experiments.compare.rows import Block
 from counterpoise.measures.statistics import FEWEST
 from counterpoise.report import Note
 from counterpoise.report.formats import PERCENT, duration, enumerate_words
+from counterpoise.training.results import headline
 
 __all__ = ["facts", "lead", "notes"]
 
@@ -126,8 +127,8 @@ def _about_intervals(comparison: Comparison) -> Note:
 
 def _sampling_error(block: Block) -> str | None:
     accuracies = [row.accuracy.mean for row in block.rows if row.accuracy is not None]
-    if not accuracies:
-        return None
+    if not accuracies or any(headline(each) != headline({}) for each in block.records[:1]):
+        return None  # other metrics are no shares of samples
     num_test, best = block.records[0]["data"]["sizes"]["test"], max(accuracies)
     error = PERCENT(math.sqrt(best * (1 - best) / num_test))
     return f"{error} points on {block.title} ({num_test:,} samples)"

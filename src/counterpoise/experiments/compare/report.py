@@ -30,7 +30,6 @@ from counterpoise.experiments.compare.tables import (
     summary_table,
 )
 from counterpoise.report import (
-    ACCURACY,
     GLOSSARY,
     Details,
     Figure,
@@ -39,6 +38,7 @@ from counterpoise.report import (
     Part,
     Section,
     Table,
+    metric_of,
     terms,
 )
 from counterpoise.report.configuration import configuration
@@ -57,7 +57,9 @@ _COMPETITION_TERMS: Final = (
 )
 
 
-def write_comparison(comparison: Comparison, path: Path, metric: Metric = ACCURACY) -> list[Path]:
+def write_comparison(
+    comparison: Comparison, path: Path, metric: Metric | None = None
+) -> list[Path]:
     """Write ``report.html``, ``report.md``, ``results.csv`` and ``runs.csv`` into a folder.
 
     ``competition.csv`` comes with them where competition was measured, and beside ``report.md``
@@ -66,7 +68,7 @@ def write_comparison(comparison: Comparison, path: Path, metric: Metric = ACCURA
     Args:
         comparison: The numbers.
         path: The folder.
-        metric: The headline number. Default: accuracy.
+        metric: The headline number. Default: that of the task.
 
     Returns:
         The files. Equal comparisons give equal bytes.
@@ -74,6 +76,7 @@ def write_comparison(comparison: Comparison, path: Path, metric: Metric = ACCURA
     Raises:
         ImportError: If what draws charts is not installed.
     """
+    metric = metric or metric_of(comparison.form)
     page = comparison_page(comparison, metric).write(path / "report.html")
     figures = _shown(comparison, metric)
     drawings = [each for figure in figures for each in figure.to_files()]
@@ -90,8 +93,9 @@ def write_comparison(comparison: Comparison, path: Path, metric: Metric = ACCURA
     return [page, *(path / name for name in texts)]
 
 
-def comparison_page(comparison: Comparison, metric: Metric = ACCURACY) -> Page:
+def comparison_page(comparison: Comparison, metric: Metric | None = None) -> Page:
     """Return the page, for those who want to add parts to it."""
+    metric = metric or metric_of(comparison.form)
     overall = overall_table(comparison, metric)
     found = [summary_table(comparison, metric=metric), *([] if overall is None else [overall])]
     parts: list[Part] = [Section("Results", found)]

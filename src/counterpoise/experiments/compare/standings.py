@@ -23,6 +23,7 @@ from counterpoise.report import (
 )
 from counterpoise.report.formats import enumerate_words, interval
 from counterpoise.report.theme import tone
+from counterpoise.training.results import tested_responses
 
 __all__ = ["competition_figure", "competition_table", "measurements_table"]
 
@@ -150,7 +151,7 @@ def measurements_table(comparison: Comparison) -> Table:
             chosen = row.outcome.chosen
             assert chosen is not None
             for seed, outcome in found.outcomes.items():
-                responses = chosen.records[seed]["test"]["response_accuracy"]
+                responses = tested_responses(chosen.records[seed]) or {}
                 for name in found.modalities:
                     numbers = [outcome[quantity].get(name) for quantity in quantities]
                     place = (block.data, block.fusion, row.method, seed, name)

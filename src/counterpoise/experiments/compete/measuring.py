@@ -109,7 +109,7 @@ def _measured(
         balanced.model,
         models,
         Batches(splits.validation),
-        Batches(splits.test),
+        Batches(splits.test_set),
         fused=paths.fused,
         concept=paths.concepts,
         ridge=ridge,
@@ -137,15 +137,15 @@ def _device(recipe: Recipe) -> torch.device:
 def _varying(alone: nn.Module, splits: Splits, path: str) -> float:
     """Return the share of directions in which a concept varies on test data."""
     paths = {"concept": f"model.{path}"}
-    concept = extract_features(alone, Batches(splits.test), paths).features["concept"]
+    concept = extract_features(alone, Batches(splits.test_set), paths).features["concept"]
     return varying_directions(concept) / concept.shape[1]
 
 
 def _probes(balanced: Balanced, splits: Splits, paths: Paths) -> dict[str, float]:
     """Return the accuracy of each encoder's probe; nothing where there is none to probe."""
-    if not paths.encoders or splits.train.target.dim() != 1:
+    if not paths.encoders or splits.task.kind != "classification":
         return {}
-    parts = (splits.train, splits.validation, splits.test)
+    parts = (splits.train, splits.validation, splits.test_set)
     probes = probe_encoders(balanced.model, paths.encoders, *map(Batches, parts), kind="ridge")
     return {name: probe.accuracy for name, probe in probes.items()}
 
@@ -157,7 +157,7 @@ def _contributions(balanced: Balanced, splits: Splits) -> dict[str, Any]:
     names = splits.modalities
     if len(names) > EXACT_LIMIT:
         return {"contribution": {}, "cooperation": None, "robustness": []}
-    found = measure(balanced, Batches(splits.test), modality_metrics(len(names)))
+    found = measure(balanced, Batches(splits.test_set), modality_metrics(len(names)))
     return {
         "contribution": dict(zip(names, found["contribution"].tolist(), strict=True)),
         "cooperation": found["cooperation"].item(),

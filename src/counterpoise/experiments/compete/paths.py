@@ -59,7 +59,7 @@ def find_paths(
     with torch.random.fork_rng(devices=[]):
         balanced = recipe.replace(coalitions=None).build(splits)
     names = splits.modalities
-    few = next(iter(Batches(splits.test, batch_size=8)))
+    few = next(iter(Batches(splits.test_set, batch_size=8)))
     found = _fused(balanced) if fused is None else fused
     encoders = dict(balanced.ownership.encoders)
     if concept is None:

@@ -79,6 +79,7 @@ def compete(
     check_range("ridge", ridge, low=0)
     how = Execution(**execution)
     splits = recipe.data.load()
+    _check_task(splits)
     _check_sizes(splits)
     paths = find_paths(recipe, splits, fused, concept)
     seeds = range(recipe.seed, recipe.seed + num_seeds)
@@ -97,8 +98,22 @@ def _cell(recipe: Recipe, splits: Splits, **how: Any) -> Competing:
     return Competing(joint, alone_runs(recipe, splits), **how)
 
 
+def _by_accuracy(splits: Splits) -> bool:
+    return splits.task.has_classes and splits.task.form.name == "accuracy"
+
+
+def _check_task(splits: Splits) -> None:
+    if splits.test is None or not _by_accuracy(splits):
+        found = f"{splits.task.kind} by {splits.task.form.title}"
+        raise ValueError(
+            "`data` should have test samples and a task that is judged by accuracy, to measure "
+            f"competition; found {found if splits.test is not None else 'no test samples'}. For "
+            "other models use counterpoise.measures.model_strengths."
+        )
+
+
 def _check_sizes(splits: Splits) -> None:
-    for name, part in (("validation", splits.validation), ("test", splits.test)):
+    for name, part in (("validation", splits.validation), ("test", splits.test_set)):
         if len(part) < 2:
             raise ValueError(
                 f"`data` should have at least 2 samples in its {name} split, for the probe from "

@@ -75,7 +75,7 @@ margin is of the true class over the best other; confidence looks at no label.
 
 def test_logits(trained: Trained) -> tuple[Tensor, Tensor]:
     """Return the logits of every coalition on the test data, (2^M, N, C), and the labels, (N,)."""
-    batches = list(Batches(trained.splits.test))
+    batches = list(Batches(trained.splits.test_set))
     logits = [coalition_logits(trained.balanced, batch).double() for batch in batches]
     return torch.cat(logits, dim=1), torch.cat([batch["target"] for batch in batches])
 
@@ -114,7 +114,7 @@ def response_scores(logits: Tensor, target: Tensor) -> dict[str, Tensor]:
 def probes_of(trained: Trained) -> dict[str, float]:
     """Return the accuracy of a linear probe on each encoder."""
     splits, balanced = trained.splits, trained.balanced
-    parts = (splits.train, splits.validation, splits.test)
+    parts = (splits.train, splits.validation, splits.test_set)
     encoders = dict(balanced.ownership.encoders)
     probes = probe_encoders(balanced.model, encoders, *map(Batches, parts), kind="ridge")
     return {name: probe.accuracy for name, probe in probes.items()}
@@ -146,7 +146,7 @@ def carried(
 
 def features_of(trained: Trained, path: str) -> tuple[Tensor, Tensor]:
     """Return a feature of the validation and of the test data, each (N, D)."""
-    model, parts = trained.balanced.model, (trained.splits.validation, trained.splits.test)
+    model, parts = trained.balanced.model, (trained.splits.validation, trained.splits.test_set)
     found = [extract_features(model, Batches(part), {"feature": path}) for part in parts]
     return found[0].features["feature"], found[1].features["feature"]
 
@@ -157,7 +157,7 @@ def concept_paths(joint: Trained) -> dict[str, str]:
     As in the protocol: the modality's encoder in late fusion, else the fused feature.
     """
     balanced = joint.balanced
-    balanced.validate(**next(iter(Batches(joint.splits.test, batch_size=8))))
+    balanced.validate(**next(iter(Batches(joint.splits.test_set, batch_size=8))))
     late = balanced.runner.facts.separable
     encoders = balanced.ownership.encoders
     return {name: f"model.{path if late else FUSED}" for name, path in encoders.items()}

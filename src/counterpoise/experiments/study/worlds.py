@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from counterpoise.core.errors import check_range
-from counterpoise.data import DataSource, MultimodalDataset, Splits, Synthetic
+from counterpoise.data import DataSource, MultimodalDataset, Samples, Splits, Synthetic
 from counterpoise.data.synthetic.truth import Truth
 from counterpoise.training import SGD, Network, Recipe, TrainerOptions
 
@@ -136,7 +136,8 @@ class Rescaled(DataSource):
         splits = self.source.load()
         factors = dict(zip(self.source.modalities, self.factors, strict=True))
 
-        def rescaled(part: MultimodalDataset) -> MultimodalDataset:
+        def rescaled(part: Samples) -> MultimodalDataset:
+            assert isinstance(part, MultimodalDataset)  # as of synthetic data
             inputs = {name: factors[name] * x for name, x in part.inputs.items()}
             return MultimodalDataset(inputs, part.target)
 
@@ -145,5 +146,5 @@ class Rescaled(DataSource):
             name=self.name,
             train=rescaled(splits.train),
             validation=rescaled(splits.validation),
-            test=rescaled(splits.test),
+            test=rescaled(splits.test_set),
         )

@@ -7,6 +7,7 @@ from inspect import isabstract
 from typing import Any
 
 from counterpoise.core.errors import check_choice
+from counterpoise.training.config.foreign import adopted, adopted_arguments
 from counterpoise.training.config.packaged import read
 
 __all__ = ["class_names", "layered", "merge", "resolve", "without_overridden"]
@@ -36,6 +37,7 @@ def resolve(
                 raise ValueError("`--config` should be followed by a file or a recipe; found none.")
             value = rest.pop(index)
         config = merge(config, layered(value))
+    config, rest = adopted_arguments(adopted(config), rest)
     _check_names(config, rest, bases)
     return without_overridden(config, rest), rest
 

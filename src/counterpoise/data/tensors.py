@@ -1,0 +1,222 @@
+"""Whole tensors as samples: a batch is one indexing operation a tensor.
+
+Nothing here knows a data set or handles one sample at a time. Tensors may lie in memory or be
+memory-mapped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
+from hashlib import sha256
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from counterpoise.core.errors import suggestion
+from counterpoise.core.pytree import PyTree, map_tensors, tensors
+from counterpoise.data.contract import TARGET, Batch, shapes_of
+from counterpoise.data.files.fingerprints import update_with_tensor
+
+__all__ = ["MultimodalDataset", "Transform"]
+
+Transform = Callable[[PyTree], PyTree]
+
+
+class MultimodalDataset(Dataset[Batch]):
+    """Maps indices to a batch: each modality's name to its tensor, plus ``target``.
+
+    A :class:`torch.utils.data.DataLoader` asks for whole batches (``__getitems__``), so pass
+    :meth:`collate` as its ``collate_fn``; a batch then costs one indexing operation a modality.
+
+    Args:
+        inputs: Each modality's name and its samples, a tensor (N, ...) or a nest of such
+            tensors, in the order that the modalities shall have. Tensors are kept as they are,
+            so memory-mapped ones stay on disk until a batch is read.
+        target: Labels, shape (N, ...).
+        transforms: For some modalities, a function that maps a batch (B, ...) as stored to the
+            batch (B, ...) as yielded, such as a normalisation. Runs once a batch. Default: none.
+
+    Raises:
+        ValueError: If there is no modality, one is named ``target``, the lengths differ or a
+            transform names no modality.
+        TypeError: If an input holds something else than tensors, or the target is not one.
+
+    Example:
+        >>> dataset = MultimodalDataset(
+        ...     {"audio": torch.zeros(5, 3), "image": torch.ones(5, 2)}, torch.arange(5)
+        ... )
+        >>> loader = torch.utils.data.DataLoader(dataset, 2, collate_fn=dataset.collate)
+        >>> [batch["target"].tolist() for batch in loader]
+        [[0, 1], [2, 3], [4]]
+        >>> dataset[-1]["image"]
+        tensor([1., 1.])
+
+        A modality of several tensors, such as tokens and which of them are real:
+
+        >>> text = {"tokens": torch.zeros(5, 7), "mask": torch.ones(5, 7, dtype=torch.bool)}
+        >>> dataset = MultimodalDataset({"text": text, "image": torch.ones(5, 2)}, torch.arange(5))
+        >>> dataset.sample_shapes
+        {'text': {'tokens': (7,), 'mask': (7,)}, 'image': (2,)}
+    """
+
+    def __init__(
+        self,
+        inputs: Mapping[str, PyTree],
+        target: Tensor,
+        *,
+        transforms: Mapping[str, Transform] | None = None,
+    ) -> None:
+        _check_inputs(inputs, target)
+        for name in transforms or {}:
+            if name not in inputs:
+                raise ValueError(
+                    f"`transforms` should name modalities among {', '.join(map(repr, inputs))}; "
+                    f"found {name!r}.{suggestion(name, inputs)}"
+                )
+        self.inputs = dict(inputs)
+        self.target = target
+        self.transforms = dict(transforms or {})
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities' names, in their order."""
+        return tuple(self.inputs)
+
+    @property
+    def sample_shapes(self) -> dict[str, PyTree]:
+        """The shape of one sample of each modality as yielded, without the batch dimension."""
+        return shapes_of(self._batch(slice(0, 1)), self.modalities)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sha256 of names, types, shapes and bytes as stored; transforms are not part of it."""
+        digest = sha256()
+        for name, stored in {**self.inputs, TARGET: self.target}.items():
+            for path, tensor in leaves(name, stored):
+                update_with_tensor(digest, path, tensor)
+        return digest.hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def __getitem__(self, index: int) -> Batch:
+        """Return one sample, without a batch dimension.
+
+        Raises:
+            IndexError: If ``index`` is out of range, which ends iteration as for a sequence.
+        """
+        if not -len(self) <= index < len(self):
+            raise IndexError(
+                f"`index` should be in [-{len(self)}, {len(self)}); found {index}. "
+                "Choose a sample that the data set has."
+            )
+        start = index % len(self)
+        batch = self._batch(slice(start, start + 1))
+        return {name: map_tensors(lambda t: t[0], stacked) for name, stacked in batch.items()}
+
+    def __getitems__(self, indices: Sequence[int] | Tensor) -> Batch:
+        """Return a batch in one indexing operation a modality; what a DataLoader calls."""
+        rows = torch.as_tensor(indices, dtype=torch.long)
+        return self._batch(torch.where(rows < 0, rows + len(self), rows))
+
+    def _batch(self, selection: slice | Tensor) -> Batch:
+        batch = {}
+        for name, stored in self.inputs.items():
+            selected = map_tensors(partial(_select, selection=selection), stored)
+            transform = self.transforms.get(name)
+            batch[name] = selected if transform is None else transform(selected)
+        batch[TARGET] = _select(self.target, selection)
+        return batch
+
+    @staticmethod
+    def collate(batch: Batch) -> Batch:
+        """Return the batch as it is: it was made whole. For ``DataLoader(collate_fn=...)``."""
+        return batch
+
+    def subset(self, indices: slice | Sequence[int] | Tensor) -> MultimodalDataset:
+        """Return a data set of some of the samples, with the same transforms.
+
+        Args:
+            indices: Which samples, in which order: integers in [-N, N), or a slice, which
+                copies nothing.
+
+        Raises:
+            ValueError: If an index is out of range.
+
+        Example:
+            >>> dataset = MultimodalDataset({"a": torch.eye(3)}, torch.arange(3))
+            >>> dataset.subset([2, 0]).target
+            tensor([2, 0])
+        """
+        selection = indices
+        if not isinstance(indices, slice):
+            selection = torch.as_tensor(indices, dtype=torch.long)
+            outside = selection[(selection < -len(self)) | (selection >= len(self))]
+            if len(outside):
+                raise ValueError(
+                    f"`indices` should be in [-{len(self)}, {len(self)}); "
+                    f"found {int(outside[0])}. Choose samples that the data set has."
+                )
+        inputs = {
+            name: map_tensors(lambda t: t[selection], stored)
+            for name, stored in self.inputs.items()
+        }
+        return MultimodalDataset(inputs, self.target[selection], transforms=self.transforms)
+
+
+def _select(stored: Tensor, selection: slice | Tensor) -> Tensor:
+    # index_select copies whole samples, several times as fast for bytes as indexing by a tensor.
+    return stored[selection] if isinstance(selection, slice) else stored.index_select(0, selection)
+
+
+def leaves(name: str, tree: PyTree) -> list[tuple[str, PyTree]]:
+    """List the leaves of a nest with the path of each, which begins with a name.
+
+    Example:
+        >>> [path for path, _ in leaves("text", {"tokens": 1, "parts": [2, 3]})]
+        ['text.tokens', 'text.parts.0', 'text.parts.1']
+    """
+    if isinstance(tree, Mapping):
+        return [leaf for key, each in tree.items() for leaf in leaves(f"{name}.{key}", each)]
+    if isinstance(tree, (list, tuple)):
+        return [leaf for key, each in enumerate(tree) for leaf in leaves(f"{name}.{key}", each)]
+    return [(name, tree)]
+
+
+def _check_inputs(inputs: Mapping[str, PyTree], target: Tensor) -> None:
+    if not inputs:
+        raise ValueError(
+            "`inputs` should hold at least one modality; found none. Pass a name and a tensor."
+        )
+    if TARGET in inputs:
+        raise ValueError(
+            f"`inputs` should not hold a modality named {TARGET!r}, the key of the labels; "
+            f"found {', '.join(map(repr, inputs))}. Rename it."
+        )
+    named = [leaf for name, tree in inputs.items() for leaf in leaves(name, tree)]
+    named.append((TARGET, target))
+    for name, tensor in named:
+        if not isinstance(tensor, Tensor):
+            raise TypeError(
+                f"`{name}` should be a tensor; found {type(tensor).__name__}. "
+                "Wrap it with torch.as_tensor."
+            )
+        if tensor.ndim == 0:
+            raise ValueError(
+                f"`{name}` should have a first dimension of samples; found a scalar. "
+                "Pass shape (N, ...)."
+            )
+    for name, tree in inputs.items():
+        if not tensors(tree):
+            raise ValueError(
+                f"`{name}` should hold at least one tensor; found an empty nest. Leave it out."
+            )
+    lengths = {name: len(tensor) for name, tensor in named}
+    if len(set(lengths.values())) > 1:
+        found = ", ".join(f"{name}: {length}" for name, length in lengths.items())
+        raise ValueError(
+            f"`inputs` and `target` should have the same number of samples; found {found}. "
+            "Give every sample all modalities and a label."
+        )
