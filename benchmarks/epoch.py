@@ -133,6 +133,7 @@ def _measure(
     source = AVMNIST(root=root, num_train=options.samples, audio_size=size, standardise=False)
     splits = source.load()
     base = build(splits.sample_shapes, splits.num_classes, encoder=encoder, fusion=fusion)
+    assert isinstance(splits.train, MultimodalDataset)
     taking = ways(root, splits.train, base, size, few)
     times: dict[str, list[float]] = {name: [] for name in taking}
     for take in taking.values():

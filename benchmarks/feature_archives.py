@@ -88,7 +88,7 @@ def main() -> None:
     with given.archive.open("wb") as file:  # numpy.savez would add .npz to another name
         np.savez_compressed(file, **arrays)
     splits = Features(str(given.archive)).load()
-    parts = (splits.train, splits.validation, splits.test)
+    parts = (splits.train, splits.validation, splits.test_set)
     print(f"{given.archive}: {', '.join(splits.modalities)}; {[len(part) for part in parts]}")
 
 

@@ -107,7 +107,7 @@ class Progress:
     def _draw(self) -> RenderableType:
         with self._lock:
             bar = ProgressBar(total=self.num_cells, completed=len(self._seen), width=40)
-            metrics = dict.fromkeys(seen.form.title for seen in self._seen) or ["accuracy"]
+            metrics = dict.fromkeys(seen.form.title for seen in self._seen.values()) or ["accuracy"]
             title = Text(f"Validation: {', '.join(metrics)} (cells done)", style="bold")
             # A bar ends without a new line; padding gives it a line of its own.
             return Group(title, self._table(), Padding(bar, 0), Text(self._summary()))
