@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from integrations.towers import Plain, Towers, arguments, table, tensors, towers
 from torch.nn.functional import cross_entropy
 from transformers import Trainer
 
 import counterpoise as cp
 from counterpoise.integrations import BalancedTrainer, BalancedTrainerMixin
+from integrations.towers import Plain, Towers, arguments, table, tensors, towers
 
 
 class InOrder(BalancedTrainer):

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from integrations.test_huggingface import assert_equal, weights
-from integrations.towers import Plain, Towers, arguments, table, towers
 from transformers import Trainer
 
 import counterpoise as cp
 from counterpoise.integrations import BalancedTrainer
+from integrations.test_huggingface import assert_equal, weights
+from integrations.towers import Plain, Towers, arguments, table, towers
 
 
 def run(folder, *, method=None, resume=None, **options):

@@ -3,11 +3,11 @@
 import lightning.pytorch as pl
 import pytest
 import torch
-from integrations.towers import ENCODERS, NAMES, Plain, table, tensors
 from torch.utils.data import DataLoader, TensorDataset
 
 import counterpoise as cp
 from counterpoise.integrations import BalancingCallback
+from integrations.towers import ENCODERS, NAMES, Plain, table, tensors
 
 pytestmark = [
     # Lightning 2.6 calls what torch 2.9 deprecated, and minds few workers; nobody can help it.
@@ -129,6 +129,7 @@ def test_a_method_that_goes_by_validation_ends_training():
     assert trainer.current_epoch < 60
 
 
+@pytest.mark.filterwarnings("ignore:.*callbacks used to create the checkpoint")
 def test_a_resumed_run_comes_to_the_same_bits(tmp_path):
     kept = pl.callbacks.ModelCheckpoint(tmp_path, every_n_epochs=1, save_top_k=-1)
     whole = Mine(cp.AGM(alpha=1.7))

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from integrations import parallel
 from torch import multiprocessing
+
+from integrations import parallel
 
 pytestmark = pytest.mark.slow
 
