@@ -16,14 +16,15 @@ ROWS, STEPS = 14, 5
 
 def wrapped():
     torch.manual_seed(13)
-    return cp.Balanced(Plain(), ENCODERS, cp.AGM(alpha=20.0, clamp=10.0))
+    return cp.Balanced(Plain().double(), ENCODERS, cp.AGM(alpha=20.0, clamp=10.0))
 
 
 def batches(rows=slice(None)):
     """Some rows of each batch."""
     for step in range(STEPS):
         batch = {name: value[rows] for name, value in tensors(table(ROWS, seed=step)).items()}
-        yield {"target": batch.pop("labels"), **batch}
+        target = batch.pop("labels")
+        yield {"target": target, **{name: value.double() for name, value in batch.items()}}
 
 
 def train(balanced, module, optimiser, rows, backward):
