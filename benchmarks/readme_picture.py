@@ -31,11 +31,10 @@ def rows(title: str, record: Mapping[str, Any]) -> list[dict[str, Any]]:
     points = []
     for epoch in record["epochs"]:
         number = epoch["epoch"] + 1
-        validation = epoch["validation"]
-        points.append((number, "whole model", validation["accuracy"]))
+        points.append((number, "whole model", epoch["validation_accuracy"]))
         points += [
             (number, f"{name} alone", value)
-            for name, value in validation["response_accuracy"].items()
+            for name, value in epoch["validation_response_accuracy"].items()
         ]
     return [
         {"run": title, "epoch": epoch, "what": what, "accuracy": value}

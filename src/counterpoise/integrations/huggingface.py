@@ -69,7 +69,8 @@ class BalancedTrainerMixin(_Base):
         if self._signature_columns is None:
             taken = inspect.signature(self.balanced.model.forward).parameters
             names = {*taken, *self.balanced.modalities, "label", "label_ids", *self.label_names}
-            self._signature_columns = sorted(names)
+            columns: Any = sorted(names)
+            self._signature_columns = columns
 
     def compute_loss(
         self,
@@ -160,8 +161,9 @@ class BalancedTrainerMixin(_Base):
             dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix
         )
         if not self._tally.empty:
+            metrics: Any = output.metrics
             for name, value in self._tally.metrics().items():
-                output.metrics.setdefault(f"{metric_key_prefix}_{name}", value)
+                metrics.setdefault(f"{metric_key_prefix}_{name}", value)
             self._schedule.measured = self._tally.evaluation(balanced.method.epoch)
         return output
 
@@ -198,8 +200,8 @@ class BalancedTrainerMixin(_Base):
             self.model = balanced
 
     def _issue_warnings_after_load(self, load_result: Any) -> None:
-        model = self.model.model if isinstance(self.model, Balanced) else self.model
-        warn_of_missing(model, load_result)
+        model: Any = self.model  # the user's own while its weights are loaded
+        warn_of_missing(model.model if isinstance(model, Balanced) else model, load_result)
 
 
 class BalancedTrainer(BalancedTrainerMixin, Trainer):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["MethodSchedule"]
 
 
-class MethodSchedule(TrainerCallback):  # type: ignore[misc]
+class MethodSchedule(TrainerCallback):
     """Tells the method of a Trainer's wrapped model what happens between its steps.
 
     Args:

@@ -94,7 +94,8 @@ class EvaluationTally:
             )
         total = sum_over_processes(self._sums.clone(), self.process_group)
         count = len(self.modalities)
-        parts = (total[:-1] / total[-1]).split([1, count, 1, count, count, count])
+        sizes = [1, count, 1, count, count, count]
+        parts = torch.split_with_sizes(total[:-1] / total[-1], sizes)
         loss, losses, share, own_shares, shares, scores = parts
         evaluation = Evaluation(epoch, float(loss), float(share), losses, own_shares)
         return evaluation, shares, scores
