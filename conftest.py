@@ -6,7 +6,7 @@ from sybil.parsers.myst import PythonCodeBlockParser
 
 pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser()],
-    patterns=["README.md", "docs/*.md", "docs/data/*.md"],
+    patterns=["README.md", "docs/*.md", "docs/data/*.md", "docs/walks/*.md"],
 ).pytest()
 
 

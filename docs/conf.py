@@ -56,6 +56,10 @@ napoleon_custom_sections = [
     ("Reference", "notes_style"),
 ]
 
+_generated = Path(__file__).parent / "api" / "generated"
+_generated.mkdir(exist_ok=True)
+(_generated / "names.rst").write_text(public_names.index_page(), encoding="utf-8")
+
 autosummary_context = {"public": public_names.context()}
 _pages = {
     id(getattr(import_module(module), name)): home

@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-__all__ = ["context", "docstring", "homes", "is_keyed", "modules", "names"]
+__all__ = ["context", "docstring", "homes", "index_page", "is_keyed", "modules", "names"]
 
 ROOT = "counterpoise"
 
@@ -77,6 +77,20 @@ def context() -> dict[str, Any]:
         "elsewhere": elsewhere,
         "modules": {ROOT: [module.removeprefix(f"{ROOT}.") for module in [*found][1:]]},
     }
+
+
+def index_page() -> str:
+    """Return a page of all public names, module by module, each with the first line about it."""
+    parts = ["All names", "=========", "", "Everything that can be imported, on one page."]
+    for module, pages in homes().items():
+        own = sorted(
+            (name for name, home in pages.items() if home == f"{module}.{name}"), key=str.lower
+        )
+        if own:
+            entries = [f"   {module}.{name}" for name in own]
+            table = [".. autosummary::", "   :nosignatures:", "", *entries]
+            parts += ["", module, "-" * len(module), "", *table]
+    return "\n".join([*parts, ""])
 
 
 def is_keyed(value: Any) -> bool:

@@ -90,6 +90,12 @@ def test_every_public_name_has_one_page(public):
             assert there is getattr(import_module(module), name)
 
 
+def test_one_page_has_every_name_once(public):
+    listed = re.findall(r"^   (counterpoise[\w.]*)$", public.index_page(), re.MULTILINE)
+    homes = public.homes()
+    assert sorted(listed) == sorted({home for pages in homes.values() for home in pages.values()})
+
+
 def test_modules_are_told_from_names(public):
     assert "counterpoise.absence" in public.modules()
     assert "absence" not in public.names("counterpoise")

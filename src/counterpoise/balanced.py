@@ -296,7 +296,9 @@ class Balanced(Loop):
             raw, logits = self._plain(inputs)
             self._check_target(logits, target)
             loss = self.criterion(logits, target)
-            out = Output(logits, raw, loss, coefficients=self._ones(logits))
+            out = Output(
+                logits, raw, loss, coefficients=self._ones(logits), modalities=self.modalities
+            )
         else:
             out = self._act(inputs, target, wanted)
         if "advance" in self._places:

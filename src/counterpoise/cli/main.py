@@ -62,6 +62,7 @@ COMMANDS = {
     "cite": Command(
         "counterpoise.cli.cite", "Print the BibTeX of methods, or of those that runs used."
     ),
+    "list": Command("counterpoise.cli.list", "List the methods, data sets, recipes or fusions."),
     "demo": Command("counterpoise.cli.demo", "Train on digits with and without AGM, and compare."),
 }
 """Subcommands by name; a name may have several words."""

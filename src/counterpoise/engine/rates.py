@@ -78,6 +78,10 @@ class BranchRates:
             for part in module.modules()
             if part.training
         ]
+        self.hold_frozen()
+
+    def hold_frozen(self) -> None:
+        """Put frozen branches in eval mode again, after ``train()`` of the whole model."""
         for module in self._frozen:
             module.training = False
 

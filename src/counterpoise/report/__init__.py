@@ -11,6 +11,7 @@ from counterpoise.report.compose import line_figure, row_figure, scatter_figure
 from counterpoise.report.figure import Figure, Panel
 from counterpoise.report.formats import Format
 from counterpoise.report.glossary import GLOSSARY, terms
+from counterpoise.report.history import write_log_report
 from counterpoise.report.metric import ACCURACY, Metric, metric_of
 from counterpoise.report.page import Details, Note, Page, Part, Section, Terms
 from counterpoise.report.runs import run_page, run_table, write_run_report
@@ -45,5 +46,6 @@ __all__ = [
     "run_table",
     "scatter_figure",
     "terms",
+    "write_log_report",
     "write_run_report",
 ]

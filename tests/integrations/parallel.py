@@ -1,0 +1,101 @@
+"""Training by accelerate in two spawned processes; in a module that children can import."""
+
+import os
+import socket
+
+import torch
+from accelerate import Accelerator
+from torch import distributed
+from torch.distributed.fsdp import fully_shard
+
+import counterpoise as cp
+from integrations.towers import ENCODERS, Plain, table, tensors
+
+ROWS, STEPS = 14, 5
+
+
+def wrapped():
+    torch.manual_seed(13)
+    return cp.Balanced(Plain().double(), ENCODERS, cp.AGM(alpha=20.0, clamp=10.0))
+
+
+def batches(rows=slice(None)):
+    """Some rows of each batch."""
+    for step in range(STEPS):
+        batch = {name: value[rows] for name, value in tensors(table(ROWS, seed=step)).items()}
+        target = batch.pop("labels")
+        yield {"target": target, **{name: value.double() for name, value in batch.items()}}
+
+
+def train(balanced, module, optimiser, rows, backward):
+    for batch in batches(rows):
+        optimiser.zero_grad()
+        out = module(**batch)
+        backward(out.loss)
+        optimiser.step()
+    return out
+
+
+def weights(model):
+    """The weights as plain tensors, whole ones of sharded ones."""
+    return {
+        name: p.full_tensor() if hasattr(p, "full_tensor") else p.detach()
+        for name, p in model.named_parameters()
+    }
+
+
+def free_port():
+    with socket.socket() as chosen:
+        chosen.bind(("127.0.0.1", 0))
+        return chosen.getsockname()[1]
+
+
+def half(rank):
+    return slice(rank * ROWS // 2, (rank + 1) * ROWS // 2)
+
+
+def by_accelerate(rank, folder, port):
+    """One process of two, as `accelerate launch` would start it."""
+    torch.set_num_threads(1)
+    os.environ.update(
+        RANK=str(rank),
+        LOCAL_RANK=str(rank),
+        WORLD_SIZE="2",
+        MASTER_ADDR="127.0.0.1",
+        MASTER_PORT=str(port),
+        ACCELERATE_USE_CPU="true",
+    )
+    accelerator = Accelerator(cpu=True)
+    balanced = wrapped()
+    optimiser = torch.optim.SGD(balanced.parameter_groups(), lr=0.1)
+    module, optimiser = accelerator.prepare(balanced, optimiser)
+    assert type(module).__name__ == "DistributedDataParallel"
+    out = train(balanced, module, optimiser, half(rank), accelerator.backward)
+    save(folder, rank, balanced, out)
+    accelerator.end_training()
+
+
+def by_fsdp(rank, folder, port):
+    """One process of two with parameters sharded, FSDP of the second kind."""
+    torch.set_num_threads(1)
+    distributed.init_process_group(
+        "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2
+    )
+    balanced = wrapped()
+    fully_shard(balanced, mesh=distributed.device_mesh.init_device_mesh("cpu", (2,)))
+    optimiser = torch.optim.SGD(balanced.parameter_groups(), lr=0.1)
+    out = train(balanced, balanced, optimiser, half(rank), lambda loss: loss.backward())
+    save(folder, rank, balanced, out)
+    distributed.barrier()
+    distributed.destroy_process_group()
+
+
+def save(folder, rank, balanced, out):
+    torch.save(
+        {
+            "weights": weights(balanced.model),
+            "coefficients": out.coefficients,
+            "running": balanced.method.running_scores,
+        },
+        f"{folder}/{rank}.pt",
+    )
