@@ -44,7 +44,8 @@ def rows(title: str, record: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def picture(points: Sequence[Mapping[str, Any]]) -> str:
     """Return the SVG: a chart for each run, side by side on one axis."""
-    base = alt.Chart(alt.Data(values=list(points))).encode(  # type: ignore[arg-type]
+    data = alt.Data(values=list(points))  # type: ignore[no-untyped-call]
+    base = alt.Chart(data).encode(
         x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(tickMinStep=1, grid=False)),
         y=alt.Y(
             "accuracy:Q",

@@ -37,7 +37,7 @@ def write_log_report(
         entries: In order, each a mapping with "step" and whatever was logged then: "loss",
             "validation/loss", and of each modality "response/<name>/score" and
             "response/<name>/coefficient", with "validation/" in front where they are of validation
-            data. "train/" in front, and "eval_" for "validation/", mean the same: the
+            data. ``train/`` in front, and ``eval_`` for ``validation/``, mean the same: the
             ``state.log_history`` of a Trainer of Hugging Face can be given as it is. Other names
             are left out.
         path: The file to write. It appears whole or not at all; an older one is replaced.
