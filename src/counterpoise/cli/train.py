@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,8 +37,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
 
 
-def run(arguments: Namespace) -> None:
-    """Train, and print what came out and where it lies."""
+def run(arguments: Namespace) -> int:
+    """Train, and print what came out and where it lies.
+
+    Returns:
+        0 if training went well, 1 if it diverged.
+    """
     recipe = Recipe(**{field.name: arguments[field.name] for field in fields(Recipe)})
     from counterpoise.training.console import print_runs
     from counterpoise.training.run import train
@@ -47,3 +52,6 @@ def run(arguments: Namespace) -> None:
     if is_first_process(recipe.trainer.num_processes):
         print_runs([record])
         print(f"Record, curves and checkpoints: {output}")
+        if record["outcome"] == "diverged":
+            print(f"counterpoise: the run diverged: {record['divergence']}", file=sys.stderr)
+    return 1 if record["outcome"] == "diverged" else 0
