@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["check_choice", "check_count", "check_range", "essence", "is_ours", "suggestion"]
+__all__ = ["check_choice", "check_count", "check_file_name", "check_range"]
+__all__ += ["essence", "is_ours", "suggestion"]
 
 
 def check_count(name: str, value: object, *, at_least: int) -> None:
@@ -52,9 +53,39 @@ def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
         )
 
 
+def check_file_name(name: str, value: object) -> None:
+    """Raise unless ``value`` can name a file or a folder on every system, and nothing outside it.
+
+    Example:
+        >>> check_file_name("name", "../elsewhere")
+        Traceback (most recent call last):
+        ...
+        ValueError: `name` should be the name of a folder, without '/'; found '../elsewhere'. ...
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"`{name}` should be a text; found {value!r}. Pass a str.")
+    kept_out = [repr(each) for each in '/\\:*?"<>|' if each in value]
+    kept_out += ["a control character"] if any(ord(each) < 32 for each in value) else []
+    kept_out += ["nothing but dots or spaces"] if not value.strip(". ") else []
+    if kept_out or len(value.encode()) > 200:
+        rule = f"without {kept_out[0]}" if kept_out else "of at most 200 bytes"
+        raise ValueError(
+            f"`{name}` should be the name of a folder, {rule}; found {value!r}. "
+            "Use letters, digits, '-', '_' and '.'."
+        )
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """Return ' Did you mean ...?' for the nearest known name, or nothing."""
-    near = get_close_matches(name, list(known), n=1)
+    """Return ' Did you mean ...?' for the nearest known name, or nothing.
+
+    Example:
+        >>> suggestion("AMG", ["AGM", "OGM"]), suggestion("lr", ["momentum", "learning_rate"])
+        (" Did you mean 'AGM'?", " Did you mean 'learning_rate'?")
+    """
+    names = list(known)
+    near = get_close_matches(name, names, n=1) or [
+        each for each in names if "_" in each and name == "".join(w[:1] for w in each.split("_"))
+    ]
     return f" Did you mean {near[0]!r}?" if near else ""
 
 

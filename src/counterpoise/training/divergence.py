@@ -36,7 +36,8 @@ def check_finite(what: str, loss: Tensor | float, *, epoch: int, step: int) -> N
     value = float(loss)
     if value - value != 0:
         raise DivergedError(
-            f"`{what}` should be finite; found {value} in epoch {epoch + 1}, after {step} steps. "
+            f"`{what}` should be finite; found {value} in epoch {epoch + 1}, after {step} "
+            f"{'step' if step == 1 else 'steps'}. "
             "Lower the learning rate, or clip the gradient."
         )
 

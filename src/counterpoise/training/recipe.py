@@ -11,7 +11,7 @@ from torch.nn.parameter import is_lazy
 from counterpoise.balanced import Balanced
 from counterpoise.core.absence import Absence
 from counterpoise.core.coalitions import ATTRIBUTIONS, Sampling
-from counterpoise.core.errors import check_choice, check_count
+from counterpoise.core.errors import check_choice, check_count, check_file_name
 from counterpoise.data import DataSource, Splits
 from counterpoise.engine.settings import LEVELS, STATISTICS, Coalitions, Modality, coalitions_of
 from counterpoise.methods import Joint, Method, check_task
@@ -107,6 +107,7 @@ class Recipe:
         }
         method = defaults["method"].title().lower().replace(" + ", "-")
         defaults["name"] = self.name or f"{self.data.name}-{method}-{self.seed}"
+        check_file_name("name", defaults["name"])
         for name, value in defaults.items():
             object.__setattr__(self, name, value)
 
