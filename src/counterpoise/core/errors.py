@@ -84,7 +84,10 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     """
     names = list(known)
     near = get_close_matches(name, names, n=1) or [
-        each for each in names if "_" in each and name == "".join(w[:1] for w in each.split("_"))
+        each
+        for each in names
+        if name.lower() == each.lower()
+        or ("_" in each and name == "".join(word[:1] for word in each.split("_")))
     ]
     return f" Did you mean {near[0]!r}?" if near else ""
 
