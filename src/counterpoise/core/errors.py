@@ -6,18 +6,53 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["check_choice", "check_count", "check_file_name", "check_range"]
+__all__ = ["check_choice", "check_count", "check_file_name", "check_flag", "check_kind"]
+__all__ += ["check_range", "check_seed"]
 __all__ += ["essence", "is_ours", "suggestion"]
 
 
-def check_count(name: str, value: object, *, at_least: int) -> None:
-    """Raise unless ``value`` is an integer of at least ``at_least``."""
+def check_count(name: str, value: object, *, at_least: int, at_most: int | None = None) -> None:
+    """Raise unless ``value`` is an integer of at least ``at_least``, and at most ``at_most``."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"`{name}` should be an integer; found {value!r}.")
     if value < at_least:
         raise ValueError(
             f"`{name}` should be at least {at_least}; found {value}. Pass {at_least} or more."
         )
+    if at_most is not None and value > at_most:
+        raise ValueError(
+            f"`{name}` should be at most {at_most}; found {value}. Pass {at_most} or less."
+        )
+
+
+def check_seed(name: str, value: object) -> None:
+    """Raise unless ``value`` is an integer that all random generators take, in [0, 2^32)."""
+    check_count(name, value, at_least=0, at_most=2**32 - 1)
+
+
+def check_flag(name: str, value: object) -> None:
+    """Raise unless ``value`` is True or False: "no" would count as True."""
+    if not isinstance(value, bool):
+        raise TypeError(f"`{name}` should be True or False; found {value!r}. Pass one of them.")
+
+
+def check_kind(name: str, value: object, kind: type | tuple[type, ...], what: str) -> None:
+    """Raise unless ``value`` is an object of a class.
+
+    Args:
+        name: Of the argument.
+        value: What was passed.
+        kind: The class, or several.
+        what: What to call it, such as "a method"; a class in place of an object is told apart.
+    """
+    if isinstance(value, kind):
+        return
+    if isinstance(value, type):
+        raise TypeError(
+            f"`{name}` should be {what}; found the class {value.__name__}. "
+            f"Make an object of it: {value.__name__}(...)."
+        )
+    raise TypeError(f"`{name}` should be {what}; found {value!r}. Pass an object of that kind.")
 
 
 def check_range(
@@ -46,7 +81,7 @@ def check_range(
 def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
     """Raise, with the nearest name suggested, unless ``value`` is one of ``choices``."""
     known = list(choices)
-    if value not in known:
+    if not isinstance(value, str) or value not in known:
         raise ValueError(
             f"`{name}` should be one of {', '.join(map(repr, known))}; found {value!r}."
             + suggestion(str(value), known)
