@@ -161,7 +161,7 @@ def test_names_that_show_only_when_a_module_runs_are_left_to_it(tmp_path, monkey
     (package / "inner" / "__init__.py").write_text("if True:\n    from os import path as Held\n")
     check_class_path("method", "dynamic_names.Anything")
     check_class_paths([{"a": {"class_path": "dynamic_names.inner.Held"}}])
-    with pytest.raises(ValueError, match="'dynamic_names.inner' has no 'path'"):
+    with pytest.raises(ValueError, match=r"'dynamic_names\.inner' has no 'path'"):
         check_class_path("method", "dynamic_names.inner.path")
     with pytest.raises(ValueError, match="there is no module 'dynamic_nomes'"):
         check_class_path("method", "dynamic_nomes.X")

@@ -3,6 +3,7 @@
 import gzip
 import io
 import random
+import re
 import struct
 import wave
 import zipfile
@@ -14,9 +15,9 @@ import torch
 from counterpoise.data import AVMNIST, Features
 from counterpoise.data.avmnist.audio import find_recordings
 from counterpoise.data.avmnist.idx import read_idx
-from counterpoise.data.files.npy import map_npy
 from counterpoise.data.avmnist.wav import read_wav
 from counterpoise.data.files.cache import CorruptFileError
+from counterpoise.data.files.npy import map_npy
 from counterpoise.data.files.npz import read_npz
 
 
@@ -80,6 +81,15 @@ def harmed(whole, rng):
     return bytes(content)
 
 
+def complaint(read, path):
+    """What a reader says of a file; None if it reads it."""
+    try:
+        read(path)
+    except (ValueError, OSError, TypeError) as error:
+        return str(error)
+    return None
+
+
 @pytest.mark.parametrize(("whole", "read"), READERS.values(), ids=READERS)
 @pytest.mark.filterwarnings("ignore")  # of NumPy on headers of Python 2
 def test_random_damage_is_harmless_or_one_clear_error(tmp_path, whole, read):
@@ -87,11 +97,8 @@ def test_random_damage_is_harmless_or_one_clear_error(tmp_path, whole, read):
     path = tmp_path / "file"
     for _ in range(50):
         path.write_bytes(harmed(whole, rng))
-        try:
-            read(path)
-        except (ValueError, OSError, TypeError) as error:
-            assert " should " in str(error), error
-            assert "found " in str(error), error
+        message = complaint(read, path)
+        assert message is None or re.search(" should .*found ", message, re.DOTALL), message
 
 
 def test_a_small_gzip_that_unpacks_to_much_is_read_as_far_as_it_states(tmp_path):
@@ -198,7 +205,7 @@ def avmnist(tmp_path):
 @pytest.mark.parametrize("value", [0.5, float("nan")])
 def test_labels_that_are_no_integers_are_refused(avmnist, value):
     np.save(avmnist / "test_labels.npy", np.full(40, value))
-    with pytest.raises(TypeError, match="should hold labels that are integers; found torch.float6"):
+    with pytest.raises(TypeError, match=r"should hold labels that are integers; found torch\.fl"):
         AVMNIST(str(avmnist), num_validation=7).load()
 
 
@@ -208,7 +215,7 @@ def test_samples_that_are_not_finite_are_refused(avmnist, name):
     values = np.load(path)
     values[3, 5] = np.nan
     np.save(path, values)
-    with pytest.raises(CorruptFileError, match="should hold finite numbers; found .* in rows 0 to"):
+    with pytest.raises(CorruptFileError, match=r"should hold finite numbers; found .* in rows 0 t"):
         AVMNIST(str(avmnist), num_validation=7).load()
     values[3, 5] = 1
     np.save(path, values)

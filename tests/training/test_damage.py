@@ -125,8 +125,9 @@ def test_damaged_last_checkpoint_is_named_and_the_one_before_is_gone_on_from(
     flip(folder / "checkpoints" / "last.ckpt", 0.5)
     record, (message,) = resumed(folder)
     assert "last.ckpt` should be as it was written; found " in message
-    assert message.endswith("whose digest is not the one that was written with them. "
-                            "Trying the one before.")
+    assert message.endswith(
+        "whose digest is not the one that was written with them. Trying the one before."
+    )
     assert same_run(record, finished[1])
 
 

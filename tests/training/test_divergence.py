@@ -42,9 +42,7 @@ def test_every_method_diverges_alike(tmp_path, method):
         require_done(record)
 
 
-def test_a_loss_that_is_not_finite_between_records_is_found_at_the_next(
-    tmp_path, monkeypatch
-):
+def test_a_loss_that_is_not_finite_between_records_is_found_at_the_next(tmp_path, monkeypatch):
     forward, calls = runs.Net.forward, []
 
     def once_infinite(self, **inputs):
@@ -88,7 +86,7 @@ def test_what_a_finite_run_came_to_is_done(tmp_path):
 
 
 def test_other_floating_point_errors_of_a_method_keep_their_message():
-    with pytest.raises(DivergedError, match="^the score of 'left'$"), diverging():
+    with pytest.raises(DivergedError, match="the score of 'left'"), diverging():
         raise FloatingPointError("the score of 'left'")
 
 

@@ -30,6 +30,7 @@ _NO_NOISE = "none"
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add where things lie, and what can be chosen."""
+
     def add(option: str, kind: Any, text: str) -> None:
         parser.add_argument(option, type=kind, default=None, help=text)
 

@@ -170,7 +170,8 @@ def _parsed(arguments: list[str], parser: ArgumentParser, module: ModuleType) ->
     from counterpoise.cli.options import normalised, what_was_meant
 
     rest = normalised(arguments, parser)
-    config, bases = {}, {}
+    config: dict[str, Any] = {}
+    bases: dict[str, type] = {}
     if hasattr(module, "DEFAULTS"):
         from counterpoise.training.config.layers import resolve
 
@@ -180,7 +181,9 @@ def _parsed(arguments: list[str], parser: ArgumentParser, module: ModuleType) ->
     try:
         return parser.instantiate(parser.parse_args([*below, *rest]))
     except (ArgumentError, ValueError, TypeError) as error:
-        meant = None if is_ours(essence(str(error))) else what_was_meant(rest, parser, config, bases)
+        meant = (
+            None if is_ours(essence(str(error))) else what_was_meant(rest, parser, config, bases)
+        )
         if meant is None:
             raise
         raise ValueError(meant) from error
@@ -199,8 +202,8 @@ def _parser(name: str, module: ModuleType) -> ArgumentParser:
         parser.add_argument(
             "--config",
             action="config",
-            help="A YAML file, or the name of a packaged recipe. It names classes, whose modules are "
-            "imported: run a recipe of others as you would run their code.",
+            help="A YAML file, or the name of a packaged recipe. It names classes, whose modules "
+            "are imported: run a recipe of others as you would run their code.",
         )
     module.add_arguments(parser)
     return parser

@@ -260,6 +260,9 @@ class Sampling:
 
     num_passes: int
 
+    def __post_init__(self) -> None:
+        check_count("num_passes", self.num_passes, at_least=1)
+
     @staticmethod
     def minimum_passes(num_modalities: int) -> int:
         """Return the passes that two pairs of orderings cost: fewer would hide the error."""

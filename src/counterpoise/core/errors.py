@@ -14,7 +14,7 @@ __all__ += ["essence", "is_ours", "suggestion"]
 def check_count(name: str, value: object, *, at_least: int, at_most: int | None = None) -> None:
     """Raise unless ``value`` is an integer of at least ``at_least``, and at most ``at_most``."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"`{name}` should be an integer; found {value!r}.")
+        raise TypeError(f"`{name}` should be an integer; found {value!r}. Pass an int.")
     if value < at_least:
         raise ValueError(
             f"`{name}` should be at least {at_least}; found {value}. Pass {at_least} or more."
@@ -66,15 +66,16 @@ def check_range(
 ) -> None:
     """Raise unless ``value`` is a finite number from ``low`` to ``high``, open ends excluded."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"`{name}` should be a number; found {value!r}.")
+        raise TypeError(f"`{name}` should be a number; found {value!r}. Pass an int or a float.")
     above = value > low if open_low else value >= low
     below = value < high if open_high else value <= high
     if not (above and below and abs(value) < float("inf")):
-        lower = f"above {low:g}" if open_low else f"at least {low:g}"
+        lower = f", above {low:g}" if open_low else f", at least {low:g}"
+        lower = "" if low == float("-inf") else lower
         upper = f" and {'below' if open_high else 'at most'} {high:g}"
         upper = "" if high == float("inf") else upper
         raise ValueError(
-            f"`{name}` should be finite, {lower}{upper}; found {value}. Choose a value in range."
+            f"`{name}` should be finite{lower}{upper}; found {value}. Choose a value in range."
         )
 
 

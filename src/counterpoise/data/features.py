@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
-from counterpoise.core.errors import check_count, check_range, suggestion
+from counterpoise.core.errors import check_flag, check_range, check_seed, suggestion
 from counterpoise.data.contract import TARGET, Splits
 from counterpoise.data.files.extras import require
 from counterpoise.data.files.npz import read_npz
@@ -72,9 +72,17 @@ class Features(DataSource):
     licence: str = "not stated"
 
     def __post_init__(self) -> None:
+        if not isinstance(self.path, (str, os.PathLike)) or not os.fspath(self.path):
+            raise TypeError(f"`path` should be that of a file; found {self.path!r}. Pass its path.")
         object.__setattr__(self, "path", os.fspath(self.path))
+        check_flag("standardise", self.standardise)
+        if isinstance(self.modalities, str):
+            raise TypeError(
+                f"`modalities` should be a sequence of names; found the text {self.modalities!r}. "
+                "Put names into a tuple."
+            )
         check_range("validation", self.validation, low=0, high=1 - 1e-12, open_low=True)
-        check_count("seed", self.seed, at_least=0)
+        check_seed("seed", self.seed)
         if self.modalities is not None:
             object.__setattr__(self, "modalities", tuple(self.modalities))
             if not self.modalities or len(set(self.modalities)) < len(self.modalities):
@@ -108,9 +116,7 @@ class Features(DataSource):
         _check_disjoint(train, test, path)
         train, validation = self._divide(train, target, path)
         inputs = {
-            name: _single(
-                name, _standardised(values, train) if self.standardise else values, path
-            )
+            name: _single(name, _standardised(values, train) if self.standardise else values, path)
             for name, values in inputs.items()
         }
         whole = MultimodalDataset(inputs, target)

@@ -15,6 +15,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
+from counterpoise.core.errors import check_kind
 from counterpoise.data import Splits
 from counterpoise.data.contract import size_of
 from counterpoise.training.callbacks import Checkpoints, RandomState
@@ -72,6 +73,7 @@ def train(
             with ``resume``, no run, or one of another recipe or with other data.
         KeyboardInterrupt: On Ctrl-C; the run can be resumed.
     """
+    check_kind("recipe", recipe, Recipe, "a Recipe")
     folder = RunFolder(Path(output) if output is not None else Path("runs") / str(recipe.name))
     first = is_first_process(recipe.trainer.num_processes)
     described = recipe.describe()
@@ -151,7 +153,7 @@ class _Run(NamedTuple):
 
 
 def _assemble(
-    recipe: Recipe, splits: Splits, folder: RunFolder, progress: bool, purge: Mapping[str, int]
+    recipe: Recipe, splits: Splits, folder: RunFolder, progress: bool, purge: dict[str, Any]
 ) -> _Run:
     random.seed(recipe.seed)
     np.random.seed(recipe.seed % 2**32)  # noqa: NPY002 # for users' code that draws from it
@@ -280,7 +282,7 @@ def _shards(options: TrainerOptions) -> bool:
     return options.strategy.startswith(("fsdp", "deepspeed", "model_parallel"))
 
 
-def _purge(start: Path | None) -> dict[str, int]:
+def _purge(start: Path | None) -> dict[str, Any]:
     """Let TensorBoard forget what a killed run wrote after the checkpoint that it goes on from."""
     if start is None:
         return {"purge_step": 0}

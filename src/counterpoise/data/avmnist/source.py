@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from counterpoise.core.errors import check_choice, check_count
+from counterpoise.core.errors import check_choice, check_count, check_flag
 from counterpoise.data.avmnist.options import PRESETS, RECORD
 from counterpoise.data.contract import Splits
 from counterpoise.data.files.cache import CorruptFileError, cache_directory
@@ -124,6 +124,7 @@ class AVMNIST(DataSource):
     def __post_init__(self) -> None:
         if self.preset is not None:
             check_choice("preset", self.preset, PRESETS)
+        check_flag("standardise", self.standardise)
         for name in ("num_train", "num_validation", "num_test", "audio_size"):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name), at_least=1)

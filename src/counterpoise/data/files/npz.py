@@ -63,8 +63,8 @@ def read_npz(path: Path, option: str = "path") -> dict[str, NDArray[Any]]:
                     raise ValueError(f"{key!r} in it is no array")
     except _UNREADABLE as error:
         raise ValueError(
-            f"`{option}` should be an .npz archive of plain arrays; found {str(path)!r}, which cannot "
-            f"be read: {error}. Write it by numpy.savez, or fetch it again."
+            f"`{option}` should be an .npz archive of plain arrays; found {str(path)!r}, which "
+            f"cannot be read: {error}. Write it by numpy.savez, or fetch it again."
         ) from error
     return arrays
 

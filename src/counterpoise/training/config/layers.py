@@ -177,7 +177,9 @@ def class_names(base: type) -> list[str]:
     while pending:
         kind = pending.pop()
         pending += kind.__subclasses__()
-        inner = _is_ours(kind.__module__) and class_path(kind) == f"{kind.__module__}.{kind.__name__}"
+        inner = (
+            _is_ours(kind.__module__) and class_path(kind) == f"{kind.__module__}.{kind.__name__}"
+        )
         if not (isabstract(kind) or kind.__name__.startswith("_") or inner):
             found.add(kind.__name__)
     return sorted(found)
