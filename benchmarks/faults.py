@@ -1,8 +1,8 @@
 """Faults tried on purpose, and how many were survived: a table of kills, damage and mistakes.
 
 Fresh processes are killed at random moments and resumed, their weights compared bit by bit with
-those of a run that was left alone; files are damaged; calls are made that must be refused; a disk is
-full, a folder read-only, a clock set back. Run: python benchmarks/faults.py [--train-kills 32]
+those of a run that was left alone; files are damaged; calls are made that must be refused; a disk
+is full, a folder read-only, a clock set back. Run: python benchmarks/faults.py [--train-kills 32]
 [--compare-kills 8] [--fuzzed 100]
 """
 
@@ -19,8 +19,9 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -139,26 +140,24 @@ def kills_of_compare(folder: Path, number: int) -> Row:
 
 def damaged_checkpoints(folder: Path) -> Row:
     """Damage a checkpoint in every way that is known, and look whether it shows."""
-    from training.test_damage import DAMAGES
-
+    damages = import_module("training.test_damage").DAMAGES
     survived = 0
-    for number, harm in enumerate(DAMAGES.values()):
+    for number, harm in enumerate(damages.values()):
         path = folder / f"damaged-{number}.ckpt"
         shutil.copy(folder / "straight" / "checkpoints" / "last.ckpt", path)
         harm(path)
         survived += damage(path) is not None
-    return Row("checkpoint damaged, each way once", len(DAMAGES), survived, "recognised")
+    return Row("checkpoint damaged, each way once", len(damages), survived, "recognised")
 
 
 def fuzzed_files(folder: Path, number: int) -> Iterator[Row]:
     """Damage data files at random; whatever is not harmless has to be one clear error."""
-    from data.test_damaged_files import READERS, complaint, harmed
-
-    for kind, (whole, read) in READERS.items():
+    tests = import_module("data.test_damaged_files")
+    for kind, (whole, read) in tests.READERS.items():
         rng, path, survived = random.Random(2), folder / "fuzzed", 0
         for _ in range(number):
-            path.write_bytes(harmed(whole, rng))
-            message = _told(complaint, read, path)
+            path.write_bytes(tests.harmed(whole, rng))
+            message = _told(tests.complaint, read, path)
             survived += message is None or (" should " in message and "found " in message)
         yield Row(f"data file with random damage ({kind})", number, survived, "one clear error")
 
@@ -174,15 +173,17 @@ def _told(complaint: Callable[..., str | None], *arguments: object) -> str | Non
 
 def wrong_calls() -> Row:
     """Make every call of the table; each has to be refused as a mistake of the caller."""
-    from test_wrong_calls import CALLS
+    calls = import_module("test_wrong_calls").CALLS.values()
+    survived = sum(_is_refused(*each) for each in calls)
+    return Row("wrong call of the Python API", len(calls), survived, "refused by name")
 
-    survived = 0
-    for call, right, argument, value in CALLS.values():
-        try:
-            call(**{**right, argument: value})
-        except (ValueError, TypeError) as error:
-            survived += " should " in str(error) and argument in str(error)
-    return Row("wrong call of the Python API", len(CALLS), survived, "refused by name")
+
+def _is_refused(call: Callable[..., object], right: Any, argument: str, value: object) -> bool:
+    try:
+        call(**{**right, argument: value})
+    except (ValueError, TypeError) as error:
+        return " should " in str(error) and argument in str(error)
+    return False
 
 
 def surroundings(folder: Path) -> Iterator[Row]:
@@ -218,7 +219,8 @@ def main() -> None:
     print("| fault | tried | survived | that is |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as name:
         for row in _rows(Path(name), options):
-            print(f"| {row.fault} | {row.tried} | {int(row.survived)} | {row.meaning} |", flush=True)
+            cells = (row.fault, str(row.tried), str(int(row.survived)), row.meaning)
+            print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def _rows(folder: Path, options: argparse.Namespace) -> Iterator[Row]:

@@ -272,6 +272,46 @@ TRAINING: list[Row] = [
     (training.Recorder, {"modalities": ("a", "b")}, {"flush_every": NOT_COUNTS}),
 ]
 
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(3, 2), nn.Linear(5, 2)
+
+    def forward(self, a, b):
+        return self.a(a) + self.b(b)
+
+
+BALANCED = {"model": Net(), "modalities": {"a": "a", "b": "b"}, "method": None}
+OF_HEADS = {"heads": ("liner",)}
+
+ENGINE: list[Row] = [
+    (cp.Balanced, BALANCED, {
+        "model": (None, Net, abs, "net"),
+        "modalities": ((), ("a",), ("a", "a"), "ab", None, {"a": "a", "b": 3}, ("a", ""),
+                       {"a": Net(), "b": "b"}, (3, 4)),
+        "method": ("AGM", cp.AGM, 3), "coalitions": ("feature", 3, cp.Coalitions),
+        "score": (3, "x"), "criterion": (3, "x"), "select": (3, "x"), "monitor": NOT_FLAGS,
+    }),
+    (cp.Coalitions, {}, {
+        "level": ("feature", 3), "statistics": ("batched", None), "attribution": ("shaply", None),
+        "sampling": (3, -5, "x", cp.Sampling),
+    }),
+    (cp.Modality, {}, {"encoder": (3, Net(), ""), "head": (3, Net())}),
+    (cp.AGM, {}, {"alpha": NOT_RATES, "reference": ("mean", cp.references.RunningMean, 3)}),
+    (cp.OGM, {}, {"alpha": NOT_RATES, "convolutions_only": NOT_FLAGS}),
+    (cp.OGMGE, {}, {"alpha": NOT_RATES, "convolutions_only": NOT_FLAGS}),
+    (cp.PMR, {}, {"alpha": NOT_RATES, "momentum": (-0.1, 1.5, NAN), "vector": (3, "x")}),
+    (cp.PMR, {}, {"entropy": NOT_RATES, "entropy_epochs": (-1, 1.5, "x")}),
+    (cp.MSES, {}, {"patience": NOT_COUNTS, "smoothing": (-0.1, 1.5, NAN, "x")} | OF_HEADS),
+    (cp.MSLR, {}, {"mode": ("dynamc", None), "window": NOT_COUNTS, "clamp": (0, NAN, "x")}),
+    (cp.UnimodalLoss, {}, OF_HEADS),
+    (cp.GBlend, {}, {"mode": ("onlin", None), "super_epoch": NOT_COUNTS, "later": NOT_COUNTS}),
+    (cp.OPM, {}, {"probability": (-0.1, 1.5, NAN, "x"), "strength": (-0.1, NAN, "x")}),
+    (cp.MLB, {}, {"alpha": NOT_RATES, "weight": NOT_RATES} | OF_HEADS),
+    (cp.CGGM, {}, {"rho": NOT_RATES, "direction": (NAN, "x"), "every": NOT_COUNTS}),
+    (cp.MMPareto, {}, {"gamma": (NAN, INF, "x", None), "weight": NOT_RATES} | OF_HEADS),
+]
+
 PERFORMANCES = torch.tensor([0.1, 0.5, 0.4, 0.9])
 NOT_PERFORMANCES = (torch.ones(5), torch.ones(1), torch.tensor([0.1, NAN, 0.4, 0.9]), "x", None)
 PROBED = {name: (features(19, 3), torch.arange(19) % 2) for name in ("train", "validation", "test")}
@@ -311,7 +351,7 @@ MEASURES: list[Row] = [
 
 # fmt: on
 
-ROWS = [*CORE, *MODELS, *DATA, *TRAINING, *MEASURES]
+ROWS = [*CORE, *ENGINE, *MODELS, *DATA, *TRAINING, *MEASURES]
 
 
 def shown(value: object) -> str:
