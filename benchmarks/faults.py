@@ -229,7 +229,8 @@ def _rows(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
     yield from surroundings(folder)
     yield from fuzzed_files(folder, options.fuzzed)
     yield wrong_calls()
-    yield kills_of_compare(folder, options.compare_kills)
+    if options.compare_kills:
+        yield kills_of_compare(folder, options.compare_kills)
 
 
 if __name__ == "__main__":
