@@ -26,8 +26,8 @@ def check_count(name: str, value: object, *, at_least: int, at_most: int | None 
 
 
 def check_seed(name: str, value: object) -> None:
-    """Raise unless ``value`` is an integer that all random generators take, in [0, 2^32)."""
-    check_count(name, value, at_least=0, at_most=2**32 - 1)
+    """Raise unless ``value`` is an integer in [0, 2^43), which leaves room for epochs."""
+    check_count(name, value, at_least=0, at_most=2**43 - 1)
 
 
 def check_flag(name: str, value: object) -> None:
