@@ -1,15 +1,18 @@
 """Damaged files in a run's folder are recognised, named, and never trained from."""
 
+import errno
 import json
 import os
 import shutil
 import stat
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
 
 from counterpoise.data.files.cache import CorruptFileError
+from counterpoise.data.files.folders import DiskFullError
 from counterpoise.training import Cosine, train
 from counterpoise.training.folder import RunFolder
 from counterpoise.training.record import plain_cell, read_sealed, sealed, write_csv, write_json
@@ -190,6 +193,20 @@ def test_checkpoints_go_through_no_other_folder(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
     train(recipe(trainer={"max_epochs": 1}), tmp_path / "run", progress=False)
     assert damage(tmp_path / "run" / "checkpoints" / "last.ckpt") is None
+
+
+def test_a_full_disk_is_told_and_leaves_no_half_a_checkpoint(tmp_path, monkeypatch):
+    write = Path.write_bytes
+
+    def full(path, content):
+        write(path, bytes(content)[:100])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(DiskFullError, match="should have room for what a run writes; found at"):
+            train(recipe(trainer={"max_epochs": 1}), tmp_path / "run", progress=False)
+    train(recipe(trainer={"max_epochs": 1}), tmp_path / "run", progress=False)
 
 
 def test_code_in_a_checkpoint_is_not_run(tmp_path):

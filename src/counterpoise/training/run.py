@@ -16,8 +16,10 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
 from counterpoise.core.errors import check_kind
+from counterpoise.core.files import says_full
 from counterpoise.data import Splits
 from counterpoise.data.contract import size_of
+from counterpoise.data.files.folders import DiskFullError
 from counterpoise.training.callbacks import Checkpoints, RandomState
 from counterpoise.training.data import MultimodalDataModule
 from counterpoise.training.divergence import DivergedError
@@ -112,11 +114,16 @@ def _carry_out(
         tested = _test_best(run)
     except DivergedError as error:
         divergence = str(error)
-    except Exception:
+    except Exception as error:
         # A mistake in a network shows in the first step: it shall not stand in the way of a start
         # without it.
         if run.trainer.is_global_zero and not (folder.last.exists() or folder.previous.exists()):
             folder.discard()
+        if isinstance(error, OSError) and says_full(error):
+            raise DiskFullError(
+                f"`output` should have room for what a run writes; found at {str(folder.path)!r}: "
+                f"{error}. Free some room, and go on with the run, or start it again."
+            ) from error
         raise
     record = _record(recipe, splits, run, tested, divergence)
     if run.trainer.is_global_zero:

@@ -7,6 +7,7 @@ other, and the digest goes wherever the file goes.
 
 from __future__ import annotations
 
+import io
 import os
 from hashlib import sha256
 from pathlib import Path
@@ -119,8 +120,18 @@ class DirectCheckpoints(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | os.PathLike[str], storage_options: Any = None
     ) -> None:
-        """Write what :func:`torch.save` makes of it."""
-        torch.save(checkpoint, path)
+        """Write what :func:`torch.save` makes of it.
+
+        Raises:
+            OSError: If the disk is full, say; nothing is left of the file then.
+        """
+        content = io.BytesIO()  # written by torch itself, a full disk would be a RuntimeError
+        torch.save(checkpoint, content)
+        try:
+            Path(path).write_bytes(content.getbuffer())
+        except OSError:
+            Path(path).unlink(missing_ok=True)
+            raise
 
     def load_checkpoint(
         self,
