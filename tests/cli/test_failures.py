@@ -118,7 +118,7 @@ def test_the_nearest_name_is_suggested(arguments, expected, capsys):
     assert expected in complaint(capsys, *TRAIN, *arguments)
 
 
-@pytest.mark.parametrize("name", ["Method", "Windowed", "UnimodalTask"])
+@pytest.mark.parametrize("name", ["Method", "UnimodalTask"])
 def test_classes_that_others_are_made_from_are_no_methods(name, capsys):
     line = complaint(capsys, *TRAIN, "--method", name)
     offered = line.partition(";")[0]
