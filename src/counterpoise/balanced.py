@@ -18,6 +18,7 @@ from torch.nn.parameter import is_lazy
 
 from counterpoise.core.absence import AbsentValues
 from counterpoise.core.coalitions import EXACT_LIMIT, Plan, Sampling
+from counterpoise.core.errors import check_flag
 from counterpoise.core.gradient_scaling import GradientScaling
 from counterpoise.core.pytree import PyTree
 from counterpoise.core.scores import Criterion, CrossEntropy, Score, criterion_of
@@ -135,6 +136,7 @@ class Balanced(Loop):
         self.absent = AbsentValues(given.names, given.absent)
         self.score: Score = _default_score(criterion) if score is None else score
         self.criterion: Criterion = criterion or criterion_of(self.score)
+        check_flag("monitor", monitor)
         self.monitor = monitor
         self._own_loss, self._target_checked = criterion is None, False
         setup = Setup(

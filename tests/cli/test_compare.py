@@ -80,7 +80,7 @@ def test_runs_that_failed_are_told_and_the_code_says_so(write, tmp_path, capsys)
     printed = capsys.readouterr()
     assert printed.err == (
         "counterpoise: 2 of 4 runs failed: RuntimeError: there is nothing to learn here "
-        "(The report lists all; run them again with --retry_failed true.)\n"
+        "(The report lists all; run them again with --retry-failed.)\n"
     )
     assert "Report and tables: " in printed.out
     assert main(arguments) == 1  # also where they failed before

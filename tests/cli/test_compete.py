@@ -26,7 +26,7 @@ def parsed(*arguments):
 def test_it_measures_and_prints_and_writes(tmp_path, capsys):
     output = tmp_path / "out"
     arguments = parsed(
-        "--methods=[Joint,AGM]", "--num_seeds=1", f"--output={output}", f"--runs={tmp_path}"
+        "--methods=[Joint,AGM]", "--num-seeds=1", f"--output={output}", f"--runs={tmp_path}"
     )
     command.run(arguments)
     out = capsys.readouterr().out
@@ -42,7 +42,7 @@ def test_it_measures_and_prints_and_writes(tmp_path, capsys):
 
 
 def test_without_progress_there_is_none(tmp_path, capsys):
-    command.run(parsed("--num_seeds=1", f"--output={tmp_path}", "--progress=false"))
+    command.run(parsed("--num-seeds=1", f"--output={tmp_path}", "--no-progress"))
     assert capsys.readouterr().out.lstrip().startswith("Modality competition")
 
 
@@ -69,7 +69,7 @@ def test_options_reach_the_measurement(monkeypatch):
     monkeypatch.setattr(command, "compete", compete)
     arguments = parsed(
         "--methods=[{class_path: AGM, init_args: {alpha: 2.5}}]",
-        "--concept.m1=a", "--fused=b:input", "--ridge=3", "--seed=5", "--progress=false",
+        "--concept.m1=a", "--fused=b:input", "--ridge=3", "--seed=5", "--no-progress",
         "--time-limit=90",
     )  # fmt: skip
     with pytest.raises(Stop):
@@ -88,6 +88,6 @@ def test_what_is_left_is_a_line_and_a_code(monkeypatch, capsys, error, code):
         raise error("2 of 3 are not there.")
 
     monkeypatch.setattr(command, "compete", compete)
-    assert command.run(parsed("--progress=false")) == code
+    assert command.run(parsed("--no-progress")) == code
     printed = capsys.readouterr()
     assert "2 of 3 are not there.\n" in (printed.err if code else printed.out)

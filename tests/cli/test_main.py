@@ -253,7 +253,10 @@ def test_run_is_named_for_its_recipe_by_default(tmp_path, monkeypatch):
             ["train", *SMALL, "--method", "AGM", "--method.alpha=-1"],
             "`alpha` should be finite, at least 0; found -1.0. Choose a value in range.",
         ),
-        (["train", *SMALL, "--method", "Joint", "--method.alpha", "1"], "'alpha' is not accepted"),
+        (
+            ["train", *SMALL, "--method", "Joint", "--method.alpha", "1"],
+            "settings of Joint, none at all; found 'alpha'",
+        ),
         (["train", *SMALL, "--trainer.max_epoch", "3"], "--trainer.max_epoch"),
         (["train", *SMALL, "--trainer.max_epochs", "0"], "`max_epochs` should be at least 1"),
         (["train", *SMALL, "--seed", "-1"], "`seed` should be at least 0; found -1."),

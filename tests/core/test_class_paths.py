@@ -35,7 +35,7 @@ class Own:
         (LeNet, "counterpoise.models.LeNet"),
         (MonoModalNetwork, "counterpoise.measures.MonoModalNetwork"),
         (Network, "counterpoise.training.Network"),
-        (CorruptFileError, "counterpoise.data.files.cache.CorruptFileError"),
+        (CorruptFileError, "counterpoise.data.CorruptFileError"),
         (Own, f"{__name__}.Own"),
         (Own.Inner, f"{__name__}.Own.Inner"),
     ],

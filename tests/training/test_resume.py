@@ -58,7 +58,7 @@ def left_behind(folder):
         for name in ("last", "best")
     )
     record = json.loads((folder / "record.json").read_text())
-    for timed in TIMED:
+    for timed in (*TIMED, "digest"):
         del record[timed]
     for epoch in record["epochs"]:
         del epoch["seconds"]

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from counterpoise.cli.options import add_flag
 from counterpoise.core.errors import check_choice
 from counterpoise.data.avmnist.build import build
 from counterpoise.data.avmnist.options import PRESETS, Options, check_speaker_is_held_out
@@ -29,7 +30,6 @@ _NO_NOISE = "none"
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add where things lie, and what can be chosen."""
-    from jsonargparse import ActionYesNo
 
     def add(option: str, kind: Any, text: str) -> None:
         parser.add_argument(option, type=kind, default=None, help=text)
@@ -54,9 +54,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--size", int, "Rows and columns of a spectrogram.")
     add("--dtype", str, "uint8 or float32.")
     parser.add_argument("--seed", type=int, default=0, help="Of noise and of the order of speech.")
-    parser.add_argument(
-        "--progress", action=ActionYesNo(no_prefix="no_"), default=True, help="Show a bar."
-    )
+    add_flag(parser, "progress", "Show a bar.")
 
 
 def run(arguments: Namespace) -> None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "print_tables", "run"]
 
+AFTER_INTERRUPT = "The same command goes on where it was."
+
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the grid, and how and where to run it."""
@@ -23,7 +25,12 @@ def add_arguments(parser: ArgumentParser) -> None:
         "Runs that fail do not stop the others. The exit code is 0 if all succeeded, 1 if any "
         "failed, 2 if the comparison could not be made, 130 after Ctrl-C."
     )
-    parser.add_argument("grid", type=str, help="A YAML file that says what to compare.")
+    parser.add_argument(
+        "grid",
+        type=str,
+        help="A YAML file that says what to compare. It names classes, whose modules are imported: "
+        "run a grid of others as you would run their code.",
+    )
     parser.add_argument(
         "--output",
         type=str | None,
@@ -64,7 +71,7 @@ def _about_failures(comparison: Comparison) -> str:
     return (
         f"counterpoise: {len(failures)} of {count} {'run' if count == 1 else 'runs'} failed: "
         f"{shorten(str(failures[0].error), 400)} (The report lists all; run them again with "
-        "--retry_failed true.)"
+        "--retry-failed.)"
     )
 
 

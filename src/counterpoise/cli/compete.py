@@ -22,6 +22,8 @@ __all__ = ["BASES", "DEFAULTS", "add_arguments", "run"]
 
 _OPTIONS = ("methods", "num_seeds", "fused", "concept", "ridge")
 
+AFTER_INTERRUPT = "The same command goes on where it was."
+
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the recipe's settings, and those of the measurement."""
@@ -34,7 +36,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="What to compare, such as [Joint,AGM]. Default: the recipe's method.",
     )
     group.add_argument(
-        "--num_seeds", type=int, default=3, help="How many seeds, from --seed on. Default: 3."
+        "--num-seeds", type=int, default=3, help="How many seeds, from --seed on. Default: 3."
     )
     group.add_argument(
         "--fused",

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from counterpoise.cli.options import add_flag
 from counterpoise.core.errors import check_count
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ def demo(
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of :func:`demo`."""
-    parser.add_function_arguments(demo)
+    parser.add_function_arguments(demo, skip={"progress"})
+    add_flag(parser, "progress", "Whether to show progress.")
 
 
 def run(arguments: Namespace) -> None:

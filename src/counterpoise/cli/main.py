@@ -2,9 +2,9 @@
 
 A subcommand is a line in :data:`COMMANDS` and a module with two functions,
 ``add_arguments(parser)`` and ``run(arguments)``, which may return a code for the process to exit
-with; if it takes ``--config``, also with ``DEFAULTS``,
-the configuration under every file, and ``BASES``, what each section's class derives from. The
-module is imported when its command is asked for, so that help comes at once.
+with; if it takes ``--config``, also with ``DEFAULTS``, the configuration under every file, and
+``BASES``, what each section's class derives from; and perhaps with ``AFTER_INTERRUPT``, how to go
+on after Ctrl-C. The module is imported when its command is asked for, so that help comes at once.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from contextlib import contextmanager
 from importlib import import_module
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from counterpoise import __version__
-from counterpoise.core.errors import essence, suggestion
+from counterpoise.cli.failures import TRACEBACK, Interrupted, in_one_line, users_place
+from counterpoise.core.errors import essence, is_ours, suggestion
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -78,8 +79,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         0 if all went well; 1 if some of what was to be done failed, and the rest was done; 2 after
-        a mistake of the caller, which is stated in one line on standard error; with
-        COUNTERPOISE_TRACEBACK=1 in the environment it is raised instead. 130 after Ctrl-C.
+        a mistake of the caller, among them whatever their own code raises, which is stated in one
+        line on standard error; with COUNTERPOISE_TRACEBACK=1 in the environment it is raised
+        instead. 130 after Ctrl-C.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -91,13 +93,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with _importing_from_here():
             return _dispatch(arguments)
-    except _USER_ERRORS as error:
-        if os.environ.get("COUNTERPOISE_TRACEBACK") == "1":
+    except Exception as error:
+        from_user = isinstance(error, _USER_ERRORS) or users_place(error) is not None
+        if not from_user or os.environ.get(TRACEBACK) == "1":
             raise
-        print(f"counterpoise: error: {_one_line(error)}", file=sys.stderr)
+        print(f"counterpoise: error: {in_one_line(error)}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("counterpoise: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        how = str(error) if isinstance(error, Interrupted) else ""
+        print(f"counterpoise: interrupted{how and f'. {how}'}", file=sys.stderr)
         return 130
 
 
@@ -154,9 +158,35 @@ def _dispatch(arguments: list[str]) -> int:
     if hasattr(module, "check_words"):
         module.check_words(arguments[num_words:])
     parser = _parser(name, module)
-    parsed = parser.parse_args(_with_config(arguments[num_words:], module))
-    code: int | None = module.run(parser.instantiate(parsed))
+    try:
+        code: int | None = module.run(_parsed(arguments[num_words:], parser, module))
+    except KeyboardInterrupt as error:
+        how = getattr(module, "AFTER_INTERRUPT", None)
+        raise (Interrupted(how) if how and not isinstance(error, Interrupted) else error) from None
     return code or 0
+
+
+def _parsed(arguments: list[str], parser: ArgumentParser, module: ModuleType) -> Any:
+    from counterpoise.cli.options import normalised, what_was_meant
+
+    rest = normalised(arguments, parser)
+    config: dict[str, Any] = {}
+    bases: dict[str, type] = {}
+    if hasattr(module, "DEFAULTS"):
+        from counterpoise.training.config.layers import resolve
+
+        bases = module.BASES
+        config, rest = resolve(rest, module.DEFAULTS, bases)
+    below = [f"--config={json.dumps(config)}"] if config else []
+    try:
+        return parser.instantiate(parser.parse_args([*below, *rest]))
+    except (ArgumentError, ValueError, TypeError) as error:
+        meant = (
+            None if is_ours(essence(str(error))) else what_was_meant(rest, parser, config, bases)
+        )
+        if meant is None:
+            raise
+        raise ValueError(meant) from error
 
 
 def _parser(name: str, module: ModuleType) -> ArgumentParser:
@@ -170,30 +200,13 @@ def _parser(name: str, module: ModuleType) -> ArgumentParser:
     )
     if hasattr(module, "DEFAULTS"):
         parser.add_argument(
-            "--config", action="config", help="A YAML file, or the name of a packaged recipe."
+            "--config",
+            action="config",
+            help="A YAML file, or the name of a packaged recipe. It names classes, whose modules "
+            "are imported: run a recipe of others as you would run their code.",
         )
     module.add_arguments(parser)
     return parser
-
-
-def _with_config(arguments: list[str], module: ModuleType) -> list[str]:
-    """Put what all ``--config`` say, over the command's defaults, into one in front."""
-    if not hasattr(module, "DEFAULTS"):
-        return arguments
-    from counterpoise.training.config.layers import resolve
-
-    config, rest = resolve(arguments, module.DEFAULTS, module.BASES)
-    return [f"--config={json.dumps(config)}", *rest]
-
-
-def _one_line(error: BaseException) -> str:
-    """Say what is wrong in one line, without what a parser says around it."""
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        return (
-            f"The command line needs the package {error.name.partition('.')[0]!r}; found it "
-            "missing. Run: pip install 'counterpoise[train]'."
-        )
-    return essence(str(error))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+from counterpoise.cli.options import add_flag
 from counterpoise.experiments.execution.settings import BACKENDS
 
 if TYPE_CHECKING:
@@ -45,7 +46,6 @@ def add_running(parser: ArgumentParser, *, progress: str) -> None:
     group.add_argument(
         "--jobs",
         "--num-workers",
-        "--num_workers",
         type=int | None,
         default=None,
         help="Runs at a time, each on one thread. Default: one a core, or one where there is a "
@@ -61,7 +61,6 @@ def add_running(parser: ArgumentParser, *, progress: str) -> None:
     )
     group.add_argument(
         "--time-limit",
-        "--time_limit",
         type=float | None,
         default=None,
         help="Seconds that a run may take; one that takes longer counts as failed.",
@@ -73,14 +72,10 @@ def add_running(parser: ArgumentParser, *, progress: str) -> None:
         help="K/N: only the Kth of N parts of the runs, for array jobs that share the folder. What "
         "comes after all runs is left to a call that finds them all.",
     )
-    group.add_argument(
-        "--retry-failed",
-        "--retry_failed",
-        type=bool,
-        default=False,
-        help="Make runs again that failed before, or diverged.",
+    add_flag(
+        group, "retry-failed", "Make runs again that failed before, or diverged.", default=False
     )
-    group.add_argument("--progress", type=bool, default=True, help=progress)
+    add_flag(group, "progress", progress)
 
 
 def running(arguments: Namespace) -> dict[str, Any]:

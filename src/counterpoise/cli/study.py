@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_arguments", "check_words", "run"]
 
+AFTER_INTERRUPT = "The same command goes on where it was."
+
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the studies, each with its own options."""

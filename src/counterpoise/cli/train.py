@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import fields
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
+from counterpoise.cli.failures import Interrupted
+from counterpoise.cli.options import add_flag
 from counterpoise.training.config.reading import BASES, DEFAULTS
 from counterpoise.training.processes import is_first_process
 from counterpoise.training.recipe import Recipe
@@ -29,21 +33,40 @@ def add_arguments(parser: ArgumentParser) -> None:
     group.add_argument(
         "--resume",
         action="store_true",
-        help="Go on with the run in the folder, which was killed, to the same bits.",
+        help="Go on with the run in the folder, which was killed, to the same bits, or for more "
+        "epochs than before.",
     )
-    group.add_argument(
-        "--progress", type=bool, default=True, help="Show a bar, or a line after each epoch."
-    )
+    add_flag(group, "progress", "Show a bar, or a line after each epoch.")
 
 
-def run(arguments: Namespace) -> None:
-    """Train, and print what came out and where it lies."""
+def run(arguments: Namespace) -> int:
+    """Train, and print what came out and where it lies.
+
+    Returns:
+        0 if training went well, 1 if it diverged.
+    """
     recipe = Recipe(**{field.name: arguments[field.name] for field in fields(Recipe)})
     from counterpoise.training.console import print_runs
     from counterpoise.training.run import train
 
     output = Path(arguments.output or Path("runs") / str(recipe.name))
-    record = train(recipe, output, resume=arguments.resume, progress=arguments.progress)
+    try:
+        record = train(recipe, output, resume=arguments.resume, progress=arguments.progress)
+    except KeyboardInterrupt as error:
+        raise Interrupted(_how_to_go_on(output)) from error
     if is_first_process(recipe.trainer.num_processes):
         print_runs([record])
         print(f"Record, curves and checkpoints: {output}")
+        if record["outcome"] == "diverged":
+            print(f"counterpoise: the run diverged: {record['divergence']}", file=sys.stderr)
+    return 1 if record["outcome"] == "diverged" else 0
+
+
+def _how_to_go_on(output: Path) -> str:
+    config = output / "config.yaml"
+    if not config.is_file():
+        return "Nothing was kept."
+    return (
+        f"Go on: counterpoise train --config {quote(str(config))} --output {quote(str(output))} "
+        "--resume"
+    )

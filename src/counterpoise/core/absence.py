@@ -8,7 +8,7 @@ is a nest of tensors, leaf by leaf in a nest of the same form.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -67,7 +67,17 @@ class Constant(Absence):
 
     def __init__(self, value: float | Tensor) -> None:
         super().__init__()
-        self.register_buffer("value", torch.as_tensor(value))
+        if not isinstance(value, (int, float, Tensor)):
+            raise TypeError(
+                f"`value` should be a number or a tensor; found {value!r}. Wrap lists with "
+                "torch.tensor."
+            )
+        stored = torch.as_tensor(value)
+        if not stored.isfinite().all():
+            raise ValueError(
+                f"`value` should be finite; found {value}. Choose a neutral value of the data."
+            )
+        self.register_buffer("value", stored)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the constant, broadcast to the shape of ``x``."""
@@ -93,7 +103,7 @@ def data_mean(batches: Iterable[Tensor]) -> Constant:
         tensor([2., 3.])
     """
     total, count, dtype = None, 0, torch.float32
-    for batch in batches:
+    for batch in _tensors(batches):
         if not batch.is_floating_point():
             raise TypeError(
                 f"`batches` should be floating point; found {batch.dtype}. The mean of ids means "
@@ -105,6 +115,18 @@ def data_mean(batches: Iterable[Tensor]) -> Constant:
     if total is None or count == 0:
         raise ValueError("`batches` should hold at least one row; found none. Pass training data.")
     return Constant((total / count).to(dtype))
+
+
+def _tensors(batches: Iterable[Tensor]) -> Iterator[Tensor]:
+    if not isinstance(batches, Iterable):
+        raise TypeError(f"`batches` should be tensors; found {batches!r}. Pass a list of them.")
+    for batch in batches:
+        if not isinstance(batch, Tensor):
+            raise TypeError(
+                f"`batches` should be tensors; found {batch!r} among them. Pass the tensors of "
+                "one modality."
+            )
+        yield batch
 
 
 class Learned(Absence):
@@ -150,6 +172,7 @@ class Noise(Absence):
     def __init__(self, std: float = 1.0, mean: float = 0.0) -> None:
         super().__init__()
         check_range("std", std, low=0)
+        check_range("mean", mean, low=float("-inf"))
         self.std, self.mean = std, mean
 
     def forward(self, x: Tensor) -> Tensor:

@@ -36,6 +36,9 @@ __all__ = [
 
 Coalition = tuple[int, ...]
 
+MOST_MODALITIES = 20
+"""Coalitions of more are never listed: there are a million of 20. Sampling has no such limit."""
+
 EXACT_LIMIT = 8
 """Up to this many modalities (255 coalitions) Shapley values are exact unless sampling is asked."""
 
@@ -44,7 +47,7 @@ def coalitions(num_modalities: int) -> tuple[Coalition, ...]:
     """List the non-empty subsets of the modalities: by size, then lexicographically, all last.
 
     Args:
-        num_modalities: M, at least 1.
+        num_modalities: M, from 1 to 20.
 
     Returns:
         2^M - 1 tuples of indices.
@@ -53,7 +56,7 @@ def coalitions(num_modalities: int) -> tuple[Coalition, ...]:
         >>> coalitions(3)
         ((0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2))
     """
-    check_count("num_modalities", num_modalities, at_least=1)
+    check_count("num_modalities", num_modalities, at_least=1, at_most=MOST_MODALITIES)
     members = range(num_modalities)
     return tuple(s for size in range(1, num_modalities + 1) for s in combinations(members, size))
 
@@ -256,6 +259,9 @@ class Sampling:
     """
 
     num_passes: int
+
+    def __post_init__(self) -> None:
+        check_count("num_passes", self.num_passes, at_least=1)
 
     @staticmethod
     def minimum_passes(num_modalities: int) -> int:

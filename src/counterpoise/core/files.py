@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-__all__ = ["replacing", "says_full", "write_atomically"]
+__all__ = ["plain_cell", "replacing", "says_full", "write_atomically"]
 
 _FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
@@ -75,3 +75,17 @@ def write_atomically(path: str | os.PathLike[str], text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())  # a rename that outlives a power cut must find the bytes there
+
+
+def plain_cell(value: object) -> object:
+    """Return a cell of a CSV file that no spreadsheet takes for a formula.
+
+    Text that begins like one gets an apostrophe in front; numbers stay what they are.
+
+    Example:
+        >>> plain_cell("=1+2"), plain_cell("AGM"), plain_cell(-0.5)
+        ("'=1+2", 'AGM', -0.5)
+    """
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return f"'{value}"
+    return value

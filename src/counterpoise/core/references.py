@@ -9,7 +9,7 @@ Modulation", ICCV 2023, equations 7 and 8: the running average.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import isfinite
 
 import torch
@@ -110,6 +110,8 @@ class Fixed(Reference):
     def __init__(self, scores: Sequence[float] | None = None, *, num_steps: int = 1) -> None:
         super().__init__()
         check_count("num_steps", num_steps, at_least=1)
+        if scores is not None:
+            _check_scores(scores)
         self.given = None if scores is None else tuple(float(s) for s in scores)
         if not all(isfinite(s) for s in self.given or ()):
             raise ValueError(
@@ -141,6 +143,16 @@ class Fixed(Reference):
     def rate(self, step: Tensor) -> Tensor:
         """Return 1 / n during the first steps, 0 after."""
         return step.reciprocal() * step.le(self.warm_up)
+
+
+def _check_scores(scores: Sequence[float]) -> None:
+    numbers = not isinstance(scores, str) and isinstance(scores, Iterable)
+    listed = list(scores) if numbers else []
+    if not listed or not all(isinstance(each, (int, float, Tensor)) for each in listed):
+        raise TypeError(
+            f"`scores` should be numbers, one a modality; found {scores!r}. Give each modality's "
+            "score in a list."
+        )
 
 
 class NoReference(Reference):

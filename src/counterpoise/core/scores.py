@@ -60,6 +60,10 @@ class CrossEntropy:
 
     def __init__(self, floor: float = 1e-8, ignore_index: int = -100) -> None:
         check_range("floor", floor, low=0, high=1, open_low=True)
+        if isinstance(ignore_index, bool) or not isinstance(ignore_index, int):
+            raise TypeError(
+                f"`ignore_index` should be an integer; found {ignore_index!r}. Pass a label."
+            )
         self.floor, self.ignore_index = floor, ignore_index
 
     def __call__(self, logits: Tensor, target: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
-from counterpoise.core.errors import check_count, check_range, suggestion
+from counterpoise.core.errors import check_flag, check_range, check_seed, suggestion
 from counterpoise.data.contract import TARGET, Splits
 from counterpoise.data.files.extras import require
+from counterpoise.data.files.npz import read_npz
 from counterpoise.data.files.paths import expand
 from counterpoise.data.files.streams import stream
 from counterpoise.data.source import DataSource
@@ -72,9 +72,17 @@ class Features(DataSource):
     licence: str = "not stated"
 
     def __post_init__(self) -> None:
+        if not isinstance(self.path, (str, os.PathLike)) or not os.fspath(self.path):
+            raise TypeError(f"`path` should be that of a file; found {self.path!r}. Pass its path.")
         object.__setattr__(self, "path", os.fspath(self.path))
+        check_flag("standardise", self.standardise)
+        if isinstance(self.modalities, str):
+            raise TypeError(
+                f"`modalities` should be a sequence of names; found the text {self.modalities!r}. "
+                "Put names into a tuple."
+            )
         check_range("validation", self.validation, low=0, high=1 - 1e-12, open_low=True)
-        check_count("seed", self.seed, at_least=0)
+        check_seed("seed", self.seed)
         if self.modalities is not None:
             object.__setattr__(self, "modalities", tuple(self.modalities))
             if not self.modalities or len(set(self.modalities)) < len(self.modalities):
@@ -107,8 +115,10 @@ class Features(DataSource):
         train, test = (_indices(key, arrays[key], len(target), path) for key in _RESERVED[1:])
         _check_disjoint(train, test, path)
         train, validation = self._divide(train, target, path)
-        if self.standardise:
-            inputs = {name: _standardised(values, train) for name, values in inputs.items()}
+        inputs = {
+            name: _single(name, _standardised(values, train) if self.standardise else values, path)
+            for name, values in inputs.items()
+        }
         whole = MultimodalDataset(inputs, target)
         return Splits(
             name=self.title,
@@ -140,24 +150,12 @@ class Features(DataSource):
 
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:
-    import numpy as np
-
     if not path.is_file():
         raise FileNotFoundError(
             f"`path` should be an .npz file with label, train_idx, test_idx and an array for each "
             f"modality; found no file {str(path)!r}. Check the path."
         )
-    try:
-        with path.open("rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            if isinstance(archive, np.ndarray):
-                raise ValueError("it holds a single array")
-            arrays = {key: archive[key] for key in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"`path` should be an .npz archive of plain arrays; found {str(path)!r}, which cannot "
-            f"be read: {error}. Write it by numpy.savez, or fetch it again."
-        ) from error
+    arrays = read_npz(path)
     for key in _RESERVED:
         if key not in arrays:
             raise ValueError(
@@ -227,7 +225,8 @@ def _modality(name: str, values: NDArray[Any], num_samples: int, path: Path) -> 
             f"{name!r} in {str(path)!r} should be finite; found {int((~finite).sum())} values that "
             "are not. Fill in or leave out the samples with them."
         )
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
+    kind = values.dtype.type if values.dtype.itemsize in (2, 4, 8) else np.float64
+    return torch.from_numpy(np.ascontiguousarray(values, dtype=kind))
 
 
 def _indices(key: str, values: NDArray[Any], num_samples: int, path: Path) -> Tensor:
@@ -269,4 +268,27 @@ def _standardised(values: Tensor, train: Tensor) -> Tensor:
     varies = deviation > 1e-9 * known.abs().amax(dim=0)
     scale = torch.where(varies, deviation, torch.ones_like(deviation))
     centred = torch.where(varies, values - mean, torch.zeros_like(mean))
-    return (centred / scale).float()
+    return centred / scale
+
+
+def _single(name: str, values: Tensor, path: Path) -> Tensor:
+    """Return values as float32, if it can hold them."""
+    single = values.float()
+    unfit = int((~single.isfinite()).sum())
+    if unfit:
+        raise ValueError(
+            f"{name!r} in {str(path)!r} should fit into float32; found {unfit} values that are "
+            "too large. Scale them."
+        )
+    lost = _varies(values) & ~_varies(single)
+    if bool(lost.any()):
+        raise ValueError(
+            f"{name!r} in {str(path)!r} should fit into float32; found {int(lost.sum())} features "
+            "whose values differ too little for it. Scale them, or let standardise be true."
+        )
+    return single
+
+
+def _varies(values: Tensor) -> Tensor:
+    """Which features are not the same for all samples."""
+    return values.amax(dim=0) != values.amin(dim=0)

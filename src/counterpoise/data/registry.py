@@ -34,6 +34,10 @@ def register(source: type[DataSource]) -> type[DataSource]:
     Raises:
         ValueError: If another class has the name already.
     """
+    if not (isinstance(source, type) and issubclass(source, DataSource)):
+        raise TypeError(
+            f"`source` should be a class below DataSource; found {source!r}. Pass the class itself."
+        )
     if SOURCES.setdefault(source.name, source) is not source:
         raise ValueError(
             f"`source` should have a name of its own; found {source.name!r}, which is "
@@ -60,10 +64,10 @@ def load(name: str, **options: object) -> Splits:
         >>> load("synthetic", num_train=7).train.sample_shapes
         {'m1': (32,), 'm2': (32,)}
     """
-    if name not in SOURCES:
+    if not isinstance(name, str) or name not in SOURCES:
         raise ValueError(
             f"`name` should be a known data set ({', '.join(sorted(SOURCES))}); "
-            f"found {name!r}.{suggestion(name, SOURCES)}"
+            f"found {name!r}." + suggestion(str(name), SOURCES)
         )
     source = SOURCES[name]
     known = signature(source).parameters

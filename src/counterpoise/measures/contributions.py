@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from counterpoise.core.coalitions import Coalition, coalitions, shapley_weights
+from counterpoise.core.errors import check_kind
 
 __all__ = ["alone", "contributions", "cooperation", "every_coalition", "robustness"]
 
@@ -135,13 +136,14 @@ def robustness(performances: Tensor, probabilities: Tensor) -> Tensor:
         tensor([1.0000, 0.5750, 0.1000])
     """
     M = _num_modalities(performances)
-    p_PM = torch.as_tensor(probabilities).to(performances)
+    check_kind("probabilities", probabilities, Tensor, "a tensor of shape (P,) or (P, M)")
+    p_PM = probabilities.to(performances)
     if p_PM.dim() == 1:
         p_PM = p_PM.unsqueeze(1).expand(-1, M)
     if p_PM.dim() != 2 or p_PM.shape[1] != M:
         raise ValueError(
             f"`probabilities` should have shape (P,) or (P, {M}); found "
-            f"{tuple(torch.as_tensor(probabilities).shape)}. Pass one for all modalities or one "
+            f"{tuple(probabilities.shape)}. Pass one for all modalities or one "
             "for each."
         )
     outside = p_PM[~((p_PM >= 0) & (p_PM <= 1))]
@@ -158,6 +160,7 @@ def robustness(performances: Tensor, probabilities: Tensor) -> Tensor:
 
 def _num_modalities(performances: Tensor) -> int:
     """Return M, given one finite performance for each of 2^M coalitions."""
+    check_kind("performances", performances, Tensor, "a tensor of one value a coalition")
     count = len(performances) if performances.dim() else 0
     M = int(log2(count)) if count else 0
     if M < 1 or count != 2**M:

@@ -117,6 +117,11 @@ class Batches:  # used like range(), which is a class too
     """
 
     def __init__(self, dataset: Samples, batch_size: int = 256) -> None:
+        if not (hasattr(dataset, "__getitems__") or isinstance(dataset, Batched)):
+            raise TypeError(
+                f"`dataset` should be one that gives whole batches; found {dataset!r}. Pass a "
+                "MultimodalDataset."
+            )
         check_count("batch_size", batch_size, at_least=1)
         self.dataset, self.batch_size = dataset, batch_size
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
 from counterpoise.core.coalitions import shapley_weights
-from counterpoise.core.errors import check_count
+from counterpoise.core.errors import check_count, check_range
 from counterpoise.core.pytree import PyTree, tensors
 from counterpoise.core.scores import Score, score_responses
 from counterpoise.measures.contributions import alone, contributions, cooperation, robustness
@@ -184,6 +184,13 @@ class Robustness(CoalitionPerformance):
         **options: Any,
     ) -> None:
         super().__init__(num_modalities, score, **options)
+        if isinstance(probabilities, str) or not probabilities:
+            raise ValueError(
+                f"`probabilities` should hold at least one number; found {probabilities!r}. "
+                "Pass (0.0, 0.5), say."
+            )
+        for each in probabilities:
+            check_range("probabilities", each, low=0, high=1)
         self.probabilities = tuple(probabilities)
 
     def compute(self) -> Tensor:

@@ -78,6 +78,10 @@ def linear_probe(
     """
     require("A linear probe", "train", {"sklearn": "scikit-learn"})
     check_choice("kind", kind, PROBES)
+    if isinstance(penalties, str) or not isinstance(penalties, Sequence):
+        raise TypeError(
+            f"`penalties` should be a sequence of numbers; found {penalties!r}. Pass a tuple."
+        )
     if not penalties:
         raise ValueError("`penalties` should hold at least one; found none. Pass (1.0,), say.")
     for penalty in penalties:
@@ -177,6 +181,12 @@ def _classifier(kind: str, penalty: float) -> Any:
 def _checked(
     splits: Mapping[str, tuple[Features, ArrayLike | Tensor]],
 ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+    for name, pair in splits.items():
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise TypeError(
+                f"`{name}` should be features and their target; found {type(pair).__name__}. "
+                "Pass a pair."
+            )
     x = {name: rows(name, features) for name, (features, _) in splits.items()}
     y = {
         name: np.asarray(target.cpu() if isinstance(target, Tensor) else target)

@@ -22,9 +22,18 @@ def rows(name: str, features: Features) -> NDArray[np.float64]:
     Raises:
         ValueError: If they have another shape or hold a number that is not finite.
     """
-    if isinstance(features, Tensor):
+    if isinstance(features, Tensor) and not features.is_complex():
         features = features.detach().to("cpu", torch.float64).numpy()
-    array = np.asarray(features, dtype=np.float64)
+    try:
+        complex_ = isinstance(features, Tensor) or np.iscomplexobj(features)
+        array = np.asarray(None if complex_ else features, dtype=np.float64)
+        if array.ndim == 0 and complex_:
+            raise TypeError("complex numbers")
+    except (ValueError, TypeError) as error:
+        raise TypeError(
+            f"`{name}` should be real numbers of shape (N, D); found {type(features).__name__} "
+            f"({error}). Pass a tensor or an array."
+        ) from error
     if array.ndim != 2 or array.shape[1] == 0:
         raise ValueError(
             f"`{name}` should have shape (N, D) with D at least 1; found {array.shape}. "

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from counterpoise.core.errors import check_range
+from counterpoise.core.errors import check_flag, check_range
 from counterpoise.methods.method import Method, Needs, Signals
 from counterpoise.methods.shared.evidence import confidences, mean_of_others
 
@@ -25,6 +25,7 @@ class _OnTheFly(Method):
     def __init__(self, alpha: float = 0.5, *, convolutions_only: bool = False) -> None:
         super().__init__()
         check_range("alpha", alpha, low=0)
+        check_flag("convolutions_only", convolutions_only)
         self.alpha, self.convolutions_only = alpha, convolutions_only
 
     def needs(self) -> Needs:

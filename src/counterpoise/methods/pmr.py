@@ -82,6 +82,11 @@ class PMR(Method):
         check_range("momentum", momentum, low=0, high=1 - 1e-12)
         check_range("entropy", entropy, low=0)
         check_count("entropy_epochs", entropy_epochs, at_least=0)
+        if vector is not None and not callable(vector):
+            raise TypeError(
+                f"`vector` should be a function from features to vectors; found {vector!r}. "
+                "Leave it out to flatten them."
+            )
         self.alpha, self.momentum, self.vector = alpha, momentum, vector
         self.entropy, self.entropy_epochs = entropy, entropy_epochs
         self._flattens = False

@@ -14,6 +14,7 @@ Output = Literal["vector", "map"]
 
 def check_sizes(name: str, sizes: Sequence[int], *, at_least: int = 1) -> tuple[int, ...]:
     """Return ``sizes`` as a tuple, or raise unless it holds ``at_least`` positive integers."""
+    _check_sequence(name, sizes)
     if len(sizes) < at_least:
         raise ValueError(
             f"`{name}` should have at least {at_least} entries; found {list(sizes)}. "
@@ -24,8 +25,16 @@ def check_sizes(name: str, sizes: Sequence[int], *, at_least: int = 1) -> tuple[
     return tuple(sizes)
 
 
+def _check_sequence(name: str, sizes: object) -> None:
+    if isinstance(sizes, str) or not isinstance(sizes, Sequence):
+        raise TypeError(
+            f"`{name}` should be a sequence of integers; found {sizes!r}. Pass a tuple of them."
+        )
+
+
 def check_modality_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
     """Return the feature sizes of the modalities, or raise unless there are two or more."""
+    _check_sequence("sizes", sizes)
     if len(sizes) < 2:
         raise ValueError(
             f"`sizes` should name the feature sizes of at least two modalities; found "

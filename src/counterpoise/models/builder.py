@@ -90,6 +90,10 @@ def build(
         >>> {name: type(encoder).__name__ for name, encoder in network.encoders.items()}
         {'picture': 'LeNet', 'reading': 'MLP'}
     """
+    if not isinstance(shapes, Mapping):
+        raise TypeError(
+            f"`shapes` should be a mapping of modalities to shapes; found {shapes!r}. Pass a dict."
+        )
     if len(shapes) < 2:
         raise ValueError(
             f"`shapes` should name at least two modalities; found {list(shapes)}. "
@@ -113,6 +117,10 @@ def _choose(
     shapes: Mapping[str, tuple[int, ...]], encoder: str | Mapping[str, str]
 ) -> dict[str, str]:
     """Name the encoder of each modality."""
+    if not isinstance(encoder, (str, Mapping)):
+        raise TypeError(
+            f"`encoder` should be a name, or one for each modality; found {encoder!r}. Pass 'auto'."
+        )
     asked = dict.fromkeys(shapes, encoder) if isinstance(encoder, str) else dict(encoder)
     for name in asked:
         if name not in shapes:

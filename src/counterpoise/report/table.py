@@ -13,6 +13,7 @@ from itertools import groupby
 from typing import Any, ClassVar
 
 from counterpoise.core.errors import check_choice
+from counterpoise.core.files import plain_cell
 from counterpoise.report.formats import MISSING, NUMBER
 from counterpoise.report.page import Part
 
@@ -155,11 +156,14 @@ class Table(Part):
         return "\n".join([_escape_markdown(self.caption), "", *escaped]) + "\n"
 
     def to_csv(self) -> str:
-        """The raw values at full precision under the columns' names; missing values are empty."""
+        """The raw values at full precision under the columns' names; missing values are empty.
+
+        Text that a spreadsheet would take for a formula has an apostrophe in front.
+        """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow([column.name for column in self.columns])
-        writer.writerows(self.rows)
+        writer.writerows([plain_cell(value) for value in row] for row in self.rows)
         return text.getvalue()
 
 

@@ -11,6 +11,8 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
+from counterpoise.training.sealing import seal, sync_folder
+
 __all__ = ["Checkpoints", "RandomState"]
 
 
@@ -72,8 +74,9 @@ class RandomState(Callback):
 class Checkpoints(Checkpoint):
     """Writes ``last.ckpt`` after each epoch, and ``best.ckpt`` whenever validation improved.
 
-    Each file appears whole or not at all: it is written under another name and renamed. Among
-    epochs of equal value the first is the best.
+    Each file appears whole or not at all, with a digest of itself: it is written under another
+    name, brought to the disk and renamed. The ``last.ckpt`` before it stays as ``previous.ckpt``,
+    to go on from if the new one is damaged. Among epochs of equal value the first is the best.
 
     Args:
         directory: Where to write.
@@ -108,6 +111,11 @@ class Checkpoints(Checkpoint):
     def last(self) -> Path:
         """Everything that a run needs to go on."""
         return self.directory / "last.ckpt"
+
+    @property
+    def previous(self) -> Path:
+        """What ``last`` was before."""
+        return self.directory / "previous.ckpt"
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -144,7 +152,11 @@ class Checkpoints(Checkpoint):
         partial = path.with_name(path.name + ".partial")
         trainer.save_checkpoint(partial, weights_only=weights_only)
         if trainer.is_global_zero:
+            seal(partial)
+            if path == self.last and path.exists():
+                path.replace(self.previous)
             partial.replace(path)
+            sync_folder(path.parent)
 
     def state_dict(self) -> dict[str, Any]:
         """Return which epoch is the best."""

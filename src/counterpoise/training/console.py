@@ -38,7 +38,7 @@ def print_runs(records: Sequence[Mapping[str, Any]], title: str | None = None) -
         )
         table.add_row(
             record["method"]["name"],
-            "-" if value is None else form.text(value),
+            str(record.get("outcome", "-")) if value is None else form.text(value),
             *(form.text(responses[name]) if responses else "-" for name in modalities),
             "-" if seconds is None else f"{1000 * seconds:.1f}",
             _range(record["steps"]["coefficients"]),

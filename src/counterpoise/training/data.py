@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from counterpoise.core.errors import check_count
-from counterpoise.data.contract import Batched, Samples
+from counterpoise.core.errors import check_count, check_flag, check_kind, check_seed
+from counterpoise.data.contract import Batched, Samples, Splits
 from counterpoise.training.own_loader import OwnLoader
-
-if TYPE_CHECKING:
-    from counterpoise.data import Splits
 
 __all__ = ["BatchLoader", "EpochOrder", "MultimodalDataModule"]
 
@@ -204,6 +201,9 @@ class MultimodalDataModule(LightningDataModule):
         num_workers: int = 0,
     ) -> None:
         super().__init__()
+        check_kind("splits", splits, Splits, "the splits of a data set")
+        check_seed("seed", seed)
+        check_flag("drop_last", drop_last)
         eval_batch_size = batch_size if eval_batch_size is None else eval_batch_size
         check_count("batch_size", batch_size, at_least=1)
         check_count("eval_batch_size", eval_batch_size, at_least=1)

@@ -16,6 +16,7 @@ from counterpoise.data.tasks import Classification, Task
 from counterpoise.engine.output import Output
 from counterpoise.engine.rates import BranchRates
 from counterpoise.methods import Evaluation, answers
+from counterpoise.training.divergence import check_finite, diverging
 from counterpoise.training.optimization import SGD, Constant, Optimizer, Schedule
 from counterpoise.training.tally import Tally
 
@@ -57,8 +58,8 @@ class BalancedModule(LightningModule):
 
     Raises:
         ValueError: If the method makes several steps of a batch, as MLA and Remix do.
-        FloatingPointError: In training, at a record, if the method met a score that is not
-            finite.
+        DivergedError: If the loss of a recorded step, of an epoch's training or of validation is
+            not finite, or the method met a score that is not. It is a ``FloatingPointError``.
 
     Example:
         >>> import counterpoise as cp
@@ -167,7 +168,10 @@ class BalancedModule(LightningModule):
         loss = out.loss if extra is None else out.loss + extra
         if not records:
             return {"loss": loss}
-        self.balanced.method.check()
+        with diverging():
+            self.balanced.method.check()
+        if self.trainer.world_size == 1:  # other processes would wait for this one in vain
+            self._check_loss("training loss", loss)
         values = self._values(out, batch["target"])
         if extra is not None:
             values["extra_loss"] = extra.detach()
@@ -176,7 +180,8 @@ class BalancedModule(LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Log what the epoch's training added up to; tell the method that it is over."""
-        self._log_tally("train", self.training_tally)
+        values = self._log_tally("train", self.training_tally)
+        self._check_loss("training loss", values["loss"])
         if answers(self.balanced.method, "on_epoch"):
             trainer: Any = self.trainer  # its types do not tell of loaders
             self.balanced.on_epoch(trainer.train_dataloader, trainer.val_dataloaders)
@@ -228,6 +233,7 @@ class BalancedModule(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log what validation added up to."""
         values = self._log_tally("validation", self.validation_tally)
+        self._check_loss("validation loss", values["loss"])
         own, names = self.unimodal_tally.compute(), self.balanced.modalities
         self.unimodal_tally.reset()
         form = self.task.form
@@ -257,7 +263,12 @@ class BalancedModule(LightningModule):
 
     def on_test_epoch_end(self) -> None:
         """Log what the test added up to."""
-        self._log_tally("test", self.test_tally)
+        values = self._log_tally("test", self.test_tally)
+        self._check_loss("test loss", values["loss"])
+
+    def _check_loss(self, what: str, loss: Tensor | None) -> None:
+        assert loss is not None
+        check_finite(what, loss.detach(), epoch=self.current_epoch, step=self.global_step)
 
     def _log_tally(self, stage: str, tally: Tally) -> dict[str, Tensor]:
         values = tally.compute()

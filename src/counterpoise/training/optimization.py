@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from torch import optim
 from torch.optim.lr_scheduler import LRScheduler
 
-from counterpoise.core.errors import check_count, check_range
+from counterpoise.core.errors import check_count, check_flag, check_range
 
 __all__ = [
     "SGD",
@@ -39,7 +39,7 @@ class SGD(Optimizer):
 
     Args:
         learning_rate: Step size, at least 0.
-        momentum: In [0, 1]. Default 0.9, as published.
+        momentum: In [0, 1). Default 0.9, as published.
         weight_decay: Strength of the L2 penalty, at least 0. Default 1e-4, as published.
         nesterov: Whether the momentum looks ahead.
 
@@ -59,7 +59,8 @@ class SGD(Optimizer):
 
     def __post_init__(self) -> None:
         check_range("learning_rate", self.learning_rate, low=0)
-        check_range("momentum", self.momentum, low=0, high=1)
+        check_range("momentum", self.momentum, low=0, high=1, open_high=True)
+        check_flag("nesterov", self.nesterov)
         check_range("weight_decay", self.weight_decay, low=0)
 
     def build(self, groups: Groups) -> optim.Optimizer:
@@ -98,6 +99,7 @@ class Adam(Optimizer):
     def __post_init__(self) -> None:
         check_range("learning_rate", self.learning_rate, low=0)
         check_range("weight_decay", self.weight_decay, low=0)
+        _check_betas(self.betas)
 
     def build(self, groups: Groups) -> optim.Optimizer:
         """Return ``torch.optim.Adam``."""
@@ -131,12 +133,20 @@ class AdamW(Optimizer):
     def __post_init__(self) -> None:
         check_range("learning_rate", self.learning_rate, low=0)
         check_range("weight_decay", self.weight_decay, low=0)
+        _check_betas(self.betas)
 
     def build(self, groups: Groups) -> optim.Optimizer:
         """Return ``torch.optim.AdamW``."""
         return optim.AdamW(
             groups, lr=self.learning_rate, betas=self.betas, weight_decay=self.weight_decay
         )
+
+
+def _check_betas(betas: tuple[float, float]) -> None:
+    if not isinstance(betas, (tuple, list)) or len(betas) != 2:
+        raise TypeError(f"`betas` should be two numbers; found {betas!r}. Pass a pair.")
+    for index, beta in enumerate(betas):
+        check_range(f"betas[{index}]", beta, low=0, high=1, open_high=True)
 
 
 class Schedule(ABC):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from counterpoise.core.errors import check_choice, check_count, check_range
+from counterpoise.core.errors import check_choice, check_count, check_flag, check_range
 
 __all__ = ["PRECISIONS", "TrainerOptions"]
 
@@ -84,6 +84,11 @@ class TrainerOptions:
                 check_count(name, getattr(self, name), at_least=1)
         if self.gradient_clip_val is not None:
             check_range("gradient_clip_val", self.gradient_clip_val, low=0, open_low=True)
+        check_flag("deterministic", self.deterministic)
+        if not isinstance(self.strategy, str):
+            raise TypeError(
+                f"`strategy` should be the name of one; found {self.strategy!r}. Pass 'auto'."
+            )
         check_choice("precision", self.precision, PRECISIONS)
         if self.accelerator not in _ACCELERATORS:
             known = {*_ACCELERATORS, *_registered_accelerators()}

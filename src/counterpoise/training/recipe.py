@@ -11,7 +11,14 @@ from torch.nn.parameter import is_lazy
 from counterpoise.balanced import Balanced
 from counterpoise.core.absence import Absence
 from counterpoise.core.coalitions import ATTRIBUTIONS, Sampling
-from counterpoise.core.errors import check_choice, check_count
+from counterpoise.core.errors import (
+    check_choice,
+    check_count,
+    check_file_name,
+    check_flag,
+    check_kind,
+    check_seed,
+)
 from counterpoise.data import DataSource, Splits
 from counterpoise.engine.settings import LEVELS, STATISTICS, Coalitions, Modality, coalitions_of
 from counterpoise.methods import Joint, Method, check_task
@@ -23,6 +30,16 @@ from counterpoise.training.record import describe
 __all__ = ["Recipe"]
 
 _OPTIONS = TrainerOptions()
+
+_KINDS: tuple[tuple[str, type, str], ...] = (
+    ("data", DataSource, "a data set, as Synthetic()"),
+    ("method", Method, "a method, as AGM()"),
+    ("model", Architecture, "an architecture, as Network()"),
+    ("optimizer", Optimizer, "an optimiser's settings, as SGD()"),
+    ("schedule", Schedule, "a schedule's settings, as StepLR()"),
+    ("trainer", TrainerOptions, "a TrainerOptions"),
+    ("absent", Absence, "an absence, as Zeros()"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +110,16 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check_count("batch_size", self.batch_size, at_least=1)
-        check_count("seed", self.seed, at_least=0)
+        check_seed("seed", self.seed)
         check_count("num_readers", self.num_readers, at_least=0)
+        for name, kind, what in _KINDS:
+            value = getattr(self, name)
+            if value is not None or name in ("data", "trainer"):
+                check_kind(name, value, kind, what)
+        for name in ("drop_last", "monitor"):
+            check_flag(name, getattr(self, name))
+        if self.num_passes is not None:
+            check_count("num_passes", self.num_passes, at_least=1)
         if self.coalitions is not None:
             check_choice("coalitions", self.coalitions, (*LEVELS, "published"))
         check_choice("statistics", self.statistics, STATISTICS)
@@ -106,7 +131,10 @@ class Recipe:
             "schedule": self.schedule or StepLR(),
         }
         method = defaults["method"].title().lower().replace(" + ", "-")
-        defaults["name"] = self.name or f"{self.data.name}-{method}-{self.seed}"
+        defaults["name"] = (
+            self.name if self.name is not None else f"{self.data.name}-{method}-{self.seed}"
+        )
+        check_file_name("name", defaults["name"])
         for name, value in defaults.items():
             object.__setattr__(self, name, value)
 

@@ -9,6 +9,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,15 @@ import torch
 import yaml
 
 from counterpoise.core.class_paths import class_path
-from counterpoise.core.files import write_atomically
+from counterpoise.core.files import plain_cell, write_atomically
+from counterpoise.data.files.cache import CorruptFileError
 
 __all__ = [
     "describe",
+    "finite",
     "hardware",
+    "read_sealed",
+    "sealed",
     "versions",
     "write_atomically",
     "write_csv",
@@ -117,8 +122,39 @@ def _processor() -> str:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON, with null for numbers that are not finite, which JSON does not have."""
-    text = json.dumps(_finite(content), indent=1, allow_nan=False)
+    text = json.dumps(finite(content), indent=1, allow_nan=False)
     write_atomically(path, text + "\n")
+
+
+def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return content that JSON can hold with a "digest" of itself, by which damage shows.
+
+    Example:
+        >>> sealed({"accuracy": 0.5})["digest"][:8]
+        '97f3d5fd'
+    """
+    plain = {name: value for name, value in content.items() if name != "digest"}
+    text = json.dumps(plain, sort_keys=True, allow_nan=False)
+    return plain | {"digest": sha256(text.encode()).hexdigest()}
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """Read what :func:`sealed` returned and :func:`write_json` wrote.
+
+    Raises:
+        CorruptFileError: If it is no JSON, or not what was written.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        whole = isinstance(content, dict) and content == sealed(content)
+        found = "one whose digest is not that of what it holds"
+    except ValueError as error:  # of JSON or of UTF-8
+        whole, found = False, f"one that is not JSON ({error})"
+    if not whole:
+        raise CorruptFileError(
+            f"`{path}` should be a file as it was written; found {found}. Restore or remove it."
+        )
+    return dict(content)
 
 
 def write_yaml(path: Path, content: Any) -> None:
@@ -132,15 +168,21 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: plain_cell(value) for name, value in row.items()} for row in rows)
     write_atomically(path, text.getvalue())
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Return plain content as JSON can hold it: with None for numbers that are not finite.
+
+    Example:
+        >>> finite({"loss": [0.5, float("nan")]})
+        {'loss': [0.5, None]}
+    """
     if isinstance(value, Mapping):
-        return {key: _finite(each) for key, each in value.items()}
+        return {key: finite(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(each) for each in value]
+        return [finite(each) for each in value]
     if isinstance(value, float) and value - value != 0:
         return None
     return value

@@ -12,6 +12,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
+from counterpoise.core.errors import check_count
+
 __all__ = ["Recorder"]
 
 
@@ -32,6 +34,7 @@ class Recorder(Checkpoint):
     def __init__(
         self, modalities: tuple[str, ...], headline: str = "accuracy", flush_every: int = 50
     ) -> None:
+        check_count("flush_every", flush_every, at_least=1)
         self.modalities, self.headline, self.flush_every = modalities, headline, flush_every
         self._pending: list[tuple[int, int, list[str], Tensor]] = []
         self._rows: list[dict[str, float]] = []

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import random
-import signal
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,13 +13,16 @@ import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.loggers import Logger, TensorBoardLogger
 
+from counterpoise.core.errors import check_kind
+from counterpoise.core.files import says_full
 from counterpoise.data import Splits
 from counterpoise.data.contract import size_of
+from counterpoise.data.files.folders import DiskFullError
 from counterpoise.training.callbacks import Checkpoints, RandomState
 from counterpoise.training.data import MultimodalDataModule
+from counterpoise.training.divergence import DivergedError
 from counterpoise.training.folder import RunFolder, check_new
 from counterpoise.training.module import BalancedModule
 from counterpoise.training.options import TrainerOptions
@@ -30,8 +30,10 @@ from counterpoise.training.own_parts import own_callbacks, own_loggers, own_metr
 from counterpoise.training.processes import is_first_process
 from counterpoise.training.progress import progress_callbacks
 from counterpoise.training.recipe import Recipe
-from counterpoise.training.record import hardware, versions
+from counterpoise.training.record import finite, hardware, sealed, versions
 from counterpoise.training.recorder import Recorder
+from counterpoise.training.sealing import DirectCheckpoints
+from counterpoise.training.surroundings import interruptible, process_as, quiet
 
 __all__ = ["train"]
 
@@ -55,40 +57,96 @@ def train(
         output: Folder for configuration, record, curves and checkpoints; new or empty. Default:
             the recipe's name, in the folder "runs".
         resume: Go on with the run in ``output`` that was killed, to the same bits as if it had
-            not been. A run that is complete is not run again: its record is returned.
+            not been. A run that is complete is not run again: its record is returned. More epochs
+            than before make a run longer, complete or not, unless its schedule depends on their
+            number; it is tested once more then. A checkpoint that is damaged is passed over, with
+            a warning, for the one before.
         progress: Whether to show a bar, or a line after each epoch where there is no terminal.
 
     Returns:
         The record, as written to ``record.json``: what was trained on what, where, and for how
         long (seconds); loss and metrics after each epoch and on the test data, None if there
-        are none; loss, scores and coefficients at each recorded step.
+        are none; loss, scores and coefficients at each recorded step. "outcome" is "done", or
+        "diverged" where a loss or a score was not finite: the run ends there, whatever its
+        method, "divergence" says what was found, and there is nothing of test data.
 
     Raises:
-        ValueError: If ``output`` holds something already; or, with ``resume``, no run, or one
-            of another recipe or with other data.
-        FloatingPointError: If a score is not finite, at the next recorded step.
+        ValueError: If ``output`` holds something already, or another run is at work in it; or,
+            with ``resume``, no run, or one of another recipe or with other data.
         KeyboardInterrupt: On Ctrl-C; the run can be resumed.
     """
+    check_kind("recipe", recipe, Recipe, "a Recipe")
     folder = RunFolder(Path(output) if output is not None else Path("runs") / str(recipe.name))
     first = is_first_process(recipe.trainer.num_processes)
-    if resume:
-        folder.go_on(recipe.describe())
-        record = folder.finished()
-        if record is not None:
-            return record
-    elif first:  # other processes come when the folder is there
-        check_new(folder.path, or_else="go on with the run in it by resume=True")
-    splits = recipe.data.load()
-    with _quiet(), _process_as(recipe.trainer):
-        run = _assemble(recipe, splits, folder, progress)  # mistakes show before anything is kept
-        if not resume and first:
-            folder.begin(recipe.describe())
-        _fit(run, folder)
-        record = _record(recipe, splits, run, _test_best(run))
-        if run.trainer.is_global_zero:
-            rows = [*run.recorder.rows, *run.recorder.epoch_rows]
-            folder.finish(record, sorted(rows, key=lambda row: row["step"]))
+    described = recipe.describe()
+    with ExitStack() as held:
+        if resume:
+            folder.kept()  # or there is no folder to lock
+        elif first:  # other processes come when the folder is there
+            check_new(folder.path, or_else="go on with the run in it by resume=True")
+        if resume and first:
+            held.enter_context(folder.locked())
+        if resume:
+            if folder.go_on(described):
+                _check_lengthening(recipe, folder)
+                if first:
+                    folder.lengthen(described)
+            record = folder.finished()
+            if record is not None:
+                return record
+        splits = recipe.data.load()
+        with quiet(), process_as(recipe.trainer):
+            start = folder.checkpoint() if resume else None
+            purge = _purge(start) if resume else {}
+            run = _assemble(recipe, splits, folder, progress, purge)  # mistakes show before
+            if not resume and first:  # anything is kept
+                held.enter_context(folder.locked())
+                folder.begin(described)
+            return _carry_out(recipe, splits, run, folder, start)
+
+
+def _carry_out(
+    recipe: Recipe, splits: Splits, run: _Run, folder: RunFolder, start: Path | None
+) -> dict[str, Any]:
+    divergence = tested = None
+    try:
+        _fit(run, start)
+        tested = _test_best(run)
+    except DivergedError as error:
+        divergence = str(error)
+    except Exception as error:
+        # A mistake in a network shows in the first step: it shall not stand in the way of a start
+        # without it.
+        if run.trainer.is_global_zero and not (folder.last.exists() or folder.previous.exists()):
+            folder.discard()
+        if isinstance(error, OSError) and says_full(error):
+            raise DiskFullError(
+                f"`output` should have room for what a run writes; found at {str(folder.path)!r}: "
+                f"{error}. Free some room, and go on with the run, or start it again."
+            ) from error
+        raise
+    record = _record(recipe, splits, run, tested, divergence)
+    if run.trainer.is_global_zero:
+        rows = [*run.recorder.rows, *run.recorder.epoch_rows]
+        folder.finish(record, sorted(rows, key=lambda row: row["step"]))
     return record
+
+
+def _check_lengthening(recipe: Recipe, folder: RunFolder) -> None:
+    """Raise if a run of more epochs would have had other learning rates from the start."""
+    assert recipe.optimizer is not None
+    assert recipe.schedule is not None
+    before, now = folder.kept()["trainer"]["max_epochs"], recipe.trainer.max_epochs
+    states = []
+    for num_epochs in (before, now):
+        optimizer = recipe.optimizer.build([{"params": [torch.zeros(1)]}])
+        states.append(recipe.schedule.build(optimizer, num_epochs).state_dict())
+    if states[0] != states[1]:
+        raise ValueError(
+            f"`trainer.max_epochs` should be as in the run to resume, {before}, where the schedule "
+            f"depends on it, as {type(recipe.schedule).__name__} does; found {now}. Start a new "
+            "run of as many epochs."
+        )
 
 
 class _Run(NamedTuple):
@@ -101,7 +159,9 @@ class _Run(NamedTuple):
     checkpoints: Checkpoints
 
 
-def _assemble(recipe: Recipe, splits: Splits, folder: RunFolder, progress: bool) -> _Run:
+def _assemble(
+    recipe: Recipe, splits: Splits, folder: RunFolder, progress: bool, purge: dict[str, Any]
+) -> _Run:
     random.seed(recipe.seed)
     np.random.seed(recipe.seed % 2**32)  # noqa: NPY002 # for users' code that draws from it
     torch.manual_seed(recipe.seed)
@@ -130,16 +190,18 @@ def _assemble(recipe: Recipe, splits: Splits, folder: RunFolder, progress: bool)
     )
     own = own_callbacks(recipe.callbacks)
     callbacks = [*progress_callbacks(progress), RandomState(), *own, recorder, checkpoints]
-    trainer = _trainer(recipe, data, folder, callbacks)
+    curves = TensorBoardLogger(
+        folder.path, name="", version="tensorboard", default_hp_metric=False, **purge
+    )
+    loggers = [curves, *own_loggers(recipe.loggers, folder.path)]
+    trainer = _trainer(recipe, data, loggers, callbacks)
     return _Run(module, data, trainer, recorder, checkpoints)
 
 
-def _fit(run: _Run, folder: RunFolder) -> None:
+def _fit(run: _Run, start: Path | None) -> None:
     module, data, trainer = run.module, run.data, run.trainer
-    with _interruptible(trainer):
-        trainer.fit(
-            module, datamodule=data, ckpt_path=folder.last if folder.last.exists() else None
-        )
+    with interruptible(trainer):
+        trainer.fit(module, datamodule=data, ckpt_path=start)
         if module.balanced.method.finished():  # what it left behind was never validated
             trainer.validate(module, datamodule=data, verbose=False)
             run.checkpoints.consider(trainer, trainer.current_epoch - 1)
@@ -156,11 +218,17 @@ def _test_best(run: _Run) -> Mapping[str, float] | None:
 
 
 def _record(
-    recipe: Recipe, splits: Splits, run: _Run, tested: Mapping[str, float] | None
+    recipe: Recipe,
+    splits: Splits,
+    run: _Run,
+    tested: Mapping[str, float] | None,
+    divergence: str | None,
 ) -> dict[str, Any]:
     recorder = run.recorder
-    return {
+    content = {
         **_identity(recipe, splits, run.module),
+        "outcome": "done" if divergence is None else "diverged",
+        "divergence": divergence,
         "hardware": hardware(run.trainer.strategy.root_device),
         "started": recorder.started,
         "wall_time_seconds": recorder.seconds,
@@ -171,16 +239,21 @@ def _record(
         "epochs": recorder.epochs(),
         "steps": recorder.curves(),
     }
+    return sealed(finite(content))
 
 
 def _trainer(
-    recipe: Recipe, data: MultimodalDataModule, folder: RunFolder, callbacks: list[Callback]
+    recipe: Recipe,
+    data: MultimodalDataModule,
+    loggers: list[Logger],
+    callbacks: list[Callback],
 ) -> Trainer:
     options = recipe.trainer
     num_batches = data.num_training_batches(options.num_processes)
-    logger = TensorBoardLogger(
-        folder.path, name="", version="tensorboard", default_hp_metric=False, **_purge(folder)
-    )
+    plugins: list[Any] = [] if _shards(options) else [DirectCheckpoints()]
+    if options.num_processes == 1:
+        # One process needs nothing of a cluster, whose variables Lightning would hold against it.
+        plugins.append(LightningEnvironment())
     settings: dict[str, Any] = {
         "max_epochs": options.max_epochs,
         "log_every_n_steps": min(options.log_every_n_steps, num_batches),
@@ -191,11 +264,10 @@ def _trainer(
         "devices": options.devices,
         "num_nodes": options.num_nodes,
         "strategy": options.strategy,
-        # One process needs nothing of a cluster, whose variables Lightning would hold against it.
-        "plugins": [LightningEnvironment()] if options.num_processes == 1 else None,
+        "plugins": plugins,
         "deterministic": options.deterministic,
         "callbacks": callbacks,
-        "logger": [logger, *own_loggers(recipe.loggers, folder.path)],
+        "logger": loggers,
         "enable_progress_bar": False,
         "enable_model_summary": False,
         "num_sanity_val_steps": 0,
@@ -212,11 +284,16 @@ def _trainer(
         ) from error
 
 
-def _purge(folder: RunFolder) -> dict[str, Any]:
-    """Let TensorBoard forget what a killed run wrote after its last checkpoint."""
-    if not folder.last.exists():
-        return {}
-    checkpoint = torch.load(folder.last, map_location="cpu", weights_only=True, mmap=True)
+def _shards(options: TrainerOptions) -> bool:
+    """Whether a strategy writes checkpoints in its own way, each process its part."""
+    return options.strategy.startswith(("fsdp", "deepspeed", "model_parallel"))
+
+
+def _purge(start: Path | None) -> dict[str, Any]:
+    """Let TensorBoard forget what a killed run wrote after the checkpoint that it goes on from."""
+    if start is None:
+        return {"purge_step": 0}
+    checkpoint = torch.load(start, map_location="cpu", weights_only=True, mmap=True)
     return {"purge_step": checkpoint["global_step"]}
 
 
@@ -256,53 +333,3 @@ def _test_results(
         **{name: tested[f"test_{name}"] for name in ("loss", *module.reported)},
         response: {name: tested[f"test_{response}/{name}"] for name in modalities},
     }
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Lightning's remarks on devices and tips back; warnings come through, but for one."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            # Lightning 2.6 calls what torch 2.9 deprecated (its issue 21326); nobody can help it.
-            warnings.filterwarnings("ignore", r".*treespec, LeafSpec", FutureWarning)
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-@contextmanager
-def _interruptible(trainer: Trainer) -> Iterator[None]:
-    """Raise KeyboardInterrupt where Lightning exits the process and turns further ones off."""
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit as stop:
-        if not trainer.interrupted:
-            raise
-        signal.signal(signal.SIGINT, handler)
-        raise KeyboardInterrupt from stop
-
-
-@contextmanager
-def _process_as(options: TrainerOptions) -> Iterator[None]:
-    """Compute as the run is told, and give the process its own choices back."""
-    lightning: Any = rank_zero_only
-    deterministic, num_threads, rank = (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.get_num_threads(),
-        lightning.rank,
-    )
-    torch.set_num_threads(options.num_threads or num_threads)
-    if options.num_processes == 1:
-        lightning.rank = 0  # read from a cluster's variables; others would keep no curves
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(deterministic)
-        torch.set_num_threads(num_threads)
-        lightning.rank = rank

@@ -56,7 +56,10 @@ def test_what_is_not_gzip_is_named_with_its_size(tmp_path):
         (b"\0\0\x08\3\0\0\0\1\0\0\0", "should state 3 sizes; found the end of the file"),
         (b"\0\0\x08\1\0\0\0\5abcd", "should hold 5 = 5 values; found 4"),
         (b"\0\0\x08\2\0\0\0\2\0\0\0\2abcde", "should hold 2 x 2 = 4 values; found 5"),
-        (b"\0\0\x08\3\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xffa", "values; found 1"),
+        (
+            b"\0\0\x08\3\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xffa",
+            "a shape that an array can have",
+        ),
     ],
 )
 def test_content_that_is_not_what_it_says_is_found(tmp_path, content, message):

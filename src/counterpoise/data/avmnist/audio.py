@@ -69,7 +69,7 @@ def find_recordings(folder: str | Path) -> list[Recording]:
         )
     recordings = []
     for path in paths:
-        match = re.fullmatch(r"(\d)_(.+)_(\d+)", path.stem)
+        match = re.fullmatch(r"([0-9])_(.+)_([0-9]{1,9})", path.stem)
         if match is None:
             raise ValueError(
                 f"`fsdd` should hold WAV files named digit_speaker_index.wav; found {path.name!r}. "

@@ -18,6 +18,9 @@ from counterpoise.data.files.originals import open_original
 __all__ = ["read_idx"]
 
 _UNSIGNED_BYTE = 8
+_MOST_DIMENSIONS = 64  # of a tensor
+_MOST_UNPACKED = 1100  # bytes from one: the format of gzip allows 1032
+_BLOCK = 1 << 20
 
 
 def read_idx(path: str | Path) -> Tensor:
@@ -69,12 +72,26 @@ def _parse(file: BinaryIO, path: Path) -> Tensor:
             "Get the file again."
         )
     shape = struct.unpack(f">{start[3]}I", sizes)
-    # What a damaged header promises may not fit in memory, so the whole is read and then judged.
-    values = bytearray(file.read())
-    if len(values) != prod(shape):
+    if prod(max(size, 1) for size in shape) >= 1 << 62 or len(shape) > _MOST_DIMENSIONS:
         raise CorruptFileError(
-            f"`{path}` should hold {' x '.join(map(str, shape))} = {prod(shape)} values; found "
-            f"{len(values)}. Get the file again."
+            f"`{path}` should state a shape that an array can have; found {len(shape)} sizes, "
+            f"{' x '.join(map(str, shape[:4]))}{' ...' if shape[4:] else ''}. Get the file again."
+        )
+    # A damaged header may promise what does not fit in memory, and a small file may unpack to
+    # gigabytes: neither is believed.
+    number, most = prod(shape), _MOST_UNPACKED * path.stat().st_size
+    values = bytearray()
+    while number <= most and len(values) <= number:
+        block = file.read(min(_BLOCK, number + 1 - len(values)))
+        if not block:
+            break
+        values += block
+    if len(values) != number:
+        found = "too few" if number > most else str(len(values))
+        found += " or more" if len(values) > number else ""
+        raise CorruptFileError(
+            f"`{path}` should hold {' x '.join(map(str, shape))} = {number} values; found "
+            f"{found}. Get the file again."
         )
     return (
         torch.frombuffer(values, dtype=torch.uint8).view(shape)

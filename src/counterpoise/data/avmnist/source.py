@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from counterpoise.core.errors import check_choice, check_count
+from counterpoise.core.errors import check_choice, check_count, check_flag
 from counterpoise.data.avmnist.options import PRESETS, RECORD
 from counterpoise.data.contract import Splits
 from counterpoise.data.files.cache import CorruptFileError, cache_directory
 from counterpoise.data.files.extras import require
-from counterpoise.data.files.npy import file_digest, map_npy
+from counterpoise.data.files.npy import check_finite_rows, file_digest, map_npy
 from counterpoise.data.files.paths import expand
 from counterpoise.data.source import DataSource
 from counterpoise.data.tasks import Classification
@@ -124,6 +124,7 @@ class AVMNIST(DataSource):
     def __post_init__(self) -> None:
         if self.preset is not None:
             check_choice("preset", self.preset, PRESETS)
+        check_flag("standardise", self.standardise)
         for name in ("num_train", "num_validation", "num_test", "audio_size"):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name), at_least=1)
@@ -234,6 +235,13 @@ class AVMNIST(DataSource):
                 f"(N,) of the same N; found {', '.join(map(str, shapes))} for {part} in "
                 f"{self.folder}. Build the data again."
             )
+        if labels.is_floating_point():
+            raise TypeError(
+                f"`root` should hold labels that are integers; found {labels.dtype} in "
+                f"{self._find(f'{part}_labels.npy')}. Build the data again."
+            )
+        for name, stored in (("audio", spectrograms), ("image", images)):
+            check_finite_rows(self._find(f"{name}/{part}_data.npy"), stored)
         return {"audio": spectrograms, "image": images}, labels.long()
 
     def _scales(

@@ -44,7 +44,7 @@ def read_wav(path: str | Path, sample_rate: int | None = None) -> tuple[Tensor, 
             form = (recording.getnchannels(), 8 * recording.getsampwidth())
             rate, stated = recording.getframerate(), recording.getnframes()
             frames = bytearray(recording.readframes(stated))
-    except (wave.Error, EOFError) as error:
+    except (wave.Error, EOFError, RuntimeError) as error:  # the last of a size beyond the file
         trouble = str(error) or "it ends early"  # an EOFError says nothing
         raise CorruptFileError(
             f"`{path}` should be a WAV file of plain samples; found one that cannot be read "

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from counterpoise.core.errors import check_count, check_range
+from counterpoise.core.errors import check_count, check_range, check_seed
 from counterpoise.core.files import replacing
 from counterpoise.data.contract import TARGET, Splits
 from counterpoise.data.files.cache import CorruptFileError, cache_directory, read
@@ -87,6 +87,12 @@ class Digits(DataSource):
     root: Path | None = None
 
     def __post_init__(self) -> None:
+        check_seed("seed", self.seed)
+        if not isinstance(self.speech_to_noise, (tuple, list)):
+            raise TypeError(
+                "`speech_to_noise` should be two numbers, in decibels; found "
+                f"{self.speech_to_noise!r}. Give the lowest and the highest ratio."
+            )
         object.__setattr__(self, "speech_to_noise", tuple(map(float, self.speech_to_noise)))
         if len(self.speech_to_noise) != 2 or not (
             -100 <= self.speech_to_noise[0] <= self.speech_to_noise[1] <= 100

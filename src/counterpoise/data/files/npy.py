@@ -15,8 +15,9 @@ from torch import Tensor
 
 from counterpoise.data.files.cache import CorruptFileError
 
-__all__ = ["RowWriter", "file_digest", "map_npy"]
+__all__ = ["RowWriter", "check_finite_rows", "file_digest", "map_npy"]
 
+_ROWS = 1000  # that are looked at together
 _NAMES = {torch.uint8: "uint8", torch.float32: "float32"}
 
 
@@ -122,7 +123,7 @@ def map_npy(path: str | Path) -> Tensor:
     path = Path(path)
     try:
         array = np.lib.format.open_memmap(path, mode="c")
-    except (ValueError, EOFError, SyntaxError, TokenError) as error:  # of its header
+    except (ValueError, EOFError, SyntaxError, TokenError, OverflowError) as error:
         raise CorruptFileError(
             f"`{path}` should be a whole .npy file; found {path.stat().st_size} bytes that are "
             f"not ({' '.join(str(error).split())}). Build or get it again."
@@ -142,3 +143,24 @@ def file_digest(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def check_finite_rows(path: Path, stored: Tensor) -> None:
+    """Raise unless all values are finite; only a block of rows is in memory at a time.
+
+    Args:
+        path: Where they lie, for the message.
+        stored: Shape (N, ...).
+
+    Raises:
+        CorruptFileError: If not.
+    """
+    if not stored.is_floating_point():
+        return
+    for start in range(0, len(stored), _ROWS):
+        unfit = int((~stored[start : start + _ROWS].isfinite()).sum())
+        if unfit:
+            raise CorruptFileError(
+                f"`{path}` should hold finite numbers; found {unfit} that are not in rows "
+                f"{start} to {min(start + _ROWS, len(stored)) - 1}. Build or get it again."
+            )

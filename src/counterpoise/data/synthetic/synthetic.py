@@ -15,7 +15,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from counterpoise.core.errors import check_count, check_range
+from counterpoise.core.errors import check_count, check_range, check_seed
 from counterpoise.data.contract import Splits
 from counterpoise.data.files.streams import stream
 from counterpoise.data.source import DataSource
@@ -125,9 +125,11 @@ class Synthetic(DataSource):
         object.__setattr__(self, "noise", tuple(noise))
         if not self.modalities:
             object.__setattr__(self, "modalities", tuple(f"m{m + 1}" for m in range(M)))
+        check_seed("seed", self.seed)
         self._check_shifts()
         self._symbols(0)  # checks the strengths
-        if len(set(self.modalities)) != M or len(self.modalities) != M:
+        named = [each for each in self.modalities if isinstance(each, str) and each]
+        if len(set(named)) != M or len(self.modalities) != M:
             raise ValueError(
                 f"`modalities` should be {M} different names, as many as `unique` has; "
                 f"found {self.modalities}. Name each modality once."

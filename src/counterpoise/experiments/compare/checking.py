@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from counterpoise.core.errors import check_choice, check_count
+from counterpoise.core.errors import check_choice, check_count, check_file_name
 from counterpoise.experiments.compare.layering import FIELDS, check_layer
 from counterpoise.models import FUSIONS
 
@@ -31,6 +31,8 @@ def check_text(name: str, value: object) -> None:
         raise TypeError(
             f"`{name}` should be a string, not empty; found {value!r}. Put it in quotes."
         )
+    if name == "name":  # of a folder
+        check_file_name(name, value)
 
 
 def check_layers(name: str, layers: object) -> None:

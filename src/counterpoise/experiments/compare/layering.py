@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from counterpoise.core.errors import check_choice, essence
 from counterpoise.training import Recipe, TrainerOptions
+from counterpoise.training.config.class_modules import check_class_paths
 from counterpoise.training.config.foreign import adopted
 from counterpoise.training.config.layers import class_names, merge
 from counterpoise.training.config.reading import BASES, DEFAULTS
@@ -130,6 +131,11 @@ def compose(config: Layer, where: str) -> Recipe:
     from jsonargparse import ArgumentError
 
     parser = _parser()
+    try:  # before anything imports what is named
+        check_class_paths({n: {"class_path": v} if n in BASES else v for n, v in config.items()})
+        check_class_paths(config)
+    except ValueError as error:
+        raise ValueError(f"{error} (At {where} in the grid.)") from error
     try:
         return Recipe(**vars(parser.instantiate(parser.parse_object(adopted(config)))))
     except (ArgumentError, ValueError, TypeError) as error:

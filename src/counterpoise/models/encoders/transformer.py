@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from counterpoise.core.errors import check_choice, check_count, check_range
+from counterpoise.core.errors import check_choice, check_count, check_flag, check_range
 from counterpoise.models.attention import Attention, read_sequence
 
 __all__ = ["Transformer"]
@@ -94,6 +94,8 @@ class Transformer(nn.Module):
         output: Literal["vector", "sequence"] = "vector",
     ) -> None:
         super().__init__()
+        check_flag("ids", ids)
+        check_flag("positions", positions)
         check_count("num_inputs", num_inputs, at_least=1)
         check_count("num_layers", num_layers, at_least=1)
         check_range("dropout", dropout, low=0.0, high=1.0)

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from inspect import isabstract
 from typing import Any
 
+from counterpoise.core.class_paths import class_path
 from counterpoise.core.errors import check_choice
+from counterpoise.training.config.class_modules import check_class_path, check_class_paths
 from counterpoise.training.config.foreign import adopted, adopted_arguments
 from counterpoise.training.config.packaged import read
 
@@ -37,6 +39,7 @@ def resolve(
                 raise ValueError("`--config` should be followed by a file or a recipe; found none.")
             value = rest.pop(index)
         config = merge(config, layered(value))
+    _check_modules(config, rest, bases)  # before anything imports them
     config, rest = adopted_arguments(adopted(config), rest)
     _check_names(config, rest, bases)
     return without_overridden(config, rest), rest
@@ -129,6 +132,17 @@ def _pairs(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
             yield name, value if equals else following
 
 
+def _check_modules(
+    config: Mapping[str, Any], arguments: Sequence[str], bases: Mapping[str, type]
+) -> None:
+    """Raise where a class path leads to no class, without executing the module."""
+    check_class_paths(config)
+    named = {**config, **dict(_pairs(arguments))}
+    for key in bases:
+        if isinstance(named.get(key), str):
+            check_class_path(key, named[key])
+
+
 def _check_names(
     config: Mapping[str, Any], arguments: Sequence[str], bases: Mapping[str, type]
 ) -> None:
@@ -148,7 +162,10 @@ def _check_names(
 
 
 def class_names(base: type) -> list[str]:
-    """Return the names of the classes below one that can be made, sorted, without private ones.
+    """Return the names of the classes below one that can be made, sorted.
+
+    Without private ones, and of this package those only that it exports: not what others are made
+    from.
 
     Example:
         >>> from counterpoise.methods import Method
@@ -160,7 +177,10 @@ def class_names(base: type) -> list[str]:
     while pending:
         kind = pending.pop()
         pending += kind.__subclasses__()
-        if not isabstract(kind) and not kind.__name__.startswith("_"):
+        inner = (
+            _is_ours(kind.__module__) and class_path(kind) == f"{kind.__module__}.{kind.__name__}"
+        )
+        if not (isabstract(kind) or kind.__name__.startswith("_") or inner):
             found.add(kind.__name__)
     return sorted(found)
 

@@ -47,6 +47,11 @@ def read_recipe(config: str | os.PathLike[str]) -> Recipe:
         >>> read_recipe("digits-agm").name
         'digits-agm-0'
     """
+    if not isinstance(config, (str, os.PathLike)):
+        raise TypeError(
+            f"`config` should be a file or the name of a packaged recipe; found {config!r}. "
+            "Pass a text or a path."
+        )
     from jsonargparse import ArgumentError, ArgumentParser
 
     parser = ArgumentParser(exit_on_error=False)

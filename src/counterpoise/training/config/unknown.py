@@ -12,7 +12,7 @@ from typing import Any
 
 from counterpoise.core.errors import suggestion
 
-__all__ = ["unknown_name"]
+__all__ = ["arguments_of", "class_of", "unknown_name"]
 
 
 def unknown_name(config: Mapping[str, Any], kinds: Mapping[str, type]) -> str | None:
@@ -49,7 +49,7 @@ def _in_section(where: str, base: type | None, section: Any) -> str | None:
         kind, settings = found, section.get("init_args") or {}
     if not isinstance(kind, type) or not isinstance(settings, Mapping):
         return None
-    known = _arguments(kind)
+    known = arguments_of(kind)
     for name, value in settings.items():
         if name not in known:
             takes = f"one of {', '.join(map(repr, known))}" if known else "none at all"
@@ -62,6 +62,13 @@ def _in_section(where: str, base: type | None, section: Any) -> str | None:
         if text is not None:
             return text
     return None
+
+
+def class_of(where: str, base: type | None, section: Any) -> type | None:
+    """Return the class that a section of a configuration names; None where that is not known."""
+    path = section.get("class_path") if isinstance(section, Mapping) else section
+    found = _class(where, base, path) if isinstance(path, str) else None
+    return found if isinstance(found, type) else None
 
 
 def _class(where: str, base: type | None, path: str) -> type | str | None:
@@ -115,8 +122,8 @@ def _subclass(base: type, name: str) -> type | None:
     return None
 
 
-def _arguments(kind: type) -> list[str]:
-    """Names of all arguments, those that pass on to parents included."""
+def arguments_of(kind: type) -> list[str]:
+    """Return the names of all arguments of a class, those that pass on to parents included."""
     known: list[str] = []
     for each in kind.__mro__:
         if "__init__" not in vars(each) or each is object:

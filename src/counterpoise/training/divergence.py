@@ -1,0 +1,74 @@
+"""Runs that diverge: how that is noticed, and how it is told from other trouble."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor
+
+__all__ = ["DivergedError", "check_finite", "diverging", "require_done"]
+
+
+class DivergedError(FloatingPointError):
+    """Training has left the finite numbers, whatever the method: the run ends with that."""
+
+
+def check_finite(what: str, loss: Tensor | float, *, epoch: int, step: int) -> None:
+    """Raise unless a loss is finite; waits for the device.
+
+    Args:
+        what: Which loss, such as "validation loss".
+        loss: A scalar, in nats or whatever the criterion measures.
+        epoch: At which epoch, from 0, for the message.
+        step: After how many optimiser steps, for the message.
+
+    Raises:
+        DivergedError: If it is infinite or no number.
+
+    Example:
+        >>> check_finite("training loss", float("nan"), epoch=2, step=57)
+        Traceback (most recent call last):
+        ...
+        counterpoise.training.divergence.DivergedError: `training loss` should be finite; found ...
+    """
+    value = float(loss)
+    if value - value != 0:
+        raise DivergedError(
+            f"`{what}` should be finite; found {value} in epoch {epoch + 1}, after {step} "
+            f"{'step' if step == 1 else 'steps'}. "
+            "Lower the learning rate, or clip the gradient."
+        )
+
+
+@contextmanager
+def diverging() -> Iterator[None]:
+    """Let what a method says of scores that are not finite mean that the run has diverged.
+
+    Raises:
+        DivergedError: In place of any other ``FloatingPointError``, with the same message.
+    """
+    try:
+        yield
+    except FloatingPointError as error:
+        raise DivergedError(str(error)) from error
+
+
+def require_done(record: Mapping[str, Any]) -> None:
+    """Raise if a run diverged, where what follows needs the model that it came to.
+
+    Args:
+        record: As :func:`counterpoise.training.train` returns it.
+
+    Raises:
+        DivergedError: If its "outcome" is "diverged".
+
+    Example:
+        >>> require_done({"name": "digits-agm-0", "outcome": "done"})
+    """
+    if record.get("outcome", "done") == "diverged":
+        raise DivergedError(
+            f"`{record['name']}` should be a run with finite losses; found that it diverged: "
+            f"{record['divergence']}"
+        )
