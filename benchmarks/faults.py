@@ -90,7 +90,7 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 def results(folder: Path) -> dict[str, object]:
     """Return what the cells of a comparison came to, without the times they took."""
-    contents = {path.stem: json.loads(path.read_text()) for path in folder.glob("cells/*.json")}
+    contents = {path.stem: json.loads(path.read_text()) for path in folder.glob("results/*.json")}
     return {key: (each["record"] or {}).get("test") for key, each in contents.items()}
 
 
@@ -127,15 +127,19 @@ def kills_of_compare(folder: Path, number: int) -> Row:
     grid.write_text(GRID)
     command = ("compare", str(grid), "--jobs=1", "--no-progress")
     began = time.perf_counter()
-    assert ended(start(*command, f"--output={folder / 'straight-grid'}"))[0] == 0
+    assert ended(start(*command, *_places(folder / "straight-grid")))[0] == 0
     seconds = time.perf_counter() - began
     expected, survived = results(folder / "straight-grid"), 0
     for trial in range(number):
-        arguments = (*command, f"--output={folder / f'killed-grid-{trial}'}")
+        arguments = (*command, *_places(folder / f"killed-grid-{trial}"))
         kill_at_random(arguments, seconds, rng)
         code, _ = ended(start(*arguments))
         survived += code == 0 and results(folder / f"killed-grid-{trial}") == expected
     return Row("`compare` killed at a random moment", number, survived, "the same results")
+
+
+def _places(folder: Path) -> tuple[str, str]:
+    return f"--runs={folder}", f"--output={folder / 'report'}"
 
 
 def damaged_checkpoints(folder: Path) -> Row:

@@ -35,7 +35,7 @@ SOUND: dict[str, Any] = {
     "train": dataset(),
     "validation": dataset(7),
     "test": dataset(5),
-    "num_classes": 2,
+    "task": data.Classification(2),
     "note": "Nothing.",
     "source": "here",
     "licence": "none",
@@ -123,16 +123,10 @@ DATA: list[Row] = [
             "transforms": ({"b": abs},),
         },
     ),
+    (data.Classification, {"num_classes": 2}, {"num_classes": (1, *NOT_COUNTS)}),
     (
         Splits,
         SOUND,
-        {
-            "num_classes": (1, *NOT_COUNTS),
-        },
-    ),
-    (
-        Splits,
-        SOUND | {"num_classes": 3},
         {
             "test": (
                 MultimodalDataset(dataset().inputs, torch.full((13,), 3)),

@@ -18,19 +18,19 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from counterpoise.core.errors import check_kind
 from counterpoise.core.files import says_full
 from counterpoise.data import Splits
-from counterpoise.data.contract import size_of
 from counterpoise.data.files.folders import DiskFullError
 from counterpoise.training.callbacks import Checkpoints, RandomState
 from counterpoise.training.data import MultimodalDataModule
 from counterpoise.training.divergence import DivergedError
 from counterpoise.training.folder import RunFolder, check_new
+from counterpoise.training.identity import identity, test_results
 from counterpoise.training.module import BalancedModule
 from counterpoise.training.options import TrainerOptions
 from counterpoise.training.own_parts import own_callbacks, own_loggers, own_metrics
 from counterpoise.training.processes import is_first_process
 from counterpoise.training.progress import progress_callbacks
 from counterpoise.training.recipe import Recipe
-from counterpoise.training.record import finite, hardware, sealed, versions
+from counterpoise.training.record import finite, hardware, sealed
 from counterpoise.training.recorder import Recorder
 from counterpoise.training.sealing import DirectCheckpoints
 from counterpoise.training.surroundings import interruptible, process_as, quiet
@@ -226,7 +226,7 @@ def _record(
 ) -> dict[str, Any]:
     recorder = run.recorder
     content = {
-        **_identity(recipe, splits, run.module),
+        **identity(recipe, splits, run.module),
         "outcome": "done" if divergence is None else "diverged",
         "divergence": divergence,
         "hardware": hardware(run.trainer.strategy.root_device),
@@ -235,7 +235,7 @@ def _record(
         "seconds_per_step": recorder.seconds_per_step,
         "processor_seconds_per_step": recorder.processor_seconds_per_step,
         "best_epoch": run.checkpoints.best_epoch,
-        "test": None if tested is None else _test_results(tested, run.module, splits.modalities),
+        "test": None if tested is None else test_results(tested, run.module, splits.modalities),
         "epochs": recorder.epochs(),
         "steps": recorder.curves(),
     }
@@ -295,41 +295,3 @@ def _purge(start: Path | None) -> dict[str, Any]:
         return {"purge_step": 0}
     checkpoint = torch.load(start, map_location="cpu", weights_only=True, mmap=True)
     return {"purge_step": checkpoint["global_step"]}
-
-
-def _identity(recipe: Recipe, splits: Splits, module: BalancedModule) -> dict[str, Any]:
-    assert recipe.method is not None  # a recipe puts Joint in its place
-    described, model = recipe.describe(), module.balanced.model
-    return {
-        "name": recipe.name,
-        "method": {
-            "name": recipe.method.title(),
-            "settings": described["method"].get("init_args", {}),
-        },
-        "data": {
-            "name": splits.name,
-            "fingerprint": splits.fingerprint,
-            "note": splits.note,
-            "modalities": list(splits.modalities),
-            "num_classes": splits.num_classes if splits.task.has_classes else None,
-            "sizes": {name: size_of(part) for name, part in splits.parts.items()},
-        },
-        "task": {**splits.task.describe(), "guess": splits.guess},
-        "model": {
-            "name": type(model).__name__,
-            "settings": described["model"].get("init_args", {}),
-            "num_parameters": sum(parameter.numel() for parameter in model.parameters()),
-        },
-        "seed": recipe.seed,
-        "versions": versions(),
-    }
-
-
-def _test_results(
-    tested: Mapping[str, float], module: BalancedModule, modalities: tuple[str, ...]
-) -> dict[str, Any]:
-    response = f"response_{module.task.headline}"
-    return {
-        **{name: tested[f"test_{name}"] for name in ("loss", *module.reported)},
-        response: {name: tested[f"test_{response}/{name}"] for name in modalities},
-    }
