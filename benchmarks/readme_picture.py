@@ -23,7 +23,7 @@ __all__ = ["picture", "rows"]
 
 PICTURE = Path(__file__).parents[1] / "docs" / "figures" / "starving.svg"
 RECIPES = {"joint training": "digits-joint", "AGM": "digits-agm"}
-COLOURS = {"whole model": "#7a7f87", "image alone": "#2f6fb3", "audio alone": "#c2571a"}
+COLOURS = {"whole model": "#7a7f87", "image response": "#2f6fb3", "audio response": "#c2571a"}
 
 
 def rows(title: str, record: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -33,7 +33,7 @@ def rows(title: str, record: Mapping[str, Any]) -> list[dict[str, Any]]:
         number = epoch["epoch"] + 1
         points.append((number, "whole model", epoch["validation_accuracy"]))
         points += [
-            (number, f"{name} alone", value)
+            (number, f"{name} response", value)
             for name, value in epoch["validation_response_accuracy"].items()
         ]
     return [

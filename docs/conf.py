@@ -32,8 +32,9 @@ templates_path = ["_templates"]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 
-# Formulae in docstrings write the size of a coalition as |S|, which reStructuredText would look up.
-rst_epilog = ".. |S| replace:: \\|S\\|"
+# Formulae in docstrings write |S| for a size or value, which reStructuredText would look up.
+_BARS = ("S", "T", "l_m", "P_train - P_val")
+rst_epilog = "\n".join(f".. |{each}| replace:: \\|{each}\\|" for each in _BARS)
 
 html_theme = "furo"
 html_title = f"Counterpoise {version}"

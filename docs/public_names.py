@@ -87,8 +87,10 @@ def index_page() -> str:
             (name for name, home in pages.items() if home == f"{module}.{name}"), key=str.lower
         )
         if own:
-            entries = [f"   {module}.{name}" for name in own]
-            table = [".. autosummary::", "   :nosignatures:", "", *entries]
+            entries = [f"   {name}" for name in own]
+            # What the first lines refer to is seen from the module.
+            seen = [f".. py:currentmodule:: {module}", ""]
+            table = [*seen, ".. autosummary::", "   :nosignatures:", "", *entries]
             parts += ["", module, "-" * len(module), "", *table]
     return "\n".join([*parts, ""])
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from transformers import TrainerCallback
 
 from counterpoise.engine.rates import BranchRates
 from counterpoise.integrations.branches import Handle, scale_steps
 from counterpoise.methods import Evaluation, answers
-
-if TYPE_CHECKING:
-    from counterpoise.integrations.huggingface import BalancedTrainerMixin
 
 __all__ = ["MethodSchedule"]
 
@@ -21,14 +18,14 @@ class MethodSchedule(TrainerCallback):
     """Tells the method of a Trainer's wrapped model what happens between its steps.
 
     Args:
-        trainer: Whose model it is.
+        trainer: Whose model it is, a ``BalancedTrainerMixin``.
 
     Attributes:
         rates: Learning rates of branches.
         measured: What the last evaluation came to, until the method has heard of it.
     """
 
-    def __init__(self, trainer: BalancedTrainerMixin) -> None:
+    def __init__(self, trainer: Any) -> None:
         self._trainer = trainer
         self.rates = BranchRates(trainer.balanced)
         self.measured: Evaluation | None = None

@@ -148,9 +148,9 @@ def _figures(courses: Mapping[str, Course], modalities: Sequence[str]) -> list[F
 def _table(courses: Mapping[str, Course], modalities: Sequence[str]) -> Table:
     columns = [
         Column("modality", "Modality", numeric=False),
-        Column("score", "Score"),
+        Column("score", "Score", show=NUMBER),
         Column("coefficient", "Coefficient", show=FACTOR),
-        Column("validation_score", "Validation score"),
+        Column("validation_score", "Validation score", show=NUMBER),
         Column("validation_accuracy", "Validation accuracy, %", show=PERCENT),
     ]
     names = [
