@@ -166,6 +166,9 @@ class Balanced(Loop):
             phase: demand(each, ownership, own_heads=own_heads, monitor=monitor)
             for phase, each in asked.items()
         }
+        # In evaluation heads are listened to whether or not the method goes by them.
+        asked_for = self._demands["respond"]
+        self._demands["respond"] = asked_for._replace(heads=bool(ownership.heads))
         self._prepared = False
 
     @property

@@ -26,11 +26,11 @@ from support.wrapping import wrap_parts
 from training import runs
 from training.runs import SIZES, Blobs, Small, recipe, same_bits
 from training.test_module import Told, fit, made
-from training.test_resume import Killed, kill_at, left_behind, stop
+from training.test_resume import Killed, left_behind, stop
 
 NAMES = tuple(SIZES)
 STOPS = [2, 4]  # epochs after which the branches stop in the run of `ending`
-CALLS = 13  # of the network in an epoch: 5 steps, and 4 coalitions of 2 batches in validation
+STEPS = 5  # in an epoch
 APART = {Method, cp.Windowed, cp.Chain, cp.UMT, cp.MLA, cp.Remix}  # need parts, or another loop
 METHODS = {
     kind.__name__: kind
@@ -152,10 +152,25 @@ def test_a_branch_stopped_within_an_epoch_moves_no_more(tmp_path):
     assert any(not torch.equal(final[k], states[0][k]) for k in final)
 
 
+def kill_after(monkeypatch, steps, act, calls=1):
+    """Let the network act in the call number ``calls`` after so many training steps."""
+    forward, seen = runs.Net.forward, {"steps": 0, "calls": 0}
+
+    def counted(self, **inputs):
+        if seen["steps"] == steps:
+            seen["calls"] += 1
+        seen["steps"] += self.training
+        if seen["calls"] == calls:
+            act()
+        return forward(self, **inputs)
+
+    monkeypatch.setattr(runs.Net, "forward", counted)
+
+
 @pytest.mark.parametrize("epochs", [1, STOPS[0] + 1, STOPS[1]], ids=["before", "one", "last"])
 def test_a_killed_run_ends_with_the_same_bits(ended, tmp_path, monkeypatch, epochs):
     with monkeypatch.context() as patch:
-        kill_at(patch, epochs * CALLS + 3, stop)
+        kill_after(patch, epochs * STEPS + 2, stop)
         with pytest.raises(Killed):
             train(ending(), tmp_path / "run", progress=False)
     train(ending(), tmp_path / "run", resume=True, progress=False)
@@ -164,7 +179,7 @@ def test_a_killed_run_ends_with_the_same_bits(ended, tmp_path, monkeypatch, epoc
 
 def test_a_run_killed_after_its_method_ended_it_trains_no_more(ended, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        kill_at(patch, (STOPS[1] + 1) * CALLS + 4, stop)  # in the last look at validation
+        kill_after(patch, (STOPS[1] + 1) * STEPS, stop, calls=10)  # after the last epoch
         with pytest.raises(Killed):
             train(ending(), tmp_path / "run", progress=False)
     forward = runs.Net.forward
@@ -308,7 +323,7 @@ def hear(architecture, method, tmp_path):
     torch.manual_seed(5)
     small = recipe(model=architecture, method=method)
     module = made()
-    module.__init__(small.build(Blobs().load()), module.batch_metric, optimizer=SGD(0.05))
+    module.__init__(small.build(Blobs().load()), 3, optimizer=SGD(0.05))
     logged = fit(module, tmp_path, max_epochs=1).callback_metrics
     told = module.balanced.method.evaluation
     for m, name in enumerate(NAMES):
@@ -366,7 +381,7 @@ def test_losses_are_those_of_the_criterion_without_the_floor_of_scores(tmp_path)
 
     balanced = wrap_parts(Sure(), NAMES, Heard(), encoders={n: f"encoders.{n}" for n in NAMES})
     module = made()
-    module.__init__(balanced, module.batch_metric, optimizer=SGD(learning_rate=0.0))
+    module.__init__(balanced, 3, optimizer=SGD(learning_rate=0.0))
     fit(module, tmp_path, max_epochs=1)
     assert balanced.method.evaluation.unimodal_loss.min() > 19  # scores end at 18.4
 
