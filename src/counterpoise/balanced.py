@@ -159,16 +159,23 @@ class Balanced(Loop):
             "on": needs,
             "watch": _watched(needs, self._places),
             "off": Needs(),
-            "respond": Needs("values", _seen(needs.unimodal_logits), features=needs.features),
         }
         own_heads = answers(method, "unimodal_logits")
+        # Those of a step with responses that nobody but the user needs, by ``monitor``.
         self._demands = {
-            phase: demand(each, ownership, own_heads=own_heads, monitor=monitor)
-            for phase, each in asked.items()
+            watched: {
+                phase: demand(each, ownership, own_heads=own_heads, monitor=watched)
+                for phase, each in asked.items()
+            }
+            for watched in (False, True)
         }
         # In evaluation heads are listened to whether or not the method goes by them.
-        asked_for = self._demands["respond"]
-        self._demands["respond"] = asked_for._replace(heads=bool(ownership.heads))
+        self._respond_demand = demand(
+            Needs("values", _seen(needs.unimodal_logits), features=needs.features),
+            ownership,
+            own_heads=own_heads,
+            monitor=False,
+        )._replace(heads=bool(ownership.heads))
         self._prepared = False
 
     @property
@@ -293,7 +300,7 @@ class Balanced(Loop):
 
     def _train(self, inputs: dict[str, Any], target: PyTree) -> Output:
         phase = self.method.phase()
-        wanted = self._demands[phase]
+        wanted = self._demands[self.monitor][phase]
         if phase == "on" and "inputs" in self._places:
             modal, others = self._split(inputs)
             inputs = {**self.method.inputs(modal, target), **others}
@@ -343,7 +350,7 @@ class Balanced(Loop):
 
     @torch.no_grad()
     def _respond(self, modal: dict[str, PyTree], others: dict[str, Any], target: PyTree) -> Output:
-        wanted = self._demands["respond"]
+        wanted = self._respond_demand
         facts = self.runner.facts_now(others)
         batch = Batch(self.modalities, modal, others, self.absent)
         observed = observe(
@@ -372,7 +379,8 @@ class Balanced(Loop):
     def _prepare(self, modal: dict[str, PyTree], others: dict[str, Any]) -> None:
         """Check heads, and let those of the method learn their sizes, on the first batch."""
         check_heads(self.runner.setup, self.model, modal, others, self.absent)
-        goes_backward = "gradients" in (self._demands["on"].responses, self._demands["on"].unimodal)
+        acting = self._demands[self.monitor]["on"]
+        goes_backward = "gradients" in (acting.responses, acting.unimodal)
         if self.training and goes_backward:
             warn_of_statistics(self.runner.setup.statistics, self.model)
         if any(map(is_lazy, self.method.parameters())):
@@ -387,7 +395,7 @@ class Balanced(Loop):
 
     def _check_target(self, logits: Tensor, target: PyTree) -> None:
         if not (self._target_checked or torch.compiler.is_compiling()):
-            if self._own_loss or not self._demands["on"].plain:
+            if self._own_loss or not self._demands[self.monitor]["on"].plain:
                 check_target(self.score, logits, target)
             self._target_checked = True
 

@@ -140,8 +140,10 @@ def test_run_killed_by_the_system_is_resumed_by_another_process(straight, tmp_pa
     killed = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert {path.name for path in (tmp_path / "run" / "checkpoints").iterdir()} == {
+        ".lock",
         "best.ckpt",
         "last.ckpt",
+        "previous.ckpt",
     }
     train(
         recipe(trainer={"checkpoint_every_n_steps": 2}),

@@ -69,7 +69,9 @@ def test_record_is_what_was_returned_and_says_what_was_run(run):
     assert json.loads((folder / "record.json").read_text()) == record
     assert set(record) == KEYS
     assert record["method"]["name"] == "AGM"
-    assert record["method"]["settings"]["alpha"] == 2.0
+    window = record["method"]["settings"]
+    assert window["method"]["init_args"]["alpha"] == 2.0
+    assert (window["start"], window["stop"]) == (1, 99)
     assert record["data"] == {
         "name": "blobs",
         "fingerprint": Blobs().load().fingerprint,

@@ -67,7 +67,7 @@ def test_schedule_gives_each_epoch_its_rate(schedule, factors):
     ("make", "message"),
     [
         (lambda: SGD(learning_rate=-1), "`learning_rate` should be finite, at least 0; found -1"),
-        (lambda: SGD(momentum=1.5), "`momentum` should be .* at most 1; found 1.5"),
+        (lambda: SGD(momentum=1.5), "`momentum` should be .* below 1; found 1.5"),
         (lambda: SGD(weight_decay=-2), "`weight_decay` should be .* at least 0; found -2"),
         (lambda: Adam(learning_rate=math.nan), "`learning_rate` should be finite.* found nan"),
         (lambda: Adam(weight_decay=-2), "`weight_decay` should be .* found -2"),
