@@ -27,6 +27,9 @@ extensions = [
     "sphinx.ext.napoleon",
 ]
 nitpicky = True
+# A default that a dataclass makes by a factory is shown as <factory>, which Sphinx cannot parse: it
+# then takes the annotation apart at its commas.
+nitpick_ignore = [("py:class", "dict[str")]
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]

@@ -183,8 +183,11 @@ def test_monitoring_costs_coalitions_at_recorded_steps_only(tmp_path, monkeypatc
     )
     train(watched, tmp_path / "run", progress=False)
     steps = modes[modes.index(True) :]
-    assert steps[:5] == [True] * 5
-    assert steps[5:8] == [False] * 3  # the coalitions of step 5, and validation
+    assert steps[:4] == [True] * 4  # nothing beside them
+    last = len(steps) - steps[::-1].index(True)
+    assert steps.count(True) == 5
+    assert not any(steps[4 : last - 1])  # the look at the model before its first coalitions
+    assert steps[last : last + 3] == [False] * 3  # the coalitions of step 5, and validation
 
 
 def test_changes_of_the_process_end_with_the_run(tmp_path):

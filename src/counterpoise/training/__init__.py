@@ -26,6 +26,7 @@ from counterpoise.training.recipe import Recipe
 if TYPE_CHECKING:
     from counterpoise.training.callbacks import Checkpoints, RandomState
     from counterpoise.training.data import MultimodalDataModule
+    from counterpoise.training.divergence import DivergedError
     from counterpoise.training.module import BalancedModule
     from counterpoise.training.recorder import Recorder
     from counterpoise.training.run import train
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _LAZY = {
     "BalancedModule": "module",
     "Checkpoints": "callbacks",
+    "DivergedError": "divergence",
     "MultimodalDataModule": "data",
     "RandomState": "callbacks",
     "Recorder": "recorder",
@@ -48,6 +50,7 @@ __all__ = [
     "Checkpoints",
     "Constant",
     "Cosine",
+    "DivergedError",
     "Module",
     "MultimodalDataModule",
     "Network",
