@@ -11,7 +11,7 @@ from torch.nn.parameter import is_lazy
 import counterpoise as cp
 from counterpoise.methods.shared.heads import LinearHead
 from support.networks import Late, batch
-from support.wrapping import LEVELS, gradients, wrap
+from support.wrapping import LEVELS, gradients, wrap, wrap_parts
 
 METHODS = (cp.UnimodalLoss, cp.GBlend, cp.MSES, cp.MLB, cp.MMPareto, cp.CGGM)
 
@@ -26,12 +26,12 @@ def test_they_do_what_linear_modules_do_that_the_user_makes(level):
     model, (inputs, target) = model_and_batch()
     twin = deepcopy(model)
     options = {"encoders": model.encoders, "coalitions": level}
-    balanced = cp.Balanced(model, model.names, cp.UnimodalLoss(heads="linear"), **options)
+    balanced = wrap_parts(model, model.names, cp.UnimodalLoss(heads="linear"), **options)
     balanced.validate(**inputs)
     own = {name: nn.Linear(model.width, model.num_classes).double() for name in model.names}
     for name, head in own.items():
         head.load_state_dict(balanced.method.heads[name].state_dict())
-    by_hand = cp.Balanced(twin, twin.names, cp.UnimodalLoss(heads=own), **options)
+    by_hand = wrap_parts(twin, twin.names, cp.UnimodalLoss(heads=own), **options)
     for each in (balanced, by_hand):
         each(**inputs, target=target).loss.backward()
     for found, expected in ((model, twin), (balanced.method.heads, nn.ModuleDict(own))):
@@ -65,6 +65,7 @@ def test_an_optimiser_that_was_made_before_the_first_batch_trains_them():
 def test_every_method_that_has_heads_can_have_them(method):
     model, (inputs, target) = model_and_batch()
     balanced = wrap(model, "features", method(heads="linear"))
+    balanced.method.learning_rates()  # as a loop does, which some methods need
     balanced(**inputs, target=target).loss.backward()
     own = balanced.eval().respond(**inputs, target=target).unimodal_logits
     heads = balanced.method.heads
@@ -100,6 +101,7 @@ def test_heads_whose_loss_does_not_train_the_encoder_learn_beside_it(make, weigh
     twin = deepcopy(model)
     own = {n: nn.Linear(model.width, model.num_classes).double() for n in model.names}
     balanced = wrap(model, "features", make("linear" if linear else own))
+    balanced.method.learning_rates()  # as a loop does, which some methods need
     out = balanced(**inputs, target=target)
     out.loss.backward()
     heads = balanced.method.heads
@@ -139,7 +141,7 @@ def test_validation_sizes_them_and_leaves_the_model_as_it_was():
     model, (inputs, _) = model_and_batch()
     model.eye.eval()
     before = deepcopy(model.state_dict())
-    balanced = cp.Balanced(model, model.names, cp.MLB(heads="linear"), encoders=model.encoders)
+    balanced = wrap_parts(model, model.names, cp.MLB(heads="linear"), encoders=model.encoders)
     modes = [each.training for each in balanced.modules()]
     balanced.validate(**inputs)
     assert not any(map(is_lazy, balanced.parameters()))
@@ -188,7 +190,7 @@ class Nested(nn.Module):
 def test_features_that_do_not_suit_are_errors(ear, message):
     encoders = {"ear": "ear", "eye": "eye"}
     method = cp.UnimodalLoss(heads="linear")
-    balanced = cp.Balanced(Nested(), ("ear", "eye"), method, encoders=encoders)
+    balanced = wrap_parts(Nested(), ("ear", "eye"), method, encoders=encoders)
     if isinstance(ear, torch.Tensor):
         balanced.validate(ear=torch.ones(3, 4), eye=torch.ones(3, 4))
     with pytest.raises(ValueError, match=message):

@@ -10,7 +10,7 @@ import counterpoise as cp
 from counterpoise.models import LeNet, MaxOut, MultimodalNetwork
 from support.harness import Run, network, wrap
 from support.oracle import response_weights
-from support.wrapping import gradients, plain_step
+from support.wrapping import gradients, plain_step, wrap_parts
 
 
 def coefficients(method, *probabilities):
@@ -87,7 +87,7 @@ def test_which_parameters_are_scaled(method, convolutions_only):
     torch.manual_seed(5)
     model = Convolutional()
     plain, (inputs, target) = deepcopy(model), images()
-    balanced = cp.Balanced(
+    balanced = wrap_parts(
         model,
         model.modalities,
         method(alpha=0.5, convolutions_only=convolutions_only),
@@ -139,17 +139,21 @@ def test_outside_the_window_training_is_joint_at_the_price_of_joint(method):
 
 
 def confidences_by_hand(model, inputs, target):
-    """Sum the probabilities of the labels under the responses, in loops over whole passes."""
+    """Sum the probabilities of the labels under the responses, in loops over whole passes.
+
+    A modality is absent by a feature of zero.
+    """
     model.eval()
     sums = []
     for weights in response_weights(len(model.names)):
         response = 0
         for coalition, weight in weights.items():
-            given = {
-                name: x if i in coalition else torch.zeros_like(x)
-                for i, (name, x) in enumerate(inputs.items())
-            }
-            response = response + weight * model(**given)
+            absent = [name for i, name in enumerate(inputs) if i not in coalition]
+            encoders = [model.get_submodule(model.encoders[name]) for name in absent]
+            hooks = [e.register_forward_hook(lambda m, a, out: 0 * out) for e in encoders]
+            response = response + weight * model(**inputs)
+            for hook in hooks:
+                hook.remove()
         rows = zip(response.softmax(dim=1), target, strict=True)
         sums.append(sum(p[label].item() for p, label in rows))
     model.train()
@@ -190,8 +194,8 @@ def test_a_wholly_frozen_encoder_is_an_error():
     model = network()
     model.eye.requires_grad_(False)
     message = (
-        r"`encoders\['eye'\]` = 'eye' should have a parameter that is trained, since OGM scales "
-        r"its gradient; found it wholly frozen\. Unfreeze it, or use a method that acts elsewhere\."
+        r"The encoder of modality 'eye', 'eye', should have a parameter that is trained, since "
+        r"OGM scales its gradient; found it wholly frozen\. Unfreeze it, or use a method that acts elsewhere\."
     )
     with pytest.raises(ValueError, match=message):
         wrap(model, cp.OGM(alpha=0.5))
@@ -199,8 +203,8 @@ def test_a_wholly_frozen_encoder_is_an_error():
 
 def test_without_encoders_there_is_nothing_to_scale():
     message = (
-        r"`encoders` should be given for OGMGE, which acts on them; found none for ear, eye\. "
-        r"Pass encoders=\{'ear': 'path\.of\.module', \.\.\.\}\."
+        r"`modalities` should name encoders for OGMGE, which acts on them; found none for ear, "
+        r"eye\. Pass \{'ear': 'path\.of\.its\.encoder', \.\.\.\}\."
     )
     with pytest.raises(ValueError, match=message):
         cp.Balanced(network("late", 2), ("ear", "eye"), cp.OGMGE())

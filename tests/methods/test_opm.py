@@ -9,6 +9,7 @@ from torch import nn
 import counterpoise as cp
 from counterpoise.methods.shared.evidence import confidences
 from support.harness import Run, network, wrap
+from support.wrapping import wrap_parts
 
 
 def bound(num_modalities=2, **options):
@@ -150,7 +151,7 @@ def test_what_recurrent_encoders_return_is_dropped_in_training():
     model = Recurrent()
     method = cp.OPM(probability=1.0, strength=0.0)
     encoders = {"ear": "ear", "eye": "eye"}
-    balanced = cp.Balanced(model, ("ear", "eye"), method, encoders=encoders)
+    balanced = wrap_parts(model, ("ear", "eye"), method, encoders=encoders)
     inputs = {name: torch.randn(11, 7, 3) for name in encoders}
     target = torch.randint(4, (11,))
     balanced(**inputs, target=target)
@@ -197,7 +198,7 @@ def test_confidences_are_of_the_samples_that_lost_nothing():
     """What was dropped has a flat softmax: counted, it would make the leader look unsure."""
     encoders, heads = {"ear": "ear", "eye": "eye"}, {"ear": "first", "eye": "second"}
     method = cp.OPM(probability=0.5, strength=0.0)
-    balanced = cp.Balanced(Sum(), ("ear", "eye"), method, encoders=encoders, heads=heads)
+    balanced = wrap_parts(Sum(), ("ear", "eye"), method, encoders=encoders, heads=heads)
     target = torch.arange(4).repeat(100)
     inputs = {"ear": 4 * torch.eye(4)[target], "eye": torch.eye(4)[target]}
     seen = []

@@ -13,7 +13,7 @@ from counterpoise.methods.unimodal import UnimodalLoss
 from support.additive import additive
 from support.networks import FUSIONS, Late, batch
 from support.oracle import response_weights
-from support.wrapping import LEVELS, Calls, assert_same, gradients, plain_step, wrap
+from support.wrapping import LEVELS, Calls, assert_same, gradients, plain_step, wrap, wrap_parts
 
 CLOSE = {"rtol": 1e-12, "atol": 1e-12}
 
@@ -81,11 +81,16 @@ def test_without_heads_the_responses_are_trained(level, fusion):
     step(wrap(model, level, UnimodalLoss(weights=2.0)))
 
     def value(coalition):
-        given = {
-            name: x if i in coalition else torch.zeros_like(x)
-            for i, (name, x) in enumerate(inputs.items())
-        }
-        return twin(**given)
+        """Without known encoders inputs are absent, else their features are zero."""
+        absent = [name for i, name in enumerate(inputs) if i not in coalition]
+        if level == "inputs":
+            return twin(**{n: torch.zeros_like(x) if n in absent else x for n, x in inputs.items()})
+        encoders = [twin.get_submodule(twin.encoders[name]) for name in absent]
+        hooks = [e.register_forward_hook(lambda m, a, out: 0 * out.detach()) for e in encoders]
+        logits = twin(**inputs)
+        for hook in hooks:
+            hook.remove()
+        return logits
 
     responses = [sum(w * value(s) for s, w in part.items()) for part in response_weights(3)]
     unimodal = sum(F.cross_entropy(each, target) for each in responses)
@@ -101,7 +106,7 @@ def test_own_heads_are_trained_on_features_and_cost_no_second_pass(level):
     twin, (inputs, target) = deepcopy(model), batch(3, 7)
     method = UnimodalLoss(heads=own_heads(model.names))
     heads = deepcopy(method.heads)
-    balanced = cp.Balanced(model, model.names, method, encoders=model.encoders, coalitions=level)
+    balanced = wrap_parts(model, model.names, method, encoders=model.encoders, coalitions=level)
     step(balanced)
     with Calls(model.ear) as notes:
         step(balanced)
@@ -135,7 +140,7 @@ def test_evaluation_sees_the_logits_that_are_trained():
     assert torch.equal(out.unimodal_logits, torch.stack(expected).detach())
     assert not torch.allclose(out.unimodal_logits, out.responses)
 
-    out = wrap(Late(3).double(), "shared", UnimodalLoss()).eval().respond(**inputs)
+    out = wrap(Late(3).double(), "shared", cp.Joint()).eval().respond(**inputs)
     assert out.unimodal_logits is out.responses
 
 
@@ -240,7 +245,7 @@ def test_errors_name_the_argument(options, message):
 def test_own_heads_need_encoders():
     model = Late(2)
     method = UnimodalLoss(heads={name: nn.Identity() for name in model.names})
-    message = r"`encoders` should be given for UnimodalLoss, which acts on them; found none for"
+    message = r"`modalities` should name encoders for UnimodalLoss, which acts on them; found none"
     with pytest.raises(ValueError, match=message):
         cp.Balanced(model, model.names, method)
 

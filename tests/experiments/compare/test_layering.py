@@ -110,14 +110,14 @@ def test_what_is_no_layer_is_refused():
             "`method` should be the path of a class; found 'counterpoise.methods.AGN', but "
             "'counterpoise.methods' has no 'AGN'. Did you mean 'AGM'? (At",
         ),
-        ({"method": "counterpoise.method.AGM"}, "has no 'method'. Did you mean 'methods'? (At"),
+        ({"method": "counterpoise.method.AGM"}, "but there is no module 'counterpoise.method'."),
         ({"method": "AGM", "method.alpha": "x"}, "Expected a <class 'float'>. Got value: x"),
         ({"batch_size": 0}, "`batch_size` should be at least 1; found 0."),
         ({"trainer.max_epoch": 3}, "`trainer` should have settings of TrainerOptions, one of"),
         ({"trainer.max_epoch": 3}, "found 'max_epoch'. Did you mean 'max_epochs'? (At"),
         (
             {"method": "no.such.Method"},
-            "found 'no.such.Method', but there is no module 'no'. Install",
+            "found 'no.such.Method', but there is no module 'no.such'. Install",
         ),
     ],
 )
@@ -135,7 +135,7 @@ def test_settings_that_make_no_recipe_are_refused_in_one_line_that_says_where(la
 def test_a_module_of_one_s_own_that_cannot_be_imported_says_why(
     tmp_path, monkeypatch, text, message
 ):
-    (tmp_path / "failing_module.py").write_text(text)
+    (tmp_path / "failing_module.py").write_text(f"{text}\n\n\nclass Method:\n    pass\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ValueError, match=message):
         recipe({"method": "failing_module.Method"})
