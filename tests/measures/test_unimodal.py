@@ -126,5 +126,7 @@ def test_unknown_modalities_and_encoders_are_errors():
         ValueError, match=r"`modality` should be one of 'ear', .* found 'eyes'\. Did"
     ):
         MonoModal(model, "eyes", model.names)
-    with pytest.raises(ValueError, match=r"`encoders\['ear'\]` should be the path .* found 'e'"):
+    with pytest.raises(
+        ValueError, match=r"The encoder of modality 'ear' should be the path .* found 'e'"
+    ):
         MonoModal(model, "eye", model.names, encoders={"ear": "e"})
