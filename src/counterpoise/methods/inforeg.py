@@ -7,6 +7,7 @@ confidence, T_m its trace of the Fisher information over an epoch.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -85,6 +86,7 @@ class InfoReg(Multitask):
         self.weight = weight
         self.starts = Snapshots()
         self._group: object = None
+        self._kept_epoch = -1  # as `start_epoch`, for the asking without waiting for the device
         self._reminder = Reminder(
             "`method.set_epoch(epoch)` should be called when an epoch starts, from 0 on, for "
             "InfoReg, which goes by what an epoch has gained; found that it was not before the "
@@ -149,7 +151,8 @@ class InfoReg(Multitask):
         known = (id(p) in self._owners for ps in signals.encoder_parameters for p in ps)
         if not next(known, True):  # a new epoch, or a copy whose parameters are others
             self._keep_starts(signals.encoder_parameters)
-        s = confidences(signals) * len(signals.logits)
+        s = confidences(signals)
+        s = s * sum_over_processes(s.new_full((), len(signals.logits)), self._group)
         beta = self.strengths_of(s)
         return 1 + beta.where(s.isfinite().all() & self.prime, torch.zeros_like(beta))
 
@@ -169,10 +172,16 @@ class InfoReg(Multitask):
         return gradient + (factor - 1) * (parameter.detach() - start)
 
     def _keep_starts(self, encoders: Sequence[Sequence[nn.Parameter]]) -> None:
-        resumed = self.epoch == int(self.start_epoch)  # in mid-epoch: they are in the state
+        resumed = self.epoch == self._kept_epoch  # in mid-epoch: they are in the state
         for index, parameters in enumerate(encoders):
             if not resumed:
                 self.starts.keep(f"encoder{index}", [nn.ParameterList(parameters)])
             unique = dict.fromkeys(parameters)
             self._owners |= {id(p): (index, f"encoder{index}_{i}") for i, p in enumerate(unique)}
         self.start_epoch = torch.full_like(self.start_epoch, self.epoch)
+        self._kept_epoch = self.epoch
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        super()._load_from_state_dict(*args)
+        if self.modalities:
+            self._kept_epoch = int(self.start_epoch)

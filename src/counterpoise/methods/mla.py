@@ -134,7 +134,8 @@ class MLA(Method):
         used = self._used
         if used is None or gradient.dim() != 2 or gradient.shape[1] != used.shape[0]:
             return gradient
-        return gradient @ used.to(gradient.dtype).T
+        with torch.autocast(gradient.device.type, enabled=False):  # a gradient keeps its type
+            return gradient @ used.to(gradient.dtype).T
 
     def fuse(self, unimodal_logits: Tensor) -> Tensor:
         """Return the modalities' logits weighed by how sure each is of a sample.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -59,6 +60,7 @@ class Relearning(Method):
         self.every, self.times, self.strength, self.seed = every, times, strength, seed
         self.starts = Snapshots()
         self._asked = False
+        self._first: int | None = 0  # epoch of this run; None: it is resumed at the next one
 
     def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
         """Make room for the gaps."""
@@ -72,7 +74,8 @@ class Relearning(Method):
     def set_epoch(self, epoch: int) -> None:
         """Learn the epoch; warn once in a training loop that hands on no features."""
         super().set_epoch(epoch)
-        if epoch >= self.every and not self._asked:
+        self._first = epoch if self._first is None else self._first
+        if epoch >= self._first + self.every and not self._asked:
             self._asked = True
             warnings.warn(
                 "`balanced.on_epoch(train_loader, validation_loader)` should be called when an "
@@ -87,6 +90,10 @@ class Relearning(Method):
         if not self._keeps:
             for index, parameters in enumerate(signals.encoder_parameters):
                 self.starts.keep(f"encoder{index}", [nn.ParameterList(parameters)])
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        super()._load_from_state_dict(*args)
+        self._first = None
 
     @property
     def _keeps(self) -> bool:
@@ -147,6 +154,7 @@ def purity(features: Tensor, labels: Tensor, *, seed: int = 0) -> float:
         )
     try:
         from sklearn.cluster import KMeans  # type: ignore[import-untyped]
+        from sklearn.exceptions import ConvergenceWarning  # type: ignore[import-untyped]
     except ImportError as error:
         raise ImportError(
             "Relearning clusters features with scikit-learn, which is not installed. Run `pip "
@@ -156,7 +164,10 @@ def purity(features: Tensor, labels: Tensor, *, seed: int = 0) -> float:
     scaled = 2 * (features - low) / (high - low).clamp_min(torch.finfo(features.dtype).tiny) - 1
     classes, numbers = torch.unique(labels, return_inverse=True)
     clustering = KMeans(n_clusters=len(classes), n_init=10, random_state=seed)
-    clusters = torch.from_numpy(clustering.fit_predict(scaled.cpu().double().numpy()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # features that are all alike: one
+        found = clustering.fit_predict(scaled.cpu().double().numpy())
+    clusters = torch.from_numpy(found)
     table = torch.zeros(len(classes), len(classes), dtype=torch.int64)
     table.index_put_(
         (clusters.long(), numbers.cpu()), torch.ones(len(labels), dtype=torch.int64), True
