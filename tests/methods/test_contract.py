@@ -179,7 +179,7 @@ def test_the_effect_has_the_direction_of_the_paper(num_modalities, row):
     assert row.effect(leader, follower), (leader, follower)
 
 
-@rows()
+@rows("symmetric")
 @pytest.mark.parametrize("fusion", ["additive", "maxout"])
 def test_the_order_of_the_modalities_does_not_matter(fusion, row):
     model = network(fusion, 3)
@@ -219,7 +219,10 @@ def test_numbers_are_finite_for_scores_of_any_size(scale, labels, row):
         assert out.loss.isfinite()
         assert out.coefficients.isfinite().all()
     for name, gradient in gradients(model).items():
-        assert gradient.isfinite().all(), name
+        if gradient is None:  # of an encoder that the last of several steps was not for
+            assert row.single is None, name
+        else:
+            assert gradient.isfinite().all(), name
     for name, value in method_state(run.balanced).items():
         assert value.isfinite().all() or name in ("previous", "best", "history", "checkpoint"), name
 
@@ -262,6 +265,12 @@ def test_under_bf16_autocast_state_and_decisions_stay_float32(row):
 # -- how it is trained -----------------------------------------------------------------------------
 
 
+def added(ones, others):
+    """The sums of two sets of gradients; None is where both have none."""
+    assert [g is None for g in ones.values()] == [g is None for g in others.values()]
+    return {n: None if g is None else g + others[n] for n, g in ones.items()}
+
+
 @rows("single")
 def test_accumulated_micro_batches_give_the_sum_of_their_gradients(row):
     saved, found = started(row, network(dropout=0.3)).saved(), []
@@ -274,7 +283,7 @@ def test_accumulated_micro_batches_give_the_sum_of_their_gradients(row):
             torch.manual_seed(seed)
             run.balanced(**inputs, target=target).loss.backward()
             own = gradients(run.balanced)
-            total = own if total is None or accumulate else {n: total[n] + own[n] for n in own}
+            total = own if total is None or accumulate else added(total, own)
             if not accumulate:
                 run.balanced.zero_grad()
         found.append(total)

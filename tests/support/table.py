@@ -29,7 +29,12 @@ class Row:
         parallel: A setting in which two processes train as one does. None: it draws at random
             in each process.
         keeps_logits: Whether the logits are the model's own in training.
-        single: Whether a batch is one step, so that a plain call will do.
+        unused: Whether there are steps in which some parameters get no gradient, so that DDP has to
+            be told to look for them.
+        symmetric: Whether it is the same in whatever order the modalities are named. None: it
+            takes turns in that order, or draws at random in it.
+        single: Whether a batch is one step, so that a plain call will do. None: it makes several,
+            each with encoders that get no gradient.
         moves_all: Whether every encoder moves in every epoch.
         refuses: Kinds of encoders that it cannot work with, and the error that says so.
     """
@@ -44,6 +49,8 @@ class Row:
     lead: int = 5
     parallel: Callable | None = None
     keeps_logits: bool = True
+    unused: bool = False
+    symmetric: bool | None = True
     single: bool | None = True
     moves_all: bool | None = True
     refuses: Mapping[str, type[Exception]] = field(default_factory=dict)
@@ -156,6 +163,8 @@ TABLE = {
         make=lambda M: cp.MSLR(window=1),
         neutral=lambda M: cp.MSLR(mode="keep"),
         encoders_only=lambda M: cp.MSLR(window=1),
+        acting=lambda M: cp.MSLR(),
+        warm=6,  # a window and one
         effect=lambda leader, follower: leader > max(1, follower),  # its accuracy rises
         parallel=lambda M: cp.MSLR(window=1),
     ),
@@ -189,16 +198,23 @@ TABLE = {
         make=lambda M: cp.LFM("learned"),
         parallel=lambda M: cp.LFM(),
     ),
-    "CML": Row(make=lambda M: cp.CML()),  # its subsets are drawn at random in each process
+    "CML": Row(  # its subsets are drawn at random, in each process and by number of modality
+        make=lambda M: cp.CML(),
+        symmetric=None,
+    ),
     "InfoReg": Row(
         make=lambda M: cp.InfoReg(),
         encoders_only=lambda M: cp.InfoReg(weight=0.0),
         parallel=lambda M: cp.InfoReg(),
     ),
-    "MCR": Row(make=lambda M: cp.MCR()),  # shuffles at random in each process
+    "MCR": Row(  # shuffles at random, in each process and one modality after the other
+        make=lambda M: cp.MCR(),
+        symmetric=None,
+    ),
     "MLA": Row(
         make=lambda M: cp.MLA(2),
         keeps_logits=False,
+        symmetric=None,  # a step for each, one after the other
         single=None,
         refuses={"recurrent": ValueError},
     ),
@@ -207,9 +223,16 @@ TABLE = {
         effect=lambda leader, follower: follower == 0 and leader > 0,  # it is the first one's turn
         warm=0,
         parallel=lambda M: cp.ReconBoost(stage=1),
+        unused=True,  # `boost`, where one is trained alone
+        symmetric=None,  # turns go by the order
         moves_all=None,
     ),
-    "Remix": Row(make=lambda M: cp.Remix(warm_up=1), keeps_logits=False, single=None),
+    "Remix": Row(
+        make=lambda M: cp.Remix(warm_up=1),
+        keeps_logits=False,
+        symmetric=None,  # a step for each, one after the other
+        single=None,
+    ),
     "Relearning": Row(
         make=lambda M: cp.Relearning(every=1),
         neutral=lambda M: cp.Relearning(every=1, strength=0.0),
