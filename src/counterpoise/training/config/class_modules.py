@@ -99,7 +99,9 @@ def _spec(module: str) -> ModuleSpec | None:
         if known is not None and known.__spec__ is not None:
             spec = known.__spec__
         elif number == 0 or places is not None:
-            spec = PathFinder.find_spec(name, places)
+            # By its last part: of a namespace package below another the path would be looked up
+            # in the parent, which is not imported.
+            spec = PathFinder.find_spec(name.rpartition(".")[2], places)
         else:
             return None
         if spec is None:
