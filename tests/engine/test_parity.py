@@ -63,10 +63,7 @@ def test_golden_training_run(case, level):
     )
     encoders = {name: f"{name}_encoder" for name in names} if level == "features" else None
     balanced = wrap_parts(
-        model,
-        modalities=names,
-        method=cp.AGM(alpha=float(golden["alpha"]), clamp=10.0),
-        encoders=encoders,
+        model, names, cp.AGM(alpha=float(golden["alpha"]), clamp=10.0), encoders=encoders
     )
     assert balanced.level == level
     optimiser = torch.optim.SGD(
