@@ -218,6 +218,7 @@ def test_until_a_modality_stops_training_is_joint_bit_for_bit():
     gradients = []
     for method in (cp.Joint(), MSES()):
         balanced = additive(method=method)
+        balanced.method.learning_rates()  # as a loop does
         balanced(**inputs, target=target).loss.backward()
         gradients.append({n: p.grad for n, p in balanced.model.named_parameters()})
     assert_same(*gradients)
@@ -263,7 +264,9 @@ def test_a_stop_is_reported(caplog):
 
 def test_branches_are_needed():
     model = Late(2)
-    message = r"`branches` should be given for MSES, which acts on them; found none for ear, eye\."
+    message = (
+        r"`modalities` should name branches for MSES, which acts on them; found none for ear, eye\."
+    )
     with pytest.raises(ValueError, match=message):
         cp.Balanced(model, model.names, MSES())
 

@@ -137,6 +137,7 @@ def test_gradients_are_those_of_joint_bit_for_bit():
     found = []
     for method in (cp.Joint(), MSLR(mode="keep", factors=[0.1, 1.0, 10.0])):
         balanced = additive(method=method)
+        balanced.method.learning_rates()  # as a loop does
         balanced(**inputs, target=target).loss.backward()
         found.append(gradients(balanced.model))
     assert_same(*found)
@@ -144,7 +145,9 @@ def test_gradients_are_those_of_joint_bit_for_bit():
 
 def test_branches_are_needed():
     model = Late(2)
-    message = r"`branches` should be given for MSLR, which acts on them; found none for ear, eye\."
+    message = (
+        r"`modalities` should name branches for MSLR, which acts on them; found none for ear, eye\."
+    )
     with pytest.raises(ValueError, match=message):
         cp.Balanced(model, model.names, MSLR())
 
