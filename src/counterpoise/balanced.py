@@ -146,6 +146,7 @@ class Balanced(Loop):
             ownership.encoders,
             ownership.heads,
             select or check_select,
+            process_group,
         )
         sampling = default_sampling(len(given.names), how.attribution, how.sampling, EXACT_LIMIT)
         runner = Runner(setup, how.attribution, sampling, requested=how.sampling is not None)

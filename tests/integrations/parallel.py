@@ -12,6 +12,8 @@ import counterpoise as cp
 from integrations.towers import ENCODERS, Plain, table, tensors
 
 ROWS, STEPS = 14, 5
+UNEQUAL = [slice(0, 9), slice(9, 14)]
+WEIGHTS = [2 * 9 / 14, 2 * 5 / 14]  # gradients are means over processes
 
 
 def wrapped():
@@ -85,6 +87,36 @@ def by_fsdp(rank, folder, port):
     fully_shard(balanced, mesh=distributed.device_mesh.init_device_mesh("cpu", (2,)))
     optimiser = torch.optim.SGD(balanced.parameter_groups(), lr=0.1)
     out = train(balanced, balanced, optimiser, half(rank), lambda loss: loss.backward())
+    save(folder, rank, balanced, out)
+    distributed.barrier()
+    distributed.destroy_process_group()
+
+
+def by_fsdp_apart(rank, folder, port):
+    """The same with encoders sharded for themselves, batches of other sizes, and one of NaN.
+
+    Each pass of an encoder then gathers its weights: processes that made other passes would wait
+    for each other for ever.
+    """
+    torch.set_num_threads(1)
+    distributed.init_process_group(
+        "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2
+    )
+    balanced = wrapped()
+    mesh = distributed.device_mesh.init_device_mesh("cpu", (2,))
+    for path in ENCODERS.values():
+        fully_shard(balanced.model.get_submodule(path), mesh=mesh)
+    fully_shard(balanced, mesh=mesh)
+    optimiser = torch.optim.SGD(balanced.parameter_groups(), lr=0.1)
+    first = next(batches(UNEQUAL[rank]))
+    modality = next(iter(ENCODERS))
+    if rank == 1:
+        first[modality] = torch.full_like(first[modality], float("nan"))
+    balanced(**first)  # the inspection is of what the first process has
+    balanced.method.num_steps.zero_()
+    out = train(
+        balanced, balanced, optimiser, UNEQUAL[rank], lambda loss: (loss * WEIGHTS[rank]).backward()
+    )
     save(folder, rank, balanced, out)
     distributed.barrier()
     distributed.destroy_process_group()

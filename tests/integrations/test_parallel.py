@@ -18,7 +18,7 @@ def whole():
     return balanced, out
 
 
-@pytest.mark.parametrize("work", [parallel.by_accelerate, parallel.by_fsdp])
+@pytest.mark.parametrize("work", [parallel.by_accelerate, parallel.by_fsdp, parallel.by_fsdp_apart])
 def test_two_processes_train_as_one(work, whole, tmp_path):
     multiprocessing.spawn(work, (str(tmp_path), parallel.free_port()), nprocs=2)
     balanced, out = whole

@@ -37,7 +37,8 @@ def value_factors(coefficients_M: Tensor, weights_MS: Tensor) -> Tensor:
         tensor([-0.2500,  0.2500,  0.7500])
     """
     factors = (coefficients_M - 1) @ weights_MS
-    return torch.cat([factors[:-1], factors[-1:] + 1])
+    factors[-1] += 1
+    return factors
 
 
 def modulate(full: Tensor, partial_SB: Tensor, factors_S: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from counterpoise.core.errors import check_count, check_range
+from counterpoise.core.scores import surely
 
 __all__ = ["ExponentialAverage", "Fixed", "NoReference", "Reference", "RunningMean"]
 
@@ -44,8 +45,8 @@ class Reference(nn.Module):
         """Learn from the scores of a step, unless ``valid``, a boolean scalar, says not to."""
         old = self.scores.to(torch.promote_types(self.scores.dtype, scores.dtype))
         moved = old + self.rate((self.num_steps + 1).to(old)) * (scores - old)
-        self.scores = moved.where(valid, old)
-        self.num_steps = self.num_steps + valid
+        self.scores = moved if surely(valid) else moved.where(valid, old)
+        self.num_steps.add_(valid)
 
 
 class RunningMean(Reference):

@@ -28,10 +28,13 @@ __all__ = [
     "CrossEntropy",
     "Score",
     "SquaredError",
+    "are_finite",
     "criterion_of",
+    "is_distributed",
     "mean_over_processes",
     "score_responses",
     "sum_over_processes",
+    "surely",
 ]
 
 Score = Callable[[Tensor, PyTree], Tensor]
@@ -71,11 +74,10 @@ class CrossEntropy:
         log_p = logits.log_softmax(dim=1).clamp_min(log(self.floor))
         if target.is_floating_point():
             return _mean_of_sample(-(target * log_p).sum(dim=1))
-        counted = target.ne(self.ignore_index)
-        picked = log_p.gather(1, target.where(counted, 0).unsqueeze(1)).squeeze(1)
-        losses = picked.neg().where(counted, 0)
+        losses = F.nll_loss(log_p, target, ignore_index=self.ignore_index, reduction="none")
         if losses.dim() == 1:
             return losses
+        counted = target.ne(self.ignore_index)
         return losses.flatten(1).sum(dim=1) / counted.flatten(1).sum(dim=1).clamp_min(1)
 
     def check(self, logits: Tensor, target: PyTree) -> None:
@@ -127,11 +129,8 @@ class CrossEntropy:
         """Return which samples have a label at all, boolean, shape (N,)."""
         if target.is_floating_point():
             return torch.ones(target.shape[:1], dtype=torch.bool, device=target.device)
-        return (
-            target.ne(self.ignore_index).flatten(1).any(dim=1)
-            if target.dim() > 1
-            else (target.ne(self.ignore_index))
-        )
+        labelled = target.ne(self.ignore_index)
+        return labelled.flatten(1).any(dim=1) if labelled.dim() > 1 else labelled
 
     def criterion(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return ``torch.nn.functional.cross_entropy``, the mean over the batch, unfloored."""
@@ -275,18 +274,38 @@ def mean_over_processes(
         The mean over all samples, shape (M,), NaN where there is no sample at all; and the
         number of samples, a scalar tensor.
     """
-    num_modalities, batch = losses_MB.shape
-    count = losses_MB.new_full((1,), batch)
-    if counted_B is not None:
+    if counted_B is None:
+        count = losses_MB.new_full((), losses_MB.shape[1])
+    else:
         losses_MB = losses_MB.where(counted_B, 0)
-        count = counted_B.sum(dtype=losses_MB.dtype).unsqueeze(0)
-    totals = sum_over_processes(torch.cat([losses_MB.sum(dim=1), count]), group)
-    return totals[:num_modalities] / totals[num_modalities], totals[num_modalities]
+        count = counted_B.sum(dtype=losses_MB.dtype)
+    sums_M = losses_MB.sum(dim=1)
+    if is_distributed():
+        both = sum_over_processes(torch.cat([sums_M, count.unsqueeze(0)]), group)
+        sums_M, count = both[:-1], both[-1]
+    return sums_M / count, count
 
 
 def sum_over_processes(tensor: Tensor, group: object = None) -> Tensor:
     """Return the sum of a tensor over all processes; itself where there is one."""
-    distributed = torch.distributed
-    if distributed.is_available() and distributed.is_initialized():
-        distributed.all_reduce(tensor, group=group)
+    if is_distributed():
+        torch.distributed.all_reduce(tensor, group=group)
     return tensor
+
+
+def is_distributed() -> bool:
+    """Return whether this process trains together with others."""
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
+def are_finite(values: Tensor) -> Tensor:
+    """Return whether all values are finite, a boolean scalar."""
+    return (values * 0).sum().eq(0)  # a third of the operations of ``isfinite().all()``
+
+
+def surely(flag: Tensor) -> bool:
+    """Return whether a boolean scalar is known to be true without waiting for a device.
+
+    For what need not be done then, and can be done in any case: False tells nothing.
+    """
+    return flag.device.type == "cpu" and not torch.compiler.is_compiling() and bool(flag)

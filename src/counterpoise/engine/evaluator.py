@@ -48,6 +48,7 @@ class Setup:
         encoders: Path of each modality's encoder in the model; all of them beyond ``"inputs"``.
         heads: Path of each modality's own head, or none.
         select: From the model's output to its logits.
+        process_group: Processes that train together; None for all.
     """
 
     modalities: tuple[str, ...]
@@ -56,6 +57,7 @@ class Setup:
     encoders: Mapping[str, str]
     heads: Mapping[str, str]
     select: Callable[[Any], Tensor]
+    process_group: Any = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ class Facts:
             the weights, so that modalities alone tell the values of all coalitions.
         rows: Names of other keywords whose tensors have a row for each sample.
         cloned: Encoders whose output the rest changes in place; None: not known, so all.
+        in_step: Whether all processes have to make the same passes, each of which gathers
+            weights that are sharded.
     """
 
     single: frozenset[int] = frozenset()
@@ -79,6 +83,7 @@ class Facts:
     separable: bool = False
     rows: frozenset[str] = frozenset()
     cloned: frozenset[int] | None = None
+    in_step: bool = False
 
 
 class Evaluator:
@@ -295,7 +300,13 @@ class Evaluator:
         if torch.compiler.is_compiling():
             return num_coalitions
         row_bytes = sum(t.numel() * t.element_size() for t in tensors(self.features))
-        return max(1, CHUNK_BYTES // max(row_bytes, 1))
+        size = max(1, CHUNK_BYTES // max(row_bytes, 1))
+        if not self.facts.in_step:
+            return size
+        least = torch.tensor(size, device=tensors(self.features)[0].device)
+        distributed = torch.distributed
+        distributed.all_reduce(least, distributed.ReduceOp.MIN, self.setup.process_group)
+        return int(least)
 
     # -- encoders --------------------------------------------------------------------------------
 

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from counterpoise.core.absence import AbsentValues
 from counterpoise.core.coalitions import Plan, Sampling, exact_plan, separable_plan
-from counterpoise.core.pytree import PyTree, tensors
+from counterpoise.core.pytree import PyTree, map_tensors, tensors
+from counterpoise.core.scores import is_distributed
 from counterpoise.engine.evaluator import Facts, Setup
 from counterpoise.engine.inspection import Findings, are_probabilities, conclude, holds
 
@@ -78,16 +79,16 @@ class Runner:
         power_of_two = self._num_calls & (self._num_calls - 1) == 0
         known = self._signature(others) in self._seen
         # What was validated beforehand need not be looked at again in the first step.
-        due = power_of_two and (self._num_calls > 1 or not known or _is_distributed())
-        if due or (not known and not _is_distributed()):
+        due = power_of_two and (self._num_calls > 1 or not known or is_distributed())
+        if due or (not known and not is_distributed()):
             self._look(model, inputs, others, absent, group, audit=known)
             known = self._signature(others) in self._seen
-        return self.facts if known else Facts()
+        return self.facts if known else Facts(in_step=self.facts.in_step)
 
     def facts_now(self, others: Mapping[str, Any]) -> Facts:
         """Return what may be made use of without looking at the model again."""
         known = torch.compiler.is_compiling() or self.inspected(others)
-        return self.facts if known else Facts()
+        return self.facts if known else Facts(in_step=self.facts.in_step)
 
     def check_kind(self, logits: Tensor) -> None:
         """Raise if a model that returns probabilities in eval mode returns logits in training.
@@ -152,6 +153,9 @@ class Runner:
         """Inspect under new keywords, audit under known ones; agree with the other processes."""
         findings, failed, error = None, False, None
         batch = (model, inputs, others, absent)
+        self.facts = replace(self.facts, in_step=is_distributed() and _is_sharded(model))
+        if self.facts.in_step:  # what is looked at next may depend on the batch
+            batch = (model, *_of_first_process((inputs, others), inputs, group), absent)
         (inspects,) = _any_process([not audit], inputs, group)
         try:
             if inspects:
@@ -184,6 +188,7 @@ class Runner:
             reads_inputs=new.reads_inputs or not (first or not old.reads_inputs),
             separable=new.separable and (first or old.separable),
             rows=new.rows | (old.rows - set(others)),
+            in_step=old.in_step,
             cloned=None if old.cloned is None else old.cloned | self._changed,
         )
         self.concluded, self.probabilities = True, findings.probabilities
@@ -191,7 +196,7 @@ class Runner:
         self._replan()
 
     def _fall_back(self, batch: Any, inputs: Mapping[str, PyTree], group: Any) -> None:
-        slow = Facts()
+        slow = Facts(in_step=self.facts.in_step)
         wrong = not holds(self.setup, slow, *batch)
         (wrong,) = _any_process([wrong], inputs, group)
         level = self.setup.level
@@ -262,18 +267,27 @@ class Runner:
         return frozenset(parts)
 
 
-def _is_distributed() -> bool:
-    distributed = torch.distributed
-    return distributed.is_available() and distributed.is_initialized()
-
-
 def _any_process(flags: list[bool], inputs: Mapping[str, PyTree], group: Any) -> list[bool]:
     """Return, of each flag, whether any process of the group raised it."""
-    if not _is_distributed():
+    if not is_distributed():
         return flags
     raised = torch.tensor(flags, dtype=torch.int32, device=_device(inputs))
     torch.distributed.all_reduce(raised, op=torch.distributed.ReduceOp.MAX, group=group)
     return [bool(flag) for flag in raised.tolist()]
+
+
+def _is_sharded(model: nn.Module) -> bool:
+    """Return whether processes hold parts of the parameters, as fully sharded training has it."""
+    return any(hasattr(p, "full_tensor") for p in model.parameters())
+
+
+def _of_first_process(batch: Any, inputs: Mapping[str, PyTree], group: Any) -> Any:
+    """Return what the first process of a group has in place of ``batch``, on this device."""
+    distributed, told = torch.distributed, [batch]
+    first = distributed.get_global_rank(group, 0) if group is not None else 0
+    device = _device(inputs)
+    distributed.broadcast_object_list(told, src=first, group=group, device=device)
+    return map_tensors(lambda t: t.to(device), told[0])
 
 
 def _device(inputs: Mapping[str, PyTree]) -> torch.device:

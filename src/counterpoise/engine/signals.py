@@ -30,9 +30,8 @@ def respond(values_SB: Tensor, weights_MS: Tensor) -> Tensor:
         weights_MS: W, of the same type.
     """
     full = values_SB[-1]
-    finite = full.isfinite()
-    responses: Tensor = torch.tensordot(weights_MS, values_SB.where(finite, 0), dims=1)
-    return responses.where(finite, full)
+    responses = (weights_MS @ values_SB.flatten(1)).view(len(weights_MS), *full.shape)
+    return responses.where(full.isfinite(), full)
 
 
 def scored(

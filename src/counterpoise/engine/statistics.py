@@ -24,6 +24,8 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
+from counterpoise.core.scores import is_distributed
+
 __all__ = ["BatchStatistics", "normalisations"]
 
 _PLAIN_FORWARDS = (_BatchNorm.forward, SyncBatchNorm.forward)
@@ -119,12 +121,9 @@ class _Call:
 
 def _group_of(module: nn.Module) -> Any:
     """Return the processes whose batches a layer normalises as one; None for this one alone."""
-    distributed = torch.distributed
-    if not (isinstance(module, SyncBatchNorm) and module.training):
+    if not (isinstance(module, SyncBatchNorm) and module.training and is_distributed()):
         return None
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return None
-    return module.process_group or distributed.group.WORLD
+    return module.process_group or torch.distributed.group.WORLD
 
 
 class _Moments(torch.autograd.Function):

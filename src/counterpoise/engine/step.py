@@ -17,7 +17,7 @@ from counterpoise.core.coalitions import Plan, Sampling
 from counterpoise.core.gradient_scaling import GradientScaling
 from counterpoise.core.modulation import modulate, value_factors
 from counterpoise.core.pytree import PyTree
-from counterpoise.core.scores import Criterion, Score
+from counterpoise.core.scores import Criterion, Score, are_finite, surely
 from counterpoise.engine.batch import Batch
 from counterpoise.engine.evaluator import Evaluator, Facts
 from counterpoise.engine.output import Output
@@ -149,7 +149,7 @@ def observe(
     if not wanted.passes:
         statistics = setup.statistics if wanted.features else "running"
         setup = replace(setup, level="inputs", statistics=statistics)
-    if not wanted.heads:
+    if setup.heads and not wanted.heads:
         setup = replace(setup, heads={})
     evaluator = Evaluator(setup, facts, model, batch, observer if wanted.features else None)
     raw, full = evaluator.full()
@@ -212,7 +212,7 @@ def _responded(
                 group=tools.process_group,
             )
             signals = signals._replace(scores=scores, num_samples=num_samples)
-            if acting:
+            if acting and not surely(are_finite(scores)):
                 inputs = list(evaluator.batch.inputs.values())
                 finite = finite_modalities(
                     inputs, plan.members, values_SB.detach(), tools.process_group

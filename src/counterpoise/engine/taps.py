@@ -7,7 +7,6 @@ and what a method asks for (logits of heads), and answers in the other passes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -78,14 +77,11 @@ class Taps:
         Raises:
             RuntimeError: If an encoder that somebody asks about is not called exactly once.
         """
-        with ExitStack() as stack:
-            if not torch.compiler.is_compiling() and torch.is_grad_enabled():
-                self._reentrant = ReentrantCheckpoints()
-                stack.enter_context(self._reentrant)
-            try:
-                return self._run(keywords, answer, recording=True)
-            finally:
-                self._reentrant = None
+        if torch.compiler.is_compiling() or not torch.is_grad_enabled():
+            return self._run(keywords, answer, recording=True)
+        self._reentrant = ReentrantCheckpoints()
+        with self._reentrant:
+            return self._run(keywords, answer, recording=True)
 
     def other_pass(self, keywords: Mapping[str, Any], answer: Answer | None = None) -> Any:
         """Run another coalition with the statistics of the full pass; return the output."""
@@ -127,7 +123,7 @@ class Taps:
             self.calls[i] += 1
             if self.calls[i] > 1:
                 raise RuntimeError(self._miscounted(i))
-            if self._recording and self._reentrant is not None and self._reentrant.depth:
+            if self._recording and self._is_hidden:
                 raise RuntimeError(
                     f"The encoder of modality {self.modalities[i]!r} should run where its gradient "
                     "can be seen; found it in an activation checkpoint with use_reentrant=True. "
@@ -143,7 +139,7 @@ class Taps:
         inputs = (*args, *kwargs.values())
         if not self._recording:
             return self.statistics.replay(layer, forward, *inputs)
-        if self._reentrant is not None and self._reentrant.depth:
+        if self._is_hidden:
             raise RuntimeError(
                 f"The batch statistics of a {type(layer).__name__} should be seen with their "
                 "gradient; found it inside an activation checkpoint with use_reentrant=True. Pass "
@@ -151,6 +147,11 @@ class Taps:
                 'coalitions=cp.Coalitions(statistics="running").'
             )
         return self.statistics.record(layer, forward, *inputs)
+
+    @property
+    def _is_hidden(self) -> bool:
+        """Whether the model is inside a checkpoint that hides its graph."""
+        return self._reentrant is not None and self._reentrant.depth > 0
 
     def _head(self, i: int, forward: Any, args: Any, kwargs: Any) -> Any:
         output = forward(*args, **kwargs)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from counterpoise.core.errors import check_range
 from counterpoise.core.references import Reference, RunningMean
+from counterpoise.core.scores import are_finite, surely
 from counterpoise.methods.method import Method, Needs, Signals
 
 __all__ = ["AGM", "DEFAULT_BOUND", "discrepancy_ratio"]
@@ -137,17 +138,17 @@ class AGM(Method):
         """
         scores = signals.scores
         assert scores is not None
-        valid = scores.isfinite().all()
+        valid = are_finite(scores)
         lead = self._lead(scores, self.reference.scores)
+        if not surely(valid):
+            self._record_nonfinite(valid, signals)
+            lead = lead.where(valid, 0)  # of which the coefficient is 1
         exponent = self._exponent(lead)
-        kappa = self._of_exponent(exponent)
-        self._record_nonfinite(valid, signals)
+        self.lead, self.bounded = lead.to(self.lead.dtype), exponent.abs().gt(self._log_bound)
+        self.bounded_steps.add_(self.bounded)
+        self.num_steps.add_(1)
         self.reference.observe(scores, valid)
-        self.lead = lead.where(valid, torch.zeros_like(lead)).to(self.lead.dtype)
-        self.bounded = valid & exponent.abs().gt(self._log_bound)
-        self.bounded_steps = self.bounded_steps + self.bounded
-        self.num_steps = self.num_steps + 1
-        return kappa.where(valid, torch.ones_like(kappa))
+        return self._of_exponent(exponent)
 
     def coefficient(self, scores: Tensor, reference: Tensor) -> Tensor:
         """Return kappa for given scores and reference scores, each of shape (M,)."""
@@ -158,7 +159,8 @@ class AGM(Method):
         return {"lead": self.lead, "bounded": self.bounded}
 
     def _lead(self, scores: Tensor, reference: Tensor) -> Tensor:
-        return discrepancy_ratio(scores) - discrepancy_ratio(reference.to(scores))
+        ratios = discrepancy_ratio(torch.stack([scores, reference.to(scores)]))
+        return ratios[0] - ratios[1]
 
     def _exponent(self, lead: Tensor) -> Tensor:
         return -self.alpha * lead.clamp(-self._clamp, self._clamp)
@@ -183,13 +185,11 @@ class AGM(Method):
             )
 
     def _record_nonfinite(self, valid: Tensor, signals: Signals) -> None:
-        bad = ~valid
+        first = ~valid & self.nonfinite_steps.lt(0)
         if signals.num_samples is not None:  # the scores of no sample are NaN, and rightly so
-            bad = bad & signals.num_samples.gt(0)
-        suspects = torch.ones_like(self.nonfinite_steps, dtype=torch.bool)
+            first = first & signals.num_samples.gt(0)
         if signals.finite is not None:  # blame who is non-finite without the others' help
-            suspects = ~signals.finite | signals.finite.all()
-        first = bad & suspects & self.nonfinite_steps.lt(0)
+            first = first & (~signals.finite | signals.finite.all())
         self.nonfinite_steps = self.num_steps.where(first, self.nonfinite_steps)
 
 
@@ -199,10 +199,10 @@ def discrepancy_ratio(scores_M: Tensor) -> Tensor:
     The paper prints the difference the other way round because its s is a log-likelihood.
 
     Args:
-        scores_M: Shape (M,), lower is better.
+        scores_M: Shape (..., M), lower is better.
 
     Returns:
-        Shape (M,); above 1 for a modality that is ahead of the mean of the others. Saturates
+        Shape (..., M); above 1 for a modality that is ahead of the mean of the others. Saturates
         at the largest number of its type and never overflows.
 
     Example:
@@ -210,8 +210,8 @@ def discrepancy_ratio(scores_M: Tensor) -> Tensor:
         tensor([2.0000, 0.5000])
     """
     # Differences first, sum after: equal scores give exactly 1 however large they are.
-    differences_MM = scores_M.unsqueeze(0) - scores_M.unsqueeze(1)
-    return _finite_exp(differences_MM.sum(dim=1) / (len(scores_M) - 1))
+    differences_MM = scores_M.unsqueeze(-2) - scores_M.unsqueeze(-1)
+    return _finite_exp(differences_MM.sum(dim=-1) / (scores_M.shape[-1] - 1))
 
 
 def _finite_exp(exponent: Tensor) -> Tensor:
