@@ -131,7 +131,7 @@ def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
 
     Example:
         >>> sealed({"accuracy": 0.5})["digest"][:8]
-        '97f3d5fd'
+        '6d40636b'
     """
     plain = {name: value for name, value in content.items() if name != "digest"}
     text = json.dumps(plain, sort_keys=True, allow_nan=False)

@@ -86,4 +86,4 @@ def test_competition_is_measured_by_accuracy_alone(tmp_path):
     from training.test_tasks import Hidden
 
     with pytest.raises(ValueError, match=r"found regression by mean absolute error\. For other"):
-        compete(Recipe(Hidden("regression")), output=tmp_path / "out")
+        compete(Recipe(Hidden("regression")), runs=tmp_path / "runs")
