@@ -50,10 +50,13 @@ class Trial:
     Args:
         candidate: The configuration.
         results: Result of each seed it was run with.
+        search_seeds: Those of the seeds by which configurations are chosen, and which tell
+            nothing else. Default: none, so that validation with all of them decides.
     """
 
     candidate: Candidate
     results: Mapping[int, Result]
+    search_seeds: Sequence[int] = ()
 
     @property
     def failures(self) -> dict[int, Result]:
@@ -62,18 +65,29 @@ class Trial:
 
     @property
     def records(self) -> dict[int, dict[str, Any]]:
-        """Records of the seeds that did not fail."""
-        return {seed: each.record for seed, each in self.results.items() if each.record is not None}
+        """Records of the seeds that did not fail, but for those of the search."""
+        return {
+            seed: each.record
+            for seed, each in self.results.items()
+            if each.record is not None and seed not in self.search_seeds
+        }
 
-    def validation(self, seeds: Sequence[int]) -> float | None:
-        """Return the mean validation accuracy over seeds; None unless all of them succeeded."""
-        found = [self.results[seed] for seed in seeds if seed in self.results]
-        values = [value for each in found if (value := validation_accuracy(each)) is not None]
-        return mean(values) if len(values) == len(seeds) else None
+    @property
+    def validation(self) -> float | None:
+        """Mean validation accuracy over the seeds that decide; None unless all succeeded."""
+        found = [self.results.get(seed) for seed in self.search_seeds or self.results]
+        values = [None if each is None else validation_accuracy(each) for each in found]
+        known = [value for value in values if value is not None]
+        return mean(known) if found and len(known) == len(found) else None
 
-    def turned(self, value: float) -> float:
-        """Return a value of the headline metric so that higher is better."""
-        return results.headline(next(iter(self.records.values()))).turned(value)
+    @property
+    def merit(self) -> float | None:
+        """The same so that higher is better; minus infinity at worst."""
+        value = self.validation
+        if value is None:
+            return None
+        records = [each.record for each in self.results.values() if each.record is not None]
+        return results.headline(records[0]).turned(value)
 
 
 @dataclass(frozen=True)
@@ -82,11 +96,9 @@ class Outcome:
 
     Args:
         trials: All configurations that it tried, in order.
-        seeds: The seeds by which one of them is chosen.
     """
 
     trials: Sequence[Trial]
-    seeds: Sequence[int]
     chosen: Trial | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -134,20 +146,20 @@ class Outcome:
 
     def _choose(self) -> Trial | None:
         """Return the trial of the best validation accuracy; of several the first."""
-        measured = [(trial, trial.validation(self.seeds)) for trial in self.trials]
-        known = [(trial.turned(value), trial) for trial, value in measured if value is not None]
+        measured = [(trial.merit, trial) for trial in self.trials]
+        known = [(merit, trial) for merit, trial in measured if merit is not None]
         return max(known, key=lambda pair: pair[0])[1] if known else None
 
 
 def outcomes_of(
-    cells: Iterable[GridRun], results: Mapping[str, Result], seeds: Sequence[int]
+    cells: Iterable[GridRun], results: Mapping[str, Result], search_seeds: Sequence[int] = ()
 ) -> list[Outcome]:
     """Gather results by configuration and by method.
 
     Args:
         cells: Cells that have a result.
         results: Results by key.
-        seeds: The seeds by which configurations are chosen.
+        search_seeds: The seeds by which configurations are chosen; none if there is no choice.
 
     Returns:
         An outcome for each data set, fusion and method, in the order of the cells.
@@ -156,8 +168,8 @@ def outcomes_of(
     for cell in cells:
         by_candidate.setdefault(cell.candidate[:4], []).append(cell)
     trials = [
-        Trial(found[0].candidate, {cell.seed: results[cell.key] for cell in found})
+        Trial(found[0].candidate, {cell.seed: results[cell.key] for cell in found}, search_seeds)
         for found in by_candidate.values()
     ]
     grouped = groupby(trials, key=lambda trial: trial.candidate[:3])
-    return [Outcome(list(members), seeds) for _, members in grouped]
+    return [Outcome(list(members)) for _, members in grouped]
