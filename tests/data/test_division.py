@@ -49,7 +49,9 @@ def test_synthetic_samples_are_drawn_anew_and_their_codewords_and_test_stay():
     for part in ("train", "validation"):
         assert getattr(other, part).fingerprint != getattr(base, part).fingerprint
         assert len(getattr(other, part)) == len(getattr(base, part))
-    assert source.redivided(3).truth().contributions.tolist() == source.truth().contributions.tolist()
+    assert (
+        source.redivided(3).truth().contributions.tolist() == source.truth().contributions.tolist()
+    )
 
 
 def test_digits_swap_images_with_all_their_noisy_versions_and_voices_stay():

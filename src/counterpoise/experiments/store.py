@@ -98,8 +98,8 @@ class Store:
     def read(self, key: str) -> Result | None:
         """Return the result of the cell with this key, None if there is none.
 
-        One whose predictions are gone counts as none, and one that is not as it was written, or not of this cell, is named in a warning and set
-        aside, so that the cell is computed again.
+        One whose predictions are gone counts as none. One that is not as it was written, or not
+        of this cell, is named in a warning and set aside, so that the cell is computed again.
         """
         path = self.results / f"{key}.json"
         try:

@@ -69,9 +69,10 @@ def train(
         The record, as written to ``record.json``: what was trained on what, where, and for how
         long (seconds); loss and metrics after each epoch and on the test data, None if there
         are none; how many predictions of test samples lie beside it in ``predictions.npz``, with
-        their digest, None where several processes or loaders of others test; loss, scores and coefficients at each recorded step. "outcome" is "done", or
-        "diverged" where a loss or a score was not finite: the run ends there, whatever its
-        method, "divergence" says what was found, and there is nothing of test data.
+        their digest, None where several processes or loaders of others test; loss, scores and
+        coefficients at each recorded step. "outcome" is "done", or "diverged" where a loss or a
+        score was not finite: the run ends there, whatever its method, "divergence" says what was
+        found, and there is nothing of test data.
 
     Raises:
         ValueError: If ``output`` holds something already, or another run is at work in it; or,

@@ -28,9 +28,9 @@ def make(cell):
     method, number = cell.candidate.method, cell.candidate.number
     if (method, number, cell.seed) == ("OGM", 1, 2):
         return made.result(cell, None, error="FloatingPointError: <NaN> at step 3")
-    responses = {"left": 0.5 + 0.001 * cell.seed, "right": 0.25}
+    responses = {"left": 0.5 + 0.001 * (cell.seed % 1000), "right": 0.25}
     scales = [0.5, 1.0, 2.0] if method == "AGM" else None
-    test = SEEDS[cell.seed] + SHIFTS[method][cell.seed]
+    test = SEEDS[cell.seed % 1000] + SHIFTS[method][cell.seed % 1000]
     return made.result(cell, made.record(cell, test, 0.9 - 0.1 * number, responses, scales))
 
 
@@ -68,7 +68,7 @@ def test_the_lead_counts_what_can_be_told_from_chance(compared):
 
 def test_leads_of_comparisons_that_show_nothing():
     def flat(cell):
-        return made.result(cell, made.record(cell, SEEDS[cell.seed], 0.9, {"left": 0.5}))
+        return made.result(cell, made.record(cell, SEEDS[cell.seed % 1000], 0.9, {"left": 0.5}))
 
     alone = made.comparison(made.grid(base={}, methods={"Joint": None}), None, flat)
     assert lead(alone)[0] == "There is nothing to compare with Joint."

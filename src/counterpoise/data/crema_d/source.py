@@ -108,8 +108,9 @@ class CREMAD(DataSource):
         )
 
     def redivided(self, seed: int) -> CREMAD:
-        """Return the same data with other clips for validation; by actor, where test depends on
-        the division, the same.
+        """Return the same data with other clips for validation.
+
+        By actor the test clips depend on the division too: it stays.
         """
         return replace(self, seed=seed) if self.split == "field" else self
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import groupby
+from dataclasses import dataclass, field, replace
 from math import inf, isfinite
 from statistics import mean
 from typing import Any
 
 from counterpoise.data.tasks import MetricForm
 from counterpoise.experiments.compare.cells import GridRun
-from counterpoise.experiments.compare.grid import Candidate
+from counterpoise.experiments.compare.grid import Candidate, Place
 from counterpoise.experiments.store import Result
 from counterpoise.measures.statistics import DIVERGED, Run
 from counterpoise.training import results
@@ -84,10 +83,17 @@ class Trial:
     def merit(self) -> float | None:
         """The same so that higher is better; minus infinity at worst."""
         value = self.validation
-        if value is None:
-            return None
-        records = [each.record for each in self.results.values() if each.record is not None]
-        return results.headline(records[0]).turned(value)
+        return None if value is None else self.form.turned(value)
+
+    @property
+    def form(self) -> MetricForm:
+        """How the accuracy, or whatever the headline metric is, is called and written."""
+        return results.headline(self.any_record or {})
+
+    @property
+    def any_record(self) -> dict[str, Any] | None:
+        """The record of the first run that did not fail; None if all did."""
+        return next((r.record for r in self.results.values() if r.record is not None), None)
 
 
 @dataclass(frozen=True)
@@ -136,13 +142,27 @@ class Outcome:
 
     @property
     def _record(self) -> Mapping[str, Any]:
-        assert self.chosen is not None  # asked for only where there are accuracies
-        return next(iter(self.chosen.records.values()))
+        assert self.chosen is not None  # asked for only where there is one
+        assert self.chosen.any_record is not None  # or it would not have been chosen
+        return self.chosen.any_record
 
     @property
     def failures(self) -> list[tuple[Trial, int, Result]]:
         """All failed cells, with their trial and seed."""
         return [(trial, *each) for trial in self.trials for each in trial.failures.items()]
+
+    def judged(self, results: Mapping[int, Result]) -> Outcome:
+        """Return the same with further results of the configuration that was chosen.
+
+        Args:
+            results: By seed. Where nothing was tried, they are those of the only configuration.
+        """
+        best = self.trials[0] if not self.trials[0].results else self.chosen
+        known = [
+            replace(each, results={**each.results, **results}) if each is best else each
+            for each in self.trials
+        ]
+        return Outcome(known)
 
     def _choose(self) -> Trial | None:
         """Return the trial of the best validation accuracy; of several the first."""
@@ -171,5 +191,7 @@ def outcomes_of(
         Trial(found[0].candidate, {cell.seed: results[cell.key] for cell in found}, search_seeds)
         for found in by_candidate.values()
     ]
-    grouped = groupby(trials, key=lambda trial: trial.candidate[:3])
-    return [Outcome(list(members)) for _, members in grouped]
+    grouped: dict[Place, list[Trial]] = {}
+    for trial in trials:
+        grouped.setdefault(trial.candidate[:3], []).append(trial)
+    return [Outcome(members) for members in grouped.values()]
