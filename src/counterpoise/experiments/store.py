@@ -60,6 +60,7 @@ class Result:
         warnings: Messages that the cell warned with, each once.
         code: Digest of the code that ran.
         model: Sha256 of the best checkpoint that the run left; None if it left none.
+        seconds: How long the process took that finished it, loading of data included.
     """
 
     key: str
@@ -71,6 +72,7 @@ class Result:
     warnings: list[str]
     code: str
     model: str | None = None
+    seconds: float | None = None
 
 
 def default_runs() -> Path:

@@ -10,9 +10,9 @@ from counterpoise.data.digits.digits_build import (
     IMAGES,
     VOICES,
     WORDS,
-    load_images,
     _rows,
     _utterances,
+    load_images,
 )
 from counterpoise.data.files.cache import read
 from counterpoise.data.files.streams import stream

@@ -107,7 +107,8 @@ def test_each_setting_is_tried_at_its_ends_before_anything_is_run():
     ends = [{rate: 0.01}, {rate: 1.0}, {alpha: 0.5}, {alpha: 2.5}]
     assert changes == [{}, *ends, {}, {}, {}]
     with pytest.raises(ValueError, match=r"`data.digits`, `methods.AGM` in the grid"):
-        grid(trials=3, search={"method.alpa": {"low": 1, "high": 2}}, methods=THREE).candidates()
+        wrong = {"Joint": None, "AGM": {"search": {"method.alpa": {"low": 1, "high": 2}}}}
+        grid(trials=3, search=RATES, methods=wrong).candidates()
 
 
 @pytest.mark.parametrize(
@@ -221,7 +222,9 @@ def test_values_of_another_kind_are_refused_in_one_line(changes, message):
 
 @pytest.mark.parametrize("values", [0.5, [], "0.5"])
 def test_a_search_needs_lists(values):
-    message = r"`methods.AGM.search.method.alpha` should be a list of values to try, or a range; found"
+    message = (
+        r"`methods.AGM.search.method.alpha` should be a list of values to try, or a range; found"
+    )
     with pytest.raises(TypeError, match=message):
         grid(methods={"Joint": None, "AGM": {"search": {"method.alpha": values}}})
 
