@@ -106,8 +106,8 @@ def test_each_setting_is_tried_at_its_ends_before_anything_is_run():
     rate, alpha = "optimizer.learning_rate", "method.alpha"
     ends = [{rate: 0.01}, {rate: 1.0}, {alpha: 0.5}, {alpha: 2.5}]
     assert changes == [{}, *ends, {}, {}, {}]
+    wrong = {"Joint": None, "AGM": {"search": {"method.alpa": {"low": 1, "high": 2}}}}
     with pytest.raises(ValueError, match=r"`data.digits`, `methods.AGM` in the grid"):
-        wrong = {"Joint": None, "AGM": {"search": {"method.alpa": {"low": 1, "high": 2}}}}
         grid(trials=3, search=RATES, methods=wrong).candidates()
 
 
