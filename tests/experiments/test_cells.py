@@ -9,8 +9,8 @@ import torch
 import counterpoise as cp
 from counterpoise.experiments import cells as module
 from counterpoise.experiments.cells import Run, code_digest, loading
-from counterpoise.experiments.compare.cells import GridRun
-from counterpoise.experiments.compare.planning import fingerprints
+from counterpoise.experiments.compare.cells import Runs
+from counterpoise.experiments.compare.planning import by_label, fingerprints
 from counterpoise.experiments.computing import compute_cell
 from counterpoise.experiments.store import Store
 from experiments.compare import made
@@ -23,7 +23,7 @@ def candidate(**changes):
 
 def cell(seed=0, **changes):
     found = candidate(**changes)
-    return GridRun.of(found, seed, fingerprints([found])["blobs"])
+    return Runs(redraw=True).of(found, seed)
 
 
 def test_the_same_configuration_has_the_same_key_in_another_grid():
@@ -49,7 +49,7 @@ def test_another_configuration_has_another_key(changes):
 def test_seed_data_and_versions_are_part_of_the_key(monkeypatch):
     ours = cell()
     assert cell(seed=1).key != ours.key
-    assert GridRun.of(ours.candidate, 0, "0" * 64).key != ours.key
+    assert made.run(ours.candidate, 0).key != ours.key
     module._versions.cache_clear()
     monkeypatch.setattr(module, "versions", lambda: {"counterpoise": "99"})
     assert cell().key != ours.key
@@ -143,9 +143,9 @@ def test_a_run_that_was_killed_before_it_began_starts_afresh(tmp_path):
 
 
 def test_other_data_than_planned_are_a_failure(tmp_path):
-    ours = GridRun.of(candidate(), 0, "0" * 64)
+    ours = made.run(candidate(), 0)
     compute_cell(ours, tmp_path)
-    message = "ValueError: The data should be those that the run was planned with, fingerprint 000"
+    message = "ValueError: The data should be those that the run was planned with, fingerprint fff"
     assert Store(tmp_path).read(ours.key).error.startswith(message)
 
 
@@ -169,7 +169,8 @@ def test_each_data_set_is_loaded_once(monkeypatch):
     loaded, load = [], runs.Blobs.load
     monkeypatch.setattr(runs.Blobs, "load", lambda self: loaded.append(self) or load(self))
     data = {**made.DATA, "fewer": {"data": "training.runs.Blobs", "data.num_train": 37}}
-    found = fingerprints(made.grid(data=data).candidates())
+    given = made.grid(data=data)
+    found = by_label(given, fingerprints(given.candidates()))
     assert [source.num_train for source in loaded] == [59, 37]
     assert found["blobs"] == runs.Blobs().load().fingerprint
     assert found["fewer"] != found["blobs"]
@@ -194,8 +195,8 @@ def test_a_run_begun_under_one_name_goes_on_under_another(tmp_path):
 
 def test_titles_say_what_is_run():
     found = made.grid(fusions=["film"], base={}, data={"digits": None}).candidates()
-    assert GridRun.of(found[3], 7, "").title == "digits film: AGM (alpha=2.5), seed 7"
-    assert GridRun.of(candidate(methods={"Joint": None}), 7, "").title == "blobs: Joint, seed 7"
+    assert made.run(found[3], 7).title == "digits film: AGM (alpha=2.5), seed 7"
+    assert made.run(candidate(methods={"Joint": None}), 7).title == "blobs: Joint, seed 7"
 
 
 def test_the_digest_of_code_is_stable():

@@ -4,9 +4,14 @@ import json
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import torch
 
+from counterpoise.data import Classification
+from counterpoise.data.files.cache import CorruptFileError
 from counterpoise.experiments.store import Result, Store, content_key, default_runs, digest_of
+from counterpoise.training.predictions import Predictions
 
 IDENTITY = {"recipe": {"seed": 3}, "data": "f" * 64}
 KEY = content_key(IDENTITY)
@@ -119,6 +124,46 @@ def test_a_damaged_model_is_set_aside(store, damage):
         assert not store.has_model(KEY)
     assert (store.damaged / KEY).is_dir()
     assert not store.has_model(KEY)
+
+
+def leave_predictions(store):
+    """Leave what testing would; return what the record says of it."""
+    (store.running / KEY).mkdir(parents=True)
+    gathered = Predictions(Classification(3))
+    gathered.update(torch.eye(3), torch.tensor([0, 2, 2]))
+    return gathered.write(store.running / KEY / "predictions.npz")
+
+
+def test_predictions_stay_with_the_result(store):
+    made = result(record={"predictions": leave_predictions(store)})
+    store.write(made)
+    kept = store.predictions(store.read(KEY))
+    assert kept["prediction"].tolist() == [0, 1, 2]
+    assert kept["value"].tolist() == [True, False, True]
+    assert store.predictions(result(record=None)) is None
+    store.forget(KEY)
+    assert not any(store.predicted.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("damage", "found"),
+    [
+        (lambda p: p.write_bytes(p.read_bytes()[:-7]), "none that can be read (ValueError: "),
+        (lambda p: np.savez(p, prediction=np.arange(3), value=np.ones(3)), "found others."),
+    ],
+)
+def test_damaged_predictions_are_named_and_the_run_is_made_again(store, damage, found):
+    made = result(record={"predictions": leave_predictions(store)})
+    store.write(made)
+    (path,) = store.predicted.iterdir()
+    damage(path)
+    message = f"`{path}` should hold the predictions that the run made; found"
+    with pytest.raises(CorruptFileError, match=re.escape(message)) as caught:
+        store.predictions(made)
+    assert found in str(caught.value)
+    assert store.read(KEY) is None
+    store.write(made)
+    assert store.read(KEY) is None  # as long as they are gone
 
 
 def test_the_folder_is_that_of_the_environment(monkeypatch, tmp_path):

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 import counterpoise as cp
 from counterpoise.training import Recipe, read_recipe, train
 from counterpoise.training.callbacks import RandomState
+from counterpoise.training.predictions import read_predictions
 from counterpoise.training.progress import Bar, Lines, progress_callbacks
 from training import runs
 from training.runs import Blobs, recipe, same_bits
@@ -37,6 +38,7 @@ KEYS = {
     "processor_seconds_per_step",
     "best_epoch",
     "test",
+    "predictions",
     "epochs",
     "steps",
 }
@@ -57,6 +59,7 @@ def test_folder_holds_everything(run):
         "config.yaml",
         "record.json",
         "metrics.csv",
+        "predictions.npz",
         "checkpoints/.lock",
         "checkpoints/best.ckpt",
         "checkpoints/last.ckpt",
@@ -152,6 +155,10 @@ def test_test_results_are_those_of_the_best_weights(run):
     for m, name in enumerate(("left", "right")):
         hits = (out.responses[m].argmax(dim=1) == part.target).float().mean()
         assert record["test"]["response_accuracy"][name] == pytest.approx(hits.item())
+    kept = read_predictions(folder / "predictions.npz", record["predictions"]["digest"])
+    assert kept["prediction"].tolist() == out.logits.argmax(dim=1).tolist()
+    assert kept["value"].tolist() == (out.logits.argmax(dim=1) == part.target).tolist()
+    assert record["predictions"]["num_samples"] == len(part)
 
 
 def test_configuration_makes_the_same_run_again(run, tmp_path):

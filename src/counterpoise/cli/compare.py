@@ -6,15 +6,20 @@ import sys
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
-from counterpoise.cli.running import add_running, running, telling
+from counterpoise.cli.options import add_flag
+from counterpoise.cli.running import add_running, progress_bar, running, telling
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
 
     from counterpoise.experiments.compare.analysis import Comparison
+    from counterpoise.experiments.compare.grid import Grid
     from counterpoise.report import Table
 
 __all__ = ["add_arguments", "print_tables", "run"]
+
+_WORKERS = (4, 16, 64)
+"""Numbers of workers that an estimate is told for, beside this machine."""
 
 AFTER_INTERRUPT = "The same command goes on where it was."
 
@@ -37,6 +42,13 @@ def add_arguments(parser: ArgumentParser) -> None:
         default=None,
         help="Folder of the report. Default: comparisons/NAME.",
     )
+    add_flag(
+        parser,
+        "estimate",
+        "Say how many runs there are and how long they will take, and end. What is not known yet "
+        "is measured: one run of each method and data set, which the comparison then has.",
+        default=False,
+    )
     add_running(parser, progress="Show a live table, or a line a cell.")
 
 
@@ -52,8 +64,12 @@ def run(arguments: Namespace) -> int:
     from counterpoise.experiments.compare.prose import lead
     from counterpoise.experiments.compare.run import compare
 
+    grid = read_grid(arguments.grid)
+    if arguments.estimate:
+        print(_estimated(grid, arguments))
+        return 0
     comparison = compare(
-        read_grid(arguments.grid),
+        grid,
         arguments.output,
         progress=arguments.progress,
         **running(arguments),
@@ -64,6 +80,36 @@ def run(arguments: Namespace) -> int:
     if comparison.failures:
         print(_about_failures(comparison), file=sys.stderr)
     return 1 if comparison.failures else 0
+
+
+def _estimated(grid: Grid, arguments: Namespace) -> str:
+    """Estimate what the comparison takes, and say it in a few lines."""
+    from loky import cpu_count  # type: ignore[import-untyped]
+
+    from counterpoise.experiments.compare.estimate import estimate
+    from counterpoise.experiments.execution.settings import Execution
+    from counterpoise.experiments.session import Counting
+    from counterpoise.experiments.store import Store
+    from counterpoise.report.formats import duration
+
+    options = running(arguments)
+    store, execution = Store(options.pop("runs")), Execution(**options)
+    with progress_bar(show=arguments.progress) as progress:
+        found = estimate(grid, store, execution, Counting(progress))
+    left = {kind: found.total[kind] - found.done.get(kind, 0) for kind in found.total}
+    lines = [
+        f"{sum(found.total.values()):,} runs and measurements in all, "
+        f"{sum(found.done.values()):,} done, {found.num_left:,} left."
+    ]
+    for data in grid.data:
+        kinds = [kind for kind in left if kind.data == data and left[kind]]
+        seconds = sum(left[kind] * found.seconds[kind] for kind in kinds)
+        count = sum(left[kind] for kind in kinds)
+        lines.append(f"  {data}: {count:,} left, {duration(seconds)} of one process.")
+    here = execution.jobs or int(cpu_count())
+    lines.append(f"On this machine, {here} at a time: {duration(found.seconds_left(here))}.")
+    listed = ", ".join(f"on {n}: {duration(found.seconds_left(n))}" for n in _WORKERS)
+    return "\n".join([*lines, f"Were there as many workers as fast as this, {listed}."])
 
 
 def _about_failures(comparison: Comparison) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -130,6 +130,10 @@ class Features(DataSource):
             source=self.path,
             licence=self.licence,
         )
+
+    def redivided(self, seed: int) -> Features:
+        """Return the same data with other training samples cut out for validation."""
+        return replace(self, seed=seed)
 
     def _divide(self, train: Tensor, target: Tensor, path: Path) -> tuple[Tensor, Tensor]:
         """Cut the samples for validation out of the training samples, class by class."""

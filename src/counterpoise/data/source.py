@@ -43,6 +43,19 @@ class DataSource(ABC):
     def load(self) -> Splits:
         """Return the data, built or read as the options say."""
 
+    def redivided(self, seed: int) -> DataSource:
+        """Return the same data, divided by a seed into samples to train on and to validate on.
+
+        The test samples stay, and so do their order and whatever the division has to keep apart,
+        such as speakers. Results over several seeds then tell what to expect of other training
+        samples too. A data set that comes divided in one way alone is returned as it is, which is
+        the default.
+
+        Args:
+            seed: What decides which samples are in which part.
+        """
+        return self
+
 
 def _is_named(kind: type) -> bool:
     given = "name" in vars(kind) and not vars(kind).get("_named_by_itself", False)

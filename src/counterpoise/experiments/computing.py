@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import traceback
 import warnings
 from collections.abc import Iterator
@@ -98,6 +99,7 @@ def _noting(cell: Cell, store: Store, *, unless: bool) -> Iterator[None]:
 def _compute(cell: Cell, store: Store) -> None:
     folder = store.running / cell.key
     found: dict[str, Any] = {}
+    start = time.monotonic()
     with _ONE_AT_A_TIME, warnings.catch_warnings(record=True) as caught, _one_thread():
         try:
             found["record"] = cell.compute(store, folder)
@@ -110,6 +112,7 @@ def _compute(cell: Cell, store: Store) -> None:
     best = folder / "checkpoints" / "best.ckpt"
     if best.is_file() and "record" in found:
         found["model"] = digest_of(best)
+    found["seconds"] = time.monotonic() - start
     found["warnings"] = sorted({str(each.message) for each in caught})
     _keep(cell.key, cell.identity, store, keep=cell.keep, **found)
 

@@ -1,6 +1,7 @@
 """The folder in which results of cells and models of runs are kept, one for all commands.
 
     results/KEY.json   what came of a cell, with a digest of itself
+    predictions/KEY    what a run predicted for each test sample
     models/KEY/        the folder of a run whose model is still to be measured, or kept for good
     running/           runs that are under way, locks, and notes of processes that died
     damaged/           what was not as it had been written, set aside
@@ -17,11 +18,16 @@ import warnings
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from filelock import FileLock  # comes with PyTorch
 
+from counterpoise.data.files.cache import CorruptFileError
+from counterpoise.training.predictions import PREDICTIONS, read_predictions
 from counterpoise.training.record import write_json
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["Keep", "Result", "Store", "content_key", "default_runs", "digest_of"]
 
@@ -54,6 +60,7 @@ class Result:
         warnings: Messages that the cell warned with, each once.
         code: Digest of the code that ran.
         model: Sha256 of the best checkpoint that the run left; None if it left none.
+        seconds: How long the process took that finished it, loading of data included.
     """
 
     key: str
@@ -65,6 +72,7 @@ class Result:
     warnings: list[str]
     code: str
     model: str | None = None
+    seconds: float | None = None
 
 
 def default_runs() -> Path:
@@ -82,8 +90,9 @@ class Store:
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
         self.path = Path(default_runs() if path is None else path).absolute()
         self.results, self.models = self.path / "results", self.path / "models"
+        self.predicted = self.path / "predictions"
         self.running, self.damaged = self.path / "running", self.path / "damaged"
-        for folder in (self.results, self.models, self.running):
+        for folder in (self.results, self.models, self.running, self.predicted):
             folder.mkdir(parents=True, exist_ok=True)
 
     # -- results -----------------------------------------------------------------------------
@@ -91,8 +100,8 @@ class Store:
     def read(self, key: str) -> Result | None:
         """Return the result of the cell with this key, None if there is none.
 
-        One that is not as it was written, or not of this cell, is named in a warning and set
-        aside, so that the cell is computed again.
+        One whose predictions are gone counts as none. One that is not as it was written, or not
+        of this cell, is named in a warning and set aside, so that the cell is computed again.
         """
         path = self.results / f"{key}.json"
         try:
@@ -103,7 +112,9 @@ class Store:
             content = json.loads(text)
             digest = content.pop("digest")
             if (digest, key) == (content_key(content), content_key(content["identity"])):
-                return Result(**content)
+                result = Result(**content)
+                gone = _digest_of_predictions(result) and not self._predictions_file(key).is_file()
+                return None if gone else result
             problem = "its digest is another"
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             problem = f"it cannot be read ({type(error).__name__})"
@@ -114,6 +125,9 @@ class Store:
         """Keep a result, whole or not at all, and the run's best model, or forget the run."""
         # As JSON holds it, which has no NaN, so that reading gives the content of the digest.
         content = json.loads(json.dumps(asdict(result)), parse_constant=lambda _: None)
+        predictions = self.running / result.key / PREDICTIONS
+        if predictions.is_file():  # first: a result without them would be made again
+            predictions.replace(self._predictions_file(result.key))
         path = self.results / f"{result.key}.json"
         write_json(path, {"digest": content_key(content), **content})
         run, model = self.running / result.key, self.models / result.key
@@ -130,6 +144,39 @@ class Store:
     def forget(self, key: str) -> None:
         """Remove a result, so that the cell is computed again."""
         (self.results / f"{key}.json").unlink(missing_ok=True)
+        self._predictions_file(key).unlink(missing_ok=True)
+
+    def predictions(self, result: Result) -> dict[str, NDArray[Any]] | None:
+        """Return what a run predicted for each test sample, in the order of the test data.
+
+        Runs of the same data have the same test samples in the same order, whatever their seed.
+
+        Args:
+            result: Of the run.
+
+        Returns:
+            "prediction": the class of each sample, shape (N,), or the outputs, (N, ...), where
+            there are no classes. "value", if the headline metric of a data set is the mean of
+            those of its samples: that metric of each, shape (N,): for an accuracy whether the
+            sample is right (bool), for a mean absolute error its error (float32). None if the
+            run kept none: it failed or diverged, or several processes or loaders of others
+            tested.
+
+        Raises:
+            CorruptFileError: If they are not what the run wrote. The result is removed then, so
+                that the run is made again by whoever asks for it.
+        """
+        digest = _digest_of_predictions(result)
+        if digest is None:
+            return None
+        try:
+            return read_predictions(self._predictions_file(result.key), digest)
+        except CorruptFileError:
+            self.forget(result.key)
+            raise
+
+    def _predictions_file(self, key: str) -> Path:
+        return self.predicted / f"{key}.npz"
 
     def keys(self) -> set[str]:
         """Return the keys of all cells that have a result."""
@@ -190,6 +237,11 @@ class Store:
             f"{path} is damaged: {problem}. It was set aside as {place} and is made again.",
             stacklevel=3,
         )
+
+
+def _digest_of_predictions(result: Result) -> str | None:
+    kept = (result.record or {}).get("predictions")
+    return None if kept is None else str(kept["digest"])
 
 
 def digest_of(path: Path) -> str:

@@ -14,6 +14,7 @@ import yaml
 from filelock import FileLock, Timeout  # comes with PyTorch
 
 from counterpoise.data.files.cache import CorruptFileError
+from counterpoise.training.predictions import PREDICTIONS
 from counterpoise.training.record import read_sealed, write_csv, write_json, write_yaml
 from counterpoise.training.sealing import damage
 
@@ -43,6 +44,7 @@ class RunFolder:
         config: The complete recipe, in YAML.
         record: What the run came to, in JSON; there once the run is complete.
         metrics: Every recorded value, in CSV.
+        predictions: What was predicted for each test sample.
         checkpoints: Folder of ``best.ckpt`` and ``last.ckpt``, and of ``previous.ckpt`` while the
             run is under way.
     """
@@ -52,6 +54,7 @@ class RunFolder:
         self.config = path / "config.yaml"
         self.record = path / "record.json"
         self.metrics = path / "metrics.csv"
+        self.predictions = path / PREDICTIONS
         self.checkpoints = path / "checkpoints"
 
     @property

@@ -18,6 +18,7 @@ from counterpoise.engine.rates import BranchRates
 from counterpoise.methods import Evaluation, answers
 from counterpoise.training.divergence import check_finite, diverging
 from counterpoise.training.optimization import SGD, Constant, Optimizer, Schedule
+from counterpoise.training.predictions import Predictions
 from counterpoise.training.tally import Tally
 
 __all__ = ["BalancedModule"]
@@ -106,6 +107,7 @@ class BalancedModule(LightningModule):
         self.rates = BranchRates(balanced)
         self._rates_due = False
         self._evaluation: Evaluation | None = None
+        self.predictions: Predictions | None = None
 
     def configure_optimizers(self) -> Any:
         """Build the optimiser, a group of parameters for each modality, and its schedule."""
@@ -258,8 +260,11 @@ class BalancedModule(LightningModule):
             self._end_if_finished()
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Add a batch to the test tally."""
-        self.test_tally.update(self.balanced.respond(**batch), batch["target"])
+        """Add a batch to the test tally, and to ``predictions`` if somebody gathers them there."""
+        out = self.balanced.respond(**batch)
+        self.test_tally.update(out, batch["target"])
+        if self.predictions is not None:
+            self.predictions.update(out.logits, batch["target"])
 
     def on_test_epoch_end(self) -> None:
         """Log what the test added up to."""

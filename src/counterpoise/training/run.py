@@ -18,6 +18,7 @@ from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from counterpoise.core.errors import check_kind
 from counterpoise.core.files import says_full
 from counterpoise.data import Splits
+from counterpoise.data.contract import Batched
 from counterpoise.data.files.folders import DiskFullError
 from counterpoise.training.callbacks import Checkpoints, RandomState
 from counterpoise.training.data import MultimodalDataModule
@@ -27,6 +28,7 @@ from counterpoise.training.identity import identity, test_results
 from counterpoise.training.module import BalancedModule
 from counterpoise.training.options import TrainerOptions
 from counterpoise.training.own_parts import own_callbacks, own_loggers, own_metrics
+from counterpoise.training.predictions import Predictions
 from counterpoise.training.processes import is_first_process
 from counterpoise.training.progress import progress_callbacks
 from counterpoise.training.recipe import Recipe
@@ -66,9 +68,11 @@ def train(
     Returns:
         The record, as written to ``record.json``: what was trained on what, where, and for how
         long (seconds); loss and metrics after each epoch and on the test data, None if there
-        are none; loss, scores and coefficients at each recorded step. "outcome" is "done", or
-        "diverged" where a loss or a score was not finite: the run ends there, whatever its
-        method, "divergence" says what was found, and there is nothing of test data.
+        are none; how many predictions of test samples lie beside it in ``predictions.npz``, with
+        their digest, None where several processes or loaders of others test; loss, scores and
+        coefficients at each recorded step. "outcome" is "done", or "diverged" where a loss or a
+        score was not finite: the run ends there, whatever its method, "divergence" says what was
+        found, and there is nothing of test data.
 
     Raises:
         ValueError: If ``output`` holds something already, or another run is at work in it; or,
@@ -125,7 +129,9 @@ def _carry_out(
                 f"{error}. Free some room, and go on with the run, or start it again."
             ) from error
         raise
-    record = _record(recipe, splits, run, tested, divergence)
+    kept = run.module.predictions if divergence is None else None
+    predicted = None if kept is None else kept.write(folder.predictions)
+    record = _record(recipe, splits, run, tested, divergence, predicted)
     if run.trainer.is_global_zero:
         rows = [*run.recorder.rows, *run.recorder.epoch_rows]
         folder.finish(record, sorted(rows, key=lambda row: row["step"]))
@@ -208,8 +214,12 @@ def _fit(run: _Run, start: Path | None) -> None:
 
 
 def _test_best(run: _Run) -> Mapping[str, float] | None:
-    if run.data.splits.test is None:
+    test = run.data.splits.test
+    if test is None:
         return None
+    # Each of several processes has a part of the samples; loaders of others have their own order.
+    if run.trainer.world_size == 1 and not isinstance(test, Batched):
+        run.module.predictions = Predictions(run.module.task)
     # By hand: Lightning would restore the callbacks of the best epoch with its weights.
     best = torch.load(run.checkpoints.best, map_location="cpu", weights_only=True)
     run.module.load_state_dict(best["state_dict"])
@@ -223,6 +233,7 @@ def _record(
     run: _Run,
     tested: Mapping[str, float] | None,
     divergence: str | None,
+    predicted: dict[str, Any] | None,
 ) -> dict[str, Any]:
     recorder = run.recorder
     content = {
@@ -236,6 +247,7 @@ def _record(
         "processor_seconds_per_step": recorder.processor_seconds_per_step,
         "best_epoch": run.checkpoints.best_epoch,
         "test": None if tested is None else test_results(tested, run.module, splits.modalities),
+        "predictions": predicted,
         "epochs": recorder.epochs(),
         "steps": recorder.curves(),
     }

@@ -10,9 +10,9 @@ from counterpoise.data.digits.digits_build import (
     IMAGES,
     VOICES,
     WORDS,
-    _load_images,
     _rows,
     _utterances,
+    load_images,
 )
 from counterpoise.data.files.cache import read
 from counterpoise.data.files.streams import stream
@@ -109,7 +109,7 @@ def test_each_modality_tells_the_digit_and_neither_tells_all(built):
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_images_are_in_one_split_each_and_all_used(seed):
-    _, labels = _load_images()
+    _, labels = load_images()
     rows = {split: _rows(labels, split, seed).tolist() for split in IMAGES}
     everything = [row for split in rows.values() for row in split]
     assert sorted(everything) == list(range(1797))

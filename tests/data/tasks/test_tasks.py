@@ -73,6 +73,21 @@ def test_additive_metrics_are_means_over_samples(task):
 
 
 @pytest.mark.parametrize("task", EVERY, ids=kinds)
+def test_values_of_samples_are_those_whose_mean_is_the_headline(task):
+    outputs, target = drawn(task)
+    for name, form in task.forms.items():
+        asked = replace(task, headline=name)
+        values, metric = asked.sample_values(outputs, target), asked.metric(name)
+        if values is None:  # what is ignored of a segment has no part in the metric
+            assert not form.additive or task.kind == "segments"
+            continue
+        assert form.additive
+        assert values.shape == (37,)
+        metric.update(outputs, target)
+        torch.testing.assert_close(values.float().mean(), metric.compute())
+
+
+@pytest.mark.parametrize("task", EVERY, ids=kinds)
 def test_perfect_outputs_are_the_best_there_are(task):
     _, target = drawn(task)
     if task.kind in ("classification", "segments"):

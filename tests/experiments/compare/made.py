@@ -10,9 +10,10 @@ from pathlib import Path
 
 import counterpoise as cp
 from counterpoise.experiments.compare.analysis import Comparison
-from counterpoise.experiments.compare.cells import GridRun
+from counterpoise.experiments.compare.cells import Runs
 from counterpoise.experiments.compare.grid import Grid
 from counterpoise.experiments.compare.outcomes import outcomes_of
+from counterpoise.experiments.compare.planning import text_of
 from counterpoise.experiments.store import Result
 
 BASE = {
@@ -151,13 +152,16 @@ def result(cell, made, error=None):
 
 def comparison(given, path, make):
     """A comparison whose results are made by ``make(cell)``, which returns a result."""
-    cells = [
-        GridRun.of(candidate, seed, "f" * 64)
-        for candidate in given.candidates()
-        for seed in given.all_seeds
-    ]
+    seeds = (*given.choosing_seeds, *given.all_seeds)
+    cells = [run(candidate, seed) for candidate in given.candidates() for seed in seeds]
     results = {cell.key: make(cell) for cell in cells}
-    return Comparison(given, outcomes_of(cells, results, given.first_seeds), path)
+    return Comparison(given, outcomes_of(cells, results, given.choosing_seeds), path)
+
+
+def run(candidate, seed, fingerprint="f" * 64):
+    """The run of a configuration from a seed, on data that nobody loads."""
+    known = {text_of(candidate.recipe.data): fingerprint}
+    return Runs(redraw=False, fingerprints=known).of(candidate, seed)
 
 
 def compared(given, path, **options):

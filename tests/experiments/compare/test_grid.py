@@ -7,6 +7,7 @@ import counterpoise as cp
 from counterpoise.data import Digits, Synthetic
 from counterpoise.experiments.compare.files import read_grid
 from counterpoise.experiments.compare.grid import Grid
+from counterpoise.experiments.compare.spaces import Choices, Range
 from counterpoise.training import Adam
 from experiments.compare.made import Fails
 from training.runs import Blobs
@@ -16,6 +17,7 @@ METHODS = {
     "AGM": {"search": {"method.alpha": [0.5, 2.5]}},
 }
 THREE = {"Joint": None, "AGM": None, "OGM": None}
+RATES = {"optimizer.learning_rate": {"low": 0.01, "high": 1.0, "log": True}}
 DATA = {"digits": None, "small": {"data": "Synthetic", "data.num_train": 53}}
 
 
@@ -69,20 +71,44 @@ def test_layers_of_methods_lie_over_those_of_data_and_base():
 @pytest.mark.parametrize(
     ("changes", "num_cells"),
     [
-        ({"seeds": 5}, 2 * 2 * 2 * 5),
-        ({"seeds": [3, 1, 4]}, 2 * 2 * 2 * 3),
-        ({"seeds": 5, "selection_seeds": 2}, 2 * 2 * (2 * 2 + 3)),
-        ({"seeds": 3, "fusions": ["film", "gated", "maxout"]}, 2 * 2 * 3 * 2 * 3),
+        ({"seeds": 5}, 2 * 2 * (2 + 5)),
+        ({"seeds": [3, 1, 4]}, 2 * 2 * (2 + 3)),
+        ({"seeds": 5, "search_seeds": 3}, 2 * 2 * (2 * 3 + 5)),
+        ({"seeds": 3, "fusions": ["film", "gated", "maxout"]}, 2 * 2 * 3 * (2 + 3)),
+        ({"methods": {"Joint": None, "AGM": None}}, 2 * 2 * 5),
+        ({"trials": 7, "search": RATES}, 2 * 2 * (7 + 5)),
+        ({"search": {"optimizer.momentum": [0.0, 0.5, 0.9]}}, 2 * 2 * (6 + 5)),
     ],
 )
 def test_cells_are_counted_before_they_are_run(changes, num_cells):
     assert grid(**changes).num_cells == num_cells
 
 
-def test_configurations_are_tried_with_the_first_seeds():
-    found = grid(seeds=[3, 1, 4], selection_seeds=2)
-    assert (found.all_seeds, found.first_seeds) == ((3, 1, 4), (3, 1))
-    assert grid(seeds=3).first_seeds == (0, 1, 2)
+def test_configurations_are_chosen_by_seeds_that_judge_nothing():
+    assert grid(seeds=3).choosing_seeds == (1000,)
+    assert grid(seeds=3, search_seeds=2).choosing_seeds == (1000, 1001)
+    assert grid(seeds=3, search_seeds=[7, 5]).choosing_seeds == (7, 5)
+    assert grid(methods={"Joint": None, "AGM": None}).choosing_seeds == ()  # nothing to choose
+
+
+def test_what_all_methods_search_comes_first_and_their_own_over_it():
+    found = grid(trials=3, search=RATES).space("AGM")
+    assert [*found] == ["optimizer.learning_rate", "method.alpha"]
+    assert found["optimizer.learning_rate"] == Range(0.01, 1.0, log=True)
+    own = {"AGM": {"search": {"optimizer.learning_rate": [0.1]}}, "Joint": None}
+    found = grid(trials=3, search=RATES, methods=own).space("AGM")
+    assert found == {"optimizer.learning_rate": Choices((0.1,))}
+
+
+def test_each_setting_is_tried_at_its_ends_before_anything_is_run():
+    found = grid(trials=3, search=RATES, fusions=["film", "gated"]).candidates()
+    changes = [each.changes for each in found if each.method == "AGM"]
+    rate, alpha = "optimizer.learning_rate", "method.alpha"
+    ends = [{rate: 0.01}, {rate: 1.0}, {alpha: 0.5}, {alpha: 2.5}]
+    assert changes == [{}, *ends, {}, {}, {}]
+    wrong = {"Joint": None, "AGM": {"search": {"method.alpa": {"low": 1, "high": 2}}}}
+    with pytest.raises(ValueError, match=r"`data.digits`, `methods.AGM` in the grid"):
+        grid(trials=3, search=RATES, methods=wrong).candidates()
 
 
 @pytest.mark.parametrize(
@@ -96,8 +122,35 @@ def test_configurations_are_tried_with_the_first_seeds():
         ({"seeds": []}, "`seeds` should hold at least one, each once; found []."),
         ({"seeds": [1, 1]}, "`seeds` should hold at least one, each once; found [1, 1]."),
         ({"seeds": [-1]}, "`seeds` should be at least 0; found -1."),
-        ({"selection_seeds": 0}, "`selection_seeds` should be at least 1; found 0."),
-        ({"selection_seeds": 7}, "`selection_seeds` should be at most the number of seeds, 5;"),
+        ({"search_seeds": 0}, "`search_seeds` should be at least 1; found 0."),
+        (
+            {"seeds": [3, 5, 7], "search_seeds": [5, 11, 3]},
+            "`search_seeds` should hold none of `seeds`, by which methods are judged; found [3, 5]",
+        ),
+        ({"trials": 0, "search": RATES}, "`trials` should be at least 1; found 0."),
+        ({"trials": 3}, "`search` should hold what is searched for all methods, since there are"),
+        (
+            {"search": RATES},
+            "`trials` should be given where a range is searched; found 'optimizer.learning_rate' "
+            "of 'Joint' in a range.",
+        ),
+        ({"search": {"seed": [1]}}, "`search` should be one of"),
+        (
+            {"search": {"optimizer.momentum": {"low": 0, "hgh": 1}}},
+            "`search.optimizer.momentum` should be one of 'low', 'high', 'log', 'int'; found 'hgh'",
+        ),
+        (
+            {"search": {"optimizer.momentum": {"low": 0}}},
+            "`search.optimizer.momentum` should have both ends of the range; found {'low': 0}.",
+        ),
+        (
+            {"search": {"optimizer.momentum": {"low": 0, "high": 1, "log": True}}},
+            "`search.optimizer.momentum.low` should be finite, above 0; found 0.",
+        ),
+        (
+            {"search": {"optimizer.momentum": {"low": 1, "high": 1}}},
+            "`search.optimizer.momentum.high` should be finite, above 1; found 1.",
+        ),
         ({"pairs": [["AGM", "Joint", "AGM"]]}, "`pairs` should hold pairs of different methods;"),
         ({"pairs": [["AGM", "AGM"]]}, "found ['AGM', 'AGM']. Write each as [this one, against"),
         ({"pairs": [["AGM", "Jont"]]}, "found 'Jont'. Did you mean 'Joint'?"),
@@ -132,7 +185,19 @@ def test_a_grid_that_cannot_be_is_refused(changes, message):
             ({"seeds": seeds}, f"`seeds` should be a number of seeds or a list of them; found {x}.")
             for seeds, x in (("five", "'five'"), (2.5, 2.5), (True, True), ([1, "a"], "[1, 'a']"))
         ),
-        ({"selection_seeds": "two"}, "`selection_seeds` should be an integer; found 'two'."),
+        ({"search_seeds": "two"}, "`search_seeds` should be a number of seeds or a list of them;"),
+        ({"trials": "two", "search": RATES}, "`trials` should be an integer; found 'two'."),
+        ({"search": ["rate"]}, "`search` should be a mapping of settings; found ['rate']."),
+        ({"redraw": "no"}, "`redraw` should be True or False; found 'no'."),
+        (
+            {"search": {"optimizer.momentum": {"low": 1, "high": 2.5, "int": True}}},
+            "`search.optimizer.momentum` should have integers as ends, since int is true; found 1 "
+            "and 2.5.",
+        ),
+        (
+            {"search": {"optimizer.momentum": {"low": 0, "high": 1, "log": "yes"}}},
+            "`search.optimizer.momentum.log` should be True or False; found 'yes'.",
+        ),
         ({"data": ["digits"]}, "`data` should be a mapping of labels to settings; found ['dig"),
         ({"methods": "Joint"}, "`methods` should be a mapping of labels to settings; found 'Jo"),
         ({"data": {1: None}}, "`data` should have strings as labels; found 1. Put it in quotes."),
@@ -157,7 +222,9 @@ def test_values_of_another_kind_are_refused_in_one_line(changes, message):
 
 @pytest.mark.parametrize("values", [0.5, [], "0.5"])
 def test_a_search_needs_lists(values):
-    message = r"`methods.AGM.search.method.alpha` should be a list of values to try; found"
+    message = (
+        r"`methods.AGM.search.method.alpha` should be a list of values to try, or a range; found"
+    )
     with pytest.raises(TypeError, match=message):
         grid(methods={"Joint": None, "AGM": {"search": {"method.alpha": values}}})
 

@@ -37,7 +37,7 @@ def ran(monkeypatch):
 
 
 def test_chosen_runs_are_measured_against_runs_on_one_modality(tmp_path, ran):
-    given = grid(selection_seeds=1)
+    given = grid()
     found = made.compared(given, tmp_path)
     alone = [f"blobs: {name} alone, seed {seed}" for seed in (0, 1) for name in ("left", "right")]
     assert [title for title in ran if "alone" in title] == alone

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from counterpoise.data import Synthetic
-from counterpoise.experiments.compare.planning import fingerprints
+from counterpoise.experiments.compare.planning import by_label, fingerprints
 from counterpoise.experiments.compare.run import compare
 from counterpoise.training import Architecture, Network
 from experiments.compare import made
@@ -66,7 +66,8 @@ def test_data_are_loaded_and_networks_built_once(monkeypatch):
     )
     data = {"small": SMALL, "same": SMALL, "other": {**SMALL, "data.num_train": 59}}
     before = torch.get_rng_state()
-    found = fingerprints(grid(data=data, fusions=["film", "additive"]).candidates())
+    given = grid(data=data, fusions=["film", "additive"])
+    found = by_label(given, fingerprints(given.candidates()))
     assert torch.equal(torch.get_rng_state(), before)
     assert len(loaded) == 2
     assert built == ["film", "additive"] * 2

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from counterpoise.experiments.compare.cells import GridRun
 from counterpoise.experiments.compare.progress import Progress
 from experiments.compare import made
 
@@ -13,7 +12,7 @@ from experiments.compare import made
 @pytest.fixture
 def cells():
     return [
-        GridRun.of(candidate, seed, "f" * 64)
+        made.run(candidate, seed)
         for candidate in made.grid(base={}).candidates()
         for seed in (0, 1)
     ]

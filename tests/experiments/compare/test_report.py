@@ -28,9 +28,9 @@ def make(cell):
     method, number = cell.candidate.method, cell.candidate.number
     if (method, number, cell.seed) == ("OGM", 1, 2):
         return made.result(cell, None, error="FloatingPointError: <NaN> at step 3")
-    responses = {"left": 0.5 + 0.001 * cell.seed, "right": 0.25}
+    responses = {"left": 0.5 + 0.001 * (cell.seed % 1000), "right": 0.25}
     scales = [0.5, 1.0, 2.0] if method == "AGM" else None
-    test = SEEDS[cell.seed] + SHIFTS[method][cell.seed]
+    test = SEEDS[cell.seed % 1000] + SHIFTS[method][cell.seed % 1000]
     return made.result(cell, made.record(cell, test, 0.9 - 0.1 * number, responses, scales))
 
 
@@ -60,15 +60,15 @@ def test_the_lead_counts_what_can_be_told_from_chance(compared):
         "Data sets": "2",
         "Seeds": "5",
         "Configurations a method": "2",
-        "Runs": "60",
-        "Training time in all": "1 min 56 s",
+        "Runs": "72",
+        "Training time in all": "2 min 20 s",
         "Started": "2026-01-02 03:04",
     }
 
 
 def test_leads_of_comparisons_that_show_nothing():
     def flat(cell):
-        return made.result(cell, made.record(cell, SEEDS[cell.seed], 0.9, {"left": 0.5}))
+        return made.result(cell, made.record(cell, SEEDS[cell.seed % 1000], 0.9, {"left": 0.5}))
 
     alone = made.comparison(made.grid(base={}, methods={"Joint": None}), None, flat)
     assert lead(alone)[0] == "There is nothing to compare with Joint."
@@ -243,7 +243,7 @@ def test_files_hold_the_same_numbers(compared):
         assert shown in page.replace("\N{NO-BREAK SPACE}", " ")
         assert shown in text.replace("\N{NO-BREAK SPACE}", " ")
     kept = list(csv.DictReader(io.StringIO(runs)))
-    assert len(kept) == 60
+    assert len(kept) == 72
     # Nobody shall look at test results of what was not chosen.
     assert {row["test_accuracy"] == "" for row in kept if row["chosen"] == "False"} == {True}
     assert {row["test_accuracy"] == "" for row in kept if row["chosen"] == "True"} == {False}
@@ -280,4 +280,4 @@ def test_a_comparison_in_which_all_failed_has_a_report_too(tmp_path):
     found = made.comparison(given, tmp_path, lambda cell: made.result(cell, None, error="no"))
     page, *_ = write_comparison(found, tmp_path)
     assert "There is nothing to compare with Joint." in page.read_text()
-    assert "8 runs failed" in page.read_text()
+    assert "12 runs failed" in page.read_text()

@@ -4,7 +4,6 @@ import sys
 
 import pytest
 
-from counterpoise.experiments.compare.cells import GridRun
 from counterpoise.experiments.compete import compete
 from counterpoise.experiments.computing import compute_cell
 from counterpoise.experiments.execution import loop
@@ -30,7 +29,7 @@ def ran(monkeypatch):
 def test_a_grid_becomes_a_report_and_no_cell_is_run_twice(tmp_path, ran):
     first = made.compared(made.grid(), tmp_path)
     assert len(ran) == made.grid().num_cells == 8
-    for name in ("report.html", "report.md", "results.csv", "runs.csv", "grid.yaml"):
+    for name in ("report.html", "report.md", "results.csv", "runs.csv", "search.csv", "grid.yaml"):
         assert (tmp_path / name).is_file()
     pages = {path.name: path.read_bytes() for path in tmp_path.glob("*.*")}
     ran.clear()
@@ -41,25 +40,20 @@ def test_a_grid_becomes_a_report_and_no_cell_is_run_twice(tmp_path, ran):
         row.accuracy for row in first.blocks[0].rows
     ]
     made.compared(made.grid(seeds=3, name="longer"), tmp_path)
-    assert sorted(ran) == sorted(
-        f"blobs: {tried}, seed 2"
-        for tried in (
-            "Joint (weight_decay=0.0)",
-            "Joint (weight_decay=0.5)",
-            "AGM (alpha=0.5)",
-            "AGM (alpha=2.5)",
-        )
-    )
+    chosen = [row.outcome.chosen.candidate for row in first.blocks[0].rows]
+    assert ran == [made.run(candidate, 2).title for candidate in chosen]
 
 
-def test_only_what_was_chosen_is_run_with_the_other_seeds(tmp_path, ran):
-    given = made.grid(seeds=[5, 3], selection_seeds=1)
+def test_configurations_are_tried_with_other_seeds_than_the_chosen_one_is_judged_by(tmp_path, ran):
+    given = made.grid(seeds=[5, 3])
     found = made.compared(given, tmp_path)
-    assert len(ran) == given.num_cells == 6
+    assert len(ran) == given.num_cells == 8
+    assert all(title.endswith("seed 1000") for title in ran[:4])
     chosen = [row.outcome.chosen.candidate for row in found.blocks[0].rows]
-    titles = [GridRun.of(candidate, 3, "").title for candidate in chosen]
-    assert ran[4:] == titles
+    assert ran[4:] == [made.run(each, seed).title for each in chosen for seed in (5, 3)]
     assert [row.accuracy.num_values for row in found.blocks[0].rows] == [2, 2]
+    for row in found.blocks[0].rows:
+        assert set(row.outcome.chosen.records) == set(row.outcome.accuracies) == {5, 3}
 
 
 def test_failures_are_reported_and_do_not_stop_the_others(tmp_path, ran, monkeypatch):
@@ -107,12 +101,15 @@ def test_the_same_run_asked_for_by_two_commands_is_trained_once(tmp_path, ran):
 
 def test_parts_together_are_the_whole(tmp_path, ran):
     given = made.grid()
-    for number in (1, 2):
+    message = "Part 1/2 of the searches is done; of other parts 1 of 2 are not finished, such as"
+    with pytest.raises(OtherPartsError, match=re.escape(message)):
+        made.compared(given, tmp_path, part="1/2")
+    assert [title.partition(" (")[0] for title in ran] == ["blobs: Joint"] * 2
+    for number in (2, 1):
         message = f"Part {number}/3 is done; of other parts "
         with pytest.raises(OtherPartsError, match=re.escape(message)):
             made.compared(given, tmp_path, part=f"{number}/3")
     assert not (tmp_path / "report.html").exists()
-    assert len(ran) == 3 + 3
     found = made.compared(given, tmp_path, part="3/3")
     assert len(ran) == len(set(ran)) == 8
     assert (tmp_path / "report.html").is_file()

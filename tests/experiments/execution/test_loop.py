@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from counterpoise.experiments.compare.cells import grid_runs
-from counterpoise.experiments.compare.planning import fingerprints
+from counterpoise.experiments.compare.cells import Runs
 from counterpoise.experiments.compare.run import compare
 from counterpoise.experiments.execution import loop, parcels
 from counterpoise.experiments.execution.children import Children, DiedError
@@ -37,7 +36,7 @@ LOKY = Execution("loky", jobs=1)
 
 def planned(methods, seeds=1):
     candidates = made.grid(methods=methods, baseline=next(iter(methods)), seeds=1).candidates()
-    return grid_runs(candidates, range(seeds), fingerprints(candidates), "no")
+    return Runs(redraw=True).all(candidates, range(seeds))
 
 
 def one_cell():

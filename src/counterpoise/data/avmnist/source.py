@@ -18,13 +18,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from counterpoise.core.errors import check_choice, check_count, check_flag
+from counterpoise.core.errors import check_choice, check_count, check_flag, check_seed
 from counterpoise.data.avmnist.options import PRESETS, RECORD
 from counterpoise.data.contract import Splits
 from counterpoise.data.files.cache import CorruptFileError, cache_directory
 from counterpoise.data.files.extras import require
 from counterpoise.data.files.npy import check_finite_rows, file_digest, map_npy
 from counterpoise.data.files.paths import expand
+from counterpoise.data.files.streams import stream
 from counterpoise.data.source import DataSource
 from counterpoise.data.tasks import Classification
 from counterpoise.data.tensors import MultimodalDataset
@@ -97,6 +98,8 @@ class AVMNIST(DataSource):
         num_validation: The same for validation. Where the files come without a record: take so
             many from the end of the training files. Default: all; without a record, a twelfth.
         num_test: The same for test.
+        division: Draws which of the pairs are taken where ``num_train`` or ``num_validation`` takes
+            a part of them: no recording is in both. Default: the first.
         audio_size: Average the spectrograms to so many rows and columns as they are read, for
             small networks: a divisor of the stored size. Default: the stored size.
         standardise: Whether each modality has mean 0 and deviation 1, those of the first thousand
@@ -118,6 +121,7 @@ class AVMNIST(DataSource):
     num_train: int | None = None
     num_validation: int | None = None
     num_test: int | None = None
+    division: int | None = None
     audio_size: int | None = None
     standardise: bool = True
 
@@ -125,6 +129,8 @@ class AVMNIST(DataSource):
         if self.preset is not None:
             check_choice("preset", self.preset, PRESETS)
         check_flag("standardise", self.standardise)
+        if self.division is not None:
+            check_seed("division", self.division)
         for name in ("num_train", "num_validation", "num_test", "audio_size"):
             if getattr(self, name) is not None:
                 check_count(name, getattr(self, name), at_least=1)
@@ -166,18 +172,33 @@ class AVMNIST(DataSource):
             )
         return Splits(
             name="-".join(filter(None, (self.name, record.get("preset")))),
-            train=_first(rest.subset(slice(0, total - held_out)), "train", self.num_train),
-            validation=_first(
-                rest.subset(slice(total - held_out, None)), "validation", self.num_validation
-            ),
-            test=_first(
-                MultimodalDataset(test, test_labels, transforms=scales), "test", self.num_test
-            ),
+            train=self._some(rest.subset(slice(0, total - held_out)), "train"),
+            validation=self._some(rest.subset(slice(total - held_out, None)), "validation"),
+            test=self._some(MultimodalDataset(test, test_labels, transforms=scales), "test"),
             task=Classification(10),
             note=_note(record),
             source="MNIST, four IDX files; Free Spoken Digit Dataset, WAV recordings",
             licence="MNIST CC BY-SA 3.0; Free Spoken Digit Dataset CC BY-SA 4.0",
         )
+
+    def redivided(self, seed: int) -> AVMNIST:
+        """Return the same data with other pairs, where only a part of them is taken."""
+        return replace(self, division=seed)
+
+    def _some(self, whole: MultimodalDataset, part: str) -> MultimodalDataset:
+        """Return as many samples as the options say, of the test the first."""
+        number: int | None = getattr(self, f"num_{part}")
+        if number is None or number == len(whole):
+            return whole
+        if number > len(whole):
+            raise ValueError(
+                f"`num_{part}` should be at most {len(whole)}, the pairs that there are; found "
+                f"{number}. Pass a smaller number, or leave it out for all."
+            )
+        if self.division is None or part == "test":
+            return whole.subset(slice(0, number))
+        generator = stream(self.division, self.name, part)
+        return whole.subset(torch.randperm(len(whole), generator=generator)[:number].sort().values)
 
     def verify(self) -> None:
         """Compare the bytes of all files with what the build wrote; takes seconds.
@@ -289,17 +310,6 @@ class AVMNIST(DataSource):
                 f"{tuple(stored.shape)}. Build the data again."
             )
         return stored
-
-
-def _first(whole: MultimodalDataset, part: str, number: int | None) -> MultimodalDataset:
-    if number is None:
-        return whole
-    if number > len(whole):
-        raise ValueError(
-            f"`num_{part}` should be at most {len(whole)}, the pairs that there are; found "
-            f"{number}. Pass a smaller number, or leave it out for all."
-        )
-    return whole.subset(slice(0, number))
 
 
 def _note(record: Mapping[str, Any]) -> str:

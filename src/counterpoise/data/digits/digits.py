@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, ClassVar
@@ -67,6 +67,8 @@ class Digits(DataSource):
         image_noise: Standard deviation of the pixel noise, where ink is 1 and paper 0.
         utterances_per_image: How many spoken digits each image is paired with; each pair has
             noise of its own. More make the data set larger.
+        division: Draws which of the images that are not for test are to train on and which to
+            choose on; voices stay in their split. Default: as built.
         root: Where to keep the built data. Default: see
             :func:`counterpoise.data.files.cache.cache_directory`.
 
@@ -84,6 +86,7 @@ class Digits(DataSource):
     speech_to_noise: tuple[float, float] = (-5.0, 5.0)
     image_noise: float = 0.35
     utterances_per_image: int = 5
+    division: int | None = None
     root: Path | None = None
 
     def __post_init__(self) -> None:
@@ -103,11 +106,13 @@ class Digits(DataSource):
             )
         check_range("image_noise", self.image_noise, low=0.0)
         check_count("utterances_per_image", self.utterances_per_image, at_least=1)
+        if self.division is not None:
+            check_seed("division", self.division)
 
     @property
     def options(self) -> dict[str, Any]:
-        """What the content depends on."""
-        return {key: value for key, value in asdict(self).items() if key != "root"}
+        """What the content of the built file depends on."""
+        return {k: value for k, value in asdict(self).items() if k not in ("root", "division")}
 
     @property
     def path(self) -> Path:
@@ -134,7 +139,17 @@ class Digits(DataSource):
             except CorruptFileError as error:
                 warnings.warn(f"{error} Building it again now.", RuntimeWarning, stacklevel=2)
         tensors, record = self._build() if kept is None else kept
+        if self.division is not None:
+            require("Dividing the digits anew", "digits", {"sklearn": "scikit-learn"})
+            from counterpoise.data.digits.redivision import redivided
+
+            built = {"seed": self.seed, "utterances_per_image": self.utterances_per_image}
+            tensors = redivided(tensors, division=self.division, **built)
         return self._splits(tensors, record)
+
+    def redivided(self, seed: int) -> Digits:
+        """Return the same data with other images to train on and to choose on."""
+        return replace(self, division=seed)
 
     def _build(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         require(

@@ -19,7 +19,7 @@ from counterpoise.data.digits.speech import SAMPLE_RATE, Synthesiser, Utterance
 from counterpoise.data.files.cache import write
 from counterpoise.data.files.streams import stream
 
-__all__ = ["ACCENTS", "VOICES", "build", "main"]
+__all__ = ["ACCENTS", "VOICES", "build", "image_rows", "load_images", "main"]
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -74,12 +74,11 @@ def build(
     The arguments are those of :class:`counterpoise.data.Digits`. The bits are reproducible only
     when this is the first speech of the process.
     """
-    images, labels = _load_images()
+    images, labels = load_images()
     synthesiser = Synthesiser()
     tensors: dict[str, Tensor] = {}
     for split in VOICES:
-        rows = _rows(labels, split, seed).repeat(utterances_per_image)
-        rows = rows[torch.randperm(len(rows), generator=stream(seed, split, "order"))]
+        rows = image_rows(labels, split, seed, utterances_per_image)
         noise = torch.randn(len(rows), 8, 8, generator=stream(seed, split, "pixels"))
         noisy = images[rows] + image_noise * noise
         size = (IMAGE_SIZE, IMAGE_SIZE)
@@ -91,12 +90,19 @@ def build(
     return _standardise(tensors)
 
 
-def _load_images() -> tuple[Tensor, Tensor]:
+def load_images() -> tuple[Tensor, Tensor]:
+    """Return all images, ink 1 and paper 0, and their labels."""
     from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 
     digits: Any = load_digits()
     ink = torch.as_tensor(digits.images, dtype=torch.float32) / 16
     return ink, torch.as_tensor(digits.target, dtype=torch.int64)
+
+
+def image_rows(labels: Tensor, split: str, seed: int, utterances_per_image: int) -> Tensor:
+    """Return which image each sample of a split shows."""
+    rows = _rows(labels, split, seed).repeat(utterances_per_image)
+    return rows[torch.randperm(len(rows), generator=stream(seed, split, "order"))]
 
 
 def _rows(labels: Tensor, split: str, seed: int) -> Tensor:

@@ -88,6 +88,8 @@ class Synthetic(DataSource):
             from one to the next and stays at the last; validation and test data are of the
             last throughout.
         seed: Of codewords and samples. The same labels are drawn for any strengths.
+        division: Draws other samples to train on and to validate on, with the same codewords and
+            the same test samples. Default: those of ``seed`` alone.
 
     Raises:
         ValueError: If a number is out of range, the shares sum to more than 1, lengths differ,
@@ -116,6 +118,7 @@ class Synthetic(DataSource):
     modalities: tuple[str, ...] = ()
     shifts: tuple[Shift, ...] = ()
     seed: int = 0
+    division: int | None = None
 
     def __post_init__(self) -> None:
         for field in ("unique", "modalities", "shifts"):  # lists from a configuration file
@@ -126,6 +129,8 @@ class Synthetic(DataSource):
         if not self.modalities:
             object.__setattr__(self, "modalities", tuple(f"m{m + 1}" for m in range(M)))
         check_seed("seed", self.seed)
+        if self.division is not None:
+            check_seed("division", self.division)
         self._check_shifts()
         self._symbols(0)  # checks the strengths
         named = [each for each in self.modalities if isinstance(each, str) and each]
@@ -186,6 +191,10 @@ class Synthetic(DataSource):
             train_at=self.train_at if self.shifts else None,
         )
 
+    def redivided(self, seed: int) -> Synthetic:
+        """Return the same data with other samples to train on and to validate on."""
+        return replace(self, division=seed)
+
     def train_at(self, epoch: int) -> MultimodalDataset:
         """Return what there is to learn from in an epoch; the same object while nothing shifts."""
         return _training_set(self.at(epoch))
@@ -206,6 +215,8 @@ class Synthetic(DataSource):
         return SymbolModel(now.unique, now.redundancy, now.synergy, self.num_classes, self.noise)
 
     def _draw(self, part: str, num_samples: int) -> MultimodalDataset:
+        if self.division is not None and part != "test":
+            part = f"{part} {self.division}"
         symbols, target = self._symbols(0).sample(num_samples, self.seed, part)
         inputs = {}
         for m, (name, codewords) in enumerate(zip(self.modalities, self.codebook(), strict=True)):

@@ -71,6 +71,10 @@ class Classification(Task):
             return MulticlassAccuracy(self.num_classes, average="micro", validate_args=False)
         return MulticlassF1Score(self.num_classes, average="macro", validate_args=False)
 
+    def sample_values(self, outputs: Tensor, target: Tensor) -> Tensor | None:
+        """Return which samples are right, if the headline is the accuracy."""
+        return outputs.argmax(dim=1) == target if self.headline == "accuracy" else None
+
     def check_target(self, label: str, target: Tensor) -> None:
         """Raise unless targets are classes, one for each sample."""
         check_integers(label, target, 1, "one class for each sample")

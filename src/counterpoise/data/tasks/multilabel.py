@@ -77,6 +77,12 @@ class MultiLabel(Task):
         }
         return kinds[name](self.num_labels)
 
+    def sample_values(self, outputs: Tensor, target: Tensor) -> Tensor | None:
+        """Return the share of each sample's labels that are right, if that is the headline."""
+        if self.headline != "accuracy":
+            return None
+        return ((outputs.float().sigmoid() > 0.5) == target.bool()).float().mean(dim=1)
+
     def check_target(self, label: str, target: Tensor) -> None:
         """Raise unless targets are 0 and 1, one for each label of each sample."""
         if target.dim() != 2 or target.shape[1] != self.num_labels or target.is_complex():

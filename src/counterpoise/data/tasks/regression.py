@@ -79,6 +79,10 @@ class Regression(Task):
             return MeanCorrelation(self.num_targets)
         return AbsoluteErrors() if name == "mae" else SquaredErrors()
 
+    def sample_values(self, outputs: Tensor, target: Tensor) -> Tensor | None:
+        """Return the absolute error of each sample, mean over targets, if that is the headline."""
+        return (outputs - target).abs().mean(dim=1) if self.headline == "mae" else None
+
     def check_target(self, label: str, target: Tensor) -> None:
         """Raise unless targets are finite numbers, a row for each sample."""
         found = f"found {target.dtype} of shape {tuple(target.shape)}"

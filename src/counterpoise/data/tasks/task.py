@@ -74,6 +74,24 @@ class Task(ABC):
     def metric(self, name: str) -> Metric:
         """Return a new metric of ``update(outputs, target)``, for a name in ``forms``."""
 
+    def sample_values(self, outputs: Tensor, target: Tensor) -> Tensor | None:
+        """Map outputs to the headline metric of each sample, whose mean is that of the data set.
+
+        Args:
+            outputs: Shape (B, ...).
+            target: Shape (B, ...).
+
+        Returns:
+            Shape (B,), booleans or floating point. None, the default, where the metric of a data
+            set is no mean over its samples.
+
+        Example:
+            >>> from counterpoise.data import Classification
+            >>> Classification(3).sample_values(torch.eye(3), torch.tensor([0, 1, 1]))
+            tensor([ True,  True, False])
+        """
+        return None
+
     @abstractmethod
     def check_target(self, label: str, target: Tensor) -> None:
         """Raise unless targets suit the task.

@@ -9,6 +9,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from numpy.typing import NDArray
+
 from counterpoise.data.tasks import MetricForm
 from counterpoise.experiments.compare.competing import competing
 from counterpoise.experiments.compare.grid import Grid
@@ -46,6 +48,9 @@ class Comparison:
         outcomes: What came out, data set by data set, fusion by fusion, method by method.
         path: The folder with results and reports.
         measured: Results of measurements of competition, by the key of the run they are of.
+        sample_values: By the key of the run the headline metric of each test sample, shape (N,),
+            whether it was right or its error, in the order that all runs on a data set share;
+            of the runs with chosen configurations that kept them.
 
     Attributes:
         blocks: The numbers.
@@ -59,6 +64,7 @@ class Comparison:
     outcomes: Sequence[Outcome]
     path: Path
     measured: Mapping[str, Result] = field(default_factory=dict)
+    sample_values: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     blocks: list[Block] = field(init=False)
     pairs: list[Pair] = field(init=False)
     overall: dict[str, Overall] = field(init=False)

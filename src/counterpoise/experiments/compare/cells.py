@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from counterpoise.experiments.cells import Run
 from counterpoise.experiments.compare.grid import Candidate, Grid
+from counterpoise.experiments.compare.planning import text_of
 from counterpoise.experiments.store import Keep
 
 if TYPE_CHECKING:
+    from counterpoise.data import DataSource
     from counterpoise.experiments.compete.measuring import Competing
 
-__all__ = ["GridRun", "Measuring", "grid_runs", "plan_measuring"]
+__all__ = ["GridRun", "Measuring", "Runs", "plan_measuring", "title_of"]
 
 
 @dataclass(frozen=True)
@@ -27,34 +29,50 @@ class GridRun(Run):
 
     candidate: Candidate = field(kw_only=True)
 
-    @classmethod
-    def of(cls, candidate: Candidate, seed: int, fingerprint: str, keep: Keep = "no") -> GridRun:
-        """Return the run of a configuration from a seed."""
-        changes = ", ".join(f"{k.rpartition('.')[2]}={v}" for k, v in candidate.changes.items())
-        method = f"{candidate.method} ({changes})" if changes else candidate.method
-        place = " ".join(filter(None, (candidate.data, candidate.fusion)))
-        label = f"{place}: {method}, seed {seed}"
-        return cls(
-            candidate.recipe.replace(seed=seed), fingerprint, keep, label, candidate=candidate
-        )
-
     @property
     def seed(self) -> int:
         """The seed."""
         return self.recipe.seed
 
 
-def grid_runs(
-    candidates: Iterable[Candidate],
-    seeds: Iterable[int],
-    fingerprints: Mapping[str, str],
-    keep: Keep,
-) -> list[GridRun]:
-    """Return the run of each configuration from each seed."""
-    return [
-        GridRun.of(each, seed, fingerprints[each.data], keep)
-        for each, seed in product(candidates, seeds)
-    ]
+class Runs:
+    """Makes the runs of configurations, each from a seed.
+
+    Args:
+        redraw: Whether the seed also redraws the division into training and validation.
+        fingerprints: Those of data that are known, by the description of their source as text.
+            Others are loaded, once.
+    """
+
+    def __init__(self, *, redraw: bool, fingerprints: Mapping[str, str] | None = None) -> None:
+        self.redraw, self._known = redraw, dict(fingerprints or {})
+
+    def of(self, candidate: Candidate, seed: int, keep: Keep = "no") -> GridRun:
+        """Return the run of a configuration from a seed."""
+        source = candidate.recipe.data
+        data = source.redivided(seed) if self.redraw else source
+        recipe = candidate.recipe.replace(seed=seed, data=data)
+        label = f"{title_of(candidate)}, seed {seed}"
+        return GridRun(recipe, self._fingerprint(data), keep, label, candidate=candidate)
+
+    def all(
+        self, candidates: Iterable[Candidate], seeds: Iterable[int], keep: Keep = "no"
+    ) -> list[GridRun]:
+        """Return the run of each configuration from each seed."""
+        return [self.of(each, seed, keep) for each, seed in product(candidates, seeds)]
+
+    def _fingerprint(self, data: DataSource) -> str:
+        text = text_of(data)
+        if text not in self._known:
+            self._known[text] = data.load().fingerprint
+        return self._known[text]
+
+
+def title_of(candidate: Candidate) -> str:
+    """Return what to call a configuration in a line."""
+    changes = ", ".join(f"{k.rpartition('.')[2]}={v}" for k, v in candidate.changes.items())
+    method = f"{candidate.method} ({changes})" if changes else candidate.method
+    return f"{' '.join(filter(None, (candidate.data, candidate.fusion)))}: {method}"
 
 
 @dataclass(frozen=True)
@@ -79,14 +97,14 @@ class Measuring:
         return replace(self.template, joint=joint, alone=self.alone[joint.seed])
 
 
-def plan_measuring(grid: Grid, fingerprints: Mapping[str, str]) -> dict[tuple[str, str], Measuring]:
+def plan_measuring(grid: Grid, runs: Runs) -> dict[tuple[str, str], Measuring]:
     """Plan the runs on single modalities; mistakes show here, before anything is trained.
 
     They have the settings that all methods share.
 
     Args:
         grid: What is compared.
-        fingerprints: Of the data of each label.
+        runs: Makes them.
 
     Returns:
         How the runs of each data set and fusion are measured.
@@ -104,18 +122,14 @@ def plan_measuring(grid: Grid, fingerprints: Mapping[str, str]) -> dict[tuple[st
         splits = recipe.data.load()
         named = grid.feature_paths
         paths = find_paths(recipe, splits, named.get("fused"), named.get("concept"))
+        names = {name: alone_recipe(recipe, name) for name in splits.modalities}
         alone = {
             seed: {
-                name: GridRun.of(
-                    Candidate(data, fusion, f"{name} alone", 0, {}, alone_recipe(recipe, name)),
-                    seed,
-                    fingerprints[data],
-                    "always",
-                )
-                for name in splits.modalities
+                name: runs.of(Candidate(data, fusion, f"{name} alone", 0, {}, each), seed, "always")
+                for name, each in names.items()
             }
             for seed in grid.all_seeds
         }
-        template = Competing(Run(recipe, fingerprints[data]), alone[grid.all_seeds[0]], paths)
+        template = Competing(Run(recipe, splits.fingerprint), alone[grid.all_seeds[0]], paths)
         planned[data, fusion] = Measuring(template, alone)
     return planned

@@ -7,16 +7,20 @@ from typing import Any
 
 from counterpoise.core.errors import check_choice, check_count, check_file_name
 from counterpoise.experiments.compare.layering import FIELDS, check_layer
+from counterpoise.experiments.compare.spaces import Choices, Space, num_combinations, read_space
 from counterpoise.models import FUSIONS
 
 __all__ = [
     "SEARCH",
+    "check_budgets",
     "check_competition",
+    "check_disjoint",
     "check_fusions",
     "check_layers",
     "check_pairs",
-    "check_seeds",
+    "check_search",
     "check_text",
+    "read_seeds",
 ]
 
 SEARCH = "search"
@@ -60,23 +64,19 @@ def check_layers(name: str, layers: object) -> None:
         searched = (*_OF_METHODS, SEARCH) if name == "methods" else FIELDS
         check_layer(f"{name}.{label}", {} if layer is None else layer, searched)
         if layer and SEARCH in layer:
-            _check_search(f"{name}.{label}.{SEARCH}", layer[SEARCH])
+            check_search(f"{name}.{label}.{SEARCH}", layer[SEARCH])
 
 
-def _check_search(where: str, search: Any) -> None:
+def check_search(where: str, search: Any) -> None:
+    """Check what may be set, of one method or of all.
+
+    Raises:
+        TypeError: If it is no mapping, or holds something else than lists and ranges.
+        ValueError: If it sets what it may not, or a range or list is not as it should be.
+    """
     search = {} if search is None else search
     check_layer(where, search, _OF_METHODS)
-    for path, values in search.items():
-        if not isinstance(values, (list, tuple)) or not values:
-            raise TypeError(
-                f"`{where}.{path}` should be a list of values to try; found {values!r}. "
-                "Write it as [0.1, 1.0]."
-            )
-        if _repeated(values) is not None:
-            raise ValueError(
-                f"`{where}.{path}` should hold different values, each of which is a try of its "
-                f"own; found {values!r}. Remove what repeats."
-            )
+    read_space(where, search)
 
 
 def check_fusions(fusions: object) -> None:
@@ -101,38 +101,88 @@ def check_fusions(fusions: object) -> None:
         )
 
 
-def check_seeds(seeds: Any, selection_seeds: Any) -> None:
-    """Raise unless there are seeds, each once, and enough to choose configurations with.
+def read_seeds(name: str, given: Any, *, first: int = 0) -> tuple[int, ...]:
+    """Return seeds that are given as a number of them, or as a list.
+
+    Args:
+        name: What they are called in the grid, for errors.
+        given: The number, or the list.
+        first: From which seed on a number of them counts.
 
     Raises:
         TypeError: If something else than integers is there.
         ValueError: If there are too few, or a seed is negative or stands there twice.
     """
-    listed = list(seeds) if isinstance(seeds, (list, tuple, range)) else [seeds]
+    listed = list(given) if isinstance(given, (list, tuple, range)) else [given]
     if not all(isinstance(seed, int) and not isinstance(seed, bool) for seed in listed):
         raise TypeError(
-            f"`seeds` should be a number of seeds or a list of them; found {seeds!r}. "
+            f"`{name}` should be a number of seeds or a list of them; found {given!r}. "
             "Write 5, or [0, 1, 2]."
         )
-    if isinstance(seeds, int):
-        check_count("seeds", seeds, at_least=1)
-        found = seeds
-    else:
-        for seed in listed:
-            check_count("seeds", seed, at_least=0)
-        if not listed or len(set(listed)) < len(listed):
+    if isinstance(given, int):
+        check_count(name, given, at_least=1)
+        return tuple(range(first, first + given))
+    for seed in listed:
+        check_count(name, seed, at_least=0)
+    if not listed or len(set(listed)) < len(listed):
+        raise ValueError(
+            f"`{name}` should hold at least one, each once; found {listed}. "
+            "Give a number of seeds, or a list of different ones."
+        )
+    return tuple(listed)
+
+
+def check_disjoint(seeds: Collection[int], search_seeds: Collection[int]) -> None:
+    """Raise if configurations would be chosen by runs that they are then judged by.
+
+    Raises:
+        ValueError: If a seed is among both.
+    """
+    shared = sorted(set(seeds) & set(search_seeds))
+    if shared:
+        raise ValueError(
+            f"`search_seeds` should hold none of `seeds`, by which methods are judged; found "
+            f"{shared} in both. Name others."
+        )
+
+
+def check_budgets(
+    spaces: Mapping[str, Space], shared: Mapping[str, Any], trials: int | None
+) -> None:
+    """Raise unless every method tries as many configurations.
+
+    Args:
+        spaces: What is searched for each method.
+        shared: What is searched for all of them.
+        trials: How many configurations each tries; None for all combinations.
+
+    Raises:
+        TypeError: If the number of trials is none.
+        ValueError: If the numbers differ, or a range is searched without trials.
+    """
+    if trials is not None:
+        check_count("trials", trials, at_least=1)
+        if not shared:
             raise ValueError(
-                f"`seeds` should hold at least one, each once; found {listed}. "
-                "Give a number of seeds, or a list of different ones."
+                "`search` should hold what is searched for all methods, since there are `trials`; "
+                "found nothing. Write at least the learning rate there."
             )
-        found = len(listed)
-    if selection_seeds is not None:
-        check_count("selection_seeds", selection_seeds, at_least=1)
-        if selection_seeds > found:
-            raise ValueError(
-                f"`selection_seeds` should be at most the number of seeds, {found}; "
-                f"found {selection_seeds}. Leave it out for all."
-            )
+        return
+    for label, space in spaces.items():
+        for path, each in space.items():
+            if not isinstance(each, Choices):
+                raise ValueError(
+                    f"`trials` should be given where a range is searched; found {path!r} of "
+                    f"{label!r} in a range. Say how many configurations each method tries, or "
+                    "write a list."
+                )
+    counts = {label: num_combinations(space) for label, space in spaces.items()}
+    if len(set(counts.values())) > 1:
+        found = ", ".join(f"{label}: {count}" for label, count in counts.items())
+        raise ValueError(
+            "`methods` should each try the same number of configurations, or the comparison "
+            f"is not fair; found {found}. Give each `search` as many combinations."
+        )
 
 
 def check_pairs(pairs: object, methods: Collection[str], baseline: str) -> None:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from itertools import product
-from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from counterpoise.core.errors import check_choice, check_range, suggestion
+from counterpoise.core.errors import check_choice, check_flag, check_range, suggestion
 from counterpoise.data import SOURCES
 from counterpoise.experiments.compare.checking import (
     SEARCH,
+    check_budgets,
     check_competition,
+    check_disjoint,
     check_fusions,
     check_layers,
     check_pairs,
-    check_seeds,
+    check_search,
     check_text,
+    read_seeds,
 )
 from counterpoise.experiments.compare.layering import (
     check_layer,
@@ -25,15 +27,21 @@ from counterpoise.experiments.compare.layering import (
     laid_over,
     starting_point,
 )
+from counterpoise.experiments.compare.spaces import Choices, Space, num_combinations, read_space
 from counterpoise.training.config.layers import class_names
 from counterpoise.training.config.reading import BASES
 
 if TYPE_CHECKING:
     from counterpoise.training import Recipe
 
-__all__ = ["Candidate", "Grid"]
+__all__ = ["Candidate", "Grid", "Place"]
 
 Layers = dict[str, dict[str, Any] | None]
+
+Place = tuple[str, str, str]
+"""Labels of a data set and a method, and between them the fusion; "" if there is none."""
+
+FIRST_SEARCH_SEED = 1000  # far from the seeds that methods are judged by, also when these are more
 
 
 class Candidate(NamedTuple):
@@ -43,7 +51,7 @@ class Candidate(NamedTuple):
         data: Label of the data set.
         fusion: Name of the fusion; "" if the grid leaves the model as it is.
         method: Label of the method.
-        number: Which of the method's configurations, from 0.
+        number: Which of the configurations that the method tries, from 0.
         changes: What the search sets: values by dotted path.
         recipe: Everything, with seed 0.
     """
@@ -71,15 +79,23 @@ class Grid:
             the name of the data set, or the path of a class of your own.
         methods: Labels of methods and their layers, without data and model, which are the same
             for all. Where a layer names no ``method``, the label is the class's name, or its
-            path. ``search`` maps dotted paths to lists of values: each combination is a
-            configuration to try.
+            path. ``search`` says what may be set, beside what all methods search.
         baseline: Label of the method that the others are compared with.
-        seeds: How many seeds, counted from 0, or which. Default: 5.
+        seeds: By how many seeds methods are judged, counted from 0, or by which. Default: 5.
         fusions: Fusions of :class:`counterpoise.training.Network`. Default: the model as the
             layers say.
         base: Layer below all others.
-        selection_seeds: With how many of the seeds configurations are tried before one of them
-            is chosen. Default: all, which costs most and chooses best.
+        search: What is searched for every method alike, above all the learning rate: by dotted
+            path a list of values, or a range, ``{low: 0.001, high: 0.1, log: true}``, with ``int:
+            true`` of integers.
+        trials: How many configurations each method tries, found by Optuna (see
+            :class:`counterpoise.experiments.compare.search.Trials`). Default: every combination
+            of the lists, of which each method has to have as many.
+        search_seeds: With how many seeds, counted from 1000, or which, configurations are tried
+            before one of them is chosen: none of ``seeds``. Default: 1.
+        redraw: Whether each seed also redraws the division into training and validation, of data
+            that can be divided otherwise (``redivided`` of :class:`counterpoise.data.DataSource`);
+            the test samples stay. Default: True.
         pairs: Further pairs of labels of methods, the first of which is compared with the second;
             they are corrected for together with the differences to the baseline. Default: none.
         competition: Whether to measure how modalities compete in the chosen runs: a probe of each
@@ -91,8 +107,8 @@ class Grid:
             to be smaller is called equivalent. Default: 0.01, one point.
         name: What the comparison is called.
 
-    Every method tries the same number of configurations, and the one with the highest mean
-    validation accuracy is chosen; the test data have no say.
+    Every method tries the same number of configurations, and the one with the best mean
+    validation result is chosen; the test data have no say.
 
     Raises:
         ValueError: If a name is not known (the nearest is suggested), a number is out of range,
@@ -110,8 +126,8 @@ class Grid:
         ... )
         >>> [(each.method, each.changes) for each in grid.candidates()][-1]
         ('AGM', {'method.alpha': 2.0})
-        >>> grid.num_cells
-        12
+        >>> grid.num_cells  # 2 methods, each 2 configurations with 1 seed, and 1 with 3 others
+        10
     """
 
     data: Layers
@@ -120,7 +136,10 @@ class Grid:
     seeds: int | list[int] = 5
     fusions: list[str] | None = None
     base: dict[str, Any] = field(default_factory=dict)
-    selection_seeds: int | None = None
+    search: dict[str, Any] = field(default_factory=dict)
+    trials: int | None = None
+    search_seeds: int | list[int] = 1
+    redraw: bool = True
     pairs: list[list[str]] = field(default_factory=list)
     competition: bool | dict[str, Any] = False
     margin: float = 0.01
@@ -132,57 +151,101 @@ class Grid:
         check_layers("data", self.data)
         check_layers("methods", self.methods)
         check_fusions(self.fusions)
-        check_seeds(self.seeds, self.selection_seeds)
+        check_search(SEARCH, self.search)
+        check_flag("redraw", self.redraw)
+        found = read_seeds("search_seeds", self.search_seeds, first=FIRST_SEARCH_SEED)
+        check_disjoint(self.all_seeds, found)
         check_choice("baseline", self.baseline, self.methods)
         check_pairs(self.pairs, self.methods, self.baseline)
         check_competition(self.competition)
         check_range("margin", self.margin, low=0, high=1, open_low=True, open_high=True)
-        counts = {label: self._num_tries(label) for label in self.methods}
-        if len(set(counts.values())) > 1:
-            found = ", ".join(f"{label}: {count}" for label, count in counts.items())
-            raise ValueError(
-                "`methods` should each try the same number of configurations, or the comparison "
-                f"is not fair; found {found}. Give each `search` as many combinations."
-            )
+        check_budgets({each: self.space(each) for each in self.methods}, self.search, self.trials)
 
     @property
     def all_seeds(self) -> tuple[int, ...]:
-        """The seeds, in order."""
-        return tuple(range(self.seeds) if isinstance(self.seeds, int) else self.seeds)
+        """The seeds by which methods are judged, in order."""
+        return read_seeds("seeds", self.seeds)
 
     @property
-    def first_seeds(self) -> tuple[int, ...]:
-        """The seeds with which configurations are tried."""
-        return self.all_seeds[: self.selection_seeds]
+    def choosing_seeds(self) -> tuple[int, ...]:
+        """The seeds by which configurations are chosen; none where there is nothing to choose."""
+        if self.num_tries == 1:
+            return ()
+        return read_seeds("search_seeds", self.search_seeds, first=FIRST_SEARCH_SEED)
 
     @property
     def num_tries(self) -> int:
         """How many configurations each method tries."""
-        return self._num_tries(self.baseline)
+        return self.trials or num_combinations(self.space(self.baseline))
+
+    @property
+    def places(self) -> list[Place]:
+        """All methods on all data sets with all fusions, in order."""
+        return list(product(self.data, self.fusions or [""], self.methods))
 
     @property
     def num_cells(self) -> int:
         """How many runs the comparison takes."""
-        later = len(self.all_seeds) - len(self.first_seeds)
-        each = self.num_tries * len(self.first_seeds) + later
-        return len(self.data) * len(self.fusions or [""]) * len(self.methods) * each
+        each = self.num_tries * len(self.choosing_seeds) + len(self.all_seeds)
+        return len(self.places) * each
 
     @property
     def feature_paths(self) -> dict[str, Any]:
         """Paths of features that ``competition`` names; all others are found."""
         return dict(self.competition) if isinstance(self.competition, dict) else {}
 
+    def space(self, method: str) -> Space:
+        """Return what is searched for a method, that which all methods share first."""
+        own = (self.methods[method] or {}).get(SEARCH) or {}
+        return read_space(SEARCH, self.search | own)
+
     def candidates(self) -> list[Candidate]:
-        """Return every configuration on every data set with every fusion.
+        """Return every configuration that is known before anything is run.
+
+        Without ``trials`` these are all. With them each method's first ones on the first data set
+        have each setting at its ends, so that mistakes show, and elsewhere it has the
+        configuration that the layers describe.
 
         Raises:
             ValueError: If settings do not make a recipe; the message says where in the grid.
         """
-        return [
-            self._candidate(data, fusion, method, number, changes)
-            for data, fusion, method in product(self.data, self.fusions or [""], self.methods)
-            for number, changes in enumerate(self._searched(method))
+        found, tried = [], set()
+        for place in self.places:
+            method = place[2]
+            several = self._probes(method) if method not in tried else [{}]
+            changes = self.combinations(method) if self.trials is None else several
+            tried.add(method)
+            found += [self.candidate(place, number, each) for number, each in enumerate(changes)]
+        return found
+
+    def combinations(self, method: str) -> list[dict[str, Any]]:
+        """Return all combinations of a method's lists."""
+        space = self.space(method)
+        lists = [each.values for each in space.values() if isinstance(each, Choices)]
+        return [dict(zip(space, values, strict=True)) for values in product(*lists)]
+
+    def candidate(self, place: Place, number: int, changes: dict[str, Any]) -> Candidate:
+        """Return a configuration of a method on a data set with a fusion.
+
+        Args:
+            place: Which ones.
+            number: Which of the configurations that the method tries.
+            changes: What the search sets.
+
+        Raises:
+            ValueError: If settings do not make a recipe; the message says where in the grid.
+        """
+        data, fusion, method = place
+        of_method = dict(self.methods[method] or {})
+        of_method.pop(SEARCH, None)
+        layers = [
+            *self._below(data, fusion),
+            _named(f"methods.{method}", method, of_method, "method"),
+            changes,
         ]
+        config = laid_over(starting_point(), *layers)
+        where = f"`data.{data}`, `methods.{method}`"
+        return Candidate(data, fusion, method, number, changes, compose(config, where))
 
     def shared_recipe(self, data: str, fusion: str) -> Recipe:
         """Return joint training with the settings that all methods share, with seed 0.
@@ -197,20 +260,6 @@ class Grid:
         """Return the grid as a YAML file holds it."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
-    def _candidate(
-        self, data: str, fusion: str, method: str, number: int, changes: dict[str, Any]
-    ) -> Candidate:
-        of_method = dict(self.methods[method] or {})
-        of_method.pop(SEARCH, None)
-        layers = [
-            *self._below(data, fusion),
-            _named(f"methods.{method}", method, of_method, "method"),
-            changes,
-        ]
-        config = laid_over(starting_point(), *layers)
-        where = f"`data.{data}`, `methods.{method}`"
-        return Candidate(data, fusion, method, number, changes, compose(config, where))
-
     def _below(self, data: str, fusion: str) -> list[Mapping[str, Any]]:
         """Return the layers that all methods lie on."""
         return [
@@ -219,14 +268,13 @@ class Grid:
             {"model.fusion": fusion} if fusion else {},
         ]
 
-    def _searched(self, method: str) -> Iterator[dict[str, Any]]:
-        search = (self.methods[method] or {}).get(SEARCH) or {}
-        for values in product(*search.values()):
-            yield dict(zip(search, values, strict=True))
-
-    def _num_tries(self, method: str) -> int:
-        search = (self.methods[method] or {}).get(SEARCH) or {}
-        return prod(map(len, search.values()))
+    def _probes(self, method: str) -> list[dict[str, Any]]:
+        """Return no change, and each setting alone at each of its ends."""
+        ends = {
+            path: each.values if isinstance(each, Choices) else (each.low, each.high)
+            for path, each in self.space(method).items()
+        }
+        return [{}, *({path: value} for path, values in ends.items() for value in values)]
 
 
 def _named(where: str, label: str, layer: Mapping[str, Any], section: str) -> dict[str, Any]:

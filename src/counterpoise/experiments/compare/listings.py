@@ -46,14 +46,14 @@ def choice_table(comparison: Comparison) -> Table:
             numeric=False,
         ),
     ]
-    seeds = comparison.grid.first_seeds
+    seeds = comparison.grid.choosing_seeds or comparison.grid.all_seeds
     rows = []
     for block in comparison.blocks:
         for row in block.rows:
             chosen = row.outcome.chosen
             recipe = None if chosen is None else chosen.candidate.recipe.describe()
             calls = [show_setting(recipe[key]) for key in ("method", "optimizer")] if recipe else []
-            tried = [_tried(trial, trial.validation(seeds)) for trial in row.outcome.trials]
+            tried = [_tried(trial, trial.validation) for trial in row.outcome.trials]
             rows.append((block.title, row.method, "; ".join(calls) or None, "; ".join(tried)))
     caption = (
         f"The configuration with the best mean validation {comparison.form.title} over "
@@ -104,7 +104,7 @@ def _run(trial: Trial, seed: int, chosen: bool) -> list[object]:
         seed,
         result.state,
         validation_accuracy(result),
-        tested(record) if chosen and record else None,
+        tested(record) if chosen and record and seed not in trial.search_seeds else None,
         record.get("seconds_per_step"),
         record.get("wall_time_seconds"),
         result.error,

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import groupby
+from dataclasses import dataclass, field, replace
 from math import inf, isfinite
 from statistics import mean
 from typing import Any
 
 from counterpoise.data.tasks import MetricForm
 from counterpoise.experiments.compare.cells import GridRun
-from counterpoise.experiments.compare.grid import Candidate
+from counterpoise.experiments.compare.grid import Candidate, Place
 from counterpoise.experiments.store import Result
 from counterpoise.measures.statistics import DIVERGED, Run
 from counterpoise.training import results
@@ -50,10 +49,13 @@ class Trial:
     Args:
         candidate: The configuration.
         results: Result of each seed it was run with.
+        search_seeds: Those of the seeds by which configurations are chosen, and which tell
+            nothing else. Default: none, so that validation with all of them decides.
     """
 
     candidate: Candidate
     results: Mapping[int, Result]
+    search_seeds: Sequence[int] = ()
 
     @property
     def failures(self) -> dict[int, Result]:
@@ -62,18 +64,36 @@ class Trial:
 
     @property
     def records(self) -> dict[int, dict[str, Any]]:
-        """Records of the seeds that did not fail."""
-        return {seed: each.record for seed, each in self.results.items() if each.record is not None}
+        """Records of the seeds that did not fail, but for those of the search."""
+        return {
+            seed: each.record
+            for seed, each in self.results.items()
+            if each.record is not None and seed not in self.search_seeds
+        }
 
-    def validation(self, seeds: Sequence[int]) -> float | None:
-        """Return the mean validation accuracy over seeds; None unless all of them succeeded."""
-        found = [self.results[seed] for seed in seeds if seed in self.results]
-        values = [value for each in found if (value := validation_accuracy(each)) is not None]
-        return mean(values) if len(values) == len(seeds) else None
+    @property
+    def validation(self) -> float | None:
+        """Mean validation accuracy over the seeds that decide; None unless all succeeded."""
+        found = [self.results.get(seed) for seed in self.search_seeds or self.results]
+        values = [None if each is None else validation_accuracy(each) for each in found]
+        known = [value for value in values if value is not None]
+        return mean(known) if found and len(known) == len(found) else None
 
-    def turned(self, value: float) -> float:
-        """Return a value of the headline metric so that higher is better."""
-        return results.headline(next(iter(self.records.values()))).turned(value)
+    @property
+    def merit(self) -> float | None:
+        """The same so that higher is better; minus infinity at worst."""
+        value = self.validation
+        return None if value is None else self.form.turned(value)
+
+    @property
+    def form(self) -> MetricForm:
+        """How the accuracy, or whatever the headline metric is, is called and written."""
+        return results.headline(self.any_record or {})
+
+    @property
+    def any_record(self) -> dict[str, Any] | None:
+        """The record of the first run that did not fail; None if all did."""
+        return next((r.record for r in self.results.values() if r.record is not None), None)
 
 
 @dataclass(frozen=True)
@@ -82,11 +102,9 @@ class Outcome:
 
     Args:
         trials: All configurations that it tried, in order.
-        seeds: The seeds by which one of them is chosen.
     """
 
     trials: Sequence[Trial]
-    seeds: Sequence[int]
     chosen: Trial | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -124,30 +142,44 @@ class Outcome:
 
     @property
     def _record(self) -> Mapping[str, Any]:
-        assert self.chosen is not None  # asked for only where there are accuracies
-        return next(iter(self.chosen.records.values()))
+        assert self.chosen is not None  # asked for only where there is one
+        assert self.chosen.any_record is not None  # or it would not have been chosen
+        return self.chosen.any_record
 
     @property
     def failures(self) -> list[tuple[Trial, int, Result]]:
         """All failed cells, with their trial and seed."""
         return [(trial, *each) for trial in self.trials for each in trial.failures.items()]
 
+    def judged(self, results: Mapping[int, Result]) -> Outcome:
+        """Return the same with further results of the configuration that was chosen.
+
+        Args:
+            results: By seed. Where nothing was tried, they are those of the only configuration.
+        """
+        best = self.trials[0] if not self.trials[0].results else self.chosen
+        known = [
+            replace(each, results={**each.results, **results}) if each is best else each
+            for each in self.trials
+        ]
+        return Outcome(known)
+
     def _choose(self) -> Trial | None:
         """Return the trial of the best validation accuracy; of several the first."""
-        measured = [(trial, trial.validation(self.seeds)) for trial in self.trials]
-        known = [(trial.turned(value), trial) for trial, value in measured if value is not None]
+        measured = [(trial.merit, trial) for trial in self.trials]
+        known = [(merit, trial) for merit, trial in measured if merit is not None]
         return max(known, key=lambda pair: pair[0])[1] if known else None
 
 
 def outcomes_of(
-    cells: Iterable[GridRun], results: Mapping[str, Result], seeds: Sequence[int]
+    cells: Iterable[GridRun], results: Mapping[str, Result], search_seeds: Sequence[int] = ()
 ) -> list[Outcome]:
     """Gather results by configuration and by method.
 
     Args:
         cells: Cells that have a result.
         results: Results by key.
-        seeds: The seeds by which configurations are chosen.
+        search_seeds: The seeds by which configurations are chosen; none if there is no choice.
 
     Returns:
         An outcome for each data set, fusion and method, in the order of the cells.
@@ -156,8 +188,10 @@ def outcomes_of(
     for cell in cells:
         by_candidate.setdefault(cell.candidate[:4], []).append(cell)
     trials = [
-        Trial(found[0].candidate, {cell.seed: results[cell.key] for cell in found})
+        Trial(found[0].candidate, {cell.seed: results[cell.key] for cell in found}, search_seeds)
         for found in by_candidate.values()
     ]
-    grouped = groupby(trials, key=lambda trial: trial.candidate[:3])
-    return [Outcome(list(members), seeds) for _, members in grouped]
+    grouped: dict[Place, list[Trial]] = {}
+    for trial in trials:
+        grouped.setdefault(trial.candidate[:3], []).append(trial)
+    return [Outcome(members) for members in grouped.values()]

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import torch
 
 from counterpoise.core.errors import is_ours
-from counterpoise.experiments.compare.grid import Candidate
+from counterpoise.experiments.compare.grid import Candidate, Grid
 from counterpoise.methods import check_task
 from counterpoise.training.record import describe
 
 if TYPE_CHECKING:
     from counterpoise.data import Splits
 
-__all__ = ["fingerprints"]
+__all__ = ["by_label", "fingerprints", "text_of"]
 
 
 def fingerprints(candidates: Iterable[Candidate]) -> dict[str, str]:
@@ -26,7 +26,7 @@ def fingerprints(candidates: Iterable[Candidate]) -> dict[str, str]:
         candidates: All of a grid. Neither they nor torch's generator are changed.
 
     Returns:
-        The fingerprint of the data of each label.
+        The fingerprint of each data source, by its description as text.
 
     Raises:
         ValueError: If a network cannot be built for its data; the message says where in the grid.
@@ -34,20 +34,32 @@ def fingerprints(candidates: Iterable[Candidate]) -> dict[str, str]:
     """
     by_data: dict[str, list[Candidate]] = {}
     for candidate in candidates:
-        by_data.setdefault(_text(candidate.recipe.data), []).append(candidate)
+        by_data.setdefault(text_of(candidate.recipe.data), []).append(candidate)
     found: dict[str, str] = {}
     headlines: dict[str, str] = {}
-    for members in by_data.values():
+    for text, members in by_data.items():
         splits = members[0].recipe.data.load()
         _check_task(members, splits, headlines)
         built: set[str] = set()
         for candidate in members:
-            model = _text(candidate.recipe.model)
+            model = text_of(candidate.recipe.model)
             if model not in built:
                 _build(candidate, splits)
                 built.add(model)
-        found |= dict.fromkeys((each.data for each in members), splits.fingerprint)
+        found[text] = splits.fingerprint
     return found
+
+
+def by_label(grid: Grid, known: Mapping[str, str]) -> dict[str, str]:
+    """Return the fingerprint of the data of each label, undivided by any seed.
+
+    Args:
+        grid: What is compared.
+        known: What :func:`fingerprints` returned.
+    """
+    fusion = (grid.fusions or [""])[0]
+    sources = {label: grid.shared_recipe(label, fusion).data for label in grid.data}
+    return {label: known[text_of(source)] for label, source in sources.items()}
 
 
 def _check_task(members: Iterable[Candidate], splits: Splits, headlines: dict[str, str]) -> None:
@@ -69,7 +81,8 @@ def _check_task(members: Iterable[Candidate], splits: Splits, headlines: dict[st
             raise ValueError(f"{error} {where}") from None
 
 
-def _text(thing: object) -> str:
+def text_of(thing: object) -> str:
+    """Return a description of an object, as text."""
     return json.dumps(describe(thing), sort_keys=True)
 
 

@@ -5,23 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
 
 from counterpoise.experiments.compare.analysis import Comparison
-from counterpoise.experiments.compare.cells import (
-    GridRun,
-    Measuring,
-    grid_runs,
-    plan_measuring,
-)
-from counterpoise.experiments.compare.grid import Grid
-from counterpoise.experiments.compare.outcomes import Outcome, outcomes_of
-from counterpoise.experiments.compare.planning import fingerprints
+from counterpoise.experiments.compare.cells import GridRun, Measuring, Runs, plan_measuring
+from counterpoise.experiments.compare.declaration import declare
+from counterpoise.experiments.compare.grid import Candidate, Grid, Place
+from counterpoise.experiments.compare.outcomes import Outcome, Trial
+from counterpoise.experiments.compare.planning import by_label, fingerprints
 from counterpoise.experiments.compare.progress import Progress
 from counterpoise.experiments.compare.report import write_comparison
+from counterpoise.experiments.compare.search import search_of, write_search
+from counterpoise.experiments.compare.searching import run_searches
 from counterpoise.experiments.execution.full_disk import ending_when_full
 from counterpoise.experiments.execution.settings import Execution, ExecutionOptions
-from counterpoise.experiments.session import Session
+from counterpoise.experiments.session import Observer, Session
 from counterpoise.experiments.store import Keep, Result, Store
 from counterpoise.training.record import write_yaml
 
@@ -44,7 +44,9 @@ def compare(
     Killed and called again it goes on, in the middle of the runs that were under way: each
     cell's result is kept in the store under a key made of its complete configuration, the
     versions of all packages and the content of the data, and no cell is ever run twice, whoever
-    asks for it. Cells that fail are kept and reported too, and do not stop the others.
+    asks for it. Before the first run ``grid.json`` says what is to be compared, with a digest;
+    what is added later shows as such. Cells that fail are kept and reported too, and do not stop
+    the others.
 
     Args:
         grid: What to compare.
@@ -56,7 +58,7 @@ def compare(
 
     Returns:
         The numbers, and in ``failures`` the results of the cells that failed. ``report.html``,
-        ``report.md`` and ``results.csv`` lie in the folder.
+        ``report.md``, ``results.csv`` and ``search.csv`` lie in the folder.
 
     Raises:
         ValueError: If the grid, the back end or the data are not as they should be.
@@ -65,31 +67,73 @@ def compare(
         OSError: If there is no more room. What was under way goes on in the next call.
     """
     how = Execution(**execution)
-    candidates = grid.candidates()
-    data = fingerprints(candidates)
-    measuring = plan_measuring(grid, data) if grid.competition else {}
-    alone = [run for each in measuring.values() for run in each.runs]
+    checked = fingerprints(grid.candidates())
+    runs_of = Runs(redraw=grid.redraw, fingerprints=checked)
+    measuring = plan_measuring(grid, runs_of) if grid.competition else {}
     path = Path(output) if output is not None else Path("comparisons") / grid.name
     store = Store(runs)
-    num_measured = len(measuring) * len(grid.methods) * len(grid.all_seeds)
-    total = grid.num_cells + len(alone) + num_measured
     path.mkdir(parents=True, exist_ok=True)
-    with ending_when_full(path, "output"), Progress(total, show=progress) as shown:
-        session = Session(store, how, shown)
+    with ending_when_full(path, "output"), Progress(_total(grid, measuring), show=progress) as seen:
         write_yaml(path / "grid.yaml", grid.describe())
-        keep: Keep = "until measured" if measuring else "no"
-        cells = grid_runs(candidates, grid.first_seeds, data, keep)
-        results = session.finish(cells)
-        tried = outcomes_of(cells, results, grid.first_seeds)
-        best = [each.chosen.candidate for each in tried if each.chosen is not None]
-        others = [seed for seed in grid.all_seeds if seed not in grid.first_seeds]
-        cells += grid_runs(best, others, data, keep)
-        results |= session.finish([*cells, *alone])
-        outcomes = outcomes_of(cells, results, grid.first_seeds)
-        measured = _measure(outcomes, cells, measuring, session)
-        comparison = Comparison(grid, outcomes, path, measured)
+        declare(grid, by_label(grid, checked), path, store)
+        outcomes, cells = _outcomes(grid, runs_of, measuring, store, how, seen)
+        measured = _measure(outcomes, cells, measuring, Session(store, how, seen))
+        comparison = Comparison(grid, outcomes, path, measured, _sample_values(outcomes, store))
         write_comparison(comparison, path)
+        write_search(comparison, path)
     return comparison
+
+
+def _total(grid: Grid, measuring: Mapping[tuple[str, str], Measuring]) -> int:
+    """Return how many cells there are: runs, those on single modalities, measurements."""
+    alone = sum(len(each.runs) for each in measuring.values())
+    return grid.num_cells + alone + len(measuring) * len(grid.methods) * len(grid.all_seeds)
+
+
+def _outcomes(
+    grid: Grid,
+    runs: Runs,
+    measuring: Mapping[tuple[str, str], Measuring],
+    store: Store,
+    how: Execution,
+    observer: Observer,
+) -> tuple[list[Outcome], list[GridRun]]:
+    """Search, and judge what was chosen; return what came out, and the runs that judge."""
+    searches = [search_of(grid, place) for place in grid.places]
+    if grid.choosing_seeds:
+        searches = run_searches(grid, runs, store, how, observer)
+        tried = [Outcome(each.trials) for each in searches]
+    else:
+        tried = [Outcome([Trial(candidate, {}) for candidate in each.ask()]) for each in searches]
+    best = [_best(each) for each in tried]
+    keep: Keep = "until measured" if measuring else "no"
+    cells = runs.all([each for each in best if each is not None], grid.all_seeds, keep)
+    alone = [run for each in measuring.values() for run in each.runs]
+    results = Session(store, how, observer).finish([*cells, *alone])
+    found: dict[Place, dict[int, Result]] = {}
+    for cell in cells:
+        found.setdefault(cell.candidate[:3], {})[cell.seed] = results[cell.key]
+    return [each.judged(found.get(each.place, {})) for each in tried], cells
+
+
+def _best(outcome: Outcome) -> Candidate | None:
+    """Return what the search chose; where nothing was tried, the only configuration there is."""
+    if not outcome.trials[0].results:
+        return outcome.trials[0].candidate
+    return None if outcome.chosen is None else outcome.chosen.candidate
+
+
+def _sample_values(outcomes: Sequence[Outcome], store: Store) -> dict[str, NDArray[Any]]:
+    """Load the headline metric of each test sample of the chosen runs."""
+    judged = [
+        result
+        for outcome in outcomes
+        if outcome.chosen is not None
+        for seed, result in outcome.chosen.results.items()
+        if seed in outcome.chosen.records
+    ]
+    found = {result.key: store.predictions(result) for result in judged}
+    return {key: each["value"] for key, each in found.items() if each and "value" in each}
 
 
 def _measure(

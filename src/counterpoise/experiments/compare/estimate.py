@@ -1,0 +1,207 @@
+"""What a comparison will take, from cells that were measured."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING, NamedTuple
+
+from counterpoise.experiments.cells import Cell
+from counterpoise.experiments.compare.cells import GridRun, Measuring, Runs, plan_measuring
+from counterpoise.experiments.compare.grid import Candidate, Grid
+from counterpoise.experiments.compare.outcomes import Outcome
+from counterpoise.experiments.compare.planning import fingerprints
+from counterpoise.experiments.compare.search import Search, search_of
+from counterpoise.experiments.compare.searching import advance, results_in
+from counterpoise.experiments.execution.settings import Execution
+from counterpoise.experiments.session import Observer, Session
+from counterpoise.experiments.store import Result, Store
+
+if TYPE_CHECKING:
+    from typing import TypeGuard
+
+__all__ = ["MEASUREMENT", "Estimate", "Kind", "estimate"]
+
+MEASUREMENT = "measurement of competition"
+"""What cells are called that measure competition."""
+
+
+class Kind(NamedTuple):
+    """Cells that take about as long as each other.
+
+    Attributes:
+        data: Label of the data set.
+        what: Label of the method, "MODALITY alone", or :data:`MEASUREMENT`.
+    """
+
+    data: str
+    what: str
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """How many cells a comparison takes, and how long.
+
+    Attributes:
+        seconds: Of one cell of each kind: the median of those that were measured.
+        total: How many cells of each kind there are in all.
+        done: How many of them have a result.
+        phases: Cells that are left, by kind, in phases that wait for each other.
+
+    Example:
+        >>> run = Kind("digits", "AGM")
+        >>> left = Estimate({run: 6.0}, {run: 7}, {run: 2}, [{run: 2}, {run: 3}])
+        >>> left.seconds_left(1), left.seconds_left(2), left.seconds_left(100)
+        (30.0, 15.0, 12.0)
+    """
+
+    seconds: Mapping[Kind, float]
+    total: Mapping[Kind, int]
+    done: Mapping[Kind, int]
+    phases: Sequence[Mapping[Kind, int]]
+
+    def seconds_left(self, num_workers: int) -> float:
+        """Return how long the rest takes: no phase is shorter than its longest cell."""
+        return sum(
+            max(
+                sum(count * self.seconds[kind] for kind, count in phase.items()) / num_workers,
+                max(self.seconds[kind] for kind in phase),
+            )
+            for phase in self.phases
+            if phase
+        )
+
+    @property
+    def num_left(self) -> int:
+        """How many cells have no result."""
+        return sum(self.total.values()) - sum(self.done.values())
+
+
+def estimate(grid: Grid, store: Store, execution: Execution, observer: Observer) -> Estimate:
+    """Estimate what a comparison will take.
+
+    Of each data set and method one run that the comparison needs anyway is made, with the first
+    fusion, unless there is one in the store; and if competition is measured, one measurement of
+    each data set, of the baseline as the layers describe it. Nothing else is trained.
+
+    Args:
+        grid: What is to be compared.
+        store: Where results are.
+        execution: How the runs are made that are measured.
+        observer: Follows them.
+
+    Raises:
+        ValueError: As :func:`counterpoise.experiments.compare.compare`.
+    """
+    runs = Runs(redraw=grid.redraw, fingerprints=fingerprints(grid.candidates()))
+    measuring = plan_measuring(grid, runs) if grid.competition else {}
+    samples = _samples(grid, runs, measuring)
+    planned = _planned(grid, runs, measuring, store)
+    known = {kind for kind, cell in planned if store.read(cell.key) is not None}
+    wanted = {kind: cell for kind, cell in samples.items() if kind not in known}
+    Session(store, execution, observer).finish(wanted.values())
+    times: dict[Kind, list[float]] = {}
+    for kind, key in {(kind, cell.key) for kind, cell in (*planned, *wanted.items())}:
+        result = store.read(key)
+        if result is not None:
+            times.setdefault(kind, []).append(_seconds(result))
+    seconds = {kind: median(found) for kind, found in times.items()}
+    return _counted(grid, runs, measuring, store, seconds)
+
+
+def _samples(
+    grid: Grid, runs: Runs, measuring: Mapping[tuple[str, str], Measuring]
+) -> dict[Kind, Cell]:
+    """Return a cell of each kind that can be made before any other."""
+    found: dict[Kind, Cell] = {}
+    seed = (grid.choosing_seeds or grid.all_seeds)[0]
+    for place in grid.places:
+        kind = Kind(place[0], place[2])
+        if kind not in found:
+            found[kind] = runs.of(search_of(grid, place).ask()[0], seed)
+    for (data, fusion), each in measuring.items():
+        for name, run in each.alone[grid.all_seeds[0]].items():
+            found.setdefault(Kind(data, f"{name} alone"), run)
+        joint = grid.candidate((data, fusion, grid.baseline), 0, {})
+        measured = each.of(runs.of(joint, grid.all_seeds[0], "until measured"))
+        found.setdefault(Kind(data, MEASUREMENT), measured)
+    return found
+
+
+def _planned(
+    grid: Grid, runs: Runs, measuring: Mapping[tuple[str, str], Measuring], store: Store
+) -> list[tuple[Kind, Cell]]:
+    """Return all cells that are known from what there is, whether or not they have a result."""
+    searches = [search_of(grid, place) for place in grid.places]
+    cells = advance(searches, runs, results_in(store)) if grid.choosing_seeds else []
+    for search in searches:
+        best = _best(search)
+        cells += [] if best is None else runs.all([best], grid.all_seeds)
+    judging = [cell for cell in cells if cell.seed not in grid.choosing_seeds]
+    found: list[tuple[Kind, Cell]] = [(_kind(cell), cell) for cell in cells]
+    for (data, _), each in measuring.items():
+        for by_name in each.alone.values():
+            found += [(Kind(data, f"{name} alone"), run) for name, run in by_name.items()]
+    for cell in judging if measuring else ():
+        data, fusion = cell.candidate[:2]
+        found.append((Kind(data, MEASUREMENT), measuring[data, fusion].of(cell)))
+    return found
+
+
+def _counted(
+    grid: Grid,
+    runs: Runs,
+    measuring: Mapping[tuple[str, str], Measuring],
+    store: Store,
+    seconds: Mapping[Kind, float],
+) -> Estimate:
+    cells = {cell.key: (kind, cell) for kind, cell in _planned(grid, runs, measuring, store)}
+    there = [pair for key, pair in cells.items() if store.read(key) is not None]
+    tried = Counter(cell.candidate[:3] for _, cell in there if _searches(grid, cell))
+    rounds: list[Counter[Kind]] = [Counter() for _ in range(grid.num_tries)]
+    total: Counter[Kind] = Counter()
+    each = len(grid.choosing_seeds)
+    for place in grid.places:
+        kind = Kind(place[0], place[2])
+        total[kind] += grid.num_tries * each + len(grid.all_seeds)
+        left = grid.num_tries * each - tried[place]
+        for number in range(grid.num_tries if each else 0):
+            taken = min(each, left) if grid.trials is not None else left
+            rounds[number][kind] += taken
+            left -= taken
+    done = Counter(kind for kind, _ in there)
+    for (data, _), planned in measuring.items():
+        for by_name in planned.alone.values():
+            total.update(Kind(data, f"{name} alone") for name in by_name)
+        total[Kind(data, MEASUREMENT)] += len(grid.methods) * len(grid.all_seeds)
+    judged = total - done
+    for phase in rounds:
+        judged -= phase
+    measured = Counter({k: count for k, count in judged.items() if k.what == MEASUREMENT})
+    phases = [*rounds, judged - measured, measured]
+    return Estimate(seconds, dict(total), dict(done), [dict(+phase) for phase in phases])
+
+
+def _searches(grid: Grid, cell: Cell) -> TypeGuard[GridRun]:
+    return isinstance(cell, GridRun) and cell.seed in grid.choosing_seeds
+
+
+def _best(search: Search) -> Candidate | None:
+    """Return what is judged, if it is known: what was chosen, or the only configuration."""
+    if not search.grid.choosing_seeds:
+        return search.ask()[0]
+    chosen = Outcome(search.trials).chosen if search.is_done else None
+    return None if chosen is None else chosen.candidate
+
+
+def _kind(cell: GridRun) -> Kind:
+    return Kind(cell.candidate.data, cell.candidate.method)
+
+
+def _seconds(result: Result) -> float:
+    """Return how long a cell took; of one from before that was kept, how long it trained."""
+    if result.seconds is not None:
+        return result.seconds
+    return float((result.record or {}).get("wall_time_seconds", 0.0))
