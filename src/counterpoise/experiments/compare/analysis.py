@@ -10,7 +10,7 @@ from statistics import mean, median
 from typing import Any
 
 from counterpoise.data.tasks import MetricForm
-from counterpoise.experiments.compare.balance import Place, Relation, relations, slope_of
+from counterpoise.experiments.compare.balance import Place, Relation, relations, slopes
 from counterpoise.experiments.compare.competing import competing
 from counterpoise.experiments.compare.differences import Scores, difference, result
 from counterpoise.experiments.compare.family import Question, judge_all
@@ -88,7 +88,7 @@ class Comparison:
             "pairs": [Pair(*place, *pair, told[(*pair, *place)]) for pair in further for place in places],
             "overall": {first: each for (first, b), each in overall.items() if b == baseline},
             "overall_pairs": {pair: overall[pair] for pair in further if pair in overall},
-            "relations": [replace(r, slope=told[r.method, r.quantity]) for r in related],
+            "relations": [replace(r, slope=told.get((r.method, r.quantity))) for r in related],
             "ranks": ranking(self.outcomes),
         }
         for name, value in attributes.items():
@@ -119,7 +119,7 @@ class Comparison:
         questions: dict[tuple[str, ...], Question] = {}
         questions |= {key: self._question(told, key[2:]) for key, told in differences.items()}
         questions |= {pair: self._question(told) for pair, told in expected.items()}
-        questions |= {(r.method, r.quantity): Question(slope_of(r)) for r in related}
+        questions |= {key: Question(found) for key, found in slopes(related).items()}
         return judge_all(questions), related
 
     def _question(self, told: Estimate | None, place: tuple[str, ...] = ()) -> Question:

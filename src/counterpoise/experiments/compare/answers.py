@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from statistics import median
 from typing import NamedTuple
 
 from counterpoise.experiments.compare.analysis import Comparison
-from counterpoise.experiments.compare.balance import ON_AVERAGE
 from counterpoise.experiments.compare.tables import difference_text, margin_text
 from counterpoise.measures.statistics import Judgement, Verdict
 from counterpoise.report import ACCURACY, Metric
-from counterpoise.report.formats import NUMBER, P_VALUE, enumerate_words, interval
+from counterpoise.report.formats import NUMBER, P_VALUE, interval
 
 __all__ = ["answers"]
 
@@ -64,13 +64,14 @@ def _about(
         by_verdict.setdefault(each.judgement.verdict, []).append(each)
     if not by_verdict:
         return {}
-    better, worse = ("higher", "lower") if metric.higher_is_better else ("lower", "higher")
-    listed = partial(_listed, show=partial(_with_cost, comparison=comparison, metric=metric))
-    brief = partial(_listed, show=lambda each: each.place)
+    better: Verdict = "higher" if metric.higher_is_better else "lower"
+    worse: Verdict = "lower" if metric.higher_is_better else "higher"
+    listed = partial(_listed, show=partial(_with_interval, metric=metric), comparison=comparison)
+    brief = partial(_listed, show=lambda each: each.place, comparison=comparison)
     within = margin_text(comparison)
     return {
-        f"Which methods beat {second}?": listed(by_verdict.get(better, ())),  # type: ignore[call-overload]
-        f"Which do worse than {second}?": listed(by_verdict.get(worse, ())),  # type: ignore[call-overload]
+        f"Which methods beat {second}?": listed(by_verdict.get(better, ())),
+        f"Which do worse than {second}?": listed(by_verdict.get(worse, ())),
         f"Which are equivalent to {second}, within {within}?": brief(
             by_verdict.get("equivalent", ())
         ),
@@ -78,27 +79,25 @@ def _about(
     }
 
 
-def _listed(told: Iterable[_Told], show: Callable[[_Told], str]) -> str:
-    """Each method with where it was seen."""
-    by_method: dict[str, list[str]] = {}
+def _listed(told: Iterable[_Told], show: Callable[[_Told], str], comparison: Comparison) -> str:
+    """Each method with what a step of it costs and where it was seen."""
+    by_method: dict[str, list[_Told]] = {}
     for each in told:
-        by_method.setdefault(each.method, []).append(show(each))
-    if not by_method:
-        return "None."
-    return "; ".join(f"{m} on {enumerate_words(seen)}" for m, seen in by_method.items()) + "."
+        by_method.setdefault(each.method, []).append(each)
+    said = []
+    for method, found in by_method.items():
+        costs = [each.cost for each in found if each.cost is not None]
+        reference = comparison.cost_reference
+        cost = f" (a step takes {NUMBER(median(costs))} of that of {reference})" if costs else ""
+        said.append(f"{method}{cost} on {'; '.join(map(show, found))}.")
+    return " ".join(said) or "None."
 
 
-def _with_cost(told: _Told, *, comparison: Comparison, metric: Metric) -> str:
-    said = [difference_text(told.judgement, metric) + metric.in_units.replace(",", "")]
-    said.append(f"p {_p_text(told.judgement.corrected)}")
-    if told.cost is not None:
-        said.append(f"{NUMBER(told.cost)} of the step time of {comparison.cost_reference}")
-    return f"{told.place} [{', '.join(said)}]"
-
-
-def _p_text(p_value: float) -> str:
-    text = P_VALUE(p_value)
-    return text if text.startswith("<") else f"= {text}"
+def _with_interval(told: _Told, metric: Metric) -> str:
+    unit = metric.in_units.replace(",", "")
+    p_value = P_VALUE(told.judgement.corrected)
+    sign = "" if p_value.startswith("<") else "= "
+    return f"{told.place} {difference_text(told.judgement, metric)}{unit}, p {sign}{p_value}"
 
 
 def _undecided(by_verdict: Mapping[Verdict, list[_Told]], metric: Metric) -> str:
@@ -124,10 +123,9 @@ def _undecided(by_verdict: Mapping[Verdict, list[_Told]], metric: Metric) -> str
 def _relations(comparison: Comparison, metric: Metric) -> str:
     """How the gain of all methods on average goes with what data are like."""
     names = {"strength": "competition strength", "gap": "gap between the modalities alone"}
-    single = len({each.method for each in comparison.relations}) == 1
     said = []
     for each in comparison.relations:
-        if (each.method != ON_AVERAGE and not single) or each.slope is None:
+        if each.slope is None:
             continue
         ends = (_UNIT * end for end in each.slope.interval)
         slope = interval(_UNIT * each.slope.mean, *ends, metric.difference)

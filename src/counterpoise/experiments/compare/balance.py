@@ -5,7 +5,7 @@ A data set counts once, with the mean over its fusions. Legend: D data sets.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Final
@@ -17,7 +17,7 @@ from counterpoise.experiments.compare.outcomes import Outcome
 from counterpoise.experiments.store import Result
 from counterpoise.measures.statistics import Estimate, Judgement, slope
 
-__all__ = ["ON_AVERAGE", "QUANTITIES", "Place", "Relation", "relations", "slope_of"]
+__all__ = ["ON_AVERAGE", "QUANTITIES", "Place", "Relation", "relations", "slopes"]
 
 Place = tuple[str, str, str]
 """Labels of data set, fusion and method."""
@@ -39,8 +39,9 @@ class Relation:
         method: Its label, or that of all methods on average.
         quantity: One of :data:`QUANTITIES`.
         gains: By data set, the quantity and the gain over the baseline, higher is better.
-        slope: Of gains over the quantity, judged together with all that the comparison tells; None
-            for fewer than 3 data sets, and where the quantity is the same on all.
+        slope: Of gains over the quantity, judged together with all that the comparison tells. Of
+            several methods it is asked for their average alone; None of each, for fewer than 3
+            data sets, and where the quantity is the same on all.
     """
 
     method: str
@@ -82,12 +83,24 @@ def relations(
     ]
 
 
-def slope_of(relation: Relation) -> Estimate | None:
-    """Return by how much the gain rises with the quantity; None where that cannot be told."""
-    if len(relation.gains) < 3:
-        return None
-    x_D, y_D = zip(*relation.gains.values(), strict=True)
-    return slope(x_D, y_D) if np.ptp(x_D) > 0 else None
+def slopes(found: Sequence[Relation]) -> dict[tuple[str, str], Estimate]:
+    """Return by how much the gain rises with each quantity, where that is asked and can be told.
+
+    Args:
+        found: All relations of a comparison.
+
+    Returns:
+        By method, which is all of them on average where there are several, and quantity.
+    """
+    several = any(each.method == ON_AVERAGE for each in found)
+    estimates = {}
+    for each in found:
+        if len(each.gains) < 3 or (several and each.method != ON_AVERAGE):
+            continue
+        x_D, y_D = zip(*each.gains.values(), strict=True)
+        if np.ptp(x_D) > 0:
+            estimates[each.method, each.quantity] = slope(x_D, y_D)
+    return estimates
 
 
 def _gains(

@@ -216,12 +216,13 @@ def relation_table(comparison: Comparison, metric: Metric = ACCURACY) -> Table |
     rows = [
         (each.method, QUANTITIES[each.quantity], len(each.gains), each.slope, each.slope)
         for each in comparison.relations
+        if each.slope is not None
     ]
     caption = (
         f"By how much the gain over {comparison.grid.baseline} rises with what data are like: "
         f"slopes over data sets, a data set counting once with the mean over its fusions, both "
         f"quantities as measured under {comparison.grid.baseline}. Competition strengths and "
-        "accuracies are in [0, 1]. Intervals and verdicts are corrected with all others of this "
+        "accuracies are in [0, 1]. Intervals and verdicts are corrected for all tests of this "
         "report."
     )
     return Table(caption, columns, rows) if rows else None

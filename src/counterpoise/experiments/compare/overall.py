@@ -80,7 +80,9 @@ def improvements(
                 share = share_of_wins(ours[place], theirs[place])
                 by_data.setdefault(place[0], []).append(share)
         if by_data:
-            found[first, second] = mean_share([fmean(each) for each in by_data.values()])
+            shares = [fmean(each) for each in by_data.values()]
+            fewest = min(len(runs) for runs in (*ours.values(), *theirs.values()))
+            found[first, second] = mean_share(shares, step=0.5 / fewest**2)  # of a tie
     return found
 
 

@@ -90,15 +90,10 @@ def _about_verdicts(comparison: Comparison) -> str:
 
 
 def _corrected(comparison: Comparison, opening: str, where: str) -> str:
-    """Say how many differences a test is corrected for; nothing if there are none."""
+    """Say how many tests a test is corrected for; nothing if there are none."""
     count = comparison.num_compared
-    if not count:
-        return ""
-    told = "the only difference" if count == 1 else f"all {count} differences"
-    others = sum(pair.difference is not None for pair in comparison.pairs)
-    baseline = comparison.grid.baseline
-    split = f" ({count - others} to {baseline}, {others} of further pairs)" if others else ""
-    return f"{opening} {told} {where}{split}"
+    told = "the only test" if count == 1 else f"all {count} tests"
+    return f"{opening} {told} {where}" if count else ""
 
 
 def block_table(block: Block, comparison: Comparison, metric: Metric = ACCURACY) -> Table:
@@ -136,8 +131,7 @@ def pair_table(comparison: Comparison, metric: Metric = ACCURACY) -> Table | Non
     rows = [(pair.first, pair.second, pair.title, *numbers_of_difference(pair)) for pair in comparison.pairs]
     caption = (
         f"Test {metric.title} of the first method less that of the second over the same seeds, "
-        "each in its chosen configuration. Corrected together with the differences to "
-        f"{comparison.grid.baseline}, {comparison.num_compared} in all."
+        f"each in its chosen configuration{_corrected(comparison, '; corrected for', 'of this report')}."
     )
     return Table(caption, columns, rows) if rows else None
 
