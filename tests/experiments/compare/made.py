@@ -162,7 +162,7 @@ def comparison(given, path, make, measure=None, score=None):
     outcomes = outcomes_of(cells, results, given.choosing_seeds)
     measured = {cell.key: result(cell, measure(cell)) for cell in cells} if measure else {}
     values = {cell.key: score(cell) for cell in cells} if score else {}
-    return Comparison(given, outcomes, path, measured, values)
+    return Comparison(given, outcomes, path or Path("none"), measured, values)
 
 
 def run(candidate, seed, fingerprint="f" * 64):

@@ -53,8 +53,8 @@ def test_the_lead_counts_what_can_be_told_from_chance(compared):
         "Of 4 differences to Joint, 2 can be told from chance: 2 higher, 0 lower; 2 remain "
         "undecided.",
         "3 methods were compared on a and b, each with 5 seeds. Each method tried 2 "
-        "configurations on each data set, one of which was chosen by validation accuracy; the "
-        "test data were used on the chosen epoch of each run alone.",
+        "configurations on each data set, one of which was chosen by validation accuracy with "
+        "other seeds; the test data were used on the chosen epoch of each run alone.",
     ]
     assert dict(facts(compared)) == {
         "Methods": "3",

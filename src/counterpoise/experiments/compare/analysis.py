@@ -12,7 +12,7 @@ from typing import Any
 from counterpoise.data.tasks import MetricForm
 from counterpoise.experiments.compare.balance import Place, Relation, relations, slopes
 from counterpoise.experiments.compare.competing import competing
-from counterpoise.experiments.compare.differences import Scores, difference, result
+from counterpoise.experiments.compare.differences import SampleValues, difference, result
 from counterpoise.experiments.compare.family import Question, judge_all
 from counterpoise.experiments.compare.grid import Grid
 from counterpoise.experiments.compare.outcomes import Outcome, test_accuracy
@@ -47,8 +47,9 @@ class Comparison:
         outcomes: What came out, data set by data set, fusion by fusion, method by method.
         path: The folder with results and reports.
         measured: Results of measurements of competition, by the key of the run they are of.
-        scores: Of each test sample, by the key of the run: where they are kept, intervals cover
-            samples as well as seeds.
+        sample_values: By the key of the run the headline metric of each test sample, (N,), whether
+            it was right or its error, in the order that all runs on a data set share. Where they
+            are kept, intervals cover samples as well as seeds.
 
     Attributes:
         blocks: The numbers.
@@ -64,7 +65,7 @@ class Comparison:
     outcomes: Sequence[Outcome]
     path: Path
     measured: Mapping[str, Result] = field(default_factory=dict)
-    scores: Scores = field(default_factory=dict)
+    sample_values: SampleValues = field(default_factory=dict)
     blocks: list[Block] = field(init=False)
     pairs: list[Pair] = field(init=False)
     overall: dict[str, Overall] = field(init=False)
@@ -103,7 +104,7 @@ class Comparison:
         """
         differences = {
             (first, second, data, fusion): difference(
-                outcome, by_place[data, fusion, second], self.scores
+                outcome, by_place[data, fusion, second], self.sample_values
             )
             for first, second in asked
             for (data, fusion, method), outcome in by_place.items()
@@ -143,7 +144,7 @@ class Comparison:
         rows = [
             Row(
                 outcome,
-                result(outcome, self.scores),
+                result(outcome, self.sample_values),
                 _responses(outcome),
                 told[outcome.place[2], self.grid.baseline, data, fusion],
                 _ratio(_seconds(outcome), joint),

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from counterpoise.experiments.compare.analysis import Comparison
 from counterpoise.experiments.compare.tables import difference_text, margin_text
+from counterpoise.experiments.compare.tuning import edges
 from counterpoise.measures.statistics import Judgement, Verdict
 from counterpoise.report import ACCURACY, Metric
 from counterpoise.report.formats import NUMBER, P_VALUE, interval
@@ -52,6 +53,10 @@ def answers(comparison: Comparison, metric: Metric = ACCURACY) -> dict[str, str]
         found |= _about(second, pairs, comparison, metric)
     if comparison.relations:
         found["On which data does balancing help?"] = _relations(comparison, metric)
+    at_ends = edges(comparison)
+    if at_ends:
+        listed = [f"{m} on {place} ({', '.join(paths)})" for (place, m), paths in at_ends.items()]
+        found["Which chosen settings lie at an end of their range?"] = "; ".join(listed) + "."
     return found
 
 

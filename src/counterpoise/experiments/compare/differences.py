@@ -1,14 +1,16 @@
 """Results of a method and differences between two, with intervals that cover all that is known.
 
-Where the score of each test sample is kept, intervals cover seeds and samples; else seeds alone.
+Where the metric of each test sample is kept, intervals cover seeds and samples; else seeds alone.
 Legend: R seeds, N test samples.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from counterpoise.experiments.compare.outcomes import Outcome
 from counterpoise.measures.statistics import (
@@ -22,18 +24,17 @@ from counterpoise.measures.statistics import (
     two_way_estimate,
 )
 
-__all__ = ["Scores", "difference", "result"]
+__all__ = ["SampleValues", "difference", "result"]
 
-Scores = Mapping[str, Floats]
-"""By key of a run, the score of each test sample (N,): 1 where right and 0 where wrong, or an error
-whose mean is the headline metric."""
+SampleValues = Mapping[str, NDArray[Any]]
+"""By key of a run, the headline metric of each test sample (N,): whether it was right, or its error."""
 
 _CLOSE = 1e-4
 """Relative to the metric of a run, how far the mean of its samples' scores may be off: records are
-of single precision, predictions of the same run may come from another batch size."""
+of single precision."""
 
 
-def result(outcome: Outcome, scores: Scores) -> Interval | None:
+def result(outcome: Outcome, values: SampleValues) -> Interval | None:
     """Return the mean result over seeds with its interval; None if there is none.
 
     Runs that diverged are counted beside the mean of the others.
@@ -43,7 +44,7 @@ def result(outcome: Outcome, scores: Scores) -> Interval | None:
         return None
     known = [seed for seed, run in runs.items() if run != DIVERGED]
     found = mean_interval(list(runs.values()), step=outcome.step)
-    x_RN = _matrix(outcome, known, scores)
+    x_RN = _matrix(outcome, known, values)
     if x_RN is not None:
         low, high = two_way_estimate(x_RN, step=_sample_step(outcome)).interval()
         if np.isfinite(low):
@@ -51,7 +52,7 @@ def result(outcome: Outcome, scores: Scores) -> Interval | None:
     return found.within(*outcome.form.bounds)
 
 
-def difference(outcome: Outcome, base: Outcome, scores: Scores) -> Estimate | None:
+def difference(outcome: Outcome, base: Outcome, values: SampleValues) -> Estimate | None:
     """Return the difference over the seeds that both have; None for a method and itself.
 
     A diverged run is as good as guessing, on every sample.
@@ -60,7 +61,7 @@ def difference(outcome: Outcome, base: Outcome, scores: Scores) -> Estimate | No
     seeds = [seed for seed in runs if seed in others]
     if outcome is base or not seeds:
         return None
-    x_RN, base_RN = (_matrix(each, seeds, scores) for each in (outcome, base))
+    x_RN, base_RN = (_matrix(each, seeds, values) for each in (outcome, base))
     if x_RN is not None and base_RN is not None and x_RN.shape == base_RN.shape:
         return two_way_difference(x_RN, base_RN, step=_sample_step(outcome))
     return paired_difference(
@@ -71,8 +72,8 @@ def difference(outcome: Outcome, base: Outcome, scores: Scores) -> Estimate | No
     )
 
 
-def _matrix(outcome: Outcome, seeds: Sequence[int], scores: Scores) -> Floats | None:
-    """Return the score of each seed and sample, (R, N); None where it is not known for all seeds.
+def _matrix(outcome: Outcome, seeds: Sequence[int], values: SampleValues) -> Floats | None:
+    """Return the metric of each seed and sample, (R, N); None where it is not known for all seeds.
 
     Nor is it known where the metric is no mean over samples, or not that of what was kept.
     """
@@ -85,10 +86,11 @@ def _matrix(outcome: Outcome, seeds: Sequence[int], scores: Scores) -> Floats | 
             rows.append(None)
             continue
         assert outcome.chosen is not None  # or there would be no runs
-        kept = scores.get(outcome.chosen.results[seed].key)
-        if kept is None or not np.isclose(kept.mean(), run, rtol=_CLOSE, atol=1e-9):
+        kept = values.get(outcome.chosen.results[seed].key)
+        row = None if kept is None else np.asarray(kept, dtype=float)
+        if row is None or not np.isclose(row.mean(), run, rtol=_CLOSE, atol=1e-9):
             return None
-        rows.append(np.asarray(kept, dtype=float))
+        rows.append(row)
     lengths = {len(row) for row in rows if row is not None}
     if len(lengths) != 1 or max(lengths) < 2:
         return None

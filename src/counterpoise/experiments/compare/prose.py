@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from counterpoise.experiments.compare.analysis import Comparison
+from counterpoise.experiments.compare.declaration import later_additions
 from counterpoise.experiments.compare.rows import Block
 from counterpoise.experiments.compare.tables import margin_text
 from counterpoise.measures.statistics import FEWEST
@@ -25,7 +26,7 @@ def lead(comparison: Comparison) -> list[str]:
     seeds, tries = len(grid.all_seeds), grid.num_tries
     tuned = (
         f"Each method tried {tries} configurations on each data set, one of which was chosen by "
-        "validation accuracy; "
+        "validation accuracy with other seeds; "
         if tries > 1
         else "No method was tuned; "
     )
@@ -109,7 +110,25 @@ def notes(comparison: Comparison) -> list[Note]:
         if record["data"]["note"]
     )
     found += [Note("About the data.", text) for text in about]
-    return found + _about_origin(comparison)
+    return found + _about_later(comparison) + _about_origin(comparison)
+
+
+def _about_later(comparison: Comparison) -> list[Note]:
+    """Tell what was not declared before the first run."""
+    told = []
+    for later in later_additions(comparison.path):
+        changes = {"added": later.added, "removed": later.removed}
+        said = [
+            f"{how} {name}: {enumerate_words([str(each) for each in values])}"
+            for how, by_name in changes.items()
+            for name, values in by_name.items()
+        ]
+        said += [f"changed: {enumerate_words(later.changed)}"] if later.changed else []
+        told.append(f"{later.declared[:16].replace('T', ' ')} UTC: {'; '.join(said)}.")
+    if not told:
+        return []
+    text = "What was compared was declared before the first run, and altered afterwards. "
+    return [Note("Not declared beforehand.", text + " ".join(told))]
 
 
 def _about_intervals(comparison: Comparison) -> Note:
@@ -120,6 +139,8 @@ def _about_intervals(comparison: Comparison) -> Note:
         if row.difference is not None
     }
     what = "which set initial weights, the order of samples and noise"
+    if comparison.grid.redraw:
+        what += ", and which samples are for training and which for validation"
     if units == {"seeds and samples"}:
         text = (
             f"Those of accuracies and differences are over seeds, {what}, and over test samples: "

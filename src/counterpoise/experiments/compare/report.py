@@ -38,6 +38,7 @@ from counterpoise.experiments.compare.tables import (
     results_table,
     summary_table,
 )
+from counterpoise.experiments.compare.tuning import budget_figure
 from counterpoise.report import (
     GLOSSARY,
     Details,
@@ -130,12 +131,12 @@ def _sections(
         "Further pairs": [overall_pair_table(comparison, metric), pair_table(comparison, metric)],
     }
     relation = [relation_figure(comparison, metric), relation_table(comparison, metric)]
-    profile = profile_figure(comparison, metric)
+    more = [profile_figure(comparison, metric), budget_figure(comparison, metric)]
     return [
         ("Answers", [Terms(list(answered.items()))] if answered else []),
         *((title, [t for t in found if t is not None]) for title, found in tables.items()),
         ("On which data it helps", [part for part in relation if part is not None]),
-        ("Learning and cost", [*shown[1:], *([] if profile is None else [profile])]),
+        ("Learning and cost", [*shown[1:], *(figure for figure in more if figure is not None)]),
     ]
 
 
