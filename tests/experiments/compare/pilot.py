@@ -23,7 +23,7 @@ def score(cell):
     """Which of 400 test samples a run has right; what is hard is hard for all runs of the data."""
     data, fusion, method = cell.candidate[:3]
     hard = np.random.default_rng([DATA.index(data), 1]).permutation(NUM_TEST)
-    key = [DATA.index(data), FUSIONS.index(fusion), METHODS.index(method), cell.seed]
+    key = [DATA.index(data), len(fusion), METHODS.index(method), cell.seed]
     rng = np.random.default_rng(key)
     right = hard < NUM_TEST * (0.8 + gain(data, method))
     return right ^ (rng.random(NUM_TEST) < 0.005)
