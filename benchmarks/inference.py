@@ -23,7 +23,16 @@ from pathlib import Path
 import numpy as np
 import scipy  # type: ignore[import-untyped]
 import statsmodels  # type: ignore[import-untyped]
-from inference_worlds import COVERAGE, MARGIN, WORLDS, Draw, World, judged, right_or_wrong
+from inference_worlds import (
+    COVERAGE,
+    MARGIN,
+    WORLDS,
+    Draw,
+    World,
+    judged,
+    right_or_wrong,
+    whole_report,
+)
 from numpy.random import Generator
 
 from counterpoise.measures.statistics import judge, paired_difference, power, two_way_difference
@@ -90,6 +99,17 @@ def false_positives_on_new_samples(
     return both, seeds
 
 
+def false_positives_of_reports(
+    num_seeds: int, collapsed: float, cases: int, rng: Generator
+) -> float:
+    """Return the share of whole reports in which anything is told from zero and nothing is so."""
+    wrong = 0
+    for _ in range(cases):
+        found = whole_report(rng, num_seeds, collapsed=collapsed)
+        wrong += any(each.verdict in ("higher", "lower") for each in found)
+    return wrong / cases
+
+
 def coverage(draw: Draw, count: int, cases: int, rng: Generator) -> float:
     """Return the share of intervals that hold what they should."""
     ends = np.array([draw(rng, count) for _ in range(cases)])
@@ -122,6 +142,12 @@ def lines(cases: int, seed: int) -> Iterator[str]:
     )  # fmt: skip
     yield "## The same on new test samples, by intervals over seeds and samples (by seeds alone)\n"
     yield from table(many, iter([[_both(m, n, cases, rng) for m, n in settings]]))
+    yield "## The same of whole reports: 4 methods, 5 data sets, 2 fusions, 45 tests in one family\n"
+    yield from table(
+        ["runs", *(f"{n} seeds" for n in SEEDS)],
+        ([name, *(show(false_positives_of_reports(n, share, cases, rng)) for n in SEEDS)]
+         for name, share in (("none collapse", 0.0), ("10% collapse to 25%", 0.1))),
+    )  # fmt: skip
     yield "## Families with a false equivalent, of differences as large as the margin\n"
     yield from table(many, iter([[show(false_equivalents(m, n, cases, rng)) for m, n in settings]]))
     yield "## A true difference found, and by the formula\n"

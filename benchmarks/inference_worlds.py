@@ -23,11 +23,12 @@ from counterpoise.measures.statistics import (
     paired_difference,
     probability_of_improvement,
     share_interval,
+    slope,
     two_way_difference,
     two_way_estimate,
 )
 
-__all__ = ["COVERAGE", "MARGIN", "WORLDS", "Draw", "World", "judged", "right_or_wrong"]
+__all__ = ["COVERAGE", "MARGIN", "WORLDS", "Draw", "World", "judged", "right_or_wrong", "whole_report"]
 
 Floats = NDArray[np.float64]
 Draw = Callable[[Generator, int], tuple[float, float, float]]
@@ -104,16 +105,48 @@ def of_all_differences(rng: Generator, count: int) -> tuple[float, float, float]
     return max(each.low for each in found), min(each.high for each in found), 0.0
 
 
-def right_or_wrong(rng: Generator, num_methods: int, num_seeds: int, num_test: int) -> Floats:
+def right_or_wrong(
+    rng: Generator, num_methods: int, num_seeds: int, num_test: int, collapsed: float = 0.0
+) -> Floats:
     """Return what equally good methods get right: (methods, seeds, samples).
 
-    Some samples are hard for all methods, some for one of them, and seeds differ.
+    Some samples are hard for all methods, some for one of them, and seeds differ. Runs collapse to
+    a quarter right with a probability.
     """
     hard = rng.normal(0, 1.5, num_test)
     own = rng.normal(0, 0.5, (num_methods, 1, num_test))
     seed = rng.normal(0, 0.1, (num_methods, num_seeds, 1))
     noise = rng.logistic(size=(num_methods, num_seeds, num_test))
-    return (1 + hard + own + seed + noise > 0).astype(float)
+    right = (1 + hard + own + seed + noise > 0).astype(float)
+    guessed = (rng.random(right.shape) < 0.25).astype(float)
+    return np.where(rng.random(seed.shape) < collapsed, guessed, right)
+
+
+def whole_report(
+    rng: Generator, num_seeds: int, *, data: int = 5, methods: int = 4, collapsed: float = 0.0
+) -> list[Judgement]:
+    """Judge all that a report tells of equally good methods, as a comparison does.
+
+    Differences to the baseline on each data set and two fusions, over seeds and 300 test samples;
+    over data sets, by the mixed model; and how gains go with a property of the data.
+    """
+    blocks = {
+        (d, f): right_or_wrong(rng, methods + 1, num_seeds, 300, collapsed)
+        for d in range(data)
+        for f in range(2)
+    }
+    found = {
+        (d, f, m): two_way_difference(x[m], x[0])
+        for (d, f), x in blocks.items()
+        for m in range(1, methods + 1)
+    }
+    table = {
+        str(m): {str(d): (found[d, 0, m].mean + found[d, 1, m].mean) / 2 for d in range(data)}
+        for m in range(1, methods + 1)
+    }
+    gains = [sum(by_data[str(d)] for by_data in table.values()) / methods for d in range(data)]
+    related = slope(rng.random(data).tolist(), gains)
+    return judge([*found.values(), *mean_differences(table).values(), related])
 
 
 def of_seeds_and_samples(
@@ -156,6 +189,19 @@ def pairs(rng: Generator, count: int) -> tuple[list[float], list[float]]:
     return x.tolist(), (0.6 * x + 0.8 * rng.normal(size=count)).tolist()
 
 
+def of_slope(rng: Generator, count: int) -> tuple[float, float, float]:
+    """By how much gains rise with a property of data sets: truly 0.5."""
+    x = rng.random(count)
+    return *slope(x.tolist(), (0.5 * x + 0.1 * rng.normal(size=count)).tolist()).interval(), 0.5
+
+
+def of_errors(rng: Generator, count: int) -> tuple[float, float, float]:
+    """Difference of absolute errors to expect of other seeds and samples: none."""
+    hard = np.abs(rng.normal(size=300))
+    errors = hard + 0.3 * np.abs(rng.normal(size=(2, count, 300)) + rng.normal(size=(2, 1, 300)))
+    return *two_way_difference(*errors, step=0.0).interval(), 0.0
+
+
 def of_correlation(rng: Generator, count: int, *, ranks: bool) -> tuple[float, float, float]:
     """Correlation over data sets."""
     found = correlation_interval(*pairs(rng, count), ranks=ranks)
@@ -184,9 +230,11 @@ COVERAGE: dict[str, Draw] = {
     "the same by seeds alone": partial(of_seeds_and_samples, paired=False, two_way=False),
     "difference, seeds and samples": partial(of_seeds_and_samples, paired=True, two_way=True),
     "the same difference by seeds alone": partial(of_seeds_and_samples, paired=True, two_way=False),
+    "difference of errors, seeds and samples": of_errors,
     "difference over data sets, method of middling spread": partial(of_data_sets, method="2"),
     "difference over data sets, method of the largest spread": partial(of_data_sets, method="4"),
     "probability of improvement over data sets": of_improvement,
+    "slope over data sets": of_slope,
     "correlation over data sets": partial(of_correlation, ranks=False),
     "rank correlation over data sets": partial(of_correlation, ranks=True),
     "mean correlation over seeds": of_mean_correlation,

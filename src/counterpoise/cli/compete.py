@@ -36,7 +36,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="What to compare, such as [Joint,AGM]. Default: the recipe's method.",
     )
     group.add_argument(
-        "--num-seeds", type=int, default=3, help="How many seeds, from --seed on. Default: 3."
+        "--num-seeds", type=int, default=5, help="How many seeds, from --seed on. Default: 5."
     )
     group.add_argument(
         "--fused",

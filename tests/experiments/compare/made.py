@@ -150,12 +150,19 @@ def result(cell, made, error=None):
     return Result(cell.key, cell.identity, state, made, error, None, [], "c" * 64)
 
 
-def comparison(given, path, make):
-    """A comparison whose results are made by ``make(cell)``, which returns a result."""
+def comparison(given, path, make, measure=None, score=None):
+    """A comparison whose results are made by ``make(cell)``, which returns a result.
+
+    ``measure(cell)`` makes what measuring competition finds, ``score(cell)`` the headline metric of
+    each test sample.
+    """
     seeds = (*given.choosing_seeds, *given.all_seeds)
     cells = [run(candidate, seed) for candidate in given.candidates() for seed in seeds]
     results = {cell.key: make(cell) for cell in cells}
-    return Comparison(given, outcomes_of(cells, results, given.choosing_seeds), path)
+    outcomes = outcomes_of(cells, results, given.choosing_seeds)
+    measured = {cell.key: result(cell, measure(cell)) for cell in cells} if measure else {}
+    values = {cell.key: score(cell) for cell in cells} if score else {}
+    return Comparison(given, outcomes, path or Path("none"), measured, values)
 
 
 def run(candidate, seed, fingerprint="f" * 64):

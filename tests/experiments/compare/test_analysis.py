@@ -59,11 +59,12 @@ def test_all_that_is_told_is_one_family():
     rows = [row.difference for block in found.blocks for row in block.rows if row.difference]
     told = [*rows, *(pair.difference for pair in found.pairs)]
     told += [each.difference for each in found.overall.values()]
+    told += [each.difference for each in found.overall_pairs.values()]
     assert [pair.title for pair in found.pairs] == ["a", "b"]
     assert [*map(id, told)] == [*map(id, found.judgements)]
     assert told[:6] == judge([each.estimate for each in told], bounds=(-1, 1))[:6]
     # Those over two data sets are not tested, and do not count.
-    assert (len(told), found.num_compared) == (8, 6)
+    assert (len(told), found.num_compared) == (9, 6)
     assert told[-1].verdict == "too few data sets"
     assert rows[0].corrected > compared().blocks[0].rows[1].difference.corrected
 

@@ -10,9 +10,10 @@ from counterpoise.experiments.compare.figures import (
     curve_figure,
     difference_figure,
 )
+from counterpoise.experiments.compare.over_data import overall_table
 from counterpoise.experiments.compare.prose import facts, lead, notes
 from counterpoise.experiments.compare.report import comparison_page, write_comparison
-from counterpoise.experiments.compare.tables import overall_table, summary_table
+from counterpoise.experiments.compare.tables import summary_table
 from counterpoise.report import GLOSSARY
 from experiments.compare import made
 
@@ -52,8 +53,8 @@ def test_the_lead_counts_what_can_be_told_from_chance(compared):
         "Of 4 differences to Joint, 2 can be told from chance: 2 higher, 0 lower; 2 remain "
         "undecided.",
         "3 methods were compared on a and b, each with 5 seeds. Each method tried 2 "
-        "configurations on each data set, one of which was chosen by validation accuracy; the "
-        "test data were used on the chosen epoch of each run alone.",
+        "configurations on each data set, one of which was chosen by validation accuracy with "
+        "other seeds; the test data were used on the chosen epoch of each run alone.",
     ]
     assert dict(facts(compared)) == {
         "Methods": "3",
@@ -80,7 +81,7 @@ def test_leads_of_comparisons_that_show_nothing():
     assert lead(same)[0] == ("Fewer than 5 seeds show no difference to Joint that could be tested.")
     enough = made.comparison(made.grid(**two, seeds=5), None, flat)
     assert lead(enough)[0] == (
-        "Of 1 difference to Joint, none can be told from chance; 1 is shown to be smaller than a "
+        "Of 1 difference to Joint, none can be told from chance; 1 is shown to be smaller than 1 "
         "point."
     )
 
@@ -115,9 +116,13 @@ def test_what_holds_over_data_sets_has_a_table_of_its_own(compared):
     table = overall_table(compared)
     text = table.to_markdown().replace("\N{NO-BREAK SPACE}", " ")
     joint, agm, ogm = text.splitlines()[-3:]
-    assert joint == "| Joint | – | – | – | – | – |"  # noqa: RUF001
+    assert joint == "| Joint | – | – | – | – | – | – | – | – | 1.00 | – |"  # noqa: RUF001
     # The same on both data sets: there is no spread to make an interval of.
-    assert agm == "| AGM | 2 | +2.1 | too few data sets | 90.0 | – |"  # noqa: RUF001
+    assert re.match(
+        r"\| AGM \| 2 \| \+2.1 \| – \| too few data sets \| 90.0 \(\d+.\d to \d+.\d\) "  # noqa: RUF001
+        r"\| 2 \| 0 \| 0 \| 1.00 \| – \|",  # noqa: RUF001
+        agm,
+    )
     assert ogm.startswith("| OGM | 2 | +0.1")
     assert "from 8 data sets on" in table.caption
     alone = made.comparison(made.grid(base={}, methods={"Joint": None}), None, make)
@@ -137,10 +142,10 @@ def test_ranks_are_told_with_their_critical_difference():
     ("methods", "told"),
     [
         (["Joint"], "with its interval."),
-        (["Joint", "AGM"], "corrected for the only difference of this report. The interval"),
+        (["Joint", "AGM"], "corrected for the only test of this report. The interval"),
         (
             ["Joint", "AGM", "OGM"],
-            "its interval, corrected for all 2 differences of this report. The",
+            "its interval, corrected for all 2 tests of this report. The",
         ),
     ],
 )
@@ -221,10 +226,10 @@ def test_notes_tell_of_other_code_and_machines():
 def test_files_hold_the_same_numbers(compared):
     files = write_comparison(compared, compared.path)
     assert [path.name for path in files] == [
-        *("report.html", "report.md", "results.csv", "runs.csv"),
+        *("report.html", "report.md", "results.csv", "runs.csv", "pairs.csv", "overall.csv"),
         *(f"figure-{k}.svg" for k in range(1, 7)),
     ]
-    page, text, results, runs, *drawings = (path.read_text() for path in files)
+    page, text, results, runs, _, _, *drawings = (path.read_text() for path in files)
     assert all(f"(figure-{k}.svg)" in text for k in range(1, 7))
     assert all(drawing.startswith("<svg xmlns") for drawing in drawings)
     rows = list(csv.DictReader(io.StringIO(results)))

@@ -16,7 +16,7 @@ from counterpoise.experiments.compete import Competition, Outcome
 from counterpoise.experiments.compete.page import competition_page, strength_figure
 from counterpoise.experiments.compete.paths import Paths
 from counterpoise.experiments.compete.prose import facts, highest, lead, notes, with_interval
-from counterpoise.measures.statistics import Interval, mean_interval
+from counterpoise.measures.statistics import Interval, judge, mean_interval, paired_difference
 from support.properties import repeatable
 
 DATA = {
@@ -34,6 +34,7 @@ def outcome(method, seed, ear, eye, *, accuracy=0.9, **options):
         "accuracy": accuracy,
         "strength": {"ear": ear, "eye": eye},
         "varying": {"ear": 1.0, "eye": 0.75},
+        "fit_per_dimension": 7.5,
         "alone": {"ear": 0.8, "eye": 0.7},
         "probe": {"ear": 0.6, "eye": 0.65},
         "contribution": {"ear": 0.2, "eye": 0.6},
@@ -156,7 +157,9 @@ def test_the_lead_says_who_is_held_back_and_what_changes():
     more = [*BETTER, outcome("AGM", 3, 0.61, 0.50), outcome("AGM", 4, 0.64, 0.53)]
     first, _, third = lead(competition(*five, *more))
     assert first == "Under Joint, ear is held back most."
-    assert "Not distinguishable from no change: eye. It changes" in third
+    null = r"Not told from no change: eye \(undecided: 0\.\d\d would have been found with a "
+    assert re.search(null + r"probability of 80%\)\. It changes accuracy", third)
+    assert re.search(r"percentage points \(undecided: \d+\.\d would have been found", third)
 
 
 def test_the_lead_does_not_tell_apart_what_the_seeds_do_not():
@@ -164,14 +167,15 @@ def test_the_lead_does_not_tell_apart_what_the_seeds_do_not():
     mixed = [outcome("Joint", seed, *each) for seed, each in enumerate(strengths)]
     text, _ = lead(competition(*mixed))
     assert text.startswith(
-        "Under Joint, ear is not distinguishable from eye: each of them may be held back most."
+        "Under Joint, ear is held back most on average, but it is not told from eye (undecided: 0."
     )
 
 
 def test_no_difference_at_all_is_no_change():
     same = [outcome("AGM", seed, 0.7, 0.5) for seed in range(5)]
     text = lead(competition(*(replace(each, method="Joint") for each in same), *same))[2]
-    assert "ear 0.00 and eye 0.00. It changes accuracy by 0.0 (-1.3 to +1.3)" in plain(text)
+    assert "ear 0.00 and eye 0.00. Not told from no change: ear (undecided); eye (und" in plain(text)
+    assert "It changes accuracy by 0.0 (-1.3 to +1.3) percentage points (undecided: 1.7" in plain(text)
 
 
 def test_what_is_held_back_most_is_told_from_all_others_not_from_the_second_alone():
@@ -186,7 +190,7 @@ def test_what_is_held_back_most_is_told_from_all_others_not_from_the_second_alon
     runs = [outcome("Joint", seed, 0, 0, strength=each) for seed, each in enumerate(strengths)]
     text, _ = lead(competition(*runs))
     assert text.startswith(
-        "Under Joint, top is not distinguishable from right: each of them may be held back most."
+        "Under Joint, top is held back most on average, but it is not told from right (undecided:"
     )
     steady = [replace(run, strength={**run.strength, "right": 0.5}) for run in runs]
     text, listed = lead(competition(*steady))
@@ -220,6 +224,34 @@ def test_one_seed_gives_numbers_without_intervals_and_a_warning():
     assert notes(competition(*CLEAR))[0].title == "Only 3 seeds."
     many = competition(*(outcome("Joint", seed, 0.7, 0.5 + seed / 100) for seed in range(5)))
     assert [note.title for note in notes(many)] == ["About the data."]
+
+
+def test_all_that_is_told_is_one_family():
+    five = [*CLEAR, outcome("Joint", 3, 0.71, 0.52), outcome("Joint", 4, 0.73, 0.5)]
+    more = [*BETTER, outcome("AGM", 3, 0.61, 0.50), outcome("AGM", 4, 0.64, 0.53)]
+    found = competition(*five, *more)
+    gaps, changes = found.judged()
+    assert (list(gaps), list(changes)) == (
+        ["eye"], [("AGM", "ear"), ("AGM", "eye"), ("AGM", "accuracy")]
+    )  # fmt: skip
+    gap = paired_difference(found.values("Joint", "strength", "ear"),
+                            found.values("Joint", "strength", "eye"))  # fmt: skip
+    assert gaps["eye"].estimate == gap
+    change = paired_difference(found.values("AGM", "accuracy"), found.values("Joint", "accuracy"),
+                               step=1 / 40)  # fmt: skip
+    assert changes["AGM", "accuracy"].estimate == change
+    told = [*gaps.values(), *changes.values()]
+    expected = judge([each.estimate for each in told], margin=[0.05, 0.05, 0.05, 0.01])
+    assert told == expected
+    few = competition(*CLEAR, *BETTER).judged()
+    assert {each.verdict for found in few for each in found.values()} == {"too few seeds"}
+
+
+def test_a_regression_of_few_samples_is_marked():
+    few = [replace(each, fit_per_dimension=0.5) for each in CLEAR]
+    found = {note.title: note.text for note in notes(competition(*few))}
+    assert "had 0.5 samples for each dimension" in found["Few samples to fit on."]
+    assert "Few samples to fit on." not in {n.title for n in notes(competition(*CLEAR))}
 
 
 def test_facts_place_the_result():

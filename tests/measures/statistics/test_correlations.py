@@ -15,6 +15,7 @@ from counterpoise.measures.statistics import (
     mean_correlation,
     rank_correlation,
     share_interval,
+    slope,
 )
 
 WHOLE = st.integers(-50, 50)
@@ -162,3 +163,18 @@ def test_shares_of_nothing_are_refused(arguments, message):
         ValueError, match="`method` should be one of 'wilson', 'beta'; found 'wald'"
     ):
         share_interval(1, 7, method="wald")
+
+
+def test_slopes_are_those_of_a_regression():
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=7).tolist()
+    y = (0.3 * np.array(x) + 0.1 * rng.normal(size=7)).tolist()
+    theirs = stats.linregress(x, y)
+    found = slope(x, y)
+    assert (found.mean, found.error) == pytest.approx((theirs.slope, theirs.stderr))
+    assert found.p_value() == pytest.approx(theirs.pvalue)
+    assert (found.degrees, found.num_values, found.unit) == (5, 7, "data sets")
+    assert math.isnan(slope([1, 2, 3], [2, 4, 6]).error)  # all on a line: nothing says how surely
+    assert slope([1, 2, 3], [5, 5, 5]).mean == 0
+    with pytest.raises(ValueError, match="`first` should vary"):
+        slope([1, 1, 1], [1, 2, 3])

@@ -63,6 +63,14 @@ def test_new_samples_need_intervals_over_samples(script):
     assert seeds > both
 
 
+@pytest.mark.parametrize("collapsed", [0.0, 0.1])
+@pytest.mark.parametrize("num_seeds", [5, 10])
+def test_whole_reports_hold_a_false_positive_in_at_most_5_of_100(script, num_seeds, collapsed):
+    rng = np.random.default_rng([num_seeds, collapsed > 0])
+    found = script.false_positives_of_reports(num_seeds, collapsed, 30, rng)
+    assert found <= most(0.05, 30)
+
+
 COLLAPSING = "accuracy over seeds, 10% collapse"
 ALONE = ("the same by seeds alone", "the same difference by seeds alone")
 

@@ -177,3 +177,18 @@ def test_options_out_of_range_are_refused(options, message):
 
 def test_an_empty_family_has_no_judgements():
     assert judge([]) == []
+
+
+def test_differences_of_other_quantities_have_margins_and_bounds_of_their_own():
+    same = Estimate(0.001, 0.0002, 4, 5)
+    first, second, third = judge([same] * 3, margin=[0.01, 0.0005, None], bounds=[(-1, 1)] * 3)
+    assert [each.verdict for each in (first, second, third)] == ["higher"] * 3
+    assert [each.within_margin for each in (first, second, third)] == [True, False, False]
+    assert (first.margin, third.margin, math.isnan(third.equivalence)) == (0.01, None, True)
+    wide = Estimate(0.0, 1.0, 4, 5)
+    free, bound = judge([wide] * 2, bounds=[(-math.inf, math.inf), (-1, 0.5)])
+    assert (bound.low, bound.high) == (-1, 0.5)
+    assert free.low < -1
+    message = "`margin` should be one for all 2 estimates or a list of as many; found a list of 1"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        judge([wide] * 2, margin=[0.01])

@@ -92,13 +92,27 @@ def test_methods_that_never_differ_are_equivalent_on_many_samples_only():
     [
         ([[1, 0, 1]], "`correct` should be of shape (seeds, samples), at least 2 of each; found"),
         ([1, 0, 1], "found shape (3,). Pass a row for each seed."),
-        ([[1, 0], [math.nan, 1]], "`correct` should be in [0, 1]; found nan. Pass 1 where a run"),
-        ([[1, 0], [2, 1]], "`correct` should be in [0, 1]; found 2. Pass 1 where a run was right"),
+        ([[1, 0], [math.nan, 1]], "`correct` should be finite; found nan. Give a run that diverged"),
     ],
 )
 def test_what_is_no_table_of_right_and_wrong_is_refused(values, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         two_way_estimate(values)
+
+
+def test_errors_of_samples_scale_as_they_do():
+    """Absolute errors are no right and wrong: nothing is added for steps, and units do not matter."""
+    rng = np.random.default_rng(5)
+    ours, theirs = np.abs(rng.normal(size=(2, 5, 37)))
+    found = two_way_difference(ours, theirs, step=0.0)
+    scaled = two_way_difference(1e-6 * ours, 1e-6 * theirs, step=0.0)
+    assert scaled.error == pytest.approx(1e-6 * found.error)
+    assert scaled.degrees == pytest.approx(found.degrees)
+    assert found.error == pytest.approx(two_way_difference(ours, theirs).error)
+    same = two_way_difference(ours, ours, step=0.0)
+    assert (same.mean, math.isnan(same.error)) == (0, True)
+    with pytest.raises(ValueError, match="`step` should be"):
+        two_way_estimate(ours, step=-1)
 
 
 def test_shapes_that_do_not_pair_are_refused():

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
-from numpy.typing import NDArray
-
 from counterpoise.data.tasks import MetricForm
+from counterpoise.experiments.compare.balance import Place, Relation, relations, slopes
 from counterpoise.experiments.compare.competing import competing
+from counterpoise.experiments.compare.differences import SampleValues, difference, result
+from counterpoise.experiments.compare.family import Question, judge_all
 from counterpoise.experiments.compare.grid import Grid
 from counterpoise.experiments.compare.outcomes import Outcome, test_accuracy
 from counterpoise.experiments.compare.overall import (
@@ -29,9 +30,7 @@ from counterpoise.measures.statistics import (
     Interval,
     Judgement,
     Ranking,
-    judge,
     mean_interval,
-    paired_difference,
 )
 from counterpoise.methods import Joint
 from counterpoise.training.results import tested_responses
@@ -48,14 +47,16 @@ class Comparison:
         outcomes: What came out, data set by data set, fusion by fusion, method by method.
         path: The folder with results and reports.
         measured: Results of measurements of competition, by the key of the run they are of.
-        sample_values: By the key of the run the headline metric of each test sample, shape (N,),
-            whether it was right or its error, in the order that all runs on a data set share;
-            of the runs with chosen configurations that kept them.
+        sample_values: By the key of the run the headline metric of each test sample, (N,), whether
+            it was right or its error, in the order that all runs on a data set share. Where they
+            are kept, intervals cover samples as well as seeds.
 
     Attributes:
         blocks: The numbers.
         pairs: Those of the further pairs that the grid names, block by block.
         overall: By method, what holds over data sets, where there are several.
+        overall_pairs: The same of the further pairs.
+        relations: On which data methods gain, where competition was measured.
         ranks: Ranks over data sets of the methods that have a result everywhere; None for fewer
             than 8 data sets, which tell nothing by ranks.
     """
@@ -64,38 +65,94 @@ class Comparison:
     outcomes: Sequence[Outcome]
     path: Path
     measured: Mapping[str, Result] = field(default_factory=dict)
-    sample_values: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    sample_values: SampleValues = field(default_factory=dict)
     blocks: list[Block] = field(init=False)
     pairs: list[Pair] = field(init=False)
     overall: dict[str, Overall] = field(init=False)
+    overall_pairs: dict[tuple[str, str], Overall] = field(init=False)
+    relations: list[Relation] = field(init=False)
     ranks: Ranking | None = field(init=False)
 
     def __post_init__(self) -> None:
-        groups: dict[tuple[str, str], list[Outcome]] = {}
-        for outcome in self.outcomes:
-            groups.setdefault(outcome.place[:2], []).append(outcome)
-        expected = expected_differences(self.outcomes, self.grid.baseline)
-        estimates = [*_estimates(groups, self.grid), *expected.values()]
-        judged = iter(_judged(estimates, self.grid.margin, self._bounds))
-        blocks = [
-            Block(*place, [self._row(each, members, next(judged)) for each in members])
-            for place, members in groups.items()
-        ]
-        pairs = [
-            Pair(data, fusion, first, second, next(judged))
-            for first, second in self.grid.pairs
-            for data, fusion in groups
-        ]
-        won = improvements(self.outcomes, self.grid.baseline)
+        by_place = {outcome.place: outcome for outcome in self.outcomes}
+        places = list(dict.fromkeys(place[:2] for place in by_place))
+        baseline, further = self.grid.baseline, [(a, b) for a, b in self.grid.pairs]
+        asked = [*((method, baseline) for method in self.grid.methods), *further]
+        told, related = self._told(by_place, asked)
         overall = {
-            method: Overall(told, won[method])
-            for method, told in zip(expected, judged, strict=True)
-            if told is not None
+            pair: Overall(found, won)
+            for pair, won in improvements(self.outcomes, asked).items()
+            if (found := told.get(pair)) is not None
         }
-        object.__setattr__(self, "blocks", blocks)
-        object.__setattr__(self, "pairs", pairs)
-        object.__setattr__(self, "overall", overall)
-        object.__setattr__(self, "ranks", ranking(self.outcomes))
+        attributes = {
+            "blocks": [self._block(*place, by_place, told) for place in places],
+            "pairs": [Pair(*place, *pair, told[(*pair, *place)]) for pair in further for place in places],
+            "overall": {first: each for (first, b), each in overall.items() if b == baseline},
+            "overall_pairs": {pair: overall[pair] for pair in further if pair in overall},
+            "relations": [replace(r, slope=told.get((r.method, r.quantity))) for r in related],
+            "ranks": ranking(self.outcomes),
+        }
+        for name, value in attributes.items():
+            object.__setattr__(self, name, value)
+
+    def _told(
+        self, by_place: Mapping[Place, Outcome], asked: Sequence[tuple[str, str]]
+    ) -> tuple[dict[tuple[str, ...], Judgement | None], list[Relation]]:
+        """Judge all that is asked of pairs of methods, and how gains go with the data, together.
+
+        Keys are the pair with data set and fusion, the pair alone, and method with quantity.
+        """
+        differences = {
+            (first, second, data, fusion): difference(
+                outcome, by_place[data, fusion, second], self.sample_values
+            )
+            for first, second in asked
+            for (data, fusion, method), outcome in by_place.items()
+            if method == first
+        }
+        to_baseline = {
+            (data, fusion, first): told
+            for (first, second, data, fusion), told in differences.items()
+            if second == self.grid.baseline
+        }
+        related = relations(to_baseline, by_place, self.grid.baseline, self.measured)
+        expected = expected_differences(self.outcomes, asked)
+        questions: dict[tuple[str, ...], Question] = {}
+        questions |= {key: self._question(told, key[2:]) for key, told in differences.items()}
+        questions |= {pair: self._question(told) for pair, told in expected.items()}
+        questions |= {key: Question(found) for key, found in slopes(related).items()}
+        return judge_all(questions), related
+
+    def _question(self, told: Estimate | None, place: tuple[str, ...] = ()) -> Question:
+        """Return a difference with what there is to judge it by; over all data sets on average."""
+        margins = [
+            outcome.margin(self.grid.margin)
+            for outcome in self.outcomes
+            if outcome.chosen is not None and outcome.place[: len(place)] == place
+        ]
+        return Question(told, mean(margins) if margins else None, self._bounds)
+
+    def _block(
+        self,
+        data: str,
+        fusion: str,
+        by_place: Mapping[Place, Outcome],
+        told: Mapping[tuple[str, ...], Judgement | None],
+    ) -> Block:
+        members = [each for place, each in by_place.items() if place[:2] == (data, fusion)]
+        joint = _seconds(_of(members, _cost_reference(members, self.grid)))
+        rows = [
+            Row(
+                outcome,
+                result(outcome, self.sample_values),
+                _responses(outcome),
+                told[outcome.place[2], self.grid.baseline, data, fusion],
+                _ratio(_seconds(outcome), joint),
+                competing(outcome, self.measured),
+            )
+            for outcome in members
+        ]
+        return Block(data, fusion, rows)
 
     @property
     def form(self) -> MetricForm:
@@ -110,10 +167,11 @@ class Comparison:
 
     @property
     def judgements(self) -> list[Judgement]:
-        """All differences that the comparison tells: one family."""
+        """All that the comparison tells of differences and slopes: one family."""
         told = [row.difference for block in self.blocks for row in block.rows]
         told += [pair.difference for pair in self.pairs]
-        told += [each.difference for each in self.overall.values()]
+        told += [each.difference for each in (*self.overall.values(), *self.overall_pairs.values())]
+        told += [each.slope for each in self.relations]
         return [each for each in told if each is not None]
 
     @property
@@ -138,70 +196,9 @@ class Comparison:
         """Label of the method that costs are compared with."""
         return _cost_reference(self.outcomes, self.grid)
 
-    def _row(self, outcome: Outcome, block: Sequence[Outcome], told: Judgement | None) -> Row:
-        joint = _seconds(_of(block, _cost_reference(block, self.grid)))
-        return Row(
-            outcome,
-            _accuracy(outcome),
-            _responses(outcome),
-            told,
-            _ratio(_seconds(outcome), joint),
-            competing(outcome, self.measured),
-        )
-
 
 def _of(block: Sequence[Outcome], method: str) -> Outcome:
     return next(outcome for outcome in block if outcome.place[2] == method)
-
-
-def _estimates(
-    groups: Mapping[tuple[str, str], Sequence[Outcome]], grid: Grid
-) -> list[Estimate | None]:
-    """Differences to the baseline, block by block, then those of further pairs."""
-    found = [
-        _difference(each, _of(members, grid.baseline))
-        for members in groups.values()
-        for each in members
-    ]
-    found += [
-        _difference(_of(members, first), _of(members, second))
-        for first, second in grid.pairs
-        for members in groups.values()
-    ]
-    return found
-
-
-def _judged(
-    estimates: Sequence[Estimate | None], margin: float, bounds: tuple[float, float]
-) -> list[Judgement | None]:
-    """Judge all that there is of a comparison together."""
-    known = [each for each in estimates if each is not None]
-    judged = iter(judge(known, margin=margin, bounds=bounds))
-    return [None if each is None else next(judged) for each in estimates]
-
-
-def _accuracy(outcome: Outcome) -> Interval | None:
-    runs = list(outcome.accuracies.values())
-    if not runs:
-        return None
-    return mean_interval(runs, step=outcome.step).within(*outcome.form.bounds)
-
-
-def _difference(outcome: Outcome, base: Outcome) -> Estimate | None:
-    """The difference over the seeds that both have; None for a method and itself.
-
-    A diverged run is as good as guessing.
-    """
-    runs, others = outcome.accuracies, base.accuracies
-    seeds = [seed for seed in runs if seed in others]
-    if outcome is base or not seeds:
-        return None
-    return paired_difference(
-        [runs[seed] for seed in seeds],
-        [others[seed] for seed in seeds],
-        step=outcome.step,
-        diverged=outcome.guessing,
-    )
 
 
 def _responses(outcome: Outcome) -> dict[str, Interval]:

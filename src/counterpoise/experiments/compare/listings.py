@@ -7,6 +7,7 @@ from typing import Any
 
 from counterpoise.experiments.compare.analysis import Comparison
 from counterpoise.experiments.compare.outcomes import Trial, validation_accuracy
+from counterpoise.experiments.compare.tuning import edges
 from counterpoise.report import Column, Table
 from counterpoise.report.formats import PERCENT
 from counterpoise.report.records import show_setting
@@ -40,6 +41,7 @@ def choice_table(comparison: Comparison) -> Table:
         Column("place", "Data set", numeric=False),
         Column("method", "Method", numeric=False),
         Column("chosen", "Chosen", numeric=False),
+        Column("at_edge", "At an end of its range", numeric=False),
         Column(
             "tried",
             f"Mean validation {comparison.form.heading} of each configuration",
@@ -47,18 +49,21 @@ def choice_table(comparison: Comparison) -> Table:
         ),
     ]
     seeds = comparison.grid.choosing_seeds or comparison.grid.all_seeds
-    rows = []
+    rows, at_ends = [], edges(comparison)
     for block in comparison.blocks:
         for row in block.rows:
             chosen = row.outcome.chosen
             recipe = None if chosen is None else chosen.candidate.recipe.describe()
             calls = [show_setting(recipe[key]) for key in ("method", "optimizer")] if recipe else []
             tried = [_tried(trial, trial.validation) for trial in row.outcome.trials]
-            rows.append((block.title, row.method, "; ".join(calls) or None, "; ".join(tried)))
+            at_edge = ", ".join(at_ends.get((block.title, row.method), ())) or None
+            rows.append(
+                (block.title, row.method, "; ".join(calls) or None, at_edge, "; ".join(tried))
+            )
     caption = (
         f"The configuration with the best mean validation {comparison.form.title} over "
         f"{len(seeds)} {'seed' if len(seeds) == 1 else 'seeds'} was chosen, of several equal ones "
-        "the first."
+        "the first. Beyond an end of the range that was searched the best may lie."
     )
     return Table(caption, columns, rows)
 

@@ -140,6 +140,15 @@ class Outcome:
         num_classes = self._record["data"]["num_classes"]
         return 1 / float(num_classes) if num_classes or guess is None else guess
 
+    def margin(self, points: float) -> float:
+        """Return the largest difference of the metric that does not matter.
+
+        Args:
+            points: As a share. Of an accuracy it is the margin itself; of an error, which has a
+                unit, that share of the error of who guesses best.
+        """
+        return points if self.form.share else points * abs(self.guessing)
+
     @property
     def _record(self) -> Mapping[str, Any]:
         assert self.chosen is not None  # asked for only where there is one

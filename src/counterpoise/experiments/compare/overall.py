@@ -29,44 +29,61 @@ __all__ = ["Overall", "expected_differences", "improvements", "ranking"]
 
 
 class Overall(NamedTuple):
-    """A method over all data sets.
+    """Two methods over all data sets.
 
     Attributes:
-        difference: To the baseline, to be expected on a data set like these.
-        improvement: How probably a run of it beats one of the baseline.
+        difference: Of the first to the second, to be expected on a data set like these.
+        improvement: How probably a run of the first beats one of the second.
     """
 
     difference: Judgement
     improvement: Interval
 
 
-def expected_differences(outcomes: Sequence[Outcome], baseline: str) -> dict[str, Estimate]:
-    """Return what difference to the baseline to expect of each method; nothing for one data set."""
+def expected_differences(
+    outcomes: Sequence[Outcome], pairs: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], Estimate]:
+    """Return what difference to expect of each pair of methods; nothing for one data set.
+
+    Pairs with the same second method are fitted together, since what it does on a data set is in
+    all of their differences.
+    """
     table = _means_by_data(outcomes)
-    base = table.get(baseline, {})
-    found = {
-        method: {data: means[data] - base[data] for data in means if data in base}
-        for method, means in table.items()
-        if method != baseline
-    }
-    found = {method: differences for method, differences in found.items() if differences}
-    data = {name for differences in found.values() for name in differences}
-    return mean_differences(found) if len(data) > 1 else {}
-
-
-def improvements(outcomes: Sequence[Outcome], baseline: str) -> dict[str, Interval]:
-    """Return how probably a run of each method beats one of the baseline; with no result, none."""
-    runs = {each.place: _turned(each) for each in outcomes if each.accuracies}
-    shares: dict[str, dict[str, list[float]]] = {}
-    for (data, fusion, method), found in runs.items():
-        base = runs.get((data, fusion, baseline))
-        if method != baseline and base:
-            by_data = shares.setdefault(method, {})
-            by_data.setdefault(data, []).append(share_of_wins(found, base))
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for first, second in pairs:
+        ours, theirs = table.get(first, {}), table.get(second, {})
+        differences = {data: ours[data] - theirs[data] for data in ours if data in theirs}
+        if first != second and differences:
+            found.setdefault(second, {})[first] = differences
     return {
-        method: mean_share([fmean(each) for each in by_data.values()])
-        for method, by_data in shares.items()
+        (first, second): told
+        for second, by_first in found.items()
+        if len({data for differences in by_first.values() for data in differences}) > 1
+        for first, told in mean_differences(by_first).items()
     }
+
+
+def improvements(
+    outcomes: Sequence[Outcome], pairs: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], Interval]:
+    """Return how probably a run of the first of each pair beats one of the second."""
+    runs: dict[str, dict[tuple[str, str], list[Run]]] = {}
+    for each in outcomes:
+        if each.accuracies:
+            runs.setdefault(each.place[2], {})[each.place[:2]] = _turned(each)
+    found = {}
+    for first, second in pairs:
+        ours, theirs = runs.get(first, {}), runs.get(second, {})
+        by_data: dict[str, list[float]] = {}
+        for place in ours:
+            if first != second and place in theirs:
+                share = share_of_wins(ours[place], theirs[place])
+                by_data.setdefault(place[0], []).append(share)
+        if by_data:
+            shares = [fmean(each) for each in by_data.values()]
+            fewest = min(len(runs) for runs in (*ours.values(), *theirs.values()))
+            found[first, second] = mean_share(shares, step=0.5 / fewest**2)  # of a tie
+    return found
 
 
 def ranking(outcomes: Sequence[Outcome]) -> Ranking | None:

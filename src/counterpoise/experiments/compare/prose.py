@@ -8,7 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from counterpoise.experiments.compare.analysis import Comparison
+from counterpoise.experiments.compare.declaration import later_additions
 from counterpoise.experiments.compare.rows import Block
+from counterpoise.experiments.compare.tables import margin_text
 from counterpoise.measures.statistics import FEWEST
 from counterpoise.report import Note
 from counterpoise.report.formats import PERCENT, duration, enumerate_words
@@ -24,7 +26,7 @@ def lead(comparison: Comparison) -> list[str]:
     seeds, tries = len(grid.all_seeds), grid.num_tries
     tuned = (
         f"Each method tried {tries} configurations on each data set, one of which was chosen by "
-        "validation accuracy; "
+        "validation accuracy with other seeds; "
         if tries > 1
         else "No method was tuned; "
     )
@@ -51,10 +53,9 @@ def _outcome(comparison: Comparison) -> str:
     told = f"{shown} can be told from chance: {higher}" if shown else "none can be told from chance"
     rest = []
     if found["equivalent"]:
-        margin = f"{100 * comparison.grid.margin:g}"
-        points = "a point" if margin == "1" else f"{margin} points"
         verb = "is" if found["equivalent"] == 1 else "are"
-        rest.append(f"{found['equivalent']} {verb} shown to be smaller than {points}")
+        margin = margin_text(comparison)
+        rest.append(f"{found['equivalent']} {verb} shown to be smaller than {margin}")
     if count > shown + found["equivalent"]:
         left = count - shown - found["equivalent"]
         rest.append(f"{left} {_plural('remains', left, 'remain')} undecided")
@@ -109,18 +110,52 @@ def notes(comparison: Comparison) -> list[Note]:
         if record["data"]["note"]
     )
     found += [Note("About the data.", text) for text in about]
-    return found + _about_origin(comparison)
+    return found + _about_later(comparison) + _about_origin(comparison)
+
+
+def _about_later(comparison: Comparison) -> list[Note]:
+    """Tell what was not declared before the first run."""
+    told = []
+    for later in later_additions(comparison.path):
+        changes = {"added": later.added, "removed": later.removed}
+        said = [
+            f"{how} {name}: {enumerate_words([str(each) for each in values])}"
+            for how, by_name in changes.items()
+            for name, values in by_name.items()
+        ]
+        said += [f"changed: {enumerate_words(later.changed)}"] if later.changed else []
+        told.append(f"{later.declared[:16].replace('T', ' ')} UTC: {'; '.join(said)}.")
+    if not told:
+        return []
+    text = "What was compared was declared before the first run, and altered afterwards. "
+    return [Note("Not declared beforehand.", text + " ".join(told))]
 
 
 def _about_intervals(comparison: Comparison) -> Note:
+    units = {
+        row.difference.estimate.unit
+        for block in comparison.blocks
+        for row in block.rows
+        if row.difference is not None
+    }
+    what = "which set initial weights, the order of samples and noise"
+    if comparison.grid.redraw:
+        what += ", and which samples are for training and which for validation"
+    if units == {"seeds and samples"}:
+        text = (
+            f"Those of accuracies and differences are over seeds, {what}, and over test samples: "
+            "they tell what to expect of training again and of other samples like these. Those of "
+            "responses are over seeds alone."
+        )
+        return Note("What the intervals tell.", text.replace("accuracies", comparison.form.title))
+    some = "Where not every test sample's result is kept they" if len(units) > 1 else "They"
     text = (
-        "They are over seeds, which set initial weights, the order of samples and noise, on one "
-        "division of the data: they tell what to expect of training again, not of other test "
-        "samples."
+        f"{some} are over seeds, {what}: they tell what to expect of training again, not of other "
+        "test samples."
     )
-    errors = [error for block in comparison.blocks if (error := _sampling_error(block))]
+    errors = dict.fromkeys(filter(None, map(_sampling_error, comparison.blocks)))
     if errors:
-        listed = enumerate_words(errors)
+        listed = enumerate_words(list(errors))
         text += f" The choice of test samples adds to an accuracy a standard error of {listed}."
     return Note("What the intervals tell.", text)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from counterpoise.experiments.compare.analysis import Comparison
+from counterpoise.experiments.compare.answers import answers
 from counterpoise.experiments.compare.figures import (
     accuracy_figure,
     coefficient_figure,
@@ -15,6 +16,14 @@ from counterpoise.experiments.compare.figures import (
     difference_figure,
 )
 from counterpoise.experiments.compare.listings import choice_table, failure_table, runs_table
+from counterpoise.experiments.compare.over_data import (
+    overall_pair_table,
+    overall_results,
+    overall_table,
+    profile_figure,
+    relation_figure,
+    relation_table,
+)
 from counterpoise.experiments.compare.prose import facts, lead, notes
 from counterpoise.experiments.compare.rows import Block
 from counterpoise.experiments.compare.standings import (
@@ -24,11 +33,12 @@ from counterpoise.experiments.compare.standings import (
 )
 from counterpoise.experiments.compare.tables import (
     block_table,
-    overall_table,
     pair_table,
+    pairs_table,
     results_table,
     summary_table,
 )
+from counterpoise.experiments.compare.tuning import budget_figure
 from counterpoise.report import (
     GLOSSARY,
     Details,
@@ -38,6 +48,7 @@ from counterpoise.report import (
     Part,
     Section,
     Table,
+    Terms,
     metric_of,
     terms,
 )
@@ -60,9 +71,10 @@ _COMPETITION_TERMS: Final = (
 def write_comparison(
     comparison: Comparison, path: Path, metric: Metric | None = None
 ) -> list[Path]:
-    """Write ``report.html``, ``report.md``, ``results.csv`` and ``runs.csv`` into a folder.
+    """Write ``report.html``, ``report.md`` and all numbers into a folder.
 
-    ``competition.csv`` comes with them where competition was measured, and beside ``report.md``
+    ``results.csv`` holds those of each method, ``pairs.csv`` of further pairs, ``overall.csv``
+    over data sets, ``runs.csv`` those of each run. ``competition.csv`` comes with them where competition was measured, and beside ``report.md``
     the drawings that it shows.
 
     Args:
@@ -84,6 +96,8 @@ def write_comparison(
         "report.md": _markdown(comparison, figures, metric),
         "results.csv": results_table(comparison, metric).to_csv(),
         "runs.csv": runs_table(comparison).to_csv(),
+        "pairs.csv": pairs_table(comparison, metric).to_csv(),
+        "overall.csv": overall_results(comparison, metric).to_csv(),
     }
     if comparison.measured:
         texts["competition.csv"] = measurements_table(comparison).to_csv()
@@ -96,21 +110,34 @@ def write_comparison(
 def comparison_page(comparison: Comparison, metric: Metric | None = None) -> Page:
     """Return the page, for those who want to add parts to it."""
     metric = metric or metric_of(comparison.form)
-    overall = overall_table(comparison, metric)
-    found = [summary_table(comparison, metric=metric), *([] if overall is None else [overall])]
-    parts: list[Part] = [Section("Results", found)]
     shown = _shown(comparison, metric)
-    first, others = (shown[0] if shown else None), shown[1:]
-    if others:
-        parts.append(Section("Learning and cost", others))
-    pairs = pair_table(comparison, metric)
-    if pairs is not None:
-        parts.append(Section("Further pairs", [pairs]))
+    sections = _sections(comparison, metric, shown)
+    parts: list[Part] = [Section(title, found) for title, found in sections if found]
     parts += [Section(b.title, _block_parts(b, comparison, metric)) for b in comparison.blocks]
     parts.append(Section("Terms", [terms(*_terms(comparison))]))
     parts.append(Section("Configuration", _configuration(comparison)))
+    first = shown[0] if shown else None
     told = lead(comparison), parts, facts(comparison), first, notes(comparison)
     return Page(comparison.grid.name, *told)
+
+
+def _sections(
+    comparison: Comparison, metric: Metric, shown: Sequence[Figure]
+) -> list[tuple[str, list[Part]]]:
+    """What holds for the whole comparison, in the order in which a reader asks."""
+    answered = answers(comparison, metric)
+    tables = {
+        "Results": [overall_table(comparison, metric), summary_table(comparison, metric=metric)],
+        "Further pairs": [overall_pair_table(comparison, metric), pair_table(comparison, metric)],
+    }
+    relation = [relation_figure(comparison, metric), relation_table(comparison, metric)]
+    more = [profile_figure(comparison, metric), budget_figure(comparison, metric)]
+    return [
+        ("Answers", [Terms(list(answered.items()))] if answered else []),
+        *((title, [t for t in found if t is not None]) for title, found in tables.items()),
+        ("On which data it helps", [part for part in relation if part is not None]),
+        ("Learning and cost", [*shown[1:], *(figure for figure in more if figure is not None)]),
+    ]
 
 
 def _shown(comparison: Comparison, metric: Metric) -> list[Figure]:
@@ -168,9 +195,11 @@ def _chosen(block: Block) -> list[Run]:
 
 def _markdown(comparison: Comparison, figures: Sequence[Figure], metric: Metric) -> str:
     found: list[tuple[str, Table | None]] = [
-        ("Results", summary_table(comparison, metric=metric)),
         ("Over data sets", overall_table(comparison, metric)),
+        ("Results", summary_table(comparison, metric=metric)),
+        ("Further pairs over data sets", overall_pair_table(comparison, metric)),
         ("Further pairs", pair_table(comparison, metric)),
+        ("On which data it helps", relation_table(comparison, metric)),
     ]
     for block in comparison.blocks:
         found.append((block.title, block_table(block, comparison, metric)))
@@ -187,5 +216,6 @@ def _markdown(comparison: Comparison, figures: Sequence[Figure], metric: Metric)
     titles = [title for figure in figures for title in figure.titles]
     drawn = [f"![{title}](figure-{k}.svg)" for k, title in enumerate(titles, start=1)]
     finding, *rest = lead(comparison)
-    head = [f"# {comparison.grid.name}", finding, *drawn[:1], *rest, f"{named}.", *remarks]
+    told = [f"**{asked}** {answer}" for asked, answer in answers(comparison, metric).items()]
+    head = [f"# {comparison.grid.name}", finding, *drawn[:1], *told, *rest, f"{named}.", *remarks]
     return "\n\n".join([*head, *sections, *drawn[1:], "## Terms", *meanings]) + "\n"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from counterpoise.experiments.compare.analysis import Comparison
 from counterpoise.experiments.compare.competing import Competing
 from counterpoise.experiments.compare.rows import Block, Row
+from counterpoise.experiments.compete.results import FEWEST_PER_DIMENSION
 from counterpoise.measures.statistics import Interval
 from counterpoise.report import (
     ACCURACY,
@@ -51,7 +53,8 @@ def competition_table(block: Block, metric: Metric = ACCURACY) -> Table | None:
     lines = [(row.method, *_numbers(found, names)) for row, found in rows]
     caption = (
         f"Test data of {block.title}, chosen configurations, means over seeds; strengths with "
-        f"their 95% interval. {_alone_sentence(rows[0][1], metric)} A dash: not measured."
+        f"their 95% interval. {_alone_sentence(rows[0][1], metric)}{_few_samples(rows[0][1])} A "
+        "dash: not measured."
     )
     return Table(caption, columns, lines)
 
@@ -89,6 +92,18 @@ def _alone_sentence(found: Competing, metric: Metric) -> str:
         spread = "" if summary.std is None else f" ± {metric.form(summary.std)}"
         told.append(f"{name} {metric.form(summary.mean)}{spread}{metric.unit}")
     return f"Trained alone the network reaches: {enumerate_words(told)}."
+
+
+def _few_samples(found: Competing) -> str:
+    """Mark strengths whose regression had few samples to be fitted on."""
+    known = [each.get("fit_per_dimension", math.inf) for each in found.outcomes.values()]
+    fewest = min(known)
+    if fewest >= FEWEST_PER_DIMENSION:
+        return ""
+    return (
+        f" Strengths are of a regression with {fewest:.1f} samples for each dimension, fewer than "
+        f"{FEWEST_PER_DIMENSION:g}: its penalty decides much of them."
+    )
 
 
 def competition_figure(block: Block, metric: Metric = ACCURACY) -> Figure | None:

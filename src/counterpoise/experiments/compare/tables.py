@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from counterpoise.experiments.compare.analysis import Comparison
+from counterpoise.experiments.compare.overall import Overall
 from counterpoise.experiments.compare.rows import Block, Pair, Row
 from counterpoise.measures.statistics import Interval, Judgement
 from counterpoise.report import ACCURACY, Column, Format, Metric, Table
@@ -16,10 +17,15 @@ from counterpoise.report.theme import tone
 
 __all__ = [
     "block_table",
-    "overall_table",
+    "columns_of_difference",
+    "difference_text",
+    "margin_text",
+    "numbers_of_difference",
     "pair_table",
+    "pairs_table",
     "results_table",
     "summary_table",
+    "verdict_text",
 ]
 
 _EFFECT = Format(1, signed=True)
@@ -44,8 +50,8 @@ def summary_table(
         Column("method", "Method", numeric=False),
         Column("place", "Data set", numeric=False),
         Column("accuracy", metric.heading, show=partial(_spread, metric=metric)),
-        Column("difference", against, show=partial(_told, metric=metric)),
-        Column("verdict", "Verdict", show=partial(_verdict, metric=metric), numeric=False),
+        Column("difference", against, show=partial(difference_text, metric=metric)),
+        Column("verdict", "Verdict", show=partial(verdict_text, metric=metric), numeric=False),
     ]
     rows: list[tuple[object, ...]] = [
         (row.method, block.title, row.accuracy, row.difference, row.difference)
@@ -56,7 +62,7 @@ def summary_table(
         f"Test {metric.title}: mean \N{PLUS-MINUS SIGN} standard deviation over seeds; "
         f"{metric.direction}. Difference to {baseline} over the same seeds, with its interval"
         f"{_corrected(comparison, ', corrected for', 'of this report')}. "
-        f"{_about_verdicts(comparison, metric)} A dash: no result, or nothing to compare."
+        f"{_about_verdicts(comparison)} A dash: no result, or nothing to compare."
     )
     if len(blocks) < 2:
         columns, rows = columns[:1] + columns[2:], [row[:1] + row[2:] for row in rows]
@@ -64,67 +70,30 @@ def summary_table(
     return Table(caption, columns, rows, parted_by="place")
 
 
-def overall_table(comparison: Comparison, metric: Metric = ACCURACY) -> Table | None:
-    """A row for each method: what holds over data sets; None where nothing does."""
-    against = f"Against {comparison.grid.baseline}{metric.in_units}"
-    columns = [
-        Column("method", "Method", numeric=False),
-        Column("num_data_sets", "Data sets"),
-        Column("difference", against, show=partial(_told, metric=metric)),
-        Column("verdict", "Verdict", show=partial(_verdict, metric=metric), numeric=False),
-        Column("improvement", "Improves in, %", show=PERCENT),
-        Column("mean_rank", "Mean rank", show=Format(1)),
-    ]
-    rows = [(method, *_overall(comparison, method)) for method in comparison.grid.methods]
-    ranks = comparison.ranks
-    told = "Mean ranks are told from 8 data sets on."
-    if ranks is not None:
-        told = (
-            f"Mean ranks that differ by less than {ranks.critical_difference:.1f} cannot be told "
-            f"apart; that all methods are alike has p = {P_VALUE(ranks.p_value)} (Friedman)."
-        )
-    caption = (
-        "Over data sets, a data set counting once: the difference to expect on one like these, by "
-        "a mixed model, its interval and verdict as above; how often a run of the method beats one "
-        f"of {comparison.grid.baseline}. {told}"
-    )
-    return Table(caption, columns, rows) if comparison.overall else None
+def margin_text(comparison: Comparison) -> str:
+    """Return the largest difference that does not matter, in words."""
+    points = f"{100 * comparison.grid.margin:g}"
+    if not comparison.form.share:
+        return f"{points}% of what guessing comes to"
+    return "1 point" if points == "1" else f"{points} points"
 
 
-def _overall(comparison: Comparison, method: str) -> list[object]:
-    ranks = comparison.ranks
-    place = None if ranks is None else ranks.mean_ranks.get(method)
-    found = comparison.overall.get(method)
-    if found is None:
-        return [None, None, None, None, place]
-    told = found.difference
-    return [told.estimate.num_values, told, told, found.improvement.mean, place]
-
-
-def _about_verdicts(comparison: Comparison, metric: Metric) -> str:
+def _about_verdicts(comparison: Comparison) -> str:
     """Say what the verdicts mean, as far as there are any."""
     if not comparison.judgements:
         return ""
-    margin = f"{metric.form.factor * comparison.grid.margin:g} {metric.difference_unit}".rstrip()
-    if margin == "1 points":
-        margin = "1 point"
     return (
         "The interval excludes zero exactly where the verdict is higher or lower; equivalent: it "
-        f"lies within {margin}; undecided: in brackets the smallest difference that would have "
+        f"lies within {margin_text(comparison)}; undecided: in brackets the smallest difference that would have "
         "been found with a probability of 80%."
     )
 
 
 def _corrected(comparison: Comparison, opening: str, where: str) -> str:
-    """Say how many differences a test is corrected for; nothing if there are none."""
+    """Say how many tests a test is corrected for; nothing if there are none."""
     count = comparison.num_compared
-    if not count:
-        return ""
-    told = "the only difference" if count == 1 else f"all {count} differences"
-    others = sum(pair.difference is not None for pair in comparison.pairs)
-    baseline = comparison.grid.baseline
-    split = f" ({count - others} to {baseline}, {others} of further pairs)" if others else ""
-    return f"{opening} {told} {where}{split}"
+    told = "the only test" if count == 1 else f"all {count} tests"
+    return f"{opening} {told} {where}" if count else ""
 
 
 def block_table(block: Block, comparison: Comparison, metric: Metric = ACCURACY) -> Table:
@@ -141,9 +110,9 @@ def block_table(block: Block, comparison: Comparison, metric: Metric = ACCURACY)
     ]
     correction = _corrected(comparison, ", corrected by Holm's procedure for", "of this report")
     caption = (
-        f"Test data of {block.title}, chosen configurations. Intervals of accuracies hold the mean "
-        "over seeds with a confidence of 95%; p and the interval of the difference are of the "
-        f"paired t-test{correction}; the effect is the mean difference in units of its standard "
+        f"Test data of {block.title}, chosen configurations. Intervals of results hold the mean "
+        "with a confidence of 95%; p and the interval of the difference are of the test over the "
+        f"same seeds{correction}; the effect is the mean difference in units of its standard "
         "deviation; found from: the smallest difference that would have been found with a "
         "probability of 80%. A dash: not measured."
     )
@@ -157,13 +126,12 @@ def pair_table(comparison: Comparison, metric: Metric = ACCURACY) -> Table | Non
         Column("first", "Method", numeric=False),
         Column("second", "Against", numeric=False),
         Column("place", "Data set", numeric=False),
-        *_of_difference(group, metric),
+        *columns_of_difference(group, metric),
     ]
-    rows = [(pair.first, pair.second, pair.title, *_difference(pair)) for pair in comparison.pairs]
+    rows = [(pair.first, pair.second, pair.title, *numbers_of_difference(pair)) for pair in comparison.pairs]
     caption = (
         f"Test {metric.title} of the first method less that of the second over the same seeds, "
-        "each in its chosen configuration. Corrected together with the differences to "
-        f"{comparison.grid.baseline}, {comparison.num_compared} in all."
+        f"each in its chosen configuration{_corrected(comparison, '; corrected for', 'of this report')}."
     )
     return Table(caption, columns, rows) if rows else None
 
@@ -176,6 +144,7 @@ def results_table(comparison: Comparison, metric: Metric = ACCURACY) -> Table:
         Column("fusion", "Fusion", numeric=False),
         Column("method", "Method", numeric=False),
         *_statistics(comparison, metric),
+        Column("interval_over", "Interval over"),
         *(Column(f"response_accuracy_{name}", name) for name in modalities),
         Column("step_time_ratio", "Step time ratio"),
     ]
@@ -185,6 +154,7 @@ def results_table(comparison: Comparison, metric: Metric = ACCURACY) -> Table:
             block.fusion,
             row.method,
             *_numbers(row),
+            _over(row),
             *_response_means(row, modalities),
             row.cost,
         )
@@ -192,6 +162,23 @@ def results_table(comparison: Comparison, metric: Metric = ACCURACY) -> Table:
         for row in block.rows
     ]
     return Table("All results of chosen configurations.", columns, rows)
+
+
+def pairs_table(comparison: Comparison, metric: Metric = ACCURACY) -> Table:
+    """All numbers of the further pairs, for the CSV file."""
+    names = ("first", "second", "data", "fusion")
+    columns = [Column(name, name.capitalize()) for name in names]
+    columns += [*columns_of_difference("Difference", metric), Column("interval_over", "Interval over")]
+    rows: list[tuple[object, ...]] = [
+        (pair.first, pair.second, pair.data, pair.fusion, *numbers_of_difference(pair), _over(pair))
+        for pair in comparison.pairs
+    ]
+    return Table("Further pairs.", columns, rows)
+
+
+def _over(pair: Row | Pair) -> str | None:
+    """What the interval of a difference is over: seeds, or test samples too."""
+    return None if pair.difference is None else pair.difference.estimate.unit
 
 
 def _statistics(comparison: Comparison, metric: Metric) -> list[Column]:
@@ -203,17 +190,19 @@ def _statistics(comparison: Comparison, metric: Metric) -> list[Column]:
         Column("accuracy_deviation", "deviation", group, show),
         Column("accuracy_low", "from", group, show),
         Column("accuracy_high", "to", group, show),
-        *_of_difference(difference, metric),
+        *columns_of_difference(difference, metric),
     ]
 
 
-def _of_difference(group: str, metric: Metric) -> list[Column]:
+def columns_of_difference(group: str, metric: Metric) -> list[Column]:
+    """The columns of all that is known of a difference."""
     return [
         Column("difference_mean", "mean", group, metric.difference),
         Column("difference_low", "from", group, metric.difference),
         Column("difference_high", "to", group, metric.difference),
         Column("p_value", "p", group, P_VALUE),
         Column("p_corrected", "p corrected", group, P_VALUE),
+        Column("p_equivalent", "p equivalent", group, P_VALUE),
         Column("effect_size", "effect", group, _EFFECT),
         Column("detectable", "found from", group, metric.form),
         Column("verdict", "verdict", group, numeric=False),
@@ -223,8 +212,8 @@ def _of_difference(group: str, metric: Metric) -> list[Column]:
 def _numbers(row: Row) -> list[object]:
     accuracy = row.accuracy
     if accuracy is None:
-        return [0, *[None] * 4, *_difference(row)]
-    return [*_spread_numbers(accuracy), *_difference(row)]
+        return [0, *[None] * 4, *numbers_of_difference(row)]
+    return [*_spread_numbers(accuracy), *numbers_of_difference(row)]
 
 
 def _spread_numbers(accuracy: Interval) -> list[object]:
@@ -232,11 +221,13 @@ def _spread_numbers(accuracy: Interval) -> list[object]:
     return [count, _known(accuracy.mean), accuracy.std, accuracy.low, accuracy.high]
 
 
-def _difference(told: Row | Pair) -> list[object]:
-    found = told.difference
+def numbers_of_difference(pair: Row | Pair | Overall) -> list[object]:
+    """What stands in these columns."""
+    found = pair.difference
     if found is None:
-        return [None] * 8
-    tested = [found.p_value, found.corrected, found.estimate.effect, found.detectable]
+        return [None] * 9
+    tested = [found.p_value, found.corrected, found.equivalence, found.estimate.effect]
+    tested.append(found.detectable)
     return [*map(_known, [found.mean, *found.interval, *tested]), found.verdict]
 
 
@@ -266,12 +257,13 @@ def _spread(accuracy: Interval, metric: Metric) -> str:
     return ", ".join(part for part in (text, lost) if part)
 
 
-def _told(found: Judgement, metric: Metric) -> str:
+def difference_text(found: Judgement, metric: Metric) -> str:
     """Difference and interval, on one line."""
     return interval(found.mean, found.low, found.high, metric.difference)
 
 
-def _verdict(found: Judgement, metric: Metric) -> str:
+def verdict_text(found: Judgement, metric: Metric) -> str:
+    """What a difference shows; of an undecided one, what would have been seen."""
     if found.verdict == "undecided" and not math.isnan(found.detectable):
         return f"undecided ({metric.form(found.detectable)})"
     return found.verdict

@@ -33,7 +33,7 @@ __all__ = ["RIDGE", "Competing", "alone_runs"]
 RIDGE = 120.0
 """Penalty of the regression that competition strengths come from, as published."""
 
-_FORMAT = 2  # raised whenever the same runs give other results
+_FORMAT = 3  # raised whenever the same runs give other results
 _JOINT = "joint"
 
 
@@ -121,6 +121,7 @@ def _measured(
         "accuracy": record["test"]["accuracy"],
         "strength": strengths,
         "varying": {n: _varying(model, splits, paths.concepts[n]) for n, model in models.items()},
+        "fit_per_dimension": len(splits.validation) / paths.num_fused,
         "alone": {name: each.record["test"]["accuracy"] for name, each in alone.items()},
         "probe": _probes(balanced, splits, paths),
         **_contributions(balanced, splits),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from counterpoise.core.errors import suggestion
 from counterpoise.measures.features import Batches, extract_features
@@ -28,11 +29,13 @@ class Paths:
         fused: The fused feature of the joint model.
         concepts: For each modality the concept, in the network trained on it alone.
         encoders: For each modality its encoder; empty where the network has none to name.
+        num_fused: How many dimensions the fused feature has.
     """
 
     fused: str
     concepts: dict[str, str]
     encoders: dict[str, str]
+    num_fused: int = 1
 
     def describe(self) -> dict[str, Any]:
         """Return them as plain values."""
@@ -52,7 +55,8 @@ def find_paths(
             over modalities, else the fused feature.
 
     Raises:
-        ValueError: If a path is missing or unknown.
+        ValueError: If a path is missing or unknown, or there are too few test samples for the
+            covariance of a concept.
         RuntimeError: If a module is not called exactly once a pass.
         TypeError: If a feature is not a tensor.
     """
@@ -70,8 +74,19 @@ def find_paths(
     else:
         concepts = _complete(concept, names)
     tried = {"fused": found, **{f"concept of {name}": concepts[name] for name in names}}
-    extract_features(balanced.model, [few], tried)
-    return Paths(found, concepts, encoders)
+    features = extract_features(balanced.model, [few], tried).features
+    _check_covariances(len(splits.test_set), {n: features[f"concept of {n}"] for n in names})
+    return Paths(found, concepts, encoders, features["fused"].shape[1])
+
+
+def _check_covariances(num_test: int, concepts: Mapping[str, Tensor]) -> None:
+    for name, concept in concepts.items():
+        if num_test <= concept.shape[1]:
+            raise ValueError(
+                f"`data` should have more test samples than the concept of {name} has dimensions, "
+                f"{concept.shape[1]}, or its covariance is not known; found {num_test}. Use a "
+                "larger split, or measure with fewer features."
+            )
 
 
 def _fused(balanced: Balanced) -> str:

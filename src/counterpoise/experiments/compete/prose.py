@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from counterpoise.experiments.compete.results import Competition
-from counterpoise.measures.statistics import FEWEST, Interval, mean_interval
+from counterpoise.experiments.compete.results import FEWEST_PER_DIMENSION, Competition
+from counterpoise.experiments.verdicts import difference_text, nothing_shown, null_text
+from counterpoise.measures.statistics import FEWEST, Interval, Judgement, mean_interval
 from counterpoise.report import Note
 from counterpoise.report.formats import (
     NUMBER,
-    POINTS,
+    PERCENT,
     Format,
     duration,
     enumerate_words,
@@ -18,9 +19,6 @@ from counterpoise.report.formats import (
 )
 
 __all__ = ["facts", "highest", "lead", "notes", "with_interval"]
-
-_CHANGE = Format(2, signed=True)
-
 
 def with_interval(value: Interval, form: Format = NUMBER) -> str:
     """Write a mean with its interval, if it has one.
@@ -59,16 +57,23 @@ def highest(values: Mapping[str, Sequence[float]]) -> tuple[str, list[str]]:
 
 
 def lead(competition: Competition) -> list[str]:
-    """Return the result in paragraphs: who is held back, and what each other method changes."""
+    """Return the result in paragraphs: who is held back, and what each other method changes.
+
+    Differences are judged together, so that their intervals are corrected for how many there are.
+    """
     first, *others = competition.methods
-    return [*_held_back(competition, first), *(_change(competition, m, first) for m in others)]
+    gaps, changes = competition.judged()
+    told = _held_back(competition, first, gaps)
+    return [*told, *(_change(competition, m, first, changes) for m in others)]
 
 
-def _held_back(competition: Competition, method: str) -> list[str]:
+def _held_back(
+    competition: Competition, method: str, gaps: Mapping[str, Judgement]
+) -> list[str]:
     """Say which modality is held back most, as far as the seeds agree; then by how much."""
-    values = {m: competition.values(method, "strength", m) for m in competition.modalities}
-    means = {name: mean_interval(each) for name, each in values.items()}
-    most, unclear = highest(values)
+    means = {m: competition.mean(method, "strength", m) for m in competition.modalities}
+    most = max(means, key=lambda name: means[name].mean)
+    unclear = {name: gap for name, gap in gaps.items() if gap.verdict not in ("higher", "lower")}
     num_seeds = means[most].num_values
     if num_seeds == 1:
         verdict = f"Under {method}, {most} is held back most in the one run there is."
@@ -79,8 +84,8 @@ def _held_back(competition: Competition, method: str) -> list[str]:
         )
     elif unclear:
         verdict = (
-            f"Under {method}, {most} is not distinguishable from {enumerate_words(unclear)}: each "
-            "of them may be held back most."
+            f"Under {method}, {most} is held back most on average, but it is not told from "
+            f"{nothing_shown(unclear, NUMBER)}."
         )
     else:
         verdict = f"Under {method}, {most} is held back most."
@@ -88,20 +93,21 @@ def _held_back(competition: Competition, method: str) -> list[str]:
     return [verdict, f"Competition strength under {method}: {listed}."]
 
 
-def _change(competition: Competition, method: str, base: str) -> str:
+def _change(
+    competition: Competition, method: str, base: str, changes: Mapping[tuple[str, str], Judgement]
+) -> str:
     """Say by how much a method's strengths and accuracy differ from another's."""
-    found = {
-        name: competition.difference(method, base, "strength", name)
-        for name in competition.modalities
-    }
-    changes = [f"{name} {with_interval(each, _CHANGE)}" for name, each in found.items()]
-    listed = enumerate_words(changes)
-    unclear = [name for name, each in found.items() if each.testable and not each.excludes_zero]
+    found = {name: changes[method, name] for name in competition.modalities}
+    listed = enumerate_words([f"{m} {difference_text(each, NUMBER)}" for m, each in found.items()])
     text = f"{method} against {base}, seed by seed, changes competition strength by: {listed}."
-    if unclear:
-        text += f" Not distinguishable from no change: {enumerate_words(unclear)}."
-    accuracy = competition.difference(method, base, "accuracy")
-    return f"{text} It changes accuracy by {with_interval(accuracy, POINTS)} percentage points."
+    enough = len(competition.seeds) >= FEWEST
+    nulls = nothing_shown(found, NUMBER) if enough else ""
+    if nulls:
+        text += f" Not told from no change: {nulls}."
+    accuracy = changes[method, "accuracy"]
+    null = null_text(accuracy, PERCENT) if enough else ""
+    change = difference_text(accuracy, PERCENT)
+    return f"{text} It changes accuracy by {change} percentage points{f' ({null})' if null else ''}."
 
 
 def facts(competition: Competition) -> list[tuple[str, str]]:
@@ -125,9 +131,23 @@ def notes(competition: Competition) -> list[Note]:
         found.append(Note("One seed proves nothing.", "There are no intervals. Run more seeds."))
     elif count < 5:
         text = (
-            "The intervals are Student's t at 95%, wide because there are few. They tell of the "
-            "seed of training alone, not of other data."
+            "Nothing is tested with fewer than 5. The intervals are Student's t at 95%, wide because "
+            "there are few. They tell of the seed of training alone, not of other data."
         )
         found.append(Note(f"Only {count} seeds.", text))
+    few = _few_samples(competition)
+    if few:
+        found.append(Note("Few samples to fit on.", few))
     found.append(Note("About the data.", str(competition.data["note"])))
     return found
+
+
+def _few_samples(competition: Competition) -> str:
+    """Say where the regression had few samples to be fitted on; nothing where it had enough."""
+    fewest = min(outcome.fit_per_dimension for outcome in competition.outcomes)
+    if fewest >= FEWEST_PER_DIMENSION:
+        return ""
+    return (
+        f"The regression that strengths come from had {fewest:.1f} samples for each dimension of "
+        f"the fused feature, fewer than {FEWEST_PER_DIMENSION:g}: its penalty decides much of them."
+    )

@@ -35,7 +35,7 @@ def compete(
     recipe: Recipe,
     methods: Sequence[Method] | None = None,
     *,
-    num_seeds: int = 3,
+    num_seeds: int = 5,
     fused: str | None = None,
     concept: str | Mapping[str, str] | None = None,
     ridge: float = RIDGE,
@@ -53,7 +53,8 @@ def compete(
     Args:
         recipe: What to train on what, how, and the first seed.
         methods: What to compare. Default: the recipe's own method.
-        num_seeds: How many seeds, from the recipe's on, at least 1.
+        num_seeds: How many seeds, from the recipe's on, at least 1. Default: 5, the fewest with
+            which anything is tested.
         fused: Path of the fused feature, as :func:`counterpoise.measures.extract_features` takes
             it. Default: the input of the head, in networks of this package.
         concept: Path of the concept, one for all modalities or one for each. Default: the output

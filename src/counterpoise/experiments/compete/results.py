@@ -5,16 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import sqrt
-from typing import TYPE_CHECKING, Any, NamedTuple
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from counterpoise.experiments.compete.paths import Paths
-from counterpoise.measures.statistics import Interval, mean_interval
+from counterpoise.measures.statistics import (
+    Interval,
+    Judgement,
+    judge,
+    mean_interval,
+    paired_difference,
+)
 
 if TYPE_CHECKING:
     from counterpoise.report import Table
 
-__all__ = ["Competition", "Outcome", "Summary"]
+__all__ = ["FEWEST_PER_DIMENSION", "MARGINS", "Competition", "Outcome", "Summary"]
 
+
+MARGINS: Final[dict[str, float | None]] = {"strength": 0.05, "accuracy": 0.01}
+"""The largest differences that do not matter: of competition strength a twentieth of the way from
+all being carried to nothing, of accuracy a point."""
+
+FEWEST_PER_DIMENSION: Final = 2.0
+"""Samples to fit on for each dimension of the fused feature below which strengths are marked."""
 
 _ACCURACIES = ("accuracy", "alone", "probe")
 
@@ -31,6 +45,9 @@ class Outcome:
         strength: Competition strength of each modality.
         varying: The share of directions in which each concept varies, in (0, 1]. What it falls
             short of 1, as for units that are never active, the strength is lower by.
+        fit_per_dimension: Samples that the regression was fitted on for each dimension of the fused
+            feature. With fewer than :data:`FEWEST_PER_DIMENSION` its penalty decides much of the
+            strength.
         alone: Accuracy of the network that was trained on each modality alone.
         probe: Accuracy of a linear probe of each encoder of the joint model; empty where
             encoders are not known.
@@ -50,6 +67,7 @@ class Outcome:
     accuracy: float
     strength: Mapping[str, float]
     varying: Mapping[str, float]
+    fit_per_dimension: float
     alone: Mapping[str, float]
     probe: Mapping[str, float]
     contribution: Mapping[str, float]
@@ -163,6 +181,38 @@ class Competition:
     def _step(self, what: str) -> float:
         """Return by how much a quantity changes at least: an accuracy by 1 / test samples."""
         return 1 / float(self.data["num_samples"]["test"]) if what in _ACCURACIES else 0.0
+
+    def judged(self) -> tuple[dict[str, Judgement], dict[tuple[str, str], Judgement]]:
+        """Judge all that the prose tells of differences, as one family.
+
+        Returns:
+            By how much the modality that is held back most under the first method is held back
+            more than each other; and what each other method changes against the first, by its
+            label and a modality, or "accuracy".
+        """
+        first, *others = self.methods
+        values = {name: self.values(first, "strength", name) for name in self.modalities}
+        most = max(values, key=lambda name: fmean(values[name]))
+        rest = [name for name in values if name != most]
+        found = [paired_difference(values[most], values[name]) for name in rest]
+        found += [
+            paired_difference(
+                self.values(method, what, name), self.values(first, what, name), step=self._step(what)
+            )
+            for method in others
+            for what, name in self._told
+        ]
+        margins = [MARGINS["strength"]] * len(rest)
+        margins += [MARGINS[what] for _ in others for what, _ in self._told]
+        verdicts = judge(found, margin=[*margins])
+        keys = [(method, name or what) for method in others for what, name in self._told]
+        gaps = dict(zip(rest, verdicts[: len(rest)], strict=True))
+        return gaps, dict(zip(keys, verdicts[len(rest) :], strict=True))
+
+    @property
+    def _told(self) -> list[tuple[str, str | None]]:
+        """Quantities of which changes are told, with their modalities."""
+        return [*(("strength", name) for name in self.modalities), ("accuracy", None)]
 
     def summary(self) -> list[Summary]:
         """Return a line for each method and modality."""

@@ -12,11 +12,12 @@ from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.modulated import modulation_of
 from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.study import Case, Study
-from counterpoise.experiments.study.words import signed
 from counterpoise.experiments.study.worlds import SYNERGY, WORLDS, digits, recipe_for
 from counterpoise.experiments.trained import Trained
-from counterpoise.measures.statistics import Interval
+from counterpoise.experiments.verdicts import difference_text, nothing_shown
+from counterpoise.measures.statistics import Interval, judge
 from counterpoise.methods import AGM, Joint
+from counterpoise.report.formats import PERCENT
 from counterpoise.report.page import Note
 
 __all__ = ["Attributions"]
@@ -118,27 +119,33 @@ class Attributions(Study):
         )
         figures = results.to_figures(("accuracy", "against", "modulation"))
         return Findings(
-            self, seen, [_answer(rows)], [results], figures, [Note("The set-up.", text)]
+            self, seen, [_answer(seen)], [results], figures, [Note("The set-up.", text)]
         )
 
 
-def _answer(rows: Mapping[Condition, Mapping[str, Interval]]) -> str:
-    losing: list[str] = []
-    winning: list[str] = []
-    told = []
-    for (world, label), row in rows.items():
-        if label not in _ATTRIBUTIONS or "against" not in row:
-            continue
-        against = row["against"]
-        if against.excludes_zero:
-            (winning if against.mean > 0 else losing).append(f"{label} on {world}")
-        told.append(f"{label} on {world} {signed(against, 1, 100)}")
+def _answer(seen: Observations) -> str:
+    asked = {
+        f"{label} on {world}": seen.estimate((world, label), (world, "Shapley"), "accuracy")
+        for world, label in seen.conditions
+        if label not in ("Joint", "Shapley")
+    }
+    judged = dict(zip(asked, judge(list(asked.values())), strict=True))
+    losing, winning, equivalent = (
+        [name for name, each in judged.items() if each.verdict == verdict]
+        for verdict in ("lower", "higher", "equivalent")
+    )
     if losing:
         first = f"It helps: accuracy is lower with {', '.join(losing)}."
     elif winning:
         first = "It is not needed for accuracy here."
+    elif len(equivalent) == len(judged):
+        first = "For accuracy it makes no difference here, within 1 point."
     else:
-        first = "For accuracy it makes no difference that could be told from chance here."
+        first = "It is not shown that it makes a difference for accuracy here, nor that it makes none."
     if winning:
         first += f" Accuracy is higher with {', '.join(winning)}."
-    return f"{first} Against Shapley, in percentage points: {', '.join(told)}."
+    told = [f"{name} {difference_text(each, PERCENT)}" for name, each in judged.items()]
+    nulls = nothing_shown(judged, PERCENT)
+    return f"{first} Against Shapley, in percentage points: {', '.join(told)}." + (
+        f" Not told from Shapley: {nulls}." if nulls else ""
+    )

@@ -258,5 +258,5 @@ class Findings:
             ("Seeds", str(self.seen.num_seeds)),
             ("Conditions", str(len(self.seen.conditions))),
             ("Counterpoise", versions()["counterpoise"]),
-            ("Intervals", "95%, Student's t over seeds"),
+            ("Intervals of tables", "95%, Student's t over seeds"),
         ]

@@ -72,6 +72,7 @@ class Fusions(Study):
         published, fair = (carried(joint, alone, standardise=flag) for flag in (False, True))
         return {
             "accuracy": joint.record["test"]["accuracy"],
+            "num_test": joint.record["data"]["sizes"]["test"],
             "strength": {name: 1 - value for name, value in published.items()},
             "standardised": {name: 1 - value for name, value in fair.items()},
             "probe": probes_of(joint),

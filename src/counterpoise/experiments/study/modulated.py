@@ -7,11 +7,11 @@ from statistics import fmean
 from typing import Any
 
 from counterpoise.core.references import ExponentialAverage, Fixed, NoReference
-from counterpoise.experiments.study.observations import Condition
-from counterpoise.experiments.study.words import signed
 from counterpoise.experiments.trained import Trained
-from counterpoise.measures.statistics import Interval
+from counterpoise.experiments.verdicts import difference_text, nothing_shown
+from counterpoise.measures.statistics import Judgement
 from counterpoise.methods import AGM, Joint, Method
+from counterpoise.report.formats import PERCENT
 
 __all__ = ["against_joint", "agm_references", "modulation_of", "strengths_of_modulation"]
 
@@ -42,14 +42,13 @@ def modulation_of(trained: Trained) -> dict[str, Any]:
         "accuracy": float(trained.record["test"]["accuracy"]),
         "modulation": fmean(strengths_of_modulation(trained)),
         "seconds": float(trained.record["seconds_per_step"]),
+        "num_test": trained.record["data"]["sizes"]["test"],
     }
 
 
-def against_joint(rows: Mapping[Condition, Mapping[str, Interval]]) -> str:
-    """Say by how much each condition gains over joint training."""
-    gains = {condition[-1]: row["gained"] for condition, row in rows.items() if "gained" in row}
-    told = [
-        f"{label} {signed(gain, 1, 100)}" + ("" if gain.excludes_zero else " (may be chance)")
-        for label, gain in gains.items()
-    ]
-    return f"Against joint training, in percentage points of accuracy: {', '.join(told)}."
+def against_joint(gains: Mapping[str, Judgement]) -> str:
+    """Say by how much each condition gains over joint training, and what nulls could have seen."""
+    told = [f"{label} {difference_text(gain, PERCENT)}" for label, gain in gains.items()]
+    nulls = nothing_shown(gains, PERCENT)
+    text = f"Against joint training, in percentage points of accuracy: {', '.join(told)}."
+    return text + (f" Not told from joint training: {nulls}." if nulls else "")

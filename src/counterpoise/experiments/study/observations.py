@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from math import sqrt
+from typing import Any, Final
 
-from counterpoise.measures.statistics import Interval, mean_interval
+from counterpoise.measures.statistics import Estimate, Interval, mean_interval, paired_difference
 
 __all__ = ["Condition", "Observations"]
 
 Condition = tuple[str, ...]
 """What a row of the table is about, such as ("digits", "AGM"); one label a column."""
 
+_COUNTED: Final = ("accuracy", "weakest", "alone", "probe")
+"""Names of shares of test samples, which move in steps of 1 / their number."""
+
 
 class Observations:
     """What was measured in each condition, one nest of plain values a seed.
+
+    Where "num_test" stands among them, the number of test samples, it is known by which steps
+    accuracies move, and taken into account.
 
     Args:
         measured: By condition, in order of seeds.
@@ -47,12 +54,25 @@ class Observations:
 
     def mean(self, condition: Condition, *path: str) -> Interval:
         """Return mean and interval over seeds."""
-        return mean_interval(self.values(condition, *path))
+        return mean_interval(self.values(condition, *path), step=self._step(condition, *path))
 
     def difference(self, condition: Condition, other: Condition, *path: str) -> Interval:
         """Return mean and interval of the difference to another condition, seed by seed."""
         pairs = zip(self.values(condition, *path), self.values(other, *path), strict=True)
-        return mean_interval([a - b for a, b in pairs])
+        step = sqrt(2) * self._step(condition, *path)  # both move in steps
+        return mean_interval([a - b for a, b in pairs], step=step)
+
+    def estimate(self, condition: Condition, other: Condition, *path: str) -> Estimate:
+        """Return the same difference as it is judged, together with others of the answer."""
+        step = self._step(condition, *path)
+        return paired_difference(
+            self.values(condition, *path), self.values(other, *path), step=step
+        )
+
+    def _step(self, condition: Condition, *path: str) -> float:
+        first = self.measured[condition][0]
+        counted = path[0] in _COUNTED and "num_test" in first
+        return 1 / float(first["num_test"]) if counted else 0.0
 
     def describe(self) -> list[dict[str, Any]]:
         """Return everything as plain values, for a file."""

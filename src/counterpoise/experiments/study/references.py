@@ -12,13 +12,16 @@ from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.modulated import against_joint, agm_references, modulation_of
 from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.study import Case, Study
-from counterpoise.experiments.study.words import signed
 from counterpoise.experiments.study.worlds import digits, recipe_for
 from counterpoise.experiments.trained import Trained
-from counterpoise.measures.statistics import Interval
+from counterpoise.experiments.verdicts import difference_text, nothing_shown, null_text
+from counterpoise.measures.statistics import Interval, Judgement, judge
+from counterpoise.report.formats import PERCENT
 from counterpoise.report.page import Note
 
 __all__ = ["References"]
+
+_DYNAMIC = ("running mean", "exponential average")
 
 
 @dataclass(frozen=True)
@@ -96,30 +99,41 @@ class References(Study):
             "of the first 20 steps' scores; none compares with modalities that are equal."
         )
         figures = results.to_figures(("accuracy", "gained", "raised", "modulation"))
-        answer = _answer(seen, rows)
+        answer = _answer(_judged(seen))
         return Findings(self, seen, answer, [results], figures, [Note("The set-up.", text)])
 
 
-def _answer(seen: Observations, rows: Mapping[Condition, Mapping[str, Interval]]) -> list[str]:
-    sentences = []
-    for label in ("running mean", "exponential average"):
-        gap = seen.difference((label,), ("fixed",), "accuracy")
-        word = (
-            "is not distinguishable from"
-            if not gap.excludes_zero
-            else "does better than"
-            if gap.mean > 0
-            else "does worse than"
-        )
-        sentences.append(
-            f"the {label} {word} the fixed reference ({signed(gap, 1, 100)} percentage points)"
-        )
-    raised = [
-        f"{condition[0]} {signed(row['raised'], 1, 100)}"
-        for condition, row in rows.items()
-        if "raised" in row
+def _judged(seen: Observations) -> dict[tuple[str, str, str], Judgement]:
+    """Judge all that the answer tells: of a condition against another, by what was measured."""
+    others = [label for (label,) in seen.conditions if label != "Joint"]
+    asked = [
+        *((label, "fixed", "accuracy") for label in _DYNAMIC),
+        *((label, "Joint", what) for what in ("accuracy", "weakest") for label in others),
     ]
+    found = [seen.estimate((first,), (second,), what) for first, second, what in asked]
+    return dict(zip(asked, judge(found), strict=True))
+
+
+def _answer(judged: Mapping[tuple[str, str, str], Judgement]) -> list[str]:
+    sentences = []
+    for label in _DYNAMIC:
+        gap = judged[label, "fixed", "accuracy"]
+        word = {"higher": "does better than", "lower": "does worse than"}.get(
+            gap.verdict, "is not told from"
+        )
+        null = null_text(gap, PERCENT)
+        sentences.append(
+            f"the {label} {word} the fixed reference ({difference_text(gap, PERCENT)} percentage "
+            f"points{'; ' + null if null else ''})"
+        )
+    gains, raised = (
+        {m: each for (m, base, name), each in judged.items() if (base, name) == ("Joint", what)}
+        for what in ("accuracy", "weakest")
+    )
+    told = [f"{label} {difference_text(each, PERCENT)}" for label, each in raised.items()]
+    nulls = nothing_shown(raised, PERCENT)
     return [
         f"In accuracy {' and '.join(sentences)}.",
-        f"{against_joint(rows)} The weakest response changes by: {', '.join(raised)}.",
+        f"{against_joint(gains)} The weakest response changes by: {', '.join(told)}."
+        + (f" Not told from no change: {nulls}." if nulls else ""),
     ]

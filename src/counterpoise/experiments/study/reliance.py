@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isnan
 from typing import Any, ClassVar
 
 from counterpoise.core.errors import check_count
@@ -12,11 +13,13 @@ from counterpoise.experiments.study.estimates import contributions_of, test_logi
 from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.study import Case, Study
-from counterpoise.experiments.study.words import signed, with_interval
+from counterpoise.experiments.study.words import with_interval
 from counterpoise.experiments.study.worlds import Rescaled, recipe_for, true_contributions
 from counterpoise.experiments.trained import Trained
-from counterpoise.measures.statistics import Interval
+from counterpoise.experiments.verdicts import difference_text, null_text
+from counterpoise.measures.statistics import Interval, Judgement, judge
 from counterpoise.methods import AGM, OGMGE, Joint, Method, UnimodalLoss
+from counterpoise.report.formats import PERCENT
 from counterpoise.report.page import Note
 
 __all__ = ["Reliance", "reliance_of"]
@@ -26,6 +29,8 @@ _SPEEDS: Mapping[str, tuple[float, float]] = {
     "both learnt alike": (1.0, 1.0),
     "the informative one slow": (0.2, 1.0),
 }
+_MARGIN = 0.05
+"""The largest move of reliance that does not matter."""
 
 
 def _methods() -> dict[str, Method]:
@@ -113,7 +118,8 @@ class Reliance(Study):
             f"from with small gradients. Fusion: {self.fusion}."
         )
         figures = table.to_figures(("reliance", "moved", "gained"))
-        return Findings(self, seen, _answer(rows), [table], figures, [Note("The set-up.", text)])
+        answer = _answer(rows, _judged(seen))
+        return Findings(self, seen, answer, [table], figures, [Note("The set-up.", text)])
 
 
 def reliance_of(trained: Trained) -> dict[str, Any]:
@@ -124,10 +130,28 @@ def reliance_of(trained: Trained) -> dict[str, Any]:
         "reliance": float(found[0] / found.sum()),
         "truth": truth[0] / sum(truth),
         "accuracy": float(trained.record["test"]["accuracy"]),
+        "num_test": trained.record["data"]["sizes"]["test"],
     }
 
 
-def _answer(rows: Mapping[Condition, Mapping[str, Interval]]) -> list[str]:
+def _judged(seen: Observations) -> dict[tuple[str, str, str], Judgement]:
+    """Judge all that the answer tells of methods against joint training, by speed and method."""
+    margins = {"reliance": _MARGIN, "accuracy": 0.01}
+    asked = [
+        (speed, label, what)
+        for what in margins
+        for speed, label in seen.conditions
+        if label != "Joint"
+    ]
+    found = [seen.estimate((speed, m), (speed, "Joint"), what) for speed, m, what in asked]
+    judged = judge(found, margin=[margins[what] for *_, what in asked])
+    return dict(zip(asked, judged, strict=True))
+
+
+def _answer(
+    rows: Mapping[Condition, Mapping[str, Interval]],
+    judged: Mapping[tuple[str, str, str], Judgement],
+) -> list[str]:
     paragraphs = []
     for speed in _SPEEDS:
         joint = rows[speed, "Joint"]
@@ -137,25 +161,37 @@ def _answer(rows: Mapping[Condition, Mapping[str, Interval]]) -> list[str]:
             f"{with_interval(joint['reliance'], 1, 100)}% of what it knows; its true share is "
             f"{truth:.1%}."
         ]
-        for (where, label), row in rows.items():
-            if where == speed and "moved" in row:
-                moved, gained = row["moved"], row["gained"]
-                verb = (
-                    "does not move it by more than chance"
-                    if not moved.excludes_zero
-                    else "moves it towards that modality"
-                    if moved.mean > 0
-                    else "moves it away from that modality"
-                )
-                sentences.append(
-                    f"{label} {verb}: {signed(moved, 1, 100)} points, accuracy "
-                    f"{signed(gained, 1, 100)} points."
-                )
+        sentences += [
+            f"{label} {_move(moved)}: {difference_text(moved, PERCENT)} points, accuracy "
+            f"{difference_text(judged[speed, label, 'accuracy'], PERCENT)} points."
+            for (where, label, what), moved in judged.items()
+            if (where, what) == (speed, "reliance")
+        ]
         paragraphs.append(" ".join(sentences))
-    moving = [
-        f"{label} ({speed})"
-        for (speed, label), row in rows.items()
-        if "moved" in row and row["moved"].excludes_zero and row["moved"].mean > 0
-    ]
-    first = f"Yes, by: {', '.join(moving)}." if moving else "No: by none of the methods."
-    return [first, *paragraphs]
+    moves = {(m, speed): each for (speed, m, what), each in judged.items() if what == "reliance"}
+    return [_first(moves), *paragraphs]
+
+
+def _move(moved: Judgement) -> str:
+    """What a method does to reliance, as far as that was seen."""
+    if moved.verdict == "higher":
+        return "moves it towards that modality"
+    if moved.verdict == "lower":
+        return "moves it away from that modality"
+    return f"is not shown to move it ({null_text(moved, PERCENT)})"
+
+
+def _first(moves: Mapping[tuple[str, str], Judgement]) -> str:
+    """The answer in a sentence: no more than was seen, and what could have been."""
+    moving = [f"{m} ({speed})" for (m, speed), each in moves.items() if each.verdict == "higher"]
+    if moving:
+        return f"Yes, by: {', '.join(moving)}."
+    if all(each.verdict in ("equivalent", "lower") for each in moves.values()):
+        return f"No: by none of the methods, within {PERCENT(_MARGIN)} points."
+    seen = [each.detectable for each in moves.values() if not isnan(each.detectable)]
+    if not seen:
+        return "It is not shown: there are too few seeds to test."
+    return (
+        f"It is not shown, of none of the methods: a move of {PERCENT(max(seen))} points would "
+        "have been found in each case with a probability of 80%."
+    )

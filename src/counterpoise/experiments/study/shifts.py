@@ -19,10 +19,12 @@ from counterpoise.experiments.study.modulated import (
 from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.reliance import reliance_of
 from counterpoise.experiments.study.study import Case, Study
-from counterpoise.experiments.study.words import signed, with_interval
+from counterpoise.experiments.study.words import with_interval
 from counterpoise.experiments.study.worlds import recipe_for
 from counterpoise.experiments.trained import Trained
-from counterpoise.measures.statistics import Interval
+from counterpoise.experiments.verdicts import difference_text, null_text
+from counterpoise.measures.statistics import Interval, judge
+from counterpoise.report.formats import PERCENT
 from counterpoise.report.page import Note
 
 __all__ = ["Shifts", "against_joint", "agm_references"]
@@ -127,15 +129,18 @@ class Shifts(Study):
 
 
 def _answer(seen: Observations, rows: Mapping[Condition, Mapping[str, Interval]]) -> list[str]:
-    fixed = seen.difference(("running mean",), ("fixed",), "accuracy")
-    if fixed.excludes_zero:
-        word = "better" if fixed.mean > 0 else "worse"
-        first = f"After a shift the running mean does {word} than a fixed reference"
-    else:
-        first = "After a shift the running mean and a fixed reference are not distinguishable"
+    others = [label for (label,) in seen.conditions if label != "Joint"]
+    asked = [("running mean", "fixed"), *((label, "Joint") for label in others)]
+    found = [seen.estimate((first,), (second,), "accuracy") for first, second in asked]
+    fixed, *gains = judge(found)
+    words = {"higher": "does better than", "lower": "does worse than"}
+    word = words.get(fixed.verdict, "is not told from")
+    null = null_text(fixed, PERCENT)
     return [
-        f"{first}: {signed(fixed, 1, 100)} percentage points of accuracy.",
-        f"{against_joint(rows)} In the last third, coefficients differ from 1 by "
-        f"{with_interval(rows[('running mean',)]['late'])} with the running mean and by "
-        f"{with_interval(rows[('fixed',)]['late'])} with the fixed reference.",
+        f"After a shift the running mean {word} a fixed reference: "
+        f"{difference_text(fixed, PERCENT)} percentage points of accuracy"
+        f"{'; ' + null if null else ''}.",
+        f"{against_joint(dict(zip(others, gains, strict=True)))} In the last third, coefficients "
+        f"differ from 1 by {with_interval(rows[('running mean',)]['late'])} with the running mean "
+        f"and by {with_interval(rows[('fixed',)]['late'])} with the fixed reference.",
     ]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from counterpoise.measures.statistics import FEWEST, Interval
 from counterpoise.report.formats import Format, enumerate_words, interval
 
-__all__ = ["above", "changed", "listed", "signed", "with_interval"]
+__all__ = ["above", "listed", "signed", "with_interval"]
 
 
 def with_interval(value: Interval, digits: int = 2, factor: float = 1.0) -> str:
@@ -46,7 +46,7 @@ def listed(values: Mapping[str, Interval], digits: int = 2, factor: float = 1.0)
 def above(first: Interval, second: Interval | float) -> bool:
     """Return whether an interval lies above another, or above a number, with no overlap.
 
-    Nothing is said of fewer than 5 values.
+    Nothing is said where either is of fewer than 5 values.
 
     Example:
         >>> above(Interval(0.9, 0.8, 1.0, 5), Interval(0.5, 0.4, 0.6, 5))
@@ -54,19 +54,8 @@ def above(first: Interval, second: Interval | float) -> bool:
         >>> above(Interval(0.9, 0.8, 1.0, 5), 0.85)
         False
     """
+    num_values = [each.num_values for each in (first, second) if isinstance(each, Interval)]
     high = second.high if isinstance(second, Interval) else second
-    if first.low is None or high is None or first.num_values < FEWEST:
+    if first.low is None or high is None or min(num_values) < FEWEST:
         return False
     return first.low > high
-
-
-def changed(difference: Interval, more: str = "raises", less: str = "lowers") -> str | None:
-    """Return which of two verbs a difference deserves; None where it may be chance.
-
-    Example:
-        >>> changed(Interval(0.3, 0.1, 0.5, 5)), changed(Interval(0.3, -0.1, 0.7, 5))
-        ('raises', None)
-    """
-    if not difference.excludes_zero:
-        return None
-    return more if difference.mean > 0 else less

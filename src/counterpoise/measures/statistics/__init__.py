@@ -11,6 +11,7 @@ from counterpoise.measures.statistics.correlations import (
     mean_correlation,
     rank_correlation,
     share_interval,
+    slope,
 )
 from counterpoise.measures.statistics.data_sets import (
     mean_differences,
@@ -77,6 +78,7 @@ __all__ = [
     "rank_correlation",
     "share_interval",
     "share_of_wins",
+    "slope",
     "two_way_difference",
     "two_way_estimate",
 ]

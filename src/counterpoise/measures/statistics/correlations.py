@@ -1,4 +1,4 @@
-"""Correlations, shares, and their intervals."""
+"""Correlations, slopes, shares, and their intervals."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from counterpoise.core.errors import check_choice, check_count, check_range
 from counterpoise.data.files.extras import require
+from counterpoise.measures.statistics.estimates import Estimate
 from counterpoise.measures.statistics.intervals import Interval, mean_interval
 from counterpoise.measures.statistics.runs import scipy_stats
 
@@ -19,6 +20,7 @@ __all__ = [
     "mean_correlation",
     "rank_correlation",
     "share_interval",
+    "slope",
 ]
 
 _ALMOST_ONE = 1 - 1e-12  # where Fisher's transformation is still finite
@@ -126,6 +128,44 @@ def correlation_interval(
     error = math.sqrt((1 + r**2 / 2 if ranks else 1) / (count - 3))
     half = float(scipy_stats().norm.isf((1 - confidence) / 2)) * error
     return Interval(found, tanh(atanh(r) - half), tanh(atanh(r) + half), count)
+
+
+def slope(first: Sequence[float], second: Sequence[float]) -> Estimate:
+    """Map pairs, one a data set, to how much the second rises with the first.
+
+    b = cov(x, y) / var(x) by least squares; its error sqrt(SSE / (D - 2) / sum (x - mean)^2).
+
+    Args:
+        first: D values of x, at least 3, such as competition strengths.
+        second: Those of y, such as gains.
+
+    Returns:
+        The slope in units of y for one of x, with D - 2 degrees of freedom. Its error is NaN where
+        all pairs lie on a line.
+
+    Raises:
+        ValueError: As :func:`correlation`, but y need not vary.
+
+    Example:
+        >>> found = slope([0.5, 0.6, 0.8, 0.9, 0.7], [0.00, 0.01, 0.02, 0.04, 0.01])
+        >>> round(found.mean, 3), round(found.p_value(), 3)
+        (0.09, 0.018)
+
+    Reference: Weisberg, "Applied Linear Regression", 2005, chapter 2.
+    """
+    if np.ptp(np.asarray(second, dtype=float)) > 0:
+        correlation(first, second)  # raises what there is to raise
+    else:
+        correlation(first, first)
+    x, y = (np.asarray(values, dtype=float) for values in (first, second))
+    from_mean = x - x.mean()
+    squares = float(np.square(from_mean).sum())
+    b = float(from_mean @ y) / squares
+    rest = y - y.mean() - b * from_mean
+    error = math.sqrt(float(np.square(rest).sum()) / (len(x) - 2) / squares)
+    if error <= 1e-9 * max(abs(b), float(np.abs(y).max()) / math.sqrt(squares)):
+        error = math.nan
+    return Estimate(b, error, len(x) - 2, len(x), "data sets")
 
 
 def share_interval(

@@ -28,8 +28,8 @@ __all__ = ["FEWEST", "Estimate", "mean_estimate", "paired_difference"]
 FEWEST: Final = 5
 """The fewest values that anything is tested with: with fewer, a deviation is hardly known."""
 
-Unit = Literal["seeds", "data sets"]
-"""What the values of an estimate are of."""
+Unit = Literal["seeds", "seeds and samples", "data sets"]
+"""What the values of an estimate are of, and so what its interval tells of."""
 
 _ROUNDING: Final = 1e-12
 """Relative to the largest value, what is taken for rounding: 0.3 - 0.2 is 0.2 - 0.1."""

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -35,6 +35,9 @@ difference says what would have been seen. "too few ...": below 5 nothing is tes
 """
 
 
+_ANYWHERE: Final = (-math.inf, math.inf)
+
+
 @dataclass(frozen=True)
 class Judgement:
     """A difference as one of a family.
@@ -58,7 +61,7 @@ class Judgement:
     decided_at: float
     level: float
     margin: float | None
-    bounds: tuple[float, float] = (-math.inf, math.inf)
+    bounds: tuple[float, float] = _ANYWHERE
 
     @property
     def tested(self) -> bool:
@@ -128,9 +131,9 @@ def judge(
     estimates: Sequence[Estimate],
     *,
     level: float = 0.05,
-    margin: float | None = 0.01,
+    margin: float | None | list[float | None] = 0.01,
     correction: Correction = "holm",
-    bounds: tuple[float, float] = (-math.inf, math.inf),
+    bounds: tuple[float, float] | list[tuple[float, float]] = _ANYWHERE,
 ) -> list[Judgement]:
     """Map all differences that a report tells to what they show together.
 
@@ -143,18 +146,19 @@ def judge(
         estimates: The differences, of one report all together: leaving out those that came to
             nothing would make the others look surer than they are.
         level: Of the family, in (0, 1).
-        margin: The largest difference that does not matter, in the unit of the differences. The
-            default is 1 point of accuracy. None: nothing is called equivalent.
+        margin: The largest difference that does not matter, in the unit of the differences; one for
+            each where they are of different quantities. The default is 1 point of accuracy. None:
+            nothing is called equivalent.
         correction: "holm", or "bonferroni", less powerful, whose intervals hold their differences
             all together with confidence 1 - level.
         bounds: Between which differences can lie at all, as those of accuracies in [-1, 1], where
-            intervals end.
+            intervals end; a pair of ends, or a list of pairs, one for each.
 
     Returns:
         A judgement for each, in order.
 
     Raises:
-        ValueError: If an argument is out of range.
+        ValueError: If an argument is out of range, or there is not a margin for each.
         ImportError: If SciPy is not installed.
 
     Example:
@@ -169,13 +173,13 @@ def judge(
     Reference: Holm, "A Simple Sequentially Rejective Multiple Test Procedure", 1979.
     """
     check_range("level", level, low=0, high=1, open_low=True, open_high=True)
+    margins = _one_each("margin", margin, len(estimates))
+    ends = _one_each("bounds", bounds, len(estimates))
     p_values = [e.p_value() if e.testable else math.nan for e in estimates]
-    if margin is None:
-        equivalences = [math.nan] * len(p_values)
-    else:
-        equivalences = [
-            equivalence_p_value(e, margin) if e.testable else math.nan for e in estimates
-        ]
+    equivalences = [
+        equivalence_p_value(e, most) if e.testable and most is not None else math.nan
+        for e, most in zip(estimates, margins, strict=True)
+    ]
     corrected = corrected_p_values(p_values, correction=correction)
     columns = zip(
         estimates,
@@ -183,9 +187,24 @@ def judge(
         corrected.tolist(),
         corrected_p_values(equivalences, correction=correction).tolist(),
         _decided_at(np.array(p_values), corrected, level, correction).tolist(),
+        [level] * len(estimates),
+        margins,
+        ends,
         strict=True,
     )
-    return [Judgement(*column, level, margin, bounds) for column in columns]
+    return [Judgement(*column) for column in columns]
+
+
+def _one_each(name: str, value: Any, count: int) -> Sequence[Any]:
+    """Return a value for each difference: the same, or those of a list."""
+    if not isinstance(value, list):
+        return [value] * count
+    if len(value) != count:
+        raise ValueError(
+            f"`{name}` should be one for all {count} estimates or a list of as many; found a list "
+            f"of {len(value)}. Pass one for each, in order."
+        )
+    return value
 
 
 def corrected_p_values(p_values: ArrayLike, *, correction: Correction = "holm") -> Floats:

@@ -1,0 +1,145 @@
+"""What a comparison answers, in the order in which a reader asks; every number computed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from statistics import median
+from typing import NamedTuple
+
+from counterpoise.experiments.compare.analysis import Comparison
+from counterpoise.experiments.compare.tables import difference_text, margin_text
+from counterpoise.experiments.compare.tuning import edges
+from counterpoise.measures.statistics import Judgement, Verdict
+from counterpoise.report import ACCURACY, Metric
+from counterpoise.report.formats import NUMBER, P_VALUE, interval
+
+__all__ = ["answers"]
+
+_UNIT = 0.1  # of a competition strength, or of an accuracy
+
+
+class _Told(NamedTuple):
+    """A difference, of which method it is, where, and what a step costs."""
+
+    method: str
+    place: str
+    judgement: Judgement
+    cost: float | None = None
+
+
+def answers(comparison: Comparison, metric: Metric = ACCURACY) -> dict[str, str]:
+    """Map the questions of a comparison to their answers.
+
+    Which methods beat the baseline, by how much, how surely, at what cost; which do worse; which
+    are equivalent; what could not be decided; the same against the second of each further pair;
+    and on which data balancing helps.
+    """
+    baseline = comparison.grid.baseline
+    told = [
+        _Told(row.method, block.title, row.difference, row.cost)
+        for block in comparison.blocks
+        for row in block.rows
+        if row.difference is not None
+    ]
+    found = _about(baseline, told, comparison, metric)
+    for second in dict.fromkeys(pair.second for pair in comparison.pairs):
+        pairs = [
+            _Told(pair.first, pair.title, pair.difference)
+            for pair in comparison.pairs
+            if pair.second == second and pair.difference is not None
+        ]
+        found |= _about(second, pairs, comparison, metric)
+    if comparison.relations:
+        found["On which data does balancing help?"] = _relations(comparison, metric)
+    at_ends = edges(comparison)
+    if at_ends:
+        listed = [f"{m} on {place} ({', '.join(paths)})" for (place, m), paths in at_ends.items()]
+        found["Which chosen settings lie at an end of their range?"] = "; ".join(listed) + "."
+    return found
+
+
+def _about(
+    second: str, told: Iterable[_Told], comparison: Comparison, metric: Metric
+) -> dict[str, str]:
+    """The answers about differences to one method."""
+    by_verdict: dict[Verdict, list[_Told]] = {}
+    for each in told:
+        by_verdict.setdefault(each.judgement.verdict, []).append(each)
+    if not by_verdict:
+        return {}
+    better: Verdict = "higher" if metric.higher_is_better else "lower"
+    worse: Verdict = "lower" if metric.higher_is_better else "higher"
+    listed = partial(_listed, show=partial(_with_interval, metric=metric), comparison=comparison)
+    brief = partial(_listed, show=lambda each: each.place, comparison=comparison)
+    within = margin_text(comparison)
+    return {
+        f"Which methods beat {second}?": listed(by_verdict.get(better, ())),
+        f"Which do worse than {second}?": listed(by_verdict.get(worse, ())),
+        f"Which are equivalent to {second}, within {within}?": brief(
+            by_verdict.get("equivalent", ())
+        ),
+        f"What is undecided against {second}?": _undecided(by_verdict, metric),
+    }
+
+
+def _listed(told: Iterable[_Told], show: Callable[[_Told], str], comparison: Comparison) -> str:
+    """Each method with what a step of it costs and where it was seen."""
+    by_method: dict[str, list[_Told]] = {}
+    for each in told:
+        by_method.setdefault(each.method, []).append(each)
+    said = []
+    for method, found in by_method.items():
+        costs = [each.cost for each in found if each.cost is not None]
+        reference = comparison.cost_reference
+        cost = f" (a step takes {NUMBER(median(costs))} of that of {reference})" if costs else ""
+        said.append(f"{method}{cost} on {'; '.join(map(show, found))}.")
+    return " ".join(said) or "None."
+
+
+def _with_interval(told: _Told, metric: Metric) -> str:
+    unit = metric.in_units.replace(",", "")
+    p_value = P_VALUE(told.judgement.corrected)
+    sign = "" if p_value.startswith("<") else "= "
+    return f"{told.place} {difference_text(told.judgement, metric)}{unit}, p {sign}{p_value}"
+
+
+def _undecided(by_verdict: Mapping[Verdict, list[_Told]], metric: Metric) -> str:
+    told = by_verdict.get("undecided", [])
+    few = len(by_verdict.get("too few seeds", []))
+    said = []
+    if told:
+        seen = [t.judgement.detectable for t in told if not math.isnan(t.judgement.detectable)]
+        text = f"{len(told)} of {sum(map(len, by_verdict.values()))} differences"
+        if seen:
+            low, high = metric.form(min(seen)), metric.form(max(seen))
+            ends = low if low == high else f"{low} to {high}"
+            text += (
+                f": with a probability of 80% they would have been told from zero from {ends}"
+                f"{metric.in_units.replace(',', '')} on"
+            )
+        said.append(text + ".")
+    if few:
+        said.append(f"{few} are of too few seeds to test.")
+    return " ".join(said) or "Nothing."
+
+
+def _relations(comparison: Comparison, metric: Metric) -> str:
+    """How the gain of all methods on average goes with what data are like."""
+    names = {"strength": "competition strength", "gap": "gap between the modalities alone"}
+    said = []
+    for each in comparison.relations:
+        if each.slope is None:
+            continue
+        ends = (_UNIT * end for end in each.slope.interval)
+        slope = interval(_UNIT * each.slope.mean, *ends, metric.difference)
+        verdict = {"higher": "it rises", "lower": "it falls"}.get(
+            each.slope.verdict, each.slope.verdict
+        )
+        said.append(
+            f"for each {_UNIT:g} more of {names[each.quantity]} the gain changes by {slope}"
+            f"{metric.in_units.replace(',', '')} over {len(each.gains)} data sets: {verdict}"
+        )
+    text = "; ".join(said)
+    return f"{text[:1].upper()}{text[1:]}." if text else "Fewer than 3 data sets were measured."

@@ -1,0 +1,55 @@
+"""What searches came to, as the report shows it: budget curves, and choices on an edge."""
+
+from __future__ import annotations
+
+from counterpoise.experiments.compare.analysis import Comparison
+from counterpoise.experiments.compare.search import searched
+from counterpoise.report import ACCURACY, Axis, Figure, Line, Metric, line_figure, looks_of
+
+__all__ = ["budget_figure", "edges"]
+
+
+def budget_figure(comparison: Comparison, metric: Metric = ACCURACY) -> Figure | None:
+    """The best validation result by the number of trials, a chart for each data set and fusion.
+
+    Args:
+        comparison: The numbers.
+        metric: The headline number.
+
+    Returns:
+        The figure; None where nothing was searched.
+    """
+    panels = [
+        (
+            block.title,
+            [
+                Line(row.method, [float(k + 1) for k in range(len(curve))], curve.tolist())
+                for row in block.rows
+                if (found := searched(comparison.grid, row.outcome)) is not None
+                for curve in [found.best_so_far]
+            ],
+        )
+        for block in comparison.blocks
+    ]
+    caption = (
+        f"Best validation {metric.title} after each number of trials. A curve that still rises at "
+        "the end says that more trials would have found a better configuration; test data have no "
+        "part in it."
+    )
+    axes = Axis("trials", whole=True), Axis(metric.on("Validation"), metric.form)
+    looks = looks_of(comparison.grid.methods)
+    return line_figure("What the search found", caption, panels, looks, axes)
+
+
+def edges(comparison: Comparison) -> dict[tuple[str, str], list[str]]:
+    """Return chosen settings at an end of their range, beyond which the best may lie.
+
+    By title of data set and fusion and by method, the dotted paths; those without any are left
+    out.
+    """
+    found = {
+        (block.title, row.method): searched(comparison.grid, row.outcome)
+        for block in comparison.blocks
+        for row in block.rows
+    }
+    return {key: each.at_edge for key, each in found.items() if each is not None and each.at_edge}

@@ -1,0 +1,54 @@
+"""What is said of a judged difference in a sentence: of a null, what would have been seen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+from counterpoise.measures.statistics import Judgement
+from counterpoise.report.formats import Format, interval
+
+__all__ = ["difference_text", "nothing_shown", "null_text"]
+
+
+def difference_text(found: Judgement, form: Format) -> str:
+    """Write a difference with its interval, signed.
+
+    Example:
+        >>> from counterpoise.measures.statistics import judge, mean_estimate
+        >>> (found,) = judge([mean_estimate([0.02, 0.01, 0.03, 0.02, 0.04])])
+        >>> difference_text(found, Format(1, 100)).replace(chr(160), " ")
+        '+2.4 (+1.0 to +3.8)'
+    """
+    return interval(found.mean, *found.interval, replace(form, signed=True))
+
+
+def null_text(found: Judgement, form: Format) -> str:
+    """Say what a difference that is neither higher nor lower shows; nothing of one that is.
+
+    Example:
+        >>> from counterpoise.measures.statistics import judge, mean_estimate
+        >>> (found,) = judge([mean_estimate([0.02, -0.01, 0.03, 0.0, 0.01])])
+        >>> null_text(found, Format(1, 100))
+        'undecided: 2.7 would have been found with a probability of 80%'
+    """
+    if found.verdict in ("higher", "lower"):
+        return ""
+    if found.verdict == "equivalent" and found.margin is not None:
+        return f"equivalent, within {form(found.margin)}"
+    if found.verdict == "undecided":
+        seen = f": {form(found.detectable)} would have been found with a probability of 80%"
+        return "undecided" + ("" if math.isnan(found.detectable) else seen)
+    return f"{found.verdict} to test"
+
+
+def nothing_shown(judged: Mapping[str, Judgement], form: Format) -> str:
+    """Name the differences that are neither higher nor lower, with what they show, in brackets.
+
+    Example:
+        >>> nothing_shown({}, Format(1))
+        ''
+    """
+    nulls = {name: null_text(found, form) for name, found in judged.items()}
+    return "; ".join(f"{name} ({text})" for name, text in nulls.items() if text)
