@@ -51,7 +51,7 @@ def test_a_recipe_of_others_parts_is_read_trained_and_written(tmp_path):
     assert -1 <= record["test"]["matthews"] <= 1
     assert Counting.epochs == 14
     written = next((tmp_path / "run").rglob("lightning_logs/**/metrics.csv"))
-    assert "validation_matthews" in next(csv.reader(written.read_text().splitlines()))
+    assert "validation/matthews" in next(csv.reader(written.read_text().splitlines()))
     last = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     assert set(last["optimizer_states"][0]["state"][0]) == {"step", "sum"}  # Adagrad's
     assert last["lr_schedulers"][0]["_last_lr"] == pytest.approx([0.05 * 0.5**2])

@@ -109,11 +109,11 @@ def test_csv_holds_the_same_values(run):
     folder, record = run
     with (folder / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
-    losses = [float(row["loss"]) for row in rows if row["loss"]]
+    losses = [float(row["train/loss_step"]) for row in rows if row["train/loss_step"]]
     assert losses == record["steps"]["loss"]
-    accuracies = [float(r["validation_accuracy"]) for r in rows if r["validation_accuracy"]]
-    assert accuracies == [epoch["validation_accuracy"] for epoch in record["epochs"]]
-    scores = [float(row["score/right"]) for row in rows if row["score/right"]]
+    accuracies = [float(r["validation/accuracy"]) for r in rows if r["validation/accuracy"]]
+    assert accuracies == [epoch["validation/accuracy"] for epoch in record["epochs"]]
+    scores = [float(row["response/right/score"]) for row in rows if row["response/right/score"]]
     assert scores == record["steps"]["scores"]["right"]
     assert [int(row["step"]) for row in rows] == sorted(int(row["step"]) for row in rows)
 
@@ -124,16 +124,16 @@ def test_tensorboard_holds_the_same_values(run):
     folder, record = run
     events = EventAccumulator(str(folder / "tensorboard"))
     events.Reload()
-    losses = [event.value for event in events.Scalars("loss")]
+    losses = [event.value for event in events.Scalars("train/loss_step")]
     assert losses == pytest.approx(record["steps"]["loss"])
     coefficients = [event.value for event in events.Scalars("coefficient/left")]
     assert coefficients == pytest.approx(record["steps"]["coefficients"]["left"])
-    assert len(events.Scalars("validation_accuracy")) == 5
+    assert len(events.Scalars("validation/accuracy")) == 5
 
 
 def test_best_epoch_is_the_first_of_highest_validation_accuracy(run):
     _, record = run
-    accuracies = [epoch["validation_accuracy"] for epoch in record["epochs"]]
+    accuracies = [epoch["validation/accuracy"] for epoch in record["epochs"]]
     assert record["best_epoch"] == accuracies.index(max(accuracies))
 
 
@@ -151,7 +151,7 @@ def test_test_results_are_those_of_the_best_weights(run):
     assert record["test"]["accuracy"] == pytest.approx(hits.item())
     for m, name in enumerate(("left", "right")):
         hits = (out.responses[m].argmax(dim=1) == part.target).float().mean()
-        assert record["test"]["response_accuracy"][name] == pytest.approx(hits.item())
+        assert record["test"][f"response/{name}/accuracy"] == pytest.approx(hits.item())
 
 
 def test_configuration_makes_the_same_run_again(run, tmp_path):
@@ -271,10 +271,10 @@ def test_lines_tell_of_each_epoch(tmp_path, capsys):
     out = capsys.readouterr().out.splitlines()
     assert len(out) == 2
     epoch = record["epochs"][1]
-    responses = epoch["validation_response_accuracy"]
+    left, right = (epoch[f"validation/response/{name}/accuracy"] for name in ("left", "right"))
     assert out[1] == (
-        f"epoch 2/2: validation {epoch['validation_accuracy']:.1%} "
-        f"(left {responses['left']:.1%}, right {responses['right']:.1%})"
+        f"epoch 2/2: validation {epoch['validation/accuracy']:.1%} "
+        f"(left {left:.1%}, right {right:.1%})"
     )
 
 

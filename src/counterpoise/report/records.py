@@ -19,10 +19,10 @@ _KEYS: Final = (
     *("data.name", "data.fingerprint", "data.note", "data.modalities", "data.num_classes"),
     *("data.sizes.train", "data.sizes.validation", "data.sizes.test"),
     *("started", "wall_time_seconds", "seconds_per_step", "best_epoch"),
-    *("test.{metric}", "test.response_{metric}"),
+    "test.{metric}",
     *("epochs", "steps.step", "steps.scores", "steps.coefficients"),
 )
-_EPOCH_KEYS: Final = ("epoch", "validation_{metric}", "validation_response_{metric}")
+_EPOCH_KEYS: Final = ("epoch", "validation/{metric}")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Run:
 
     def response_result(self, modality: str, metric: Metric = ACCURACY) -> float | None:
         """The test result of the modality's response; None when it was not measured."""
-        return _number((self.record["test"][f"response_{metric.name}"] or {}).get(modality))
+        return _number(self.record["test"].get(f"response/{modality}/{metric.name}"))
 
     @property
     def best_epoch(self) -> int | None:
@@ -78,11 +78,8 @@ class Run:
     ) -> tuple[list[float], list[float]]:
         """Epochs from 1 on and the validation result after each, of the model or a response."""
         entries = self.record["epochs"]
-        if modality is None:
-            values = [entry[f"validation_{metric.name}"] for entry in entries]
-        else:
-            responses = [entry[f"validation_response_{metric.name}"] or {} for entry in entries]
-            values = [response.get(modality) for response in responses]
+        response = "" if modality is None else f"response/{modality}/"
+        values = [entry.get(f"validation/{response}{metric.name}") for entry in entries]
         return [_float(entry["epoch"]) + 1 for entry in entries], [_float(v) for v in values]
 
     @property

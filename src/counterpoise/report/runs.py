@@ -114,7 +114,7 @@ def run_table(records: Sequence[Mapping[str, Any]], metric: Metric = ACCURACY) -
 
 def _summary(runs: Sequence[Run], metric: Metric) -> Table:
     modalities = modalities_of(runs)
-    name = f"test_{metric.name}"
+    name = f"test/{metric.name}"
     rows = [
         (
             run.label,
@@ -136,7 +136,7 @@ def _summary(runs: Sequence[Run], metric: Metric) -> Table:
     whole = Column(name, "whole model", metric.on("Test"), show, bar=bar)
     responses = [
         Column(
-            f"test_response_{metric.name}_{modality}",
+            f"test/response/{modality}/{metric.name}",
             modality,
             metric.on("Test", "of the response"),
             show,

@@ -84,12 +84,10 @@ class Lines(Callback):
 def _results(trainer: Trainer) -> str:
     module: Any = trainer.lightning_module
     form, metrics = module.task.form, trainer.callback_metrics
-    start = f"validation_response_{form.name}/"
     responses = [
-        f"{name.removeprefix(start)} {form.text(value.item())}"
-        for name, value in metrics.items()
-        if name.startswith(start)
+        f"{name} {form.text(metrics[f'validation/response/{name}/{form.name}'].item())}"
+        for name in module.balanced.modalities
     ]
-    value = form.text(metrics[f"validation_{form.name}"].item())
+    value = form.text(metrics[f"validation/{form.name}"].item())
     title = "" if form.name == "accuracy" else f" {form.title}"
     return f"validation{title} {value} ({', '.join(responses)})"

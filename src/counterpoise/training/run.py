@@ -184,7 +184,7 @@ def _assemble(
     recorder = Recorder(splits.modalities, form.name)
     checkpoints = Checkpoints(
         folder.checkpoints,
-        f"validation_{form.name}",
+        f"validation/{form.name}",
         recipe.trainer.checkpoint_every_n_steps,
         higher_is_better=form.higher_is_better,
     )

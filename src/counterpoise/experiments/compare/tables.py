@@ -176,7 +176,7 @@ def results_table(comparison: Comparison, metric: Metric = ACCURACY) -> Table:
         Column("fusion", "Fusion", numeric=False),
         Column("method", "Method", numeric=False),
         *_statistics(comparison, metric),
-        *(Column(f"response_accuracy_{name}", name) for name in modalities),
+        *(Column(f"response/{name}/accuracy", name) for name in modalities),
         Column("step_time_ratio", "Step time ratio"),
     ]
     rows = [
@@ -247,7 +247,7 @@ def _known(value: float) -> float | None:
 def _response_columns(block: Block, metric: Metric) -> list[Column]:
     group, bar = metric.on("Test", "of the response"), metric.bounded
     return [
-        Column(f"response_accuracy_{name}", name, group, metric.form, bar=bar, tone=tone(index))
+        Column(f"response/{name}/accuracy", name, group, metric.form, bar=bar, tone=tone(index))
         for index, name in enumerate(block.modalities)
     ]
 

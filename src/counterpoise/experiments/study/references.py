@@ -17,6 +17,7 @@ from counterpoise.experiments.study.worlds import digits, recipe_for
 from counterpoise.experiments.trained import Trained
 from counterpoise.measures.statistics import Interval
 from counterpoise.report.page import Note
+from counterpoise.training.results import tested_responses
 
 __all__ = ["References"]
 
@@ -66,7 +67,8 @@ class References(Study):
     @staticmethod
     def measure(runs: Mapping[str, Trained]) -> dict[str, Any]:
         """Return accuracy, strength of modulation and accuracy of the worst response."""
-        responses = runs["run"].record["test"]["response_accuracy"]
+        responses = tested_responses(runs["run"].record)
+        assert responses is not None
         return {**modulation_of(runs["run"]), "weakest": min(responses.values())}
 
     def find(self, seen: Observations) -> Findings:
