@@ -12,7 +12,8 @@ from counterpoise.cli import main
 from counterpoise.training import Module, TorchOptimizer, TorchSchedule, read_recipe, train
 from counterpoise.training.by_path import made
 from counterpoise.training.config.foreign import adopted, adopted_arguments
-from counterpoise.training.own_parts import own_callbacks, own_loggers, own_metrics
+from counterpoise.training.loggers import own_loggers
+from counterpoise.training.own_parts import own_callbacks, own_metrics
 from training.own import Counting, Own
 from training.runs import Blobs, recipe
 
@@ -149,7 +150,7 @@ def test_what_is_ours_stays_as_it_is():
         ),
         (
             "`loggers` should be a class derived from Logger; found 'torch.nn.ReLU'",
-            lambda: own_loggers([{"class_path": "torch.nn.ReLU"}], None),
+            lambda: own_loggers([{"class_path": "torch.nn.ReLU"}], None, "run"),
         ),
         (
             "`metrics` should have names without a slash that the task does not have, 'accuracy' "
