@@ -1,10 +1,12 @@
 """One run: what it leaves behind, what it says, and what it refuses to do."""
 
 import csv
+import io
 import json
 import logging
 import math
 import signal
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -276,6 +278,32 @@ def test_lines_tell_of_each_epoch(tmp_path, capsys):
         f"epoch 2/2: validation {epoch['validation/accuracy']:.1%} "
         f"(left {left:.1%}, right {right:.1%})"
     )
+
+
+def test_lines_tell_how_far_a_long_epoch_has_come():
+    """The clock moves by 20 s a batch; a line is due after 30 s of silence."""
+    now, out = [0.0], io.StringIO()
+    lines = Lines(Console(file=out, width=40), every=30, clock=lambda: now[0])
+    loop = SimpleNamespace(total_batch_idx=-1)
+    trainer = SimpleNamespace(
+        num_training_batches=5,
+        max_epochs=2,
+        current_epoch=0,
+        fit_loop=loop,
+        is_global_zero=True,
+        is_last_batch=False,
+    )
+    lines.on_train_start(trainer, None)
+    for batch in range(5):
+        now[0] += 20
+        loop.total_batch_idx = batch
+        trainer.is_last_batch = batch == 4
+        lines.on_train_batch_end(trainer, None, None, None, batch)
+    assert out.getvalue().splitlines() == [
+        "epoch 1/2, batch 2 of 5, about 3 min left",
+        "epoch 1/2, batch 4 of 5, about 2 min left",
+    ]
+    assert "\r" not in out.getvalue()
 
 
 @pytest.mark.parametrize("name", ["digits-joint", "digits-agm"])
