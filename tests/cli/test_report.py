@@ -47,7 +47,7 @@ def test_several_runs_are_named_by_their_names(trained, tmp_path, capsys):
     assert main(["report", *words]) == 0
     out, html = capsys.readouterr().out, page.read_text()
     assert f"Report: {page}" in out
-    lines = [line.split()[0] for line in out.splitlines() if "%" in line]
+    lines = [line.split()[0] for line in out.splitlines() if line.startswith(" mine")]
     assert lines == ["mine-joint", "mine-agm"]  # as they were given, each once
     assert "<h1>2 runs</h1>" in html
     assert "mine-joint" in html
