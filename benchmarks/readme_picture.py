@@ -31,10 +31,10 @@ def rows(title: str, record: Mapping[str, Any]) -> list[dict[str, Any]]:
     points = []
     for epoch in record["epochs"]:
         number = epoch["epoch"] + 1
-        points.append((number, "whole model", epoch["validation_accuracy"]))
+        points.append((number, "whole model", epoch["validation/accuracy"]))
         points += [
-            (number, f"{name} response", value)
-            for name, value in epoch["validation_response_accuracy"].items()
+            (number, f"{name} response", epoch[f"validation/response/{name}/accuracy"])
+            for name in record["data"]["modalities"]
         ]
     return [
         {"run": title, "epoch": epoch, "what": what, "accuracy": value}

@@ -131,7 +131,7 @@ def test_a_keyword_that_the_model_does_not_take():
     balanced = cp.Balanced(Narrow(), ("ear", "eye"))
     message = (
         r"Keyword 'scael' should be a modality or an argument of the model's forward, which takes "
-        r"ear, eye, scale; found neither\. Did you mean 'scale'\?"
+        r"ear, eye, scale; found neither\. Did you mean 'scale'\? Leave it out of the batch, or let"
     )
     with pytest.raises(TypeError, match=message):
         balanced(ear=torch.ones(2, 3), eye=torch.ones(2, 3), scael=2.0, target=torch.zeros(2))

@@ -57,7 +57,7 @@ def test_it_trains_as_a_plain_loop_does(tmp_path, data):
     assert_equal(weights(trainer.balanced), weights(balanced))
     scores = torch.tensor(logged(trainer, "response/right/score"))
     torch.testing.assert_close(scores, torch.stack([out.scores[1] for out in outs]))
-    shown = torch.tensor(logged(trainer, "response/left/coefficient"))
+    shown = torch.tensor(logged(trainer, "coefficient/left"))
     torch.testing.assert_close(shown, torch.stack([out.coefficients[0] for out in outs]))
     assert shown.std() > 0.01  # or else the comparison would say nothing
 

@@ -113,7 +113,7 @@ def test_scores_and_coefficients_are_logged_by_modality():
     trainer = fit(module)
     for name in NAMES:
         assert trainer.callback_metrics[f"response/{name}/score"] > 0
-        assert trainer.callback_metrics[f"response/{name}/coefficient"] > 0
+        assert trainer.callback_metrics[f"coefficient/{name}"] > 0
 
 
 def test_a_frozen_branch_stands_in_eval_mode():

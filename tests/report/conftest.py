@@ -47,11 +47,14 @@ def build_record(
         epochs.append(
             {
                 "epoch": epoch,
-                "train_loss": 2.3 * math.exp(-3 * done),
-                "train_accuracy": min(joint + 0.02, 1.0),
-                "validation_loss": 2.3 * math.exp(-2.6 * done),
-                "validation_accuracy": joint,
-                "validation_response_accuracy": responses if monitored else None,
+                "train/loss": 2.3 * math.exp(-3 * done),
+                "train/accuracy": min(joint + 0.02, 1.0),
+                "validation/loss": 2.3 * math.exp(-2.6 * done),
+                "validation/accuracy": joint,
+                **{
+                    f"validation/response/{name}/accuracy": value if monitored else None
+                    for name, value in responses.items()
+                },
                 "seconds": 2.9,
             }
         )
@@ -77,11 +80,10 @@ def build_record(
         "test": {
             "loss": 0.31,
             "accuracy": 0.8925 + 0.01 * strength,
-            "response_accuracy": {
-                name: epochs[-1]["validation_response_accuracy"][name] for name in modalities
-            }
-            if monitored
-            else None,
+            **{
+                f"response/{name}/accuracy": epochs[-1][f"validation/response/{name}/accuracy"]
+                for name in modalities
+            },
         },
         "epochs": epochs,
         "steps": {

@@ -13,8 +13,8 @@ def entries():
             "train/loss": 2.0 / step,
             "response/audio/score": 1.5 / step,
             "response/image/score": 1.7,
-            "response/audio/coefficient": 0.5,
-            "response/image/coefficient": 1.25,
+            "coefficient/audio": 0.5,
+            "coefficient/image": 1.25,
             "lr": 0.1,
         }
         for step in range(1, 8)

@@ -52,19 +52,19 @@ def test_runs_answer_with_the_records_numbers(make_record):
     record = make_record(modalities=("text", "audio", "video"))
     [run] = read_runs([record])
     assert run.result() == record["test"]["accuracy"]
-    assert run.response_result("audio") == record["test"]["response_accuracy"]["audio"]
+    assert run.response_result("audio") == record["test"]["response/audio/accuracy"]
     assert run.seconds_per_step == record["seconds_per_step"]
     values = [v for row in record["steps"]["coefficients"].values() for v in row]
     assert run.coefficient_range == (min(values), max(values))
     epochs, accuracy = run.over_epochs(modality="video")
     assert epochs == [entry["epoch"] + 1 for entry in record["epochs"]]
-    assert accuracy == [e["validation_response_accuracy"]["video"] for e in record["epochs"]]
+    assert accuracy == [e["validation/response/video/accuracy"] for e in record["epochs"]]
 
 
 def test_what_was_not_measured_is_none_or_nan(make_record):
     record = make_record(modulated=False, monitored=False)
     record["test"]["accuracy"] = record["seconds_per_step"] = None
-    record["epochs"][0]["validation_accuracy"] = None
+    record["epochs"][0]["validation/accuracy"] = None
     [run] = read_runs([record])
     assert run.result() is None
     assert run.seconds_per_step is None
@@ -110,7 +110,7 @@ def test_error_for_a_record_that_is_no_mapping(make_record):
 
 @pytest.mark.parametrize(
     "key",
-    ["seed", "method.name", "data.sizes.test", "test.response_accuracy", "steps.coefficients"],
+    ["seed", "method.name", "data.sizes.test", "test.accuracy", "steps.coefficients"],
 )
 def test_error_for_a_missing_key_names_it_and_the_record(make_record, key):
     record = make_record(seed=7)
@@ -135,8 +135,8 @@ def test_error_for_a_group_that_is_none(make_record):
 
 def test_error_for_a_missing_key_of_an_epoch_names_the_epoch(make_record):
     record = make_record()
-    del record["epochs"][2]["validation_accuracy"]
-    with pytest.raises(ValueError, match=r"epochs\[2\], should have the key 'validation_accuracy'"):
+    del record["epochs"][2]["validation/accuracy"]
+    with pytest.raises(ValueError, match=r"epochs\[2\], should have the key 'validation/accuracy'"):
         read_runs([record])
 
 

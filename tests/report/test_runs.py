@@ -154,7 +154,11 @@ def test_records_are_left_as_they_are(four_runs):
 
 def test_table_holds_the_numbers_of_the_records(two_runs):
     joint, agm = two_runs
-    agm["test"] |= {"accuracy": 0.91234, "response_accuracy": {"audio": 0.417, "image": 0.83349}}
+    agm["test"] |= {
+        "accuracy": 0.91234,
+        "response/audio/accuracy": 0.417,
+        "response/image/accuracy": 0.83349,
+    }
     agm["steps"]["coefficients"]["audio"][17] = 4.3219
     agm["steps"]["coefficients"]["image"][19] = 0.0123
     joint["seconds_per_step"], agm["seconds_per_step"] = 0.0125, 0.1501
@@ -162,9 +166,9 @@ def test_table_holds_the_numbers_of_the_records(two_runs):
     assert row == ["AGM", "91.2", "41.7", "83.3", "6", "150", "12.01", "0.012", "4.32"]
     assert list(csv.DictReader(io.StringIO(run_table(two_runs).to_csv())))[1] == {
         "method": "AGM",
-        "test_accuracy": "0.91234",
-        "test_response_accuracy_audio": "0.417",
-        "test_response_accuracy_image": "0.83349",
+        "test/accuracy": "0.91234",
+        "test/response/audio/accuracy": "0.417",
+        "test/response/image/accuracy": "0.83349",
         "chosen_epoch": "6",
         "seconds_per_step": "0.1501",
         "seconds_per_step_ratio": str(0.1501 / 0.0125),
@@ -393,9 +397,9 @@ def test_epochs_are_counted_from_1_everywhere(make_record):
 def test_another_metric_is_named_written_and_ranked_its_own_way(two_runs):
     error = Metric("mae", "absolute error", "", Format(3), Format(3, signed=True), "", False, False)
     for record, value in zip(two_runs, (0.25, 0.5), strict=True):
-        record["test"] = {"mae": value, "response_mae": None}
+        record["test"] = {"mae": value}
         for entry in record["epochs"]:
-            entry["validation_mae"], entry["validation_response_mae"] = value, None
+            entry["validation/mae"] = value
     html = run_page(two_runs, metric=error).to_html()
     assert "Joint reaches a absolute error of 0.250" not in html
     assert "Joint reaches 0.250 in absolute error on the 307 test samples, AGM 0.500." in html

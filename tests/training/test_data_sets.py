@@ -167,7 +167,7 @@ def test_the_recipes_of_ave_train_its_network_on_segments(tmp_path, name):
     small = read_recipe(name).replace(data=source, batch_size=7, trainer=trainer)
     record = train(small, tmp_path / "run", progress=False)
     assert record["task"]["kind"] == "segments"
-    assert record["epochs"][1]["train_loss"] < record["epochs"][0]["train_loss"]
+    assert record["epochs"][1]["train/loss"] < record["epochs"][0]["train/loss"]
     assert "extra_loss" in (tmp_path / "run" / "metrics.csv").read_text().splitlines()[0]
 
 

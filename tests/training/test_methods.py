@@ -206,7 +206,7 @@ def test_the_best_weights_are_those_that_were_validated(ended):
     folder, record = ended
     found = accuracy(saved(folder, "best"), Blobs().load().validation)
     last = accuracy(saved(folder), Blobs().load().validation)
-    accuracies = [epoch["validation_accuracy"] for epoch in record["epochs"]]
+    accuracies = [epoch["validation/accuracy"] for epoch in record["epochs"]]
     assert found == pytest.approx(max(*accuracies, last))
     if last > max(accuracies):
         assert record["best_epoch"] == len(accuracies) - 1
@@ -243,7 +243,7 @@ def test_weights_that_a_method_leaves_behind_are_validated_and_may_be_the_best(t
     part, network = Blobs().load().validation, AdditiveNet()
     network.load_state_dict({k.removeprefix("model."): v for k, v in left.items()})
     hits = (network(**part.inputs).argmax(dim=1) == part.target).float().mean().item()
-    assert hits > record["epochs"][0]["validation_accuracy"] + 0.1
+    assert hits > record["epochs"][0]["validation/accuracy"] + 0.1
 
 
 # -- what frozen branches leave out ----------------------------------------------------------------
@@ -327,8 +327,8 @@ def hear(architecture, method, tmp_path):
     logged = fit(module, tmp_path, max_epochs=1).callback_metrics
     told = module.balanced.method.evaluation
     for m, name in enumerate(NAMES):
-        assert logged[f"validation_unimodal_loss/{name}"] == told.unimodal_loss[m]
-        assert logged[f"validation_unimodal_accuracy/{name}"] == told.unimodal_accuracy[m]
+        assert logged[f"validation/unimodal/{name}/loss"] == told.unimodal_loss[m]
+        assert logged[f"validation/unimodal/{name}/accuracy"] == told.unimodal_accuracy[m]
     return told, module.balanced.eval()
 
 
@@ -410,7 +410,7 @@ def test_each_method_trains_by_its_short_name(name, fusion, tmp_path):
     assert record["method"]["name"] == name
     for key, value in SETTINGS.get(name, {}).items():
         assert record["method"]["settings"][key] == value
-    assert all(math.isfinite(epoch["validation_loss"]) for epoch in record["epochs"])
+    assert all(math.isfinite(epoch["validation/loss"]) for epoch in record["epochs"])
 
 
 @pytest.mark.parametrize("method", [cp.MLA(3), cp.chain(cp.AGM(), cp.Remix())])

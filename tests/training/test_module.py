@@ -89,12 +89,12 @@ def test_epochs_are_logged_as_a_plain_evaluation_gives_them(tmp_path):
     module = made()
     logged = fit(module, tmp_path).callback_metrics
     loss, accuracy, scores, each = evaluated(module, Blobs().load().validation)
-    torch.testing.assert_close(logged["validation_loss"], loss)
-    torch.testing.assert_close(logged["validation_accuracy"], accuracy)
+    torch.testing.assert_close(logged["validation/loss"], loss)
+    torch.testing.assert_close(logged["validation/accuracy"], accuracy)
     for m, name in enumerate(NAMES):
-        torch.testing.assert_close(logged[f"validation_score/{name}"], scores[m])
-        torch.testing.assert_close(logged[f"validation_response_accuracy/{name}"], each[m])
-    assert {"train_loss", "train_accuracy"} <= set(logged)
+        torch.testing.assert_close(logged[f"validation/response/{name}/score"], scores[m])
+        torch.testing.assert_close(logged[f"validation/response/{name}/accuracy"], each[m])
+    assert {"train/loss", "train/accuracy"} <= set(logged)
 
 
 def test_training_loss_of_an_epoch_weighs_every_sample_alike(tmp_path):
@@ -112,15 +112,15 @@ def test_training_loss_of_an_epoch_weighs_every_sample_alike(tmp_path):
     logged = fit(module, tmp_path, max_epochs=1).callback_metrics
     assert sorted(sizes) == [7, 13, 13, 13, 13]
     mean = sum(loss * size for loss, size in zip(losses, sizes, strict=True)) / 59
-    assert logged["train_loss"].item() == pytest.approx(mean, rel=1e-6)
+    assert logged["train/loss"].item() == pytest.approx(mean, rel=1e-6)
 
 
 @pytest.mark.parametrize(
     ("method", "monitor", "kinds"),
     [
         (cp.Joint, False, set()),
-        (cp.Joint, True, {"score", "response_accuracy"}),
-        (cp.AGM, False, {"score", "response_accuracy", "coefficient"}),
+        (cp.Joint, True, {"response/{}/score", "response/{}/accuracy"}),
+        (cp.AGM, False, {"response/{}/score", "response/{}/accuracy", "coefficient/{}"}),
     ],
 )
 def test_step_records_what_the_method_has(method, monitor, kinds, tmp_path):
@@ -135,7 +135,8 @@ def test_step_records_what_the_method_has(method, monitor, kinds, tmp_path):
     module.training_step = noted
     fit(module, tmp_path)
     assert [values is not None for values in records] == [False, True] * 5
-    expected = {"loss", "accuracy"} | {f"{kind}/{name}" for kind in kinds for name in NAMES}
+    expected = {"train/loss_step", "train/accuracy_step"}
+    expected |= {kind.format(name) for kind in kinds for name in NAMES}
     assert all(set(values) == expected for values in records if values)
     assert all(v.dim() == 0 and not v.requires_grad for v in records[1].values())
 

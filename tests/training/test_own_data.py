@@ -186,7 +186,7 @@ def test_two_loaders_are_enough(tmp_path):
     assert record["test"] is None
     assert record["data"]["sizes"] == {"train": None, "validation": None}
     assert record["task"]["guess"] is None
-    assert record["epochs"][-1]["validation_accuracy"] > 0.4
+    assert record["epochs"][-1]["validation/accuracy"] > 0.4
 
 
 def test_what_the_loaders_hold_decides_whether_a_run_may_go_on(tmp_path, monkeypatch):

@@ -12,7 +12,8 @@ from counterpoise.cli import main
 from counterpoise.training import Module, TorchOptimizer, TorchSchedule, read_recipe, train
 from counterpoise.training.by_path import made
 from counterpoise.training.config.foreign import adopted, adopted_arguments
-from counterpoise.training.own_parts import own_callbacks, own_loggers, own_metrics
+from counterpoise.training.loggers import own_loggers
+from counterpoise.training.own_parts import own_callbacks, own_metrics
 from training.own import Counting, Own
 from training.runs import Blobs, recipe
 
@@ -51,7 +52,7 @@ def test_a_recipe_of_others_parts_is_read_trained_and_written(tmp_path):
     assert -1 <= record["test"]["matthews"] <= 1
     assert Counting.epochs == 14
     written = next((tmp_path / "run").rglob("lightning_logs/**/metrics.csv"))
-    assert "validation_matthews" in next(csv.reader(written.read_text().splitlines()))
+    assert "validation/matthews" in next(csv.reader(written.read_text().splitlines()))
     last = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)
     assert set(last["optimizer_states"][0]["state"][0]) == {"step", "sum"}  # Adagrad's
     assert last["lr_schedulers"][0]["_last_lr"] == pytest.approx([0.05 * 0.5**2])
@@ -149,7 +150,7 @@ def test_what_is_ours_stays_as_it_is():
         ),
         (
             "`loggers` should be a class derived from Logger; found 'torch.nn.ReLU'",
-            lambda: own_loggers([{"class_path": "torch.nn.ReLU"}], None),
+            lambda: own_loggers([{"class_path": "torch.nn.ReLU"}], None, "run"),
         ),
         (
             "`metrics` should have names without a slash that the task does not have, 'accuracy' "

@@ -1,10 +1,12 @@
 """One run: what it leaves behind, what it says, and what it refuses to do."""
 
 import csv
+import io
 import json
 import logging
 import math
 import signal
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -112,11 +114,11 @@ def test_csv_holds_the_same_values(run):
     folder, record = run
     with (folder / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
-    losses = [float(row["loss"]) for row in rows if row["loss"]]
+    losses = [float(row["train/loss_step"]) for row in rows if row["train/loss_step"]]
     assert losses == record["steps"]["loss"]
-    accuracies = [float(r["validation_accuracy"]) for r in rows if r["validation_accuracy"]]
-    assert accuracies == [epoch["validation_accuracy"] for epoch in record["epochs"]]
-    scores = [float(row["score/right"]) for row in rows if row["score/right"]]
+    accuracies = [float(r["validation/accuracy"]) for r in rows if r["validation/accuracy"]]
+    assert accuracies == [epoch["validation/accuracy"] for epoch in record["epochs"]]
+    scores = [float(row["response/right/score"]) for row in rows if row["response/right/score"]]
     assert scores == record["steps"]["scores"]["right"]
     assert [int(row["step"]) for row in rows] == sorted(int(row["step"]) for row in rows)
 
@@ -127,16 +129,16 @@ def test_tensorboard_holds_the_same_values(run):
     folder, record = run
     events = EventAccumulator(str(folder / "tensorboard"))
     events.Reload()
-    losses = [event.value for event in events.Scalars("loss")]
+    losses = [event.value for event in events.Scalars("train/loss_step")]
     assert losses == pytest.approx(record["steps"]["loss"])
     coefficients = [event.value for event in events.Scalars("coefficient/left")]
     assert coefficients == pytest.approx(record["steps"]["coefficients"]["left"])
-    assert len(events.Scalars("validation_accuracy")) == 5
+    assert len(events.Scalars("validation/accuracy")) == 5
 
 
 def test_best_epoch_is_the_first_of_highest_validation_accuracy(run):
     _, record = run
-    accuracies = [epoch["validation_accuracy"] for epoch in record["epochs"]]
+    accuracies = [epoch["validation/accuracy"] for epoch in record["epochs"]]
     assert record["best_epoch"] == accuracies.index(max(accuracies))
 
 
@@ -154,7 +156,7 @@ def test_test_results_are_those_of_the_best_weights(run):
     assert record["test"]["accuracy"] == pytest.approx(hits.item())
     for m, name in enumerate(("left", "right")):
         hits = (out.responses[m].argmax(dim=1) == part.target).float().mean()
-        assert record["test"]["response_accuracy"][name] == pytest.approx(hits.item())
+        assert record["test"][f"response/{name}/accuracy"] == pytest.approx(hits.item())
     kept = read_predictions(folder / "predictions.npz", record["predictions"]["digest"])
     assert kept["prediction"].tolist() == out.logits.argmax(dim=1).tolist()
     assert kept["value"].tolist() == (out.logits.argmax(dim=1) == part.target).tolist()
@@ -278,11 +280,37 @@ def test_lines_tell_of_each_epoch(tmp_path, capsys):
     out = capsys.readouterr().out.splitlines()
     assert len(out) == 2
     epoch = record["epochs"][1]
-    responses = epoch["validation_response_accuracy"]
+    left, right = (epoch[f"validation/response/{name}/accuracy"] for name in ("left", "right"))
     assert out[1] == (
-        f"epoch 2/2: validation {epoch['validation_accuracy']:.1%} "
-        f"(left {responses['left']:.1%}, right {responses['right']:.1%})"
+        f"epoch 2/2: validation {epoch['validation/accuracy']:.1%} "
+        f"(left {left:.1%}, right {right:.1%})"
     )
+
+
+def test_lines_tell_how_far_a_long_epoch_has_come():
+    """The clock moves by 20 s a batch; a line is due after 30 s of silence."""
+    now, out = [0.0], io.StringIO()
+    lines = Lines(Console(file=out, width=40), every=30, clock=lambda: now[0])
+    loop = SimpleNamespace(total_batch_idx=-1)
+    trainer = SimpleNamespace(
+        num_training_batches=5,
+        max_epochs=2,
+        current_epoch=0,
+        fit_loop=loop,
+        is_global_zero=True,
+        is_last_batch=False,
+    )
+    lines.on_train_start(trainer, None)
+    for batch in range(5):
+        now[0] += 20
+        loop.total_batch_idx = batch
+        trainer.is_last_batch = batch == 4
+        lines.on_train_batch_end(trainer, None, None, None, batch)
+    assert out.getvalue().splitlines() == [
+        "epoch 1/2, batch 2 of 5, about 3 min left",
+        "epoch 1/2, batch 4 of 5, about 2 min left",
+    ]
+    assert "\r" not in out.getvalue()
 
 
 @pytest.mark.parametrize("name", ["digits-joint", "digits-agm"])

@@ -90,10 +90,10 @@ def test_a_run_learns_and_records_what_its_task_says(kind, tmp_path):
     record = train(recipe(kind, method=cp.AGM(1.0)), tmp_path / "run", progress=False)
     task, form = TASKS[kind], TASKS[kind].form
     assert record["task"]["headline"] == task.headline
-    assert set(record["test"]) == {"loss", *task.forms, f"response_{form.name}"}
-    assert set(record["test"][f"response_{form.name}"]) == set(SIZES)
+    responses = {f"response/{name}/{form.name}" for name in SIZES}
+    assert set(record["test"]) == {"loss", *task.forms} | responses
     assert form.is_better(record["test"][form.name], than=record["task"]["guess"])
-    chosen = [epoch[f"validation_{form.name}"] for epoch in record["epochs"]]
+    chosen = [epoch[f"validation/{form.name}"] for epoch in record["epochs"]]
     best = max(chosen) if form.higher_is_better else min(chosen)
     assert record["best_epoch"] == chosen.index(best)
     assert record["steps"]["coefficients"] is not None

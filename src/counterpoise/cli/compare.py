@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from counterpoise.cli.options import add_flag
 from counterpoise.cli.running import add_running, progress_bar, running, telling
+from counterpoise.cli.tables import print_table
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
 
     from counterpoise.experiments.compare.analysis import Comparison
     from counterpoise.experiments.compare.grid import Grid
-    from counterpoise.report import Table
 
 __all__ = ["add_arguments", "print_tables", "run"]
 
@@ -126,22 +126,7 @@ def print_tables(comparison: Comparison) -> None:
     from counterpoise.experiments.compare.tables import overall_table, summary_table
 
     for block in comparison.blocks:
-        _print(summary_table(comparison, [block]), block.title)
+        print_table(summary_table(comparison, [block]), block.title)
     ranks = overall_table(comparison)
     if ranks is not None:
-        _print(ranks, "All together")
-
-
-def _print(table: Table, title: str) -> None:
-    from rich.console import Console
-    from rich.table import Table as Printed
-    from rich.text import Text
-
-    # As text, since labels may hold what Rich takes for markup.
-    printed = Printed(title=Text(title), title_justify="left")
-    for column in table.columns:
-        printed.add_column(Text(column.full_title), justify="right" if column.numeric else "left")
-    for row in table.rows:
-        shown = (c.text(value) for c, value in zip(table.columns, row, strict=True))
-        printed.add_row(*map(Text, shown))
-    Console().print(printed)
+        print_table(ranks, "All together")

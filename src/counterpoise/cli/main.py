@@ -60,6 +60,7 @@ COMMANDS = {
     "study": Command(
         "counterpoise.cli.study", "Answer a question about competition by experiment."
     ),
+    "report": Command("counterpoise.cli.report", "Write one page of runs that were trained."),
     "cite": Command(
         "counterpoise.cli.cite", "Print the BibTeX of methods, or of those that runs used."
     ),

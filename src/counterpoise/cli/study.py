@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from counterpoise.cli.running import add_running, progress_bar, running, telling
+from counterpoise.cli.tables import print_table
 from counterpoise.core.errors import suggestion
 from counterpoise.experiments.study import STUDIES, study_class
 
@@ -71,20 +72,12 @@ def run(arguments: Namespace) -> int | None:
 
 
 def _print(findings: Findings) -> None:
-    from rich.box import SIMPLE_HEAD
     from rich.console import Console
-    from rich.table import Table
 
     console = Console()
     for results in findings.results:
-        source = results.to_table()
-        table = Table(title=source.caption, title_justify="left", box=SIMPLE_HEAD)
-        for column in source.columns:
-            table.add_column(column.title, justify="right" if column.numeric else "left")
-        for row in source.rows:
-            shown = zip(source.columns, row, strict=True)
-            table.add_row(*(column.text(value) for column, value in shown))
-        console.print(table)
+        table = results.to_table()
+        print_table(table, table.caption, console=console)
     console.print(f"[bold]{findings.study.question}[/bold]", highlight=False)
     for paragraph in findings.answer:
         console.print(paragraph, highlight=False, markup=False)

@@ -36,7 +36,8 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="Go on with the run in the folder, which was killed, to the same bits, or for more "
         "epochs than before.",
     )
-    add_flag(group, "progress", "Show a bar, or a line after each epoch.")
+    add_flag(group, "report", "Write report.html into the folder.")
+    add_flag(group, "progress", "Show a bar, or lines where there is no terminal.")
 
 
 def run(arguments: Namespace) -> int:
@@ -57,6 +58,10 @@ def run(arguments: Namespace) -> int:
     if is_first_process(recipe.trainer.num_processes):
         print_runs([record])
         print(f"Record, curves and checkpoints: {output}")
+        if arguments.report:
+            from counterpoise.cli.report import run_report
+
+            print(f"Report: {run_report([record], output / 'report.html')}")
         if record["outcome"] == "diverged":
             print(f"counterpoise: the run diverged: {record['divergence']}", file=sys.stderr)
     return 1 if record["outcome"] == "diverged" else 0

@@ -196,7 +196,8 @@ def check_call(model: nn.Module, modalities: Sequence[str], inputs: Mapping[str,
             raise TypeError(
                 f"Keyword {name!r} should be a modality or an argument of the model's forward, "
                 f"which takes {', '.join(known)}; found neither."
-                f"{suggestion(name, [*known, *modalities])}"
+                f"{suggestion(name, [*known, *modalities])} Leave it out of the batch, or let "
+                "forward take it, if only as **others."
             )
 
 

@@ -214,7 +214,7 @@ class BalancedTrainer(BalancedTrainerMixin, Trainer):
       computes no loss of its own.
     - The loss is the wrapper's mean over each batch; under accumulation each batch weighs the same.
     - Beside the loss are logged, with the training loss, "response/<name>/score" and
-      "response/<name>/coefficient"; after evaluation "eval_accuracy", "eval_response/<name>/score"
+      "coefficient/<name>"; after evaluation "eval_accuracy", "eval_response/<name>/score"
       and "eval_response/<name>/accuracy", for classes. Evaluation runs the model's coalitions.
     - The method hears of epochs and of each evaluation within training, sets the learning rates of
       branches under any scheduler, and may end training. In several processes accelerate repeats

@@ -28,7 +28,7 @@ class BalancingCallback(Callback):
     tells the method of epochs, applies the learning rates that it sets for branches, under any
     optimiser and scheduler, keeps frozen branches out of steps and clipping, evaluates the
     validation data for methods that go by it, and ends training when the method has finished.
-    Every ``log_every_n_steps`` it logs "response/<name>/score" and "response/<name>/coefficient".
+    Every ``log_every_n_steps`` it logs "response/<name>/score" and "coefficient/<name>".
     The state of the method is in your module's ``state_dict``, and so in its checkpoints.
 
     Args:

@@ -106,11 +106,11 @@ def of_modalities(balanced: Balanced, out: Output) -> dict[str, float]:
 
     Waits for the device. Coefficients of a method that scales nothing are left out.
     """
-    method, found = balanced.method, {"score": out.scores}
+    method, found = balanced.method, {"response/{}/score": out.scores}
     if method.needs().responses == "gradients" or answers(method, "encoder_factors"):
-        found["coefficient"] = out.coefficients
+        found["coefficient/{}"] = out.coefficients
     return {
-        f"response/{name}/{what}": value
+        what.format(name): value
         for what, values in found.items()
         if values is not None
         for name, value in zip(balanced.modalities, values.tolist(), strict=True)

@@ -19,7 +19,7 @@ from counterpoise.report.table import Column, Table
 __all__ = ["write_log_report"]
 
 _TRAINING, _VALIDATION = "training", "validation"
-_RESPONSE = re.compile(r"(?P<start>(?:validation/)?)response/(?P<name>.+)/(?P<what>\w+)")
+_OF_MODALITY = re.compile(r"(?:validation/)?response/(.+)/\w+|coefficient/(.+)")
 
 Course = tuple[list[float], list[float]]
 """Steps, and the values logged at them."""
@@ -36,8 +36,8 @@ def write_log_report(
     Args:
         entries: In order, each a mapping with "step" and whatever was logged then: "loss",
             "validation/loss", and of each modality "response/<name>/score" and
-            "response/<name>/coefficient", with "validation/" in front where they are of validation
-            data. ``train/`` in front, and ``eval_`` for ``validation/``, mean the same: the
+            "coefficient/<name>", with "validation/" in front where they are of validation data.
+            ``train/`` in front, and ``eval_`` for ``validation/``, mean the same: the
             ``state.log_history`` of a Trainer of Hugging Face can be given as it is. Other names
             are left out.
         path: The file to write. It appears whole or not at all; an older one is replaced.
@@ -67,7 +67,9 @@ def write_log_report(
             f"{len(entries)} entries. Log balanced's out.loss under that name."
         )
     modalities = list(
-        dict.fromkeys(match["name"] for name in courses if (match := _RESPONSE.fullmatch(name)))
+        dict.fromkeys(
+            match[1] or match[2] for name in courses if (match := _OF_MODALITY.fullmatch(name))
+        )
     )
     figures = _figures(courses, modalities)
     parts: list[Part] = []
@@ -122,7 +124,7 @@ def _figures(courses: Mapping[str, Course], modalities: Sequence[str]) -> list[F
             "Coefficients",
             "Coefficient of each modality; above 1 the method boosts the modality, below 1 it "
             "brakes it, at 1 (dashed) it leaves it as it is.",
-            "response/{}/coefficient",
+            "coefficient/{}",
             factor,
         ),
         (
@@ -150,11 +152,11 @@ def _table(courses: Mapping[str, Course], modalities: Sequence[str]) -> Table:
         Column("modality", "Modality", numeric=False),
         Column("score", "Score", show=NUMBER),
         Column("coefficient", "Coefficient", show=FACTOR),
-        Column("validation_score", "Validation score", show=NUMBER),
-        Column("validation_accuracy", "Validation accuracy, %", show=PERCENT),
+        Column("validation/score", "Validation score", show=NUMBER),
+        Column("validation/accuracy", "Validation accuracy, %", show=PERCENT),
     ]
     names = [
-        *("response/{}/score", "response/{}/coefficient"),
+        *("response/{}/score", "coefficient/{}"),
         *("validation/response/{}/score", "validation/response/{}/accuracy"),
     ]
     kept = [name for name in names if any(name.format(each) in courses for each in modalities)]

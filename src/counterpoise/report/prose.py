@@ -65,9 +65,20 @@ def _outcome(runs: Sequence[Run], metric: Metric) -> list[str]:
         if others:
             values = [value for value, _ in measured]
             sentences.append(_spread_of(values, metric, _num_test(runs)))
+    else:
+        sentences += [_validated(run, metric) for run in runs if run.best_epoch is not None]
     if without:
         sentences.append(f"No test {metric.title} was measured for {enumerate_words(without)}.")
     return sentences
+
+
+def _validated(run: Run, metric: Metric) -> str:
+    epochs, values = run.over_epochs(metric)
+    best = dict(zip(epochs, values, strict=True)).get(float(run.best_epoch or 0), math.nan)
+    return (
+        f"{run.label} comes to a validation {metric.title} of {metric.text(best)} in epoch "
+        f"{run.best_epoch}."
+    )
 
 
 def _reached(label: str, value: float, metric: Metric, num_test: int | None) -> str:
@@ -144,6 +155,9 @@ def notes(runs: Sequence[Run], metric: Metric = ACCURACY) -> list[Note]:
         found.append(
             Note("Different machines.", "The runs' hardware differs. Do not compare their times.")
         )
+    for run in runs:
+        if run.record.get("outcome") == "diverged":
+            found.append(Note(f"{run.label} diverged.", str(run.record["divergence"])))
     counts = [(run.label, run.num_non_finite) for run in runs if run.num_non_finite]
     if counts:
         listed = enumerate_words([f"{label}: {count:,}" for label, count in counts])

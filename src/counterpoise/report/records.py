@@ -19,10 +19,10 @@ _KEYS: Final = (
     *("data.name", "data.fingerprint", "data.note", "data.modalities", "data.num_classes"),
     *("data.sizes.train", "data.sizes.validation", "data.sizes.test"),
     *("started", "wall_time_seconds", "seconds_per_step", "best_epoch"),
-    *("test.{metric}", "test.response_{metric}"),
+    "test",
     *("epochs", "steps.step", "steps.scores", "steps.coefficients"),
 )
-_EPOCH_KEYS: Final = ("epoch", "validation_{metric}", "validation_response_{metric}")
+_EPOCH_KEYS: Final = ("epoch", "validation/{metric}")
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ class Run:
 
     def result(self, metric: Metric = ACCURACY) -> float | None:
         """The test result of the whole model; None when it was not measured."""
-        return _number(self.record["test"][metric.name])
+        return _number((self.record["test"] or {}).get(metric.name))
 
     def response_result(self, modality: str, metric: Metric = ACCURACY) -> float | None:
         """The test result of the modality's response; None when it was not measured."""
-        return _number((self.record["test"][f"response_{metric.name}"] or {}).get(modality))
+        return _number((self.record["test"] or {}).get(f"response/{modality}/{metric.name}"))
 
     @property
     def best_epoch(self) -> int | None:
@@ -78,11 +78,8 @@ class Run:
     ) -> tuple[list[float], list[float]]:
         """Epochs from 1 on and the validation result after each, of the model or a response."""
         entries = self.record["epochs"]
-        if modality is None:
-            values = [entry[f"validation_{metric.name}"] for entry in entries]
-        else:
-            responses = [entry[f"validation_response_{metric.name}"] or {} for entry in entries]
-            values = [response.get(modality) for response in responses]
+        response = "" if modality is None else f"response/{modality}/"
+        values = [entry.get(f"validation/{response}{metric.name}") for entry in entries]
         return [_float(entry["epoch"]) + 1 for entry in entries], [_float(v) for v in values]
 
     @property
@@ -93,20 +90,25 @@ class Run:
         return sum(not math.isfinite(value) for row in rows for value in row)
 
 
-def read_runs(records: Sequence[Record], metric: Metric = ACCURACY) -> list[Run]:
+def read_runs(
+    records: Sequence[Record], metric: Metric = ACCURACY, names: Sequence[str] | None = None
+) -> list[Run]:
     """Checks records and gives each a label of its own.
 
     Args:
         records: The contents of run records, at least one.
         metric: The headline number, which they hold under its name.
+        names: Labels, one a record, each once.
 
     Returns:
-        One run a record, in order, labelled by its method; where methods repeat, by what else
-        tells them apart: settings that differ, the seed, the run's name, its number.
+        One run a record, in order. Where no names are given it is labelled by its method, and
+        where methods repeat, by what else tells them apart: settings that differ, the seed, the
+        run's name, its number.
 
     Raises:
         TypeError: `records` is one record instead of a sequence of records.
-        ValueError: There are no records, a key is missing, or a series has the wrong length.
+        ValueError: There are no records, a key is missing, a series has the wrong length, or
+            names do not tell the records apart.
     """
     if isinstance(records, (str, bytes, Mapping)) or not isinstance(records, Sequence):
         raise TypeError(
@@ -117,7 +119,13 @@ def read_runs(records: Sequence[Record], metric: Metric = ACCURACY) -> list[Run]
         raise ValueError("`records` should hold at least one run; found none. Train a model first.")
     for index, record in enumerate(records):
         _check(record, index, metric)
-    return [Run(label, record) for label, record in zip(_labels(records), records, strict=True)]
+    labels = _labels(records) if names is None else list(names)
+    if len(labels) != len(records) or len(set(labels)) < len(labels):
+        raise ValueError(
+            f"`names` should be {len(records)} different ones, one a record; found {labels}. Name "
+            "each run."
+        )
+    return [Run(label, record) for label, record in zip(labels, records, strict=True)]
 
 
 def modalities_of(runs: Sequence[Run]) -> list[str]:
@@ -153,7 +161,9 @@ def _check(record: Record, index: int, metric: Metric) -> None:
         )
     where += f" (run {record.get('name', 'without a name')!r})"
     for key in _KEYS:
-        _check_key(record, key.format(metric=metric.name), where)
+        _check_key(record, key, where)
+    if record["test"] is not None:
+        _check_key(record, f"test.{metric.name}", where)
     for number, entry in enumerate(record["epochs"]):
         for key in _EPOCH_KEYS:
             name = key.format(metric=metric.name)

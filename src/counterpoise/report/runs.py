@@ -35,6 +35,7 @@ def write_run_report(
     *,
     title: str = "Training report",
     metric: Metric = ACCURACY,
+    names: Sequence[str] | None = None,
 ) -> Path:
     """Writes the report of one or more runs as one self-contained HTML file.
 
@@ -44,6 +45,8 @@ def write_run_report(
         path: The file to write. It appears whole or not at all; an older one is replaced.
         title: The page's heading.
         metric: The headline number, which the records hold under its name. Default: accuracy.
+        names: What the runs are called, one each. Default: their methods, and what else tells
+            them apart.
 
     Returns:
         The path written. Equal records give equal bytes.
@@ -58,7 +61,7 @@ def write_run_report(
         Traceback (most recent call last):
         ValueError: `records` should hold at least one run; found none. Train a model first.
     """
-    return run_page(records, title=title, metric=metric).write(path)
+    return run_page(records, title=title, metric=metric, names=names).write(path)
 
 
 def run_page(
@@ -66,6 +69,7 @@ def run_page(
     *,
     title: str = "Training report",
     metric: Metric = ACCURACY,
+    names: Sequence[str] | None = None,
 ) -> Page:
     """The page that `write_run_report` writes, for those who want to add parts to it.
 
@@ -73,6 +77,7 @@ def run_page(
         records: As for `write_run_report`.
         title: The page's heading.
         metric: The headline number.
+        names: What the runs are called.
 
     Returns:
         The page.
@@ -82,7 +87,7 @@ def run_page(
         ValueError: There are no records, or a record lacks a key.
         ImportError: What draws charts is not installed.
     """
-    runs = read_runs(records, metric)
+    runs = read_runs(records, metric, names)
     figures = [curve_figure(runs, metric), score_figure(runs), coefficient_figure(runs)]
     drawn = [figure for figure in figures if figure is not None]
     parts: list[Part] = [Section("Results", [_summary(runs, metric)])]
@@ -114,7 +119,7 @@ def run_table(records: Sequence[Mapping[str, Any]], metric: Metric = ACCURACY) -
 
 def _summary(runs: Sequence[Run], metric: Metric) -> Table:
     modalities = modalities_of(runs)
-    name = f"test_{metric.name}"
+    name = f"test/{metric.name}"
     rows = [
         (
             run.label,
@@ -136,7 +141,7 @@ def _summary(runs: Sequence[Run], metric: Metric) -> Table:
     whole = Column(name, "whole model", metric.on("Test"), show, bar=bar)
     responses = [
         Column(
-            f"test_response_{metric.name}_{modality}",
+            f"test/response/{modality}/{metric.name}",
             modality,
             metric.on("Test", "of the response"),
             show,

@@ -25,7 +25,7 @@ class Column:
     """One column of a `Table`: its names, and how its values are shown to people.
 
     Args:
-        name: The heading in CSV, unique in the table, such as ``"test_accuracy"``.
+        name: The heading in CSV, unique in the table, such as ``"test/accuracy"``.
         title: The heading for people, with the unit.
         group: A heading above neighbouring columns that share it. Default: none.
         show: Maps a value to text. Missing and non-finite values never reach it.

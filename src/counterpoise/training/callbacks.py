@@ -92,7 +92,7 @@ class Checkpoints(Checkpoint):
     def __init__(
         self,
         directory: Path,
-        monitor: str = "validation_accuracy",
+        monitor: str = "validation/accuracy",
         every_n_steps: int | None = None,
         *,
         higher_is_better: bool = True,

@@ -47,8 +47,5 @@ def test_results(
     tested: Mapping[str, float], module: BalancedModule, modalities: tuple[str, ...]
 ) -> dict[str, Any]:
     """Return loss and metrics on test data, of the model and of each modality's response."""
-    response = f"response_{module.task.headline}"
-    return {
-        **{name: tested[f"test_{name}"] for name in ("loss", *module.reported)},
-        response: {name: tested[f"test_{response}/{name}"] for name in modalities},
-    }
+    responses = (f"response/{name}/{module.task.headline}" for name in modalities)
+    return {name: tested[f"test/{name}"] for name in ("loss", *module.reported, *responses)}

@@ -31,16 +31,16 @@ class BalancedModule(LightningModule):
 
     A batch is a mapping: each modality's name to its input, "target" to the labels, and
     whatever else the model takes. For classification, whose headline metric is the accuracy,
-    every ``log_every_n_steps`` of the Trainer "loss" and "accuracy" of the batch are logged, and
-    for each modality "response_accuracy/<name>", "score/<name>" and "coefficient/<name>", as far
-    as the method has them; after each epoch "train_loss", "train_accuracy", "validation_loss",
-    "validation_accuracy", "validation_response_accuracy/<name>" and "validation_score/<name>",
-    and the other metrics with "validation"; after testing the same with "test". After validation
-    also "validation_unimodal_loss/<name>" and "validation_unimodal_accuracy/<name>" of each
-    modality's own logits, by which methods decide: those of heads where there are any, else the
-    responses. For another task the name of its headline metric stands in place of "accuracy";
-    one that is no mean over samples is not logged of batches. Between records no step waits for
-    the device.
+    every ``log_every_n_steps`` of the Trainer "train/loss_step" and "train/accuracy_step" of the
+    batch are logged, and for each modality "response/<name>/accuracy", "response/<name>/score"
+    and "coefficient/<name>", as far as the method has them; after each epoch "train/loss",
+    "train/accuracy", "validation/loss", "validation/accuracy",
+    "validation/response/<name>/accuracy" and "validation/response/<name>/score", and the other
+    metrics with "validation"; after testing the same with "test". After validation also
+    "validation/unimodal/<name>/loss" and "validation/unimodal/<name>/accuracy" of each modality's
+    own logits, by which methods decide: those of heads where there are any, else the responses.
+    For another task the name of its headline metric stands in place of "accuracy"; one that is no
+    mean over samples is not logged of batches. Between records no step waits for the device.
 
     The method is told of each epoch and of each validation, may set the learning rates of
     branches, and may end training.
@@ -116,7 +116,7 @@ class BalancedModule(LightningModule):
         schedule = self.schedule_settings.build(optimizer, max_epochs or 1)
         settings = {"scheduler": schedule, "interval": self.schedule_settings.interval}
         if isinstance(schedule, ReduceLROnPlateau):
-            settings["monitor"] = "validation_loss"
+            settings["monitor"] = "validation/loss"
         return {"optimizer": optimizer, "lr_scheduler": settings}
 
     # -- training ----------------------------------------------------------------------------
@@ -176,7 +176,7 @@ class BalancedModule(LightningModule):
             self._check_loss("training loss", loss)
         values = self._values(out, batch["target"])
         if extra is not None:
-            values["extra_loss"] = extra.detach()
+            values["train/extra_loss_step"] = extra.detach()
         self.log_dict(values, batch_size=len(batch["target"]))
         return {"loss": loss, "values": values}
 
@@ -197,14 +197,14 @@ class BalancedModule(LightningModule):
 
     def _values(self, out: Output, target: Tensor) -> dict[str, Tensor]:
         assert out.loss is not None
-        form, values = self.task.form, {"loss": out.loss.detach()}
+        form, values = self.task.form, {"train/loss_step": out.loss.detach()}
         if form.additive:
-            values[form.name] = self._metric(out.logits, target)
+            values[f"train/{form.name}_step"] = self._metric(out.logits, target)
         for i, name in enumerate(self.balanced.modalities):
             if out.responses is not None and form.additive:
-                values[f"response_{form.name}/{name}"] = self._metric(out.responses[i], target)
+                values[f"response/{name}/{form.name}"] = self._metric(out.responses[i], target)
             if out.scores is not None:
-                values[f"score/{name}"] = out.scores[i]
+                values[f"response/{name}/score"] = out.scores[i]
             if out.coefficients is not None and self._scales:
                 values[f"coefficient/{name}"] = out.coefficients[i]
         return values
@@ -239,10 +239,10 @@ class BalancedModule(LightningModule):
         own, names = self.unimodal_tally.compute(), self.balanced.modalities
         self.unimodal_tally.reset()
         form = self.task.form
-        losses = {name: own[f"score/{name}"] for name in names}
-        results = {name: own[f"response_{form.name}/{name}"] for name in names}
-        self._log({f"validation_unimodal_loss/{k}": v for k, v in losses.items()})
-        self._log({f"validation_unimodal_{form.name}/{k}": v for k, v in results.items()})
+        losses = {name: own[f"response/{name}/score"] for name in names}
+        results = {name: own[f"response/{name}/{form.name}"] for name in names}
+        self._log({f"validation/unimodal/{k}/loss": v for k, v in losses.items()})
+        self._log({f"validation/unimodal/{k}/{form.name}": v for k, v in results.items()})
         self._evaluation = Evaluation(
             self.current_epoch,
             values["loss"].item(),
@@ -277,7 +277,7 @@ class BalancedModule(LightningModule):
 
     def _log_tally(self, stage: str, tally: Tally) -> dict[str, Tensor]:
         values = tally.compute()
-        self._log({f"{stage}_{k}": v for k, v in values.items()})
+        self._log({f"{stage}/{k}": v for k, v in values.items()})
         tally.reset()
         return values
 

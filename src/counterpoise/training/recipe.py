@@ -68,8 +68,9 @@ class Recipe:
         metrics: Further metrics to report after validation and test, by name, each as
             ``{"class_path": ..., "init_args": {...}}``: any of torchmetrics that take
             ``update(logits, target)``.
-        loggers: Further loggers of Lightning, each described alike. The record and TensorBoard's
-            files are always written.
+        loggers: Further loggers of Lightning, each described alike, or by its path alone; of
+            Lightning's own the class's name will do, as "CSVLogger". They are told the recipe.
+            The record and TensorBoard's files are always written.
         callbacks: Further callbacks of Lightning, each described alike.
         monitor: Record scores also for methods that do not need them; they cost coalition
             passes at recorded steps only.
@@ -103,7 +104,7 @@ class Recipe:
     absent: Absence | None = None
     num_readers: int = 0
     metrics: dict[str, dict[str, Any]] | None = None
-    loggers: list[dict[str, Any]] | None = None
+    loggers: list[dict[str, Any] | str] | None = None
     callbacks: list[dict[str, Any]] | None = None
     monitor: bool = False
     name: str | None = None

@@ -90,31 +90,27 @@ class Recorder(Checkpoint):
         rows = self.rows
         return {
             "step": [int(row["step"]) for row in rows],
-            "loss": [row["loss"] for row in rows],
-            "scores": self._columns("score"),
-            "coefficients": self._columns("coefficient"),
+            "loss": [row["train/loss_step"] for row in rows],
+            "scores": self._columns("response/{}/score"),
+            "coefficients": self._columns("coefficient/{}"),
         }
 
     def epochs(self) -> list[dict[str, Any]]:
         """Return loss and headline metric of training and validation after each epoch."""
-        headline = self.headline
-        plain = [f"{s}_{name}" for s in ("train", "validation") for name in ("loss", headline)]
+        kept = [f"{s}/{name}" for s in ("train", "validation") for name in ("loss", self.headline)]
+        kept += [f"validation/response/{name}/{self.headline}" for name in self.modalities]
         return [
             {
                 "epoch": int(row["epoch"]),
-                **{name: row.get(name) for name in plain},
-                f"validation_response_{headline}": {
-                    name: row.get(f"validation_response_{headline}/{name}")
-                    for name in self.modalities
-                },
+                **{name: row.get(name) for name in kept},
                 "seconds": row["seconds"],
             }
             for row in self._epochs
         ]
 
-    def _columns(self, quantity: str) -> dict[str, list[float | None]] | None:
+    def _columns(self, metric: str) -> dict[str, list[float | None]] | None:
         columns = {
-            name: [row.get(f"{quantity}/{name}") for row in self.rows] for name in self.modalities
+            name: [row.get(metric.format(name)) for row in self.rows] for name in self.modalities
         }
         seen = any(value is not None for column in columns.values() for value in column)
         return columns if seen else None
@@ -155,7 +151,7 @@ class Recorder(Checkpoint):
         values = {
             name: value.item()
             for name, value in trainer.callback_metrics.items()
-            if name.startswith(("train_", "validation_"))
+            if name.startswith("validation/") or _of_epoch(name)
         }
         row = {"epoch": trainer.current_epoch, "step": trainer.global_step}
         self._epochs.append(row | values | {"seconds": self._epoch_seconds})
@@ -205,3 +201,7 @@ class Recorder(Checkpoint):
         self._started = state_dict["started"]
         self._seconds = state_dict["seconds"]
         self._epoch_seconds = state_dict["epoch_seconds"]
+
+
+def _of_epoch(name: str) -> bool:
+    return name.startswith("train/") and not name.endswith("_step")

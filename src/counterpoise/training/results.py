@@ -43,21 +43,24 @@ def tested_responses(record: Record) -> dict[str, float] | None:
     """Return the headline metric of each modality's response on the test data.
 
     Example:
-        >>> tested_responses({"test": {"response_accuracy": {"audio": 0.5}}})
+        >>> tested_responses({"data": {"modalities": ["audio"]},
+        ...                   "test": {"response/audio/accuracy": 0.5}})
         {'audio': 0.5}
     """
-    test = record["test"]
-    return None if test is None else dict(test[f"response_{headline(record).name}"])
+    test, name = record["test"], headline(record).name
+    if test is None:
+        return None
+    return {each: test[f"response/{each}/{name}"] for each in record["data"]["modalities"]}
 
 
 def validated(record: Record) -> dict[int, float | None]:
     """Return the headline metric on the validation data after each epoch, counted from 0.
 
     Example:
-        >>> validated({"epochs": [{"epoch": 0, "validation_accuracy": 0.5}]})
+        >>> validated({"epochs": [{"epoch": 0, "validation/accuracy": 0.5}]})
         {0: 0.5}
     """
-    name = f"validation_{headline(record).name}"
+    name = f"validation/{headline(record).name}"
     return {epoch["epoch"]: epoch[name] for epoch in record["epochs"]}
 
 

@@ -13,7 +13,7 @@ import torch
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.loggers import Logger
 
 from counterpoise.core.errors import check_kind
 from counterpoise.core.files import says_full
@@ -25,9 +25,16 @@ from counterpoise.training.data import MultimodalDataModule
 from counterpoise.training.divergence import DivergedError
 from counterpoise.training.folder import RunFolder, check_new
 from counterpoise.training.identity import identity, test_results
+from counterpoise.training.loggers import (
+    SettingsLogged,
+    curves,
+    finishing,
+    flat_settings,
+    own_loggers,
+)
 from counterpoise.training.module import BalancedModule
 from counterpoise.training.options import TrainerOptions
-from counterpoise.training.own_parts import own_callbacks, own_loggers, own_metrics
+from counterpoise.training.own_parts import own_callbacks, own_metrics
 from counterpoise.training.predictions import Predictions
 from counterpoise.training.processes import is_first_process
 from counterpoise.training.progress import progress_callbacks
@@ -101,12 +108,12 @@ def train(
         splits = recipe.data.load()
         with quiet(), process_as(recipe.trainer):
             start = folder.checkpoint() if resume else None
-            purge = _purge(start) if resume else {}
-            run = _assemble(recipe, splits, folder, progress, purge)  # mistakes show before
+            run = _assemble(recipe, splits, folder, progress, start)  # mistakes show before
             if not resume and first:  # anything is kept
                 held.enter_context(folder.locked())
                 folder.begin(described)
-            return _carry_out(recipe, splits, run, folder, start)
+            with finishing():
+                return _carry_out(recipe, splits, run, folder, start)
 
 
 def _carry_out(
@@ -166,7 +173,7 @@ class _Run(NamedTuple):
 
 
 def _assemble(
-    recipe: Recipe, splits: Splits, folder: RunFolder, progress: bool, purge: dict[str, Any]
+    recipe: Recipe, splits: Splits, folder: RunFolder, progress: bool, start: Path | None
 ) -> _Run:
     random.seed(recipe.seed)
     np.random.seed(recipe.seed % 2**32)  # noqa: NPY002 # for users' code that draws from it
@@ -190,16 +197,16 @@ def _assemble(
     recorder = Recorder(splits.modalities, form.name)
     checkpoints = Checkpoints(
         folder.checkpoints,
-        f"validation_{form.name}",
+        f"validation/{form.name}",
         recipe.trainer.checkpoint_every_n_steps,
         higher_is_better=form.higher_is_better,
     )
+    settings = flat_settings(recipe.describe())
+    told = SettingsLogged(settings, [f"validation/{form.name}", f"test/{form.name}"])
     own = own_callbacks(recipe.callbacks)
-    callbacks = [*progress_callbacks(progress), RandomState(), *own, recorder, checkpoints]
-    curves = TensorBoardLogger(
-        folder.path, name="", version="tensorboard", default_hp_metric=False, **purge
-    )
-    loggers = [curves, *own_loggers(recipe.loggers, folder.path)]
+    callbacks = [*progress_callbacks(progress), RandomState(), told, *own, recorder, checkpoints]
+    others = own_loggers(recipe.loggers, folder.path, str(recipe.name))
+    loggers = [curves(folder.path, start), *others]
     trainer = _trainer(recipe, data, loggers, callbacks)
     return _Run(module, data, trainer, recorder, checkpoints)
 
@@ -299,11 +306,3 @@ def _trainer(
 def _shards(options: TrainerOptions) -> bool:
     """Whether a strategy writes checkpoints in its own way, each process its part."""
     return options.strategy.startswith(("fsdp", "deepspeed", "model_parallel"))
-
-
-def _purge(start: Path | None) -> dict[str, Any]:
-    """Let TensorBoard forget what a killed run wrote after the checkpoint that it goes on from."""
-    if start is None:
-        return {"purge_step": 0}
-    checkpoint = torch.load(start, map_location="cpu", weights_only=True, mmap=True)
-    return {"purge_step": checkpoint["global_step"]}

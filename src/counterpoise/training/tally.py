@@ -55,7 +55,7 @@ class Tally(nn.Module):
         ...     Output(logits, logits, torch.tensor(0.5), responses, scores), torch.tensor([1, 0])
         ... )
         >>> {name: value.item() for name, value in tally.compute().items()}
-        {'loss': 0.5, 'accuracy': 1.0, 'response_accuracy/audio': 0.0, 'score/audio': 1.5}
+        {'loss': 0.5, 'accuracy': 1.0, 'response/audio/accuracy': 0.0, 'response/audio/score': 1.5}
     """
 
     def __init__(
@@ -96,15 +96,15 @@ class Tally(nn.Module):
                 metric.update(response, target)
 
     def compute(self) -> dict[str, Tensor]:
-        """Return "loss", the metrics, and "response_<headline>/..." and "score/..." by modality."""
+        """Return "loss", the metrics, and of each response the headline metric and "score"."""
         values = {"loss": self._loss.compute()}
         values |= {name: metric.compute() for name, metric in self._whole.items()}
         if self.modalities:
             # torchmetrics makes a scalar of a vector of one.
             scores = self._scores.compute().reshape(len(self.modalities))
             for m, name in enumerate(self.modalities):
-                values[f"response_{self.headline}/{name}"] = self._responses[m].compute()
-                values[f"score/{name}"] = scores[m]
+                values[f"response/{name}/{self.headline}"] = self._responses[m].compute()
+                values[f"response/{name}/score"] = scores[m]
         return values
 
     def reset(self) -> None:

@@ -269,8 +269,9 @@ def test_tasks_describe_themselves_for_a_record():
 def test_results_are_found_by_the_headline():
     record = {
         "task": Regression().describe() | {"guess": 0.8},
-        "test": {"loss": 0.3, "mae": 0.4, "response_mae": {"a": 0.6}},
-        "epochs": [{"epoch": 0, "validation_mae": 0.5}, {"epoch": 1, "validation_mae": None}],
+        "data": {"modalities": ["a"]},
+        "test": {"loss": 0.3, "mae": 0.4, "response/a/mae": 0.6},
+        "epochs": [{"epoch": 0, "validation/mae": 0.5}, {"epoch": 1, "validation/mae": None}],
     }
     assert (results.tested(record), results.tested_responses(record)) == (0.4, {"a": 0.6})
     assert results.validated(record) == {0: 0.5, 1: None}

@@ -110,7 +110,7 @@ def record(
     names = list(responses)
     steps = [10, 20, 30]
     epochs = [
-        {"epoch": epoch, "validation_accuracy": value, "seconds": 1.0}
+        {"epoch": epoch, "validation/accuracy": value, "seconds": 1.0}
         for epoch, value in enumerate([validation, validation - 0.1])
     ]
     return {
@@ -133,7 +133,8 @@ def record(
         "seconds_per_step": wall,
         "processor_seconds_per_step": seconds,
         "best_epoch": 0,
-        "test": {"loss": 0.5, "accuracy": test, "response_accuracy": responses},
+        "test": {"loss": 0.5, "accuracy": test}
+        | {f"response/{name}/accuracy": value for name, value in responses.items()},
         "epochs": epochs,
         "steps": {
             "step": steps,

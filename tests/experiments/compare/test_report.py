@@ -243,15 +243,15 @@ def test_files_hold_the_same_numbers(compared):
     assert float(rows[2]["detectable"]) == compared.blocks[0].rows[2].difference.detectable
     assert (rows[1]["verdict"], rows[2]["verdict"]) == ("higher", "undecided")
     assert rows[0]["difference_mean"] == ""
-    assert float(rows[1]["response_accuracy_left"]) == pytest.approx(0.502)
+    assert float(rows[1]["response/left/accuracy"]) == pytest.approx(0.502)
     for shown in ("90.5", "+2.1", "undecided", "alpha=0.5: 90.0; alpha=2.5: 80.0"):
         assert shown in page.replace("\N{NO-BREAK SPACE}", " ")
         assert shown in text.replace("\N{NO-BREAK SPACE}", " ")
     kept = list(csv.DictReader(io.StringIO(runs)))
     assert len(kept) == 72
     # Nobody shall look at test results of what was not chosen.
-    assert {row["test_accuracy"] == "" for row in kept if row["chosen"] == "False"} == {True}
-    assert {row["test_accuracy"] == "" for row in kept if row["chosen"] == "True"} == {False}
+    assert {row["test/accuracy"] == "" for row in kept if row["chosen"] == "False"} == {True}
+    assert {row["test/accuracy"] == "" for row in kept if row["chosen"] == "True"} == {False}
     (failed, _) = (row for row in kept if row["state"] == "failed")
     assert failed["error"] == "FloatingPointError: <NaN> at step 3"
 

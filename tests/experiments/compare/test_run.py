@@ -122,8 +122,8 @@ def test_parts_together_are_the_whole(tmp_path, ran):
 
 def diverged(record):
     """What training returns of a run whose loss is not finite in the second epoch."""
-    nothing = dict.fromkeys(record["data"]["modalities"])
-    test = {"loss": None, "accuracy": None, "response_accuracy": nothing}
+    names = [f"response/{name}/accuracy" for name in record["data"]["modalities"]]
+    test = dict.fromkeys(["loss", "accuracy", *names])
     lost = {"outcome": "diverged", "divergence": "no number", "best_epoch": None, "test": test}
     return record | lost | {"epochs": record["epochs"][:1]}
 

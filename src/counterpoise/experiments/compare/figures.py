@@ -139,7 +139,7 @@ def curve_figure(comparison: Comparison, metric: Metric = ACCURACY) -> Figure | 
 
 def _curve(row: Row, metric: Metric) -> list[Line]:
     """The mean over seeds; a run that ended earlier counts as long as it lasted."""
-    name = f"validation_{metric.name}"
+    name = f"validation/{metric.name}"
     curves = [[entry[name] for entry in record["epochs"]] for record in row.records]
     if not curves:
         return []

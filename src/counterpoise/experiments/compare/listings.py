@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,10 +20,10 @@ __all__ = ["choice_table", "failure_table", "runs_table"]
 def runs_table(comparison: Comparison) -> Table:
     """Every run, a row each; test results of chosen configurations only."""
     columns = [
-        Column(name, name.replace("_", " ").capitalize())
+        Column(name, re.sub("[_/]", " ", name).capitalize())
         for name in (
             *("data", "fusion", "method", "configuration", "changes", "chosen", "seed", "state"),
-            *("validation_accuracy", "test_accuracy", "seconds_per_step", "wall_time_seconds"),
+            *("validation/accuracy", "test/accuracy", "seconds_per_step", "wall_time_seconds"),
             *("error", "key"),
         )
     ]

@@ -128,7 +128,10 @@ def pair_table(comparison: Comparison, metric: Metric = ACCURACY) -> Table | Non
         Column("place", "Data set", numeric=False),
         *columns_of_difference(group, metric),
     ]
-    rows = [(pair.first, pair.second, pair.title, *numbers_of_difference(pair)) for pair in comparison.pairs]
+    rows = [
+        (pair.first, pair.second, pair.title, *numbers_of_difference(pair))
+        for pair in comparison.pairs
+    ]
     caption = (
         f"Test {metric.title} of the first method less that of the second over the same seeds, "
         f"each in its chosen configuration{_corrected(comparison, '; corrected for', 'of this report')}."
@@ -145,7 +148,7 @@ def results_table(comparison: Comparison, metric: Metric = ACCURACY) -> Table:
         Column("method", "Method", numeric=False),
         *_statistics(comparison, metric),
         Column("interval_over", "Interval over"),
-        *(Column(f"response_accuracy_{name}", name) for name in modalities),
+        *(Column(f"response/{name}/accuracy", name) for name in modalities),
         Column("step_time_ratio", "Step time ratio"),
     ]
     rows = [
@@ -168,7 +171,10 @@ def pairs_table(comparison: Comparison, metric: Metric = ACCURACY) -> Table:
     """All numbers of the further pairs, for the CSV file."""
     names = ("first", "second", "data", "fusion")
     columns = [Column(name, name.capitalize()) for name in names]
-    columns += [*columns_of_difference("Difference", metric), Column("interval_over", "Interval over")]
+    columns += [
+        *columns_of_difference("Difference", metric),
+        Column("interval_over", "Interval over"),
+    ]
     rows: list[tuple[object, ...]] = [
         (pair.first, pair.second, pair.data, pair.fusion, *numbers_of_difference(pair), _over(pair))
         for pair in comparison.pairs
@@ -238,7 +244,7 @@ def _known(value: float) -> float | None:
 def _response_columns(block: Block, metric: Metric) -> list[Column]:
     group, bar = metric.on("Test", "of the response"), metric.bounded
     return [
-        Column(f"response_accuracy_{name}", name, group, metric.form, bar=bar, tone=tone(index))
+        Column(f"response/{name}/accuracy", name, group, metric.form, bar=bar, tone=tone(index))
         for index, name in enumerate(block.modalities)
     ]
 

@@ -18,6 +18,7 @@ from counterpoise.experiments.verdicts import difference_text, nothing_shown, nu
 from counterpoise.measures.statistics import Interval, Judgement, judge
 from counterpoise.report.formats import PERCENT
 from counterpoise.report.page import Note
+from counterpoise.training.results import tested_responses
 
 __all__ = ["References"]
 
@@ -69,7 +70,8 @@ class References(Study):
     @staticmethod
     def measure(runs: Mapping[str, Trained]) -> dict[str, Any]:
         """Return accuracy, strength of modulation and accuracy of the worst response."""
-        responses = runs["run"].record["test"]["response_accuracy"]
+        responses = tested_responses(runs["run"].record)
+        assert responses is not None
         return {**modulation_of(runs["run"]), "weakest": min(responses.values())}
 
     def find(self, seen: Observations) -> Findings:
