@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -70,12 +70,10 @@ class MultiLabel(Task):
         """Return the metric from torchmetrics, fed with probabilities."""
         from counterpoise.data.tasks.adapted import LabelAccuracy, LabelF1, LabelPrecision
 
-        kinds: dict[str, Callable[[int], Metric]] = {
-            "map": LabelPrecision,
-            "macro_f1": LabelF1,
-            "accuracy": LabelAccuracy,
-        }
-        return kinds[name](self.num_labels)
+        if name == "map":
+            return LabelPrecision(self.num_labels, average="macro", validate_args=False)
+        kind, average = (LabelF1, "macro") if name == "macro_f1" else (LabelAccuracy, "micro")
+        return kind(self.num_labels, average=average, validate_args=False)
 
     def check_target(self, label: str, target: Tensor) -> None:
         """Raise unless targets are 0 and 1, one for each label of each sample."""

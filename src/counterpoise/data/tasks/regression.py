@@ -76,8 +76,8 @@ class Regression(Task):
         from counterpoise.data.tasks.adapted import AbsoluteErrors, MeanCorrelation, SquaredErrors
 
         if name == "correlation":
-            return MeanCorrelation(self.num_targets)
-        return AbsoluteErrors() if name == "mae" else SquaredErrors()
+            return MeanCorrelation(num_outputs=self.num_targets)
+        return AbsoluteErrors() if name == "mae" else SquaredErrors(squared=False)
 
     def check_target(self, label: str, target: Tensor) -> None:
         """Raise unless targets are finite numbers, a row for each sample."""

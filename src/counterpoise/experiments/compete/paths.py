@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from counterpoise.core.errors import suggestion
-from counterpoise.measures.features import Batches, extract_features
+from counterpoise.data.tasks import Segments
+from counterpoise.measures.features import Batch, Batches, extract_features
 from counterpoise.models import MultimodalNetwork
 
 if TYPE_CHECKING:
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Paths", "find_paths"]
 
+_FEW, _TRIED = 8, 4
+"""Samples in a batch, and batches, that paths are tried on: several, for they may be of unequal
+lengths."""
+
 
 @dataclass(frozen=True)
 class Paths:
@@ -27,16 +34,19 @@ class Paths:
     Attributes:
         fused: The fused feature of the joint model.
         concepts: For each modality the concept, in the network trained on it alone.
-        encoders: For each modality its encoder; empty where the network has none to name.
+        encoders: For each modality its encoder, to be probed; without those whose feature is
+            not known.
+        by_segment: Whether each segment of a sample counts as a sample.
     """
 
     fused: str
     concepts: dict[str, str]
     encoders: dict[str, str]
+    by_segment: bool = False
 
     def describe(self) -> dict[str, Any]:
         """Return them as plain values."""
-        return {"fused": self.fused, "concepts": self.concepts, "encoders": self.encoders}
+        return asdict(self)
 
 
 def find_paths(
@@ -51,27 +61,67 @@ def find_paths(
         concept: As given by the user; None for the modality's encoder where logits are a sum
             over modalities, else the fused feature.
 
+    Returns:
+        The paths. Segments count as samples where all features have the segments of the target.
+
     Raises:
         ValueError: If a path is missing or unknown.
         RuntimeError: If a module is not called exactly once a pass.
         TypeError: If a feature is not a tensor.
+
+    Warns:
+        UserWarning: If an encoder's feature is not known, so that it is not probed.
     """
     with torch.random.fork_rng(devices=[]):
         balanced = recipe.replace(coalitions=None).build(splits)
     names = splits.modalities
-    few = next(iter(Batches(splits.test_set, batch_size=8)))
+    few = list(islice(Batches(splits.test_set, batch_size=_FEW), _TRIED))
     found = _fused(balanced) if fused is None else fused
     encoders = dict(balanced.ownership.encoders)
     if concept is None:
-        balanced.validate(**few)
+        balanced.validate(**few[0])
         concepts = encoders if balanced.runner.facts.separable else dict.fromkeys(names, found)
     elif isinstance(concept, str):
         concepts = dict.fromkeys(names, concept)
     else:
         concepts = _complete(concept, names)
     tried = {"fused": found, **{f"concept of {name}": concepts[name] for name in names}}
-    extract_features(balanced.model, [few], tried)
-    return Paths(found, concepts, encoders)
+    extract_features(balanced.model, few, tried)
+    probed = _probed(balanced, few, encoders, concepts)
+    by_segment = _have_segments(balanced, few, [*tried.values(), *probed.values()], splits)
+    return Paths(found, concepts, probed, by_segment)
+
+
+def _probed(
+    balanced: Balanced,
+    few: list[Batch],
+    encoders: Mapping[str, str],
+    concepts: Mapping[str, str],
+) -> dict[str, str]:
+    """Return the path of each encoder's feature: as its concept says, where that is its output."""
+    probed = {}
+    for name, path in encoders.items():
+        said = concepts[name].startswith((f"{path}[", f"{path}:output["))
+        feature = concepts[name] if said else path
+        try:
+            extract_features(balanced.model, few, {name: feature})
+        except (ValueError, TypeError, RuntimeError) as error:
+            warnings.warn(f"The encoder of {name!r} is not probed. {error}", stacklevel=4)
+        else:
+            probed[name] = feature
+    return probed
+
+
+def _have_segments(balanced: Balanced, few: list[Batch], paths: list[str], splits: Splits) -> bool:
+    """Return whether all features have a row for each segment of the target."""
+    if not isinstance(splits.task, Segments):
+        return False
+    named = dict(zip(map(str, range(len(paths))), paths, strict=True))
+    try:
+        extract_features(balanced.model, few[:1], named, segments=splits.task)
+    except ValueError:
+        return False
+    return True
 
 
 def _fused(balanced: Balanced) -> str:

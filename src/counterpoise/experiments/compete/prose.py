@@ -7,10 +7,10 @@ from statistics import fmean
 
 from counterpoise.experiments.compete.results import Competition
 from counterpoise.measures.statistics import FEWEST, Interval, mean_interval
-from counterpoise.report import Note
+from counterpoise.report import Note, metric_of
 from counterpoise.report.formats import (
+    MISSING,
     NUMBER,
-    POINTS,
     Format,
     duration,
     enumerate_words,
@@ -61,13 +61,38 @@ def highest(values: Mapping[str, Sequence[float]]) -> tuple[str, list[str]]:
 def lead(competition: Competition) -> list[str]:
     """Return the result in paragraphs: who is held back, and what each other method changes."""
     first, *others = competition.methods
-    return [*_held_back(competition, first), *(_change(competition, m, first) for m in others)]
+    changes = [_change(competition, method, first) for method in others]
+    return [*_unlearnt(competition), *_held_back(competition, first), *changes]
+
+
+def _unlearnt(competition: Competition) -> list[str]:
+    """Warn of concepts that tell nothing, for alone the modality is not better than guessing."""
+    names = competition.unlearnt()
+    if not names:
+        return []
+    first, metric = next(iter(competition.methods)), metric_of(competition.form)
+    reached = [
+        f"{name} {metric.text(competition.mean(first, 'alone', name).mean)}" for name in names
+    ]
+    guess, error = competition.data["guess"], competition.data["guess_error"]
+    return [
+        f"Trained alone, {enumerate_words(names)} did not learn: {enumerate_words(reached)}, where "
+        f"guessing reaches {metric.text(guess)} with a standard error of {metric.text(error)}. "
+        "There is no concept to be held back from, and the competition strength says nothing: "
+        "train longer, or otherwise."
+    ]
 
 
 def _held_back(competition: Competition, method: str) -> list[str]:
     """Say which modality is held back most, as far as the seeds agree; then by how much."""
-    values = {m: competition.values(method, "strength", m) for m in competition.modalities}
-    means = {name: mean_interval(each) for name, each in values.items()}
+    strengths = {m: competition.values(method, "strength", m) for m in competition.modalities}
+    means = {name: mean_interval(each) for name, each in strengths.items()}
+    unlearnt = competition.unlearnt()
+    values = {name: each for name, each in strengths.items() if name not in unlearnt}
+    listed = enumerate_words([f"{name} {with_interval(means[name])}" for name in means])
+    told = f"Competition strength under {method}: {listed}."
+    if len(values) < 2:
+        return [told]
     most, unclear = highest(values)
     num_seeds = means[most].num_values
     if num_seeds == 1:
@@ -84,8 +109,21 @@ def _held_back(competition: Competition, method: str) -> list[str]:
         )
     else:
         verdict = f"Under {method}, {most} is held back most."
-    listed = enumerate_words([f"{name} {with_interval(means[name])}" for name in means])
-    return [verdict, f"Competition strength under {method}: {listed}."]
+    return [verdict + _against(competition, method, most), told]
+
+
+def _against(competition: Competition, method: str, most: str) -> str:
+    """Say where the table speaks against the verdict: a probe that reads as much as alone."""
+    if not all(most in outcome.probe for outcome in competition.methods[method]):
+        return ""
+    metric = metric_of(competition.form)
+    probe, alone = (competition.mean(method, what, most).mean for what in ("probe", "alone"))
+    if competition.form.is_better(alone, than=probe):
+        return ""
+    return (
+        f" But its encoder does not lack what is asked for: a linear probe of it reaches "
+        f"{metric.text(probe)}, and {most} alone {metric.text(alone)}."
+    )
 
 
 def _change(competition: Competition, method: str, base: str) -> str:
@@ -100,8 +138,10 @@ def _change(competition: Competition, method: str, base: str) -> str:
     text = f"{method} against {base}, seed by seed, changes competition strength by: {listed}."
     if unclear:
         text += f" Not distinguishable from no change: {enumerate_words(unclear)}."
-    accuracy = competition.difference(method, base, "accuracy")
-    return f"{text} It changes accuracy by {with_interval(accuracy, POINTS)} percentage points."
+    metric = metric_of(competition.form)
+    change = with_interval(competition.difference(method, base, "joint"), metric.difference)
+    unit = " percentage points" if competition.form.share else ""
+    return f"{text} It changes {metric.title} by {change}{unit}."
 
 
 def facts(competition: Competition) -> list[tuple[str, str]]:
@@ -109,12 +149,16 @@ def facts(competition: Competition) -> list[tuple[str, str]]:
     sizes = competition.data["num_samples"]
     return [
         ("Data set", str(competition.data["name"])),
-        ("Train / probe / test", " / ".join(f"{size:,}" for size in sizes.values())),
+        ("Train / probe / test", " / ".join(map(_count, sizes.values()))),
         ("Seeds", ", ".join(map(str, competition.seeds))),
         ("Fused feature", competition.paths.fused),
         ("Ridge", f"{competition.ridge:g}"),
         ("Training time, all runs added up", duration(competition.seconds)),
     ]
+
+
+def _count(size: int | None) -> str:
+    return MISSING if size is None else f"{size:,}"
 
 
 def notes(competition: Competition) -> list[Note]:

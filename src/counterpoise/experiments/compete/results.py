@@ -7,8 +7,10 @@ from dataclasses import asdict, dataclass
 from math import sqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from counterpoise.data.tasks import MetricForm
 from counterpoise.experiments.compete.paths import Paths
 from counterpoise.measures.statistics import Interval, mean_interval
+from counterpoise.training.results import headline
 
 if TYPE_CHECKING:
     from counterpoise.report import Table
@@ -16,28 +18,29 @@ if TYPE_CHECKING:
 __all__ = ["Competition", "Outcome", "Summary"]
 
 
-_ACCURACIES = ("accuracy", "alone", "probe")
+_METRICS = ("joint", "alone", "probe")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One method and seed. Accuracies are of test data, in [0, 1].
+    """One method and seed. Results are of the task's headline metric on test data.
 
     Attributes:
         method: Name of the method.
         settings: Of the method.
         seed: Of all runs.
-        accuracy: Of the joint model.
+        joint: Result of the joint model.
         strength: Competition strength of each modality.
         varying: The share of directions in which each concept varies, in (0, 1]. What it falls
             short of 1, as for units that are never active, the strength is lower by.
-        alone: Accuracy of the network that was trained on each modality alone.
-        probe: Accuracy of a linear probe of each encoder of the joint model; empty where
-            encoders are not known.
-        contribution: Shapley value of each modality in the accuracy of the joint model; empty
-            where there are too many modalities for every coalition.
-        cooperation: What the whole has beyond its parts, in accuracy; None for the same reason.
-        robustness: Accuracy to be expected when each modality is absent with probability 0, 0.1,
+        alone: Result of the network that was trained on each modality alone.
+        probe: Result of a linear probe of each encoder of the joint model; without those whose
+            features are not known.
+        contribution: Shapley value of each modality in the result of the joint model, of an
+            error in what takes it down; empty where there are too many modalities for every
+            coalition.
+        cooperation: What the whole has beyond its parts, likewise; None for the same reason.
+        robustness: Result to be expected when each modality is absent with probability 0, 0.1,
             ..., 1; empty for the same reason.
         seconds: Training time of the joint run, wall time.
         seconds_alone: Training time of the runs on each modality alone, in all; methods share
@@ -47,7 +50,7 @@ class Outcome:
     method: str
     settings: Mapping[str, Any]
     seed: int
-    accuracy: float
+    joint: float
     strength: Mapping[str, float]
     varying: Mapping[str, float]
     alone: Mapping[str, float]
@@ -67,9 +70,9 @@ class Summary(NamedTuple):
         modality: Name of the modality.
         strength: Competition strength.
         varying: Share of directions in which the concept varies.
-        alone: Accuracy of the network trained on the modality alone.
-        probe: Accuracy of a linear probe of the encoder; None where it is not known.
-        contribution: To the accuracy of the joint model; None where it is not known.
+        alone: Result of the network trained on the modality alone.
+        probe: Result of a linear probe of the encoder; None where it is not known.
+        contribution: To the result of the joint model; None where it is not known.
     """
 
     method: str
@@ -87,7 +90,8 @@ class Competition:
 
     Attributes:
         recipe: Of the first joint run, as a configuration file holds it.
-        data: What a record says of the data.
+        data: What a record says of the data; "guess" is the result of who only guesses, and
+            "guess_error" its standard error.
         paths: Where features were taken.
         ridge: Of the probes.
         outcomes: Method by method, in order of seeds.
@@ -130,6 +134,28 @@ class Competition:
         alone = {outcome.seed: outcome.seconds_alone for outcome in self.outcomes}
         return sum(alone.values()) + sum(outcome.seconds for outcome in self.outcomes)
 
+    @property
+    def form(self) -> MetricForm:
+        """How the task's headline metric is called and written."""
+        return headline(self.data)
+
+    def unlearnt(self) -> list[str]:
+        """Return the modalities whose networks, trained on them alone, have not learnt.
+
+        Those that are not better than guessing by more than its standard error, in the mean over
+        seeds. Their concepts tell nothing, nor do competition strengths against them.
+        """
+        guess, error = self.data.get("guess"), self.data.get("guess_error")
+        if guess is None or error is None:
+            return []
+        turned = self.form.turned
+        first = next(iter(self.methods))
+        return [
+            name
+            for name in self.modalities
+            if turned(self.mean(first, "alone", name).mean) <= turned(guess) + error
+        ]
+
     def values(self, method: str, what: str, modality: str | None = None) -> list[float]:
         """Return one value a seed.
 
@@ -162,7 +188,9 @@ class Competition:
 
     def _step(self, what: str) -> float:
         """Return by how much a quantity changes at least: an accuracy by 1 / test samples."""
-        return 1 / float(self.data["num_samples"]["test"]) if what in _ACCURACIES else 0.0
+        counts = what in _METRICS and self.form.share and self.form.additive
+        size = self.data["num_samples"]["test"]
+        return 1 / float(size) if counts and size else 0.0
 
     def summary(self) -> list[Summary]:
         """Return a line for each method and modality."""
@@ -190,10 +218,11 @@ class Competition:
 
         A row for each method and modality; strengths with their intervals.
         """
-        from counterpoise.report import Column, Table
+        from counterpoise.report import Column, Table, metric_of
         from counterpoise.report.formats import PERCENT, decimals
 
-        strength, accuracy = "Competition strength", "Test accuracy, %"
+        metric = metric_of(self.form)
+        strength, result = "Competition strength", metric.on("Test")
         columns = [
             Column("method", "Method", numeric=False),
             Column("modality", "Modality", numeric=False),
@@ -201,10 +230,10 @@ class Competition:
             Column("strength_low", "from", strength, decimals(3)),
             Column("strength_high", "to", strength, decimals(3)),
             Column("varying", "Concept varies in, %", show=PERCENT),
-            Column("alone", "alone", accuracy, PERCENT, bar=True),
-            Column("probe", "probe", accuracy, PERCENT, bar=True),
-            Column("contribution", "contribution", accuracy, PERCENT, bar=True),
-            Column("joint", "joint", accuracy, PERCENT, bar=True),
+            Column("alone", "alone", result, metric.form, bar=metric.bounded),
+            Column("probe", "probe", result, metric.form, bar=metric.bounded),
+            Column("contribution", "contribution", result, metric.form, bar=metric.bounded),
+            Column("joint", "joint", result, metric.form, bar=metric.bounded),
             Column("num_seeds", "Seeds"),
         ]
         rows = [
@@ -216,7 +245,7 @@ class Competition:
                 line.alone.mean,
                 None if line.probe is None else line.probe.mean,
                 None if line.contribution is None else line.contribution.mean,
-                self.mean(line.method, "accuracy").mean,
+                self.mean(line.method, "joint").mean,
                 line.strength.num_values,
             )
             for line in self.summary()
