@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -16,13 +15,12 @@ from counterpoise.data.clips.pictures import pictures_of
 from counterpoise.data.clips.views import normalise, random_view, see, whole_view
 from counterpoise.data.contract import Splits
 from counterpoise.data.division import stratified
-from counterpoise.data.files.cache import CorruptFileError, cache_directory
+from counterpoise.data.files.cache import CorruptFileError
 from counterpoise.data.files.extras import require
 from counterpoise.data.files.npy import map_npy
-from counterpoise.data.files.paths import expand
 from counterpoise.data.files.tables import read_table
+from counterpoise.data.folder_source import FolderSource
 from counterpoise.data.samples import SampleDataset
-from counterpoise.data.source import DataSource
 from counterpoise.data.tasks import Classification
 
 __all__ = ["KineticsSounds"]
@@ -31,7 +29,7 @@ _SIZE = 224
 
 
 @dataclass(frozen=True)
-class KineticsSounds(DataSource):
+class KineticsSounds(FolderSource):
     """Tells which of about 31 actions is heard and seen, such as tap dancing.
 
     - ``audio``: shape (1, 1024, 128): filter banks over time, as the field extracts them.
@@ -55,7 +53,6 @@ class KineticsSounds(DataSource):
 
     name: ClassVar[str] = "kinetics-sounds"
 
-    root: Path | None = None
     train: str = "train.txt"
     test: str = "test.txt"
     audio: str = "audio/{name}.npy"
@@ -71,11 +68,6 @@ class KineticsSounds(DataSource):
                     f"`{option}` should hold {{name}}, for which that of each clip is put; found "
                     f"{getattr(self, option)!r}. Write it as 'folder/{{name}}'."
                 )
-
-    @property
-    def folder(self) -> Path:
-        """Where the lists are looked for."""
-        return cache_directory() / self.name if self.root is None else expand("root", self.root)
 
     def load(self) -> Splits:
         """Read the lists; clips are read when they are asked for.

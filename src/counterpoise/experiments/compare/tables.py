@@ -141,7 +141,7 @@ def block_table(block: Block, comparison: Comparison, metric: Metric = ACCURACY)
     ]
     correction = _corrected(comparison, ", corrected by Holm's procedure for", "of this report")
     caption = (
-        f"Test data of {block.title}, chosen configurations. Intervals of accuracies hold the mean "
+        f"Test data of {block.title}, chosen configurations. Intervals of results hold the mean "
         "over seeds with a confidence of 95%; p and the interval of the difference are of the "
         f"paired t-test{correction}; the effect is the mean difference in units of its standard "
         "deviation; found from: the smallest difference that would have been found with a "
