@@ -32,7 +32,7 @@ class _OfLogits(Metric):
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         """Add logits (B, L) and their targets (B, L)."""
-        super().update(preds.float().sigmoid(), target.long())
+        super().update(preds.float().sigmoid(), target.long())  # type: ignore[safe-super]
 
 
 class LabelPrecision(_OfLogits, MultilabelAveragePrecision):
@@ -52,7 +52,7 @@ class _OfSlices(Metric):
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         """Add outputs (B, K) and their targets (B, K)."""
-        super().update(preds.float().contiguous(), target.contiguous())
+        super().update(preds.float().contiguous(), target.contiguous())  # type: ignore[safe-super]
 
 
 class AbsoluteErrors(_OfSlices, MeanAbsoluteError):

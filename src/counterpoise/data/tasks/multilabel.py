@@ -72,8 +72,9 @@ class MultiLabel(Task):
 
         if name == "map":
             return LabelPrecision(self.num_labels, average="macro", validate_args=False)
-        kind, average = (LabelF1, "macro") if name == "macro_f1" else (LabelAccuracy, "micro")
-        return kind(self.num_labels, average=average, validate_args=False)
+        if name == "macro_f1":
+            return LabelF1(self.num_labels, average="macro", validate_args=False)
+        return LabelAccuracy(self.num_labels, average="micro", validate_args=False)
 
     def check_target(self, label: str, target: Tensor) -> None:
         """Raise unless targets are 0 and 1, one for each label of each sample."""
