@@ -236,7 +236,7 @@ def test_the_networks_of_the_paper_are_built_for_the_shapes_of_the_data(tmp_path
         PaperNetwork("ur-funny", "psp")
 
 
-@pytest.mark.parametrize("name", ["ave", "cmu-mosei"])
+@pytest.mark.parametrize("name", ["ave", pytest.param("cmu-mosei", marks=pytest.mark.slow)])
 @pytest.mark.filterwarnings("ignore:The training part shares videos")
 def test_features_of_the_papers_networks_are_found_before_training(tmp_path, name):
     source = {

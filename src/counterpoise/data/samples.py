@@ -60,7 +60,7 @@ class SampleDataset(NumberedDataset):
 
     Example:
         >>> import torch
-        >>> class Pairs(Dataset):
+        >>> class Pairs(torch.utils.data.Dataset):
         ...     def __len__(self):
         ...         return 5
         ...     def __getitem__(self, index):
