@@ -50,9 +50,9 @@ class Averages(nn.Module):
         sizes = {
             name: self.averaged(torch.zeros(1, *shape)).shape[1] for name, shape in shapes.items()
         }
-        self.encoders = nn.ModuleDict({name: nn.Linear(size, 5) for name, size in sizes.items()})
+        self.encoders = nn.ModuleDict({name: nn.Linear(size, 3) for name, size in sizes.items()})
         self.fused = nn.Identity()
-        self.heads = nn.ModuleDict({name: nn.Linear(5, num_classes) for name in sizes})
+        self.heads = nn.ModuleDict({name: nn.Linear(3, num_classes) for name in sizes})
 
     @staticmethod
     def averaged(x: torch.Tensor) -> torch.Tensor:
@@ -63,7 +63,7 @@ class Averages(nn.Module):
 
     def forward(self, **inputs: torch.Tensor) -> torch.Tensor:
         features = [self.encoders[name](self.averaged(x)).tanh() for name, x in inputs.items()]
-        parts = self.fused(torch.cat(features, dim=1)).split(5, dim=1)
+        parts = self.fused(torch.cat(features, dim=1)).split(3, dim=1)
         return sum(self.heads[name](part) for name, part in zip(inputs, parts, strict=True))
 
 
