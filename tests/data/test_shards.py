@@ -14,6 +14,7 @@ from PIL import Image
 
 from counterpoise.data import CorruptFileError, MultiLabel, Regression, Shards
 from counterpoise.data.files.shards import decoded, find_shards, index_shard
+from counterpoise.training import read_recipe
 
 MODALITIES = {"sound": "npy", "sight": "png"}
 
@@ -144,3 +145,20 @@ def test_kinds_that_are_not_read_are_refused_by_name():
         decoded("0.pth", "pth", saved({"x": torch.zeros(2)}))
     with pytest.raises(ValueError, match=r"`modalities` should be a sequence of at least one"):
         Shards("a.tar", "b.tar", task=2, modalities={})
+
+
+def test_a_recipe_names_them_with_their_task(tmp_path):
+    (tmp_path / "recipe.yaml").write_text("""
+data:
+  class_path: Shards
+  init_args:
+    train: train-{00..01}.tar
+    validation: other.tar
+    task: {class_path: Regression, init_args: {num_targets: 2}}
+    modalities: {sound: npy, both: [npy, value.pth]}
+    target: value.json
+""")
+    data = read_recipe(str(tmp_path / "recipe.yaml")).data
+    modalities = {"sound": "npy", "both": ["npy", "value.pth"]}
+    expected = {"task": Regression(2), "modalities": modalities, "target": "value.json"}
+    assert data == Shards("train-{00..01}.tar", "other.tar", **expected)
