@@ -24,7 +24,8 @@ def test_options_reach_the_source():
     ("name", "hint"), [("digit", " Did you mean 'digits'?"), ("zzz", "")], ids=["near", "far"]
 )
 def test_an_unknown_name_is_refused_with_the_nearest(name, hint):
-    known = "av-mnist, ave, brca, cmu-mosei, cmu-mosi, crema-d, digits, synthetic, ur-funny"
+    known = "av-mnist, ave, brca, cmu-mosei, cmu-mosi, crema-d, digits, "
+    known += "kinetics-sounds, synthetic, ur-funny"
     message = f"`name` should be a known data set ({known}); found {name!r}.{hint}"
     with pytest.raises(ValueError, match=re.escape(message) + "$"):
         load(name)

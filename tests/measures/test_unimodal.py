@@ -64,6 +64,7 @@ def test_gradients_are_those_of_the_network_with_the_others_absent(fusion):
 def test_encoders_of_absent_modalities_see_one_row_in_eval_mode():
     module = alone(made())
     inputs, _ = batch(3, 7)
+    module(**inputs)  # the first time two rows too, to see where rows are
     before = deepcopy(module.state_dict())
     with Calls(module.model.ear.layers[0]) as ear, Calls(module.model.eye.layers[0]) as eye:
         module(**inputs)
@@ -80,7 +81,7 @@ def test_rows_that_differ_all_pass_the_encoder():
     with Calls(module.model.ear.layers[0]) as ear, Calls(module.model.hand.layers[0]) as hand:
         module(**batch(3, 7)[0])
     assert [rows for rows, _ in ear] == [7]
-    assert [rows for rows, _ in hand] == [1]
+    assert [rows for rows, _ in hand] == [1, 2]  # two to see where rows are
 
 
 def test_an_encoder_without_rows_in_front_passes_the_whole_batch():
@@ -118,6 +119,31 @@ def test_built_by_a_recipe_it_starts_from_the_weights_of_the_joint_network():
     given = {"m1": torch.full((3, 32), 0.5), "m2": batch["m2"]}
     found = module(m1=batch["m1"], m2=batch["m2"])
     torch.testing.assert_close(found, joint(**given))
+
+
+class States(nn.Module):
+    """A recurrent encoder for each modality, of whose final state the rows are not in front."""
+
+    names = ("ear", "eye")
+    encoders = {name: name for name in names}  # noqa: RUF012
+
+    def __init__(self):
+        super().__init__()
+        self.ear, self.eye = nn.GRU(3, 5, batch_first=True), nn.LSTM(3, 5, batch_first=True)
+        self.head = nn.Linear(15, 2)
+
+    def forward(self, ear, eye):
+        steps, state = self.ear(ear)
+        parts = steps[:, -1], state[-1], self.eye(eye)[1][0][-1]
+        return self.head(torch.cat(parts, dim=1))
+
+
+def test_the_states_of_a_recurrent_encoder_are_repeated_along_their_rows():
+    torch.manual_seed(5)
+    model, inputs = States().double(), {n: torch.randn(7, 4, 3).double() for n in States.names}
+    for rows in (7, 1, 5):  # the axes are found once
+        given = {name: x[:rows] for name, x in inputs.items()}
+        torch.testing.assert_close(alone(model)(**given), model(**others_zero(given)), **CLOSE)
 
 
 def test_unknown_modalities_and_encoders_are_errors():

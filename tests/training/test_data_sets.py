@@ -1,5 +1,6 @@
 """The paper's data sets, made small in their true formats, are trained on from file to record."""
 
+import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,10 +10,19 @@ import torch
 from torch import nn
 
 import counterpoise as cp
-from counterpoise.data import AVE, CMUMOSEI, CREMAD, URFunny
-from counterpoise.data.clips.archive import Archive
+from counterpoise.data import (
+    AVE,
+    CMUMOSEI,
+    CREMAD,
+    MultimodalDataset,
+    StoredDataset,
+    URFunny,
+)
 from counterpoise.data.clips.build import Forms, build
 from counterpoise.data.crema_d.layout import find_clips
+from counterpoise.experiments.compare import Grid, compare
+from counterpoise.experiments.compete import compete
+from counterpoise.experiments.compete.paths import find_paths
 from counterpoise.training import (
     SGD,
     Architecture,
@@ -29,26 +39,20 @@ from support.clips import make_crema_d
 from training.runs import same_bits
 from training.test_resume import left_behind
 
-METHODS = {
-    "Joint": cp.Joint(),
-    "AGM": cp.AGM(alpha=1.0),
-    "OGMGE": cp.OGMGE(alpha=0.5),
-    "MSES": cp.MSES(),
-    "MSLR": cp.MSLR(),
-    "UnimodalLoss": cp.UnimodalLoss(),
-}
+METHODS = ("Joint", "AGM", "OGMGE", "MSES", "MSLR", "UnimodalLoss")
 
 
 class Averages(nn.Module):
-    """A linear encoder of each modality's average over time, place or segments."""
+    """A linear encoder of each modality's average over time, place or segments; late fusion."""
 
     def __init__(self, shapes: Mapping[str, tuple[int, ...]], num_classes: int) -> None:
         super().__init__()
         sizes = {
             name: self.averaged(torch.zeros(1, *shape)).shape[1] for name, shape in shapes.items()
         }
-        self.encoders = nn.ModuleDict({name: nn.Linear(size, 5) for name, size in sizes.items()})
-        self.heads = nn.ModuleDict({name: nn.Linear(5, num_classes) for name in sizes})
+        self.encoders = nn.ModuleDict({name: nn.Linear(size, 3) for name, size in sizes.items()})
+        self.fused = nn.Identity()
+        self.heads = nn.ModuleDict({name: nn.Linear(3, num_classes) for name in sizes})
 
     @staticmethod
     def averaged(x: torch.Tensor) -> torch.Tensor:
@@ -58,10 +62,9 @@ class Averages(nn.Module):
         return x.mean(tuple(range(1, x.ndim - 1)))
 
     def forward(self, **inputs: torch.Tensor) -> torch.Tensor:
-        return sum(
-            self.heads[name](self.encoders[name](self.averaged(x)).tanh())
-            for name, x in inputs.items()
-        )
+        features = [self.encoders[name](self.averaged(x)).tanh() for name, x in inputs.items()]
+        parts = self.fused(torch.cat(features, dim=1)).split(3, dim=1)
+        return sum(self.heads[name](part) for name, part in zip(inputs, parts, strict=True))
 
 
 @dataclass(frozen=True)
@@ -104,47 +107,85 @@ def sources(tmp_path_factory):
     return of
 
 
-def recipe(source, method, epochs=12):
-    return Recipe(
-        data=source,
-        method=method,
-        model=Average(),
-        optimizer=SGD(learning_rate=0.1, momentum=0.9),
-        batch_size=7,
-        trainer=TrainerOptions(max_epochs=epochs, log_every_n_steps=2, accelerator="cpu"),
-        seed=3,
-    )
+QUICK_AND_SLOW = [
+    "ave",
+    *(pytest.param(n, marks=pytest.mark.slow) for n in SOURCES if n != "ave"),
+]
+TRAINER = {"max_epochs": 12, "log_every_n_steps": 2, "accelerator": "cpu", "num_threads": 1}
+GRID = {
+    "base": {
+        "model": {"class_path": "training.test_data_sets.Average"},
+        "optimizer": {"class_path": "SGD", "init_args": {"learning_rate": 0.1, "momentum": 0.9}},
+        "batch_size": 7,
+        "trainer": TRAINER,
+    },
+    "methods": {
+        "Joint": {},
+        "AGM": {"method.alpha": 1.0},
+        "OGMGE": {"method.alpha": 0.5},
+        **{name: {} for name in ("MSES", "MSLR", "UnimodalLoss")},
+    },
+    "seeds": [3],
+    "competition": {"fused": "fused"},
+}
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", QUICK_AND_SLOW)
 @pytest.mark.filterwarnings("ignore:The training part shares videos")
-def test_every_method_learns_what_is_planted(sources, tmp_path, name, method):
+def test_each_data_set_is_compared_and_measured_from_its_files(sources, tmp_path, name):
     source = sources(name)
-    record = train(recipe(source, METHODS[method]), tmp_path / "run", progress=False)
-    guessing = 1 / source.load().num_classes
-    assert record["test"]["accuracy"] > 1.5 * guessing
+    splits, options = source.load(), {"root": str(source.root)}
+    if name == "ave":
+        options["preset"] = source.preset
+    data = {"data": {"class_path": type(source).__name__, "init_args": options}}
+    grid = Grid(name=name, data={name: data}, **GRID)
+    how = {"runs": tmp_path, "backend": "threading", "jobs": 1}
+    found = compare(grid, tmp_path / "out", progress=False, **how)
+    assert not found.failures
+    (block,) = found.blocks
+    assert {row.method for row in block.rows} == set(METHODS)
+    for row in block.rows:
+        assert row.accuracy.mean > 1.5 / splits.num_classes
+        (measured,) = row.competing.outcomes.values()
+        for quantity in ("strength", "alone", "probe", "contribution"):
+            assert set(measured[quantity]) == set(splits.modalities)
+        assert all(0 < strength < math.inf for strength in measured["strength"].values())
+    assert "Competition of modalities on" in (tmp_path / "out" / "report.html").read_text()
+    # The command that measures one recipe finds all of it there.
+    recipe, told = grid.shared_recipe(name, "").replace(seed=3), []
+    again = compete(recipe, [cp.AGM(alpha=1.0)], num_seeds=1, fused="fused",
+                    progress=lambda *seen: told.append(seen), **how)  # fmt: skip
+    agm = next(row for row in block.rows if row.method == "AGM")
+    assert again.outcomes[0].strength == agm.competing.outcomes[3]["strength"]
+    assert told == [(0, 0, "all is there already")]
 
 
 class Killed(Exception):
     """Stands for a kill: what lies on the disk is all that is left."""
 
 
-def test_a_run_with_random_views_is_resumed_to_the_same_bits(sources, tmp_path, monkeypatch):
-    same = recipe(sources("crema-d"), cp.AGM(alpha=1.0), epochs=3)
-    train(same, tmp_path / "straight", progress=False)
-    read, calls = Archive.read, []
+@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.filterwarnings("ignore:The training part shares videos")
+def test_a_run_is_resumed_to_the_same_bits(sources, tmp_path, monkeypatch, name):
+    """On CREMA-D with random views, which are those of the epoch."""
+    trainer = TrainerOptions(**{**TRAINER, "max_epochs": 3})
+    same = Recipe(sources(name), cp.AGM(alpha=1.0), Average(), SGD(0.1), batch_size=7,
+                  trainer=trainer, seed=3)  # fmt: skip
+    kind = MultimodalDataset if name == "cmu-mosei" else StoredDataset
+    read, calls, last = kind.__getitems__, [], [math.inf]
 
-    def counted(self, rows, seed=None, epoch=0):
-        calls.append(epoch)
-        if calls.count(1) == 2:  # within the second epoch
+    def counted(self, indices):
+        calls.append(len(indices))
+        if len(calls) == last[0]:
             raise Killed
-        return read(self, rows, seed, epoch)
+        return read(self, indices)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Archive, "read", counted)
-        with pytest.raises(Killed):
-            train(same, tmp_path / "run", progress=False)
+    monkeypatch.setattr(kind, "__getitems__", counted)
+    train(same, tmp_path / "straight", progress=False)
+    last[0] = len(calls) // 2  # within the second epoch
+    calls.clear()
+    with pytest.raises(Killed):
+        train(same, tmp_path / "run", progress=False)
     torch.rand(5)
     train(same, tmp_path / "run", resume=True, progress=False)
     assert same_bits(left_behind(tmp_path / "run"), left_behind(tmp_path / "straight"))
@@ -193,3 +234,23 @@ def test_the_networks_of_the_paper_are_built_for_the_shapes_of_the_data(tmp_path
         assert model(**{name: batch[name] for name in splits.modalities}).shape == (2, 2)
     with pytest.raises(ValueError, match="`fusion` should be one of 'late', 'maxout'; found 'psp'"):
         PaperNetwork("ur-funny", "psp")
+
+
+@pytest.mark.parametrize("name", ["ave", pytest.param("cmu-mosei", marks=pytest.mark.slow)])
+@pytest.mark.filterwarnings("ignore:The training part shares videos")
+def test_features_of_the_papers_networks_are_found_before_training(tmp_path, name):
+    source = {
+        "ave": lambda: AVE(root=make_ave(tmp_path / "ave")),
+        "cmu-mosei": lambda: CMUMOSEI(
+            root=write_pickle(tmp_path / "m.pkl", mosei(11)),
+            modalities=("text", "audio"),
+            masks=True,
+        ),
+    }[name]()
+    recipe = read_recipe(f"{name}-joint").replace(data=source)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The encoder of .* is not probed")
+        paths = find_paths(recipe, source.load(), None, None)
+    assert paths.fused == "fusion.head:input"
+    assert set(paths.concepts) == set(source.load().modalities)
+    assert paths.by_segment == (name == "ave")

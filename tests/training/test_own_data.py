@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from counterpoise.data import DataSource, Loaders, SampleDataset, Splits
+from counterpoise.data import DataSource, Loaders, SampleDataset, Shards, Splits
 from counterpoise.data.contract import Batched
 from counterpoise.training import train
 from counterpoise.training.own_loader import OwnLoader
@@ -94,6 +94,11 @@ def sharded(shards):
     return Loaders(*tensors, task=NUM_CLASSES, fields=names, num_batches=5)
 
 
+def indexed(shards):
+    modalities = {name: f"{name}.pth" for name in ("left", "right")}
+    return Shards(*map(str, shards), task=NUM_CLASSES, modalities=modalities, target="target.cls")
+
+
 class Tensors:
     """Makes tensors of the target, which WebDataset batches as an array."""
 
@@ -111,6 +116,7 @@ SOURCES = {
     "workers": lambda shards: shuffled(num_workers=1),
     "stateful": lambda shards: stateful(),
     "shards": sharded,
+    "shards in any order": indexed,
 }
 
 

@@ -43,7 +43,8 @@ def add_arguments(parser: ArgumentParser) -> None:
         type=str | None,
         default=None,
         help="Path of the module whose output is the fused feature; its input with ':input' at "
-        "the end. Default: the input of the head, in networks of this package.",
+        "the end, an entry of it by an index, as in 'rnn[1][-1]'. Default: the input of the head, "
+        "in networks of this package.",
     )
     group.add_argument(
         "--concept",
@@ -100,7 +101,12 @@ def print_competition(competition: Competition) -> None:
 
     from counterpoise.experiments.compete.prose import lead, with_interval
 
+    def written(value: Interval | None) -> str:
+        return "-" if value is None else competition.form.text(value.mean)
+
     title = f"Modality competition on {competition.data['name']}, test data"
+    if competition.form.name != "accuracy":
+        title += f": {competition.form.title}"
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     table.pad_edge = False  # so that two modalities fit a terminal of 80 columns
     table.add_column("method")
@@ -112,14 +118,10 @@ def print_competition(competition: Competition) -> None:
             line.method,
             line.modality,
             with_interval(line.strength),
-            *map(_percent, (line.alone, line.probe, line.contribution)),
-            _percent(competition.mean(line.method, "accuracy")),
+            *map(written, (line.alone, line.probe, line.contribution)),
+            written(competition.mean(line.method, "joint")),
         )
     console = Console()
     console.print(table)
     for paragraph in lead(competition):
         console.print(paragraph, highlight=False)
-
-
-def _percent(value: Interval | None) -> str:
-    return "-" if value is None else f"{value.mean:.1%}"

@@ -10,9 +10,11 @@ from counterpoise.data.digits import Digits
 from counterpoise.data.features import Features
 from counterpoise.data.files.cache import CorruptFileError
 from counterpoise.data.files.pickles import UnsafePickleError
+from counterpoise.data.kinetics_sounds import KineticsSounds
 from counterpoise.data.loaders import Loaders
 from counterpoise.data.registry import SOURCES, load, register
 from counterpoise.data.samples import SampleDataset
+from counterpoise.data.shards import Shards
 from counterpoise.data.source import DataSource
 from counterpoise.data.stored import StoredDataset
 from counterpoise.data.synthetic import Shift, Synthetic, Truth
@@ -42,6 +44,7 @@ __all__ = [
     "DataSource",
     "Digits",
     "Features",
+    "KineticsSounds",
     "Loaders",
     "MetricForm",
     "MultiLabel",
@@ -50,6 +53,7 @@ __all__ = [
     "SampleDataset",
     "Samples",
     "Segments",
+    "Shards",
     "Shift",
     "Splits",
     "StoredDataset",

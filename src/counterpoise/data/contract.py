@@ -193,6 +193,17 @@ class Splits:
         return self.task.guess(self.train.target, asked)
 
     @cached_property
+    def guess_error(self) -> float | None:
+        """The standard error of ``guess``, as the test samples are a choice of many.
+
+        None where ``guess`` is, or there is a single test sample.
+        """
+        asked = None if self.test is None else self.test.target
+        if self.guess is None or self.train.target is None or asked is None or len(asked) < 2:
+            return None
+        return self.task.guess_error(self.train.target, asked)
+
+    @cached_property
     def fingerprint(self) -> str:
         """Sha256 over the fingerprints of the splits."""
         return sha256("\n".join(p.fingerprint for p in self.parts.values()).encode()).hexdigest()

@@ -12,6 +12,7 @@ from counterpoise.data.cmu_mosei.source import CMUMOSEI, CMUMOSI
 from counterpoise.data.contract import Splits
 from counterpoise.data.crema_d.source import CREMAD
 from counterpoise.data.digits.digits import Digits
+from counterpoise.data.kinetics_sounds.source import KineticsSounds
 from counterpoise.data.source import DataSource
 from counterpoise.data.synthetic.synthetic import Synthetic
 from counterpoise.data.ur_funny.source import URFunny
@@ -22,7 +23,7 @@ SOURCES: dict[str, type[DataSource]] = {
     source.name: source
     for source in (
         *(AVE, AVMNIST, BRCA, CMUMOSEI, CMUMOSI, CREMAD),
-        *(Digits, Synthetic, URFunny),
+        *(Digits, KineticsSounds, Synthetic, URFunny),
     )
 }
 """Each data set's name and the class whose arguments are its options."""

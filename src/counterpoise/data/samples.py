@@ -9,13 +9,14 @@ from hashlib import sha256
 from typing import Any
 
 from torch import Tensor
-from torch.utils.data import Dataset, default_collate
+from torch.utils.data import default_collate
 
 from counterpoise.core.pytree import PyTree
 from counterpoise.data.contract import TARGET, Batch, shapes_of
 from counterpoise.data.drawing import drawing
 from counterpoise.data.files.fingerprints import update_with_tensor
 from counterpoise.data.layout import Layout, Modalities
+from counterpoise.data.numbered import NumberedDataset
 from counterpoise.data.tensors import leaves
 
 __all__ = ["SampleDataset"]
@@ -26,7 +27,7 @@ _LOOKED_AT = 16
 """Steps from the first to the last of the samples that the fingerprint is made of."""
 
 
-class SampleDataset(Dataset[Batch]):
+class SampleDataset(NumberedDataset):
     """Reads samples one by one from any data set of ``len()`` and ``[]``, and makes batches.
 
     What the data set draws while it reads a sample, from the global generators of PyTorch,
@@ -59,7 +60,7 @@ class SampleDataset(Dataset[Batch]):
 
     Example:
         >>> import torch
-        >>> class Pairs(Dataset):
+        >>> class Pairs(torch.utils.data.Dataset):
         ...     def __len__(self):
         ...         return 5
         ...     def __getitem__(self, index):
@@ -127,21 +128,15 @@ class SampleDataset(Dataset[Batch]):
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> Batch:
-        """Return one sample, without a batch dimension.
+        """Return one sample, as it is read: nothing collates it.
 
         Raises:
             IndexError: If ``index`` is out of range, which ends iteration as for a sequence.
         """
-        if not -len(self) <= index < len(self):
-            raise IndexError(
-                f"`index` should be in [-{len(self)}, {len(self)}); found {index}. "
-                "Choose a sample that the data set has."
-            )
-        with drawing("sample", *self._draw, index % len(self)):
-            return self.layout.arrange(self.dataset[index % len(self)])
+        return self.layout.arrange(self._read(self._number(index)))
 
     def __getitems__(self, indices: Sequence[int] | Tensor) -> Batch:
-        """Return the batch of some samples; what a DataLoader calls."""
+        """Return the batch of some samples, collated."""
         listed = indices.tolist() if isinstance(indices, Tensor) else indices
         numbers = [index % len(self) for index in listed]
         if hasattr(self.dataset, "__getitems__"):
@@ -161,8 +156,3 @@ class SampleDataset(Dataset[Batch]):
         other = copy(self)
         other._draw = (seed, epoch)
         return other
-
-    @staticmethod
-    def collate(batch: Batch) -> Batch:
-        """Return the batch as it is: it was made whole. For ``DataLoader(collate_fn=...)``."""
-        return batch

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from functools import cached_property
 from hashlib import sha256
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from counterpoise.data.contract import TARGET, Batch
 from counterpoise.data.files.fingerprints import update_with_tensor
+from counterpoise.data.numbered import NumberedDataset
 
 __all__ = ["Read", "StoredDataset"]
 
@@ -19,7 +21,7 @@ Read = Callable[[Tensor], Batch]
 """Maps rows of the storage (B,) to each modality's name and its samples (B, ...)."""
 
 
-class StoredDataset(Dataset[Batch]):
+class StoredDataset(NumberedDataset):
     """Maps indices to a batch that a function reads from storage: modalities, plus ``target``.
 
     Unlike :class:`MultimodalDataset` it holds no tensors: some of the samples are a list of rows,
@@ -85,54 +87,26 @@ class StoredDataset(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> Batch:
-        """Return one sample, without a batch dimension.
-
-        Raises:
-            IndexError: If ``index`` is out of range, which ends iteration as for a sequence.
-        """
-        if not -len(self) <= index < len(self):
-            raise IndexError(
-                f"`index` should be in [-{len(self)}, {len(self)}); found {index}. "
-                "Choose a sample that the data set has."
-            )
-        return {name: stacked[0] for name, stacked in self.__getitems__([index]).items()}
-
     def __getitems__(self, indices: Sequence[int] | Tensor) -> Batch:
-        """Return a batch; what a DataLoader calls."""
+        """Return the batch of some samples, read at once."""
         chosen = torch.as_tensor(indices, dtype=torch.long)
         return {**self.read(self.rows[chosen]), TARGET: self.target[chosen]}
-
-    @staticmethod
-    def collate(batch: Batch) -> Batch:
-        """Return the batch as it is: it was made whole. For ``DataLoader(collate_fn=...)``."""
-        return batch
 
     def subset(self, indices: slice | Sequence[int] | Tensor) -> StoredDataset:
         """Return a data set of some of the samples, which copies only their row numbers."""
         kept = indices if isinstance(indices, slice) else torch.as_tensor(indices)
-        return self._with(self.read, self.rows[kept], self.target[kept])
-
-    def reading(self, read: Read) -> StoredDataset:
-        """Return the same samples, read in another way, such as with the views of an epoch."""
-        return self._with(read, self.rows, self.target)
+        return self._with(rows=self.rows[kept], target=self.target[kept])
 
     def drawn(self, seed: int, epoch: int) -> StoredDataset:
         """Return the same samples as a run of this seed sees them in an epoch."""
-        return self if self.views is None else self.reading(self.views(seed, epoch))
+        return self if self.views is None else self._with(read=self.views(seed, epoch))
 
     def seen(self, views: Callable[[int, int], Read]) -> StoredDataset:
         """Return the same samples, seen otherwise in each epoch."""
-        other = self._with(self.read, self.rows, self.target)
-        other.views = views
-        return other
+        return self._with(views=views)
 
-    def _with(self, read: Read, rows: Tensor, target: Tensor) -> StoredDataset:
-        return StoredDataset(
-            read,
-            rows=rows,
-            target=target,
-            sample_shapes=self.sample_shapes,
-            content=self.content,
-            views=self.views,
-        )
+    def _with(self, **changes: Any) -> StoredDataset:
+        other = copy(self)
+        other.__dict__.pop("fingerprint", None)  # of the others
+        vars(other).update(changes)
+        return other

@@ -12,19 +12,19 @@ from hashlib import sha256
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from counterpoise.core.errors import suggestion
 from counterpoise.core.pytree import PyTree, map_tensors, tensors
 from counterpoise.data.contract import TARGET, Batch, shapes_of
 from counterpoise.data.files.fingerprints import update_with_tensor
+from counterpoise.data.numbered import NumberedDataset
 
 __all__ = ["MultimodalDataset", "Transform"]
 
 Transform = Callable[[PyTree], PyTree]
 
 
-class MultimodalDataset(Dataset[Batch]):
+class MultimodalDataset(NumberedDataset):
     """Maps indices to a batch: each modality's name to its tensor, plus ``target``.
 
     A :class:`torch.utils.data.DataLoader` asks for whole batches (``__getitems__``), so pass
@@ -101,23 +101,8 @@ class MultimodalDataset(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.target)
 
-    def __getitem__(self, index: int) -> Batch:
-        """Return one sample, without a batch dimension.
-
-        Raises:
-            IndexError: If ``index`` is out of range, which ends iteration as for a sequence.
-        """
-        if not -len(self) <= index < len(self):
-            raise IndexError(
-                f"`index` should be in [-{len(self)}, {len(self)}); found {index}. "
-                "Choose a sample that the data set has."
-            )
-        start = index % len(self)
-        batch = self._batch(slice(start, start + 1))
-        return {name: map_tensors(lambda t: t[0], stacked) for name, stacked in batch.items()}
-
     def __getitems__(self, indices: Sequence[int] | Tensor) -> Batch:
-        """Return a batch in one indexing operation a modality; what a DataLoader calls."""
+        """Return a batch in one indexing operation a modality."""
         rows = torch.as_tensor(indices, dtype=torch.long)
         return self._batch(torch.where(rows < 0, rows + len(self), rows))
 
@@ -128,11 +113,6 @@ class MultimodalDataset(Dataset[Batch]):
             transform = self.transforms.get(name)
             batch[name] = selected if transform is None else transform(selected)
         batch[TARGET] = _select(self.target, selection)
-        return batch
-
-    @staticmethod
-    def collate(batch: Batch) -> Batch:
-        """Return the batch as it is: it was made whole. For ``DataLoader(collate_fn=...)``."""
         return batch
 
     def subset(self, indices: slice | Sequence[int] | Tensor) -> MultimodalDataset:

@@ -23,6 +23,7 @@ from counterpoise.measures.imbalance import (
 )
 
 if TYPE_CHECKING:
+    from counterpoise.measures.coalition_metric import CoalitionMetric
     from counterpoise.measures.metrics import (
         Alone,
         CoalitionPerformance,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 _LAZY = {
     "Alone": "metrics",
+    "CoalitionMetric": "coalition_metric",
     "CoalitionPerformance": "metrics",
     "Contribution": "metrics",
     "Cooperation": "metrics",
@@ -58,6 +60,7 @@ _LAZY = {
 __all__ = [
     "Alone",
     "Batches",
+    "CoalitionMetric",
     "CoalitionPerformance",
     "Contribution",
     "Cooperation",

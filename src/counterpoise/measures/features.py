@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from counterpoise.core.errors import check_count, suggestion
+from counterpoise.core.errors import check_count
 from counterpoise.core.pytree import map_tensors, tensors
 from counterpoise.data.contract import Batched
 from counterpoise.engine.modes import EvaluationMode
+from counterpoise.measures.taps import Tap
 
 if TYPE_CHECKING:
-    from counterpoise.data import Samples
+    from counterpoise.data import Samples, Segments
 
 __all__ = ["Batch", "Batches", "Call", "Extracted", "extract_features"]
 
@@ -43,6 +44,7 @@ def extract_features(
     paths: Mapping[str, str],
     *,
     call: Call | None = None,
+    segments: Segments | None = None,
 ) -> Extracted:
     """Return the outputs, or inputs, of some modules of a model on a data set, flattened.
 
@@ -54,15 +56,20 @@ def extract_features(
             get. They are moved to where the model is.
         paths: For each name the path of a module, as in ``model.named_modules()``: its output
             is the feature. With ":input" at the end, its first input is:
-            ``{"fused": "fusion.head:input"}``.
+            ``{"fused": "fusion.head:input"}``. Of an output that is not one tensor, an index
+            says which: ``"rnn[1][-1]"``, as in Python, is the last layer's final state of a GRU,
+            ``"rnn[0][:, -1]"`` its last step, ``"bert[pooler_output]"`` an entry by its name.
         call: Runs the model on a batch. Default: ``model(**batch)`` without the target.
+        segments: The task, where each of its segments shall be a sample of its own: features
+            (B, T, ...) of targets (B, T) become B x T rows, without those that do not count.
+            Default: none, a row for each sample.
 
     Returns:
         Features of shape (N, D), all but their first axis flattened, and the target.
 
     Raises:
-        ValueError: If a path is no module, a feature has no row for each sample, or there is no
-            batch.
+        ValueError: If a path is no module or has no such entry, a feature has no row for each
+            sample or not as many numbers in each batch, or there is no batch.
         RuntimeError: If a module is not called exactly once a pass.
         TypeError: If a batch is no mapping, the model has no ``forward`` or a feature is not one
             tensor.
@@ -77,7 +84,7 @@ def extract_features(
         (torch.Size([14, 11]), torch.Size([14, 22]))
     """
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    taps = {name: _Tap(model, name, path) for name, path in paths.items()}
+    taps = {name: Tap(model, name, path) for name, path in paths.items()}
     kept: dict[str, list[Tensor]] = {name: [] for name in taps}
     targets: list[Tensor] = []
     with ExitStack() as stack:
@@ -87,15 +94,32 @@ def extract_features(
         for batch in batches:
             placed = placed_on(device, batch)
             (call or _by_keyword)(model, placed)
-            num_rows = len(tensors(placed)[0])
+            target = placed.get("target")
+            leading = tensors(placed)[0].shape[:1] if segments is None else placed["target"].shape
             for name, tap in taps.items():
-                kept[name].append(tap.take(num_rows))
-            if placed.get("target") is not None:
-                targets.append(placed["target"].cpu())
+                kept[name].append(tap.take(leading))
+            if target is not None:
+                targets.append(target.cpu())
     if not all(kept.values()):
         raise ValueError("`batches` should hold at least one batch; found none. Pass more data.")
-    features = {name: torch.cat(several) for name, several in kept.items()}
-    return Extracted(features, torch.cat(targets) if targets else None)
+    features = {name: _joined(taps[name], several) for name, several in kept.items()}
+    target = torch.cat(targets) if targets else None
+    if segments is None or target is None:
+        return Extracted(features, target)
+    counted = target.flatten() != segments.ignore_index
+    features = {name: value[counted] for name, value in features.items()}
+    return Extracted(features, target.flatten()[counted])
+
+
+def _joined(tap: Tap, several: list[Tensor]) -> Tensor:
+    sizes = sorted({feature.shape[1] for feature in several})
+    if len(sizes) > 1:
+        raise ValueError(
+            f"{tap.what} should have as many numbers for each sample; found {sizes[0]} in one "
+            f"batch and {sizes[-1]} in another, as of sequences of unequal lengths. Name a module "
+            "after they are pooled, or one step by an index, as in 'rnn[0][:, -1]'."
+        )
+    return torch.cat(several)
 
 
 class Batches:  # used like range(), which is a class too
@@ -174,67 +198,3 @@ def _by_keyword(model: nn.Module, batch: Batch) -> object:
             f"{type(model).__name__} without one. Pass the network within it, or `call`, which "
             "runs it on a batch."
         ) from error
-
-
-class _Tap:
-    """Listens to one module while the block lasts."""
-
-    def __init__(self, model: nn.Module, name: str, path: str) -> None:
-        self.what = f"`paths[{name!r}]` = {path!r}"
-        module_path, _, side = path.partition(":")
-        modules = dict(model.named_modules(remove_duplicate=False))
-        if not module_path or module_path not in modules:
-            raise ValueError(
-                f"`paths[{name!r}]` should be the path of a module of the model; found "
-                f"{module_path!r}.{suggestion(module_path, modules)} See `model.named_modules()` "
-                "for the paths."
-            )
-        if side not in ("", "input", "output"):
-            raise ValueError(
-                f"`paths[{name!r}]` should end with ':input', ':output' or neither; found "
-                f"{path!r}. Name what of the module is the feature."
-            )
-        self.module, self.of_input = modules[module_path], side == "input"
-        self.caught: list[Any] = []
-
-    def __enter__(self) -> None:
-        if self.of_input:  # before the module runs, which may change its input in place
-            self._handle = self.module.register_forward_pre_hook(self._input, with_kwargs=True)
-        else:
-            self._handle = self.module.register_forward_hook(self._output)
-
-    def __exit__(self, *exception: object) -> None:
-        self._handle.remove()
-
-    def _input(self, module: nn.Module, args: Any, kwargs: Any) -> None:
-        self._catch(next(iter((*args, *kwargs.values())), None))
-
-    def _output(self, module: nn.Module, args: Any, output: Any) -> None:
-        self._catch(output)
-
-    def _catch(self, feature: Any) -> None:
-        # Copied at once: what comes next in the model may change it in place.
-        self.caught.append(map_tensors(lambda t: t.detach().to("cpu", copy=True), feature))
-
-    def take(self, num_rows: int) -> Tensor:
-        """Return what was caught in the pass that is over, shape (num_rows, D)."""
-        caught, self.caught = self.caught, []
-        if len(caught) != 1:
-            raise RuntimeError(
-                f"{self.what} should be called exactly once in a forward pass of the model; "
-                f"found {len(caught)} calls. Name a module that is called once (by "
-                "`module(...)`, not by another method)."
-            )
-        found = tensors(caught[0])
-        if len(found) != 1:
-            raise TypeError(
-                f"{self.what} should give one tensor; found {len(found)} of them. Name a module "
-                "within it, or one that comes after."
-            )
-        feature = found[0]
-        if feature.shape[:1] != (num_rows,):
-            raise ValueError(
-                f"{self.what} should have a row for each of {num_rows} samples; found shape "
-                f"{tuple(feature.shape)}. Name a module whose first axis is the batch."
-            )
-        return feature.flatten(1) if feature.dim() > 1 else feature.unsqueeze(1)

@@ -88,11 +88,7 @@ def linear_probe(
         check_range("penalties", penalty, low=0, open_low=True)
     splits = {"train": train, "validation": validation, "test": test}
     x, y = _checked(splits)
-    deviation = x["train"].std(axis=0)
-    # What is constant in training, to rounding, tells nothing: it stays zero.
-    scale = np.where(deviation > 1e-12 * np.abs(x["train"]).max(axis=0), deviation, np.inf)
-    mean = x["train"].mean(axis=0)
-    x = {name: (array - mean) / scale for name, array in x.items()}
+    x = standardised(x)
     best: tuple[float, float, Any] | None = None
     for penalty in sorted(penalties, reverse=True):
         classifier = _classifier(kind, penalty).fit(x["train"], y["train"])
@@ -102,6 +98,15 @@ def linear_probe(
     assert best is not None
     accuracy, penalty, classifier = best
     return Probe(float(classifier.score(x["test"], y["test"])), accuracy, float(penalty))
+
+
+def standardised(x: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+    """Return features less the mean of "train", in units of its deviation."""
+    deviation = x["train"].std(axis=0)
+    # What is constant in training, to rounding, tells nothing: it stays zero.
+    scale = np.where(deviation > 1e-12 * np.abs(x["train"]).max(axis=0), deviation, np.inf)
+    mean = x["train"].mean(axis=0)
+    return {name: (array - mean) / scale for name, array in x.items()}
 
 
 def probe_encoders(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from counterpoise.measures.features import Batch, Call, extract_features
 from counterpoise.measures.strength import competition_strength
 from counterpoise.measures.unimodal import MonoModal
+
+if TYPE_CHECKING:
+    from counterpoise.data import Segments
 
 __all__ = ["model_strengths"]
 
@@ -23,6 +27,7 @@ def model_strengths(
     concept: str | Mapping[str, str],
     ridge: float = 120.0,
     call: Call | None = None,
+    segments: Segments | None = None,
 ) -> dict[str, float]:
     """Measure the competition strength of each modality in models that are trained already.
 
@@ -38,6 +43,8 @@ def model_strengths(
             all, or one for each. Within a ``MonoModal`` paths need not begin with "model.".
         ridge: As in :func:`competition_strength`.
         call: Runs a model on a batch. Default: ``model(**batch)`` without the target.
+        segments: As :func:`extract_features` takes it: the task, where each of its segments is
+            a sample. Default: none.
 
     Returns:
         The competition strength of each modality of ``concepts``.
@@ -69,12 +76,13 @@ def model_strengths(
         True
     """
     splits = [list(each) if isinstance(each, Iterator) else each for each in (fit, test)]
-    fused_of = [extract_features(model, s, {"fused": fused}, call=call) for s in splits]
+    how: dict[str, Any] = {"call": call, "segments": segments}
+    fused_of = [extract_features(model, s, {"fused": fused}, **how) for s in splits]
     strengths = {}
     for name, alone in concepts.items():
         path = concept if isinstance(concept, str) else concept[name]
         path = f"model.{path}" if isinstance(alone, MonoModal) else path
-        found = [extract_features(alone, s, {"concept": path}, call=call) for s in splits]
+        found = [extract_features(alone, s, {"concept": path}, **how) for s in splits]
         try:
             strengths[name] = competition_strength(
                 fused_of[0].features["fused"],

@@ -12,11 +12,12 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
 
 from counterpoise.core.absence import Absence, AbsentValues
 from counterpoise.core.errors import check_choice
-from counterpoise.core.pytree import PyTree, map_tensors, shapes
+from counterpoise.core.pytree import PyTree, expand_rows, map_tensors, shapes
 from counterpoise.engine.interception import Interception, Route
 from counterpoise.engine.modes import EvaluationMode
 from counterpoise.engine.ownership import Ownership
@@ -73,6 +74,7 @@ class MonoModal(nn.Module):
         self.model, self.modality = model, modality
         self.absent = AbsentValues(self.modalities, absent)
         self.encoders = {name: path for name, path in (encoders or {}).items() if name != modality}
+        self._axes: dict[int, list[int] | None] = {}  # of rows in what each encoder returns
 
     def forward(self, **inputs: Any) -> Any:
         """Return what the model returns with the other modalities absent."""
@@ -99,12 +101,22 @@ class MonoModal(nn.Module):
         num_rows = {shape[0] for shape in shapes((args, kwargs)) if shape}
         if len(num_rows) != 1 or 0 in num_rows:
             return forward(*args, **kwargs)
-        one = map_tensors(lambda t: t[:1] if t.dim() else t, (args, kwargs))
-        feature = forward(*one[0], **one[1])
-        if any(shape[:1] != (1,) for shape in shapes(feature)):
-            return forward(*args, **kwargs)
         (rows,) = num_rows
-        return map_tensors(lambda t: t.expand(rows, *t.shape[1:]).clone(), feature)
+        feature = self._first(1, forward, args, kwargs)
+        if i not in self._axes:
+            with torch.no_grad():
+                self._axes[i] = _row_axes(feature, self._first(2, forward, args, kwargs))
+        axes = self._axes[i]
+        if axes is None:
+            return forward(*args, **kwargs)
+        left = iter(axes)
+        return map_tensors(lambda t: _spread(t, next(left), rows), feature)
+
+    @staticmethod
+    def _first(num_rows: int, forward: Any, args: Any, kwargs: Any) -> Any:
+        """Run an encoder on the first row, so many times."""
+        given = map_tensors(lambda t: expand_rows(t, num_rows) if t.dim() else t, (args, kwargs))
+        return forward(*given[0], **given[1])
 
     def extra_repr(self) -> str:
         """Show the modality."""
@@ -152,6 +164,35 @@ class MonoModalNetwork(Architecture):
     def extra_loss(self, model: nn.Module) -> Callable[[Any, Any], Tensor] | None:
         """Return the loss that is added for the network within."""
         return self.model.extra_loss(_within(model))
+
+
+def _row_axes(one: PyTree, two: PyTree) -> list[int] | None:
+    """Return the axis of rows of each tensor, from encodings of one row and of two.
+
+    In the final states of a recurrent network it is not the first. None where it is not known.
+
+    Example:
+        >>> import torch
+        >>> states = [(torch.zeros(rows, 5, 7), torch.zeros(1, rows, 7)) for rows in (1, 2)]
+        >>> _row_axes(*states)
+        [0, 1]
+    """
+    if len(shapes(one)) != len(shapes(two)):  # as of a list with an entry for each row
+        return None
+    axes = []
+    for first, second in zip(shapes(one), shapes(two), strict=True):
+        changed = [axis for axis, size in enumerate(first) if second[axis] != size]
+        if len(changed) != 1 or (first[changed[0]], second[changed[0]]) != (1, 2):
+            return None
+        axes += changed
+    return axes
+
+
+def _spread(tensor: Tensor, axis: int, rows: int) -> Tensor:
+    """Repeat the only row of a tensor along its axis."""
+    sizes = list(tensor.shape)
+    sizes[axis] = rows
+    return tensor.expand(sizes).clone()
 
 
 def _within(model: nn.Module) -> nn.Module:

@@ -286,3 +286,19 @@ def test_a_number_is_short_for_so_many_classes():
     assert splits.task == Classification(3)
     assert splits.num_outputs == splits.num_classes == 3
     assert splits.guess == pytest.approx(2 / 5)
+
+
+@pytest.mark.parametrize("turns", [False, True])
+def test_the_error_of_guessing_is_that_of_a_share_in_whatever_order(turns):
+    """sqrt(p (1 - p) / N), whether classes take turns or come one after the other."""
+    target = torch.arange(900) % 10 if turns else torch.arange(900) // 90
+    expected = (0.1 * 0.9 / 900) ** 0.5
+    found = Classification(10).guess_error(torch.tensor([3, 3, 1]), target)
+    assert found == pytest.approx(expected, rel=0.5)  # 20 groups tell it to a sixth or so
+
+
+def test_the_error_of_guessing_a_number_is_that_of_a_mean():
+    target = torch.randn(800, 1, generator=torch.Generator().manual_seed(5))
+    errors = (target - target.median()).abs()
+    found = Regression().guess_error(target, target)
+    assert found == pytest.approx(float(errors.std() / 800**0.5), rel=0.5)

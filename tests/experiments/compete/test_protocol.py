@@ -106,7 +106,7 @@ def test_every_method_and_seed_has_an_outcome_for_each_modality(early):
         assert all(0 < outcome.strength[name] < 2 for name in found.modalities)
         shares = sum(outcome.contribution.values())
         assert shares == pytest.approx(outcome.robustness[0] - outcome.robustness[-1])
-        assert outcome.robustness[0] == pytest.approx(outcome.accuracy)
+        assert outcome.robustness[0] == pytest.approx(outcome.joint)
         assert set(outcome.probe) == set(outcome.alone) == {"m1", "m2"}
         assert outcome.seconds > 0
     # The models that were trained alone are the same for both methods.
@@ -190,7 +190,7 @@ def test_other_paths_or_penalties_are_measured_on_the_same_runs(early, monkeypat
     options = {"num_seeds": 1, "runs": folder, "backend": "threading"}
     other = compete(recipe(), ridge=1.0, **options).outcomes[0]
     assert other.strength != found.outcomes[0].strength
-    assert other.accuracy == found.outcomes[0].accuracy
+    assert other.joint == found.outcomes[0].joint
     encoder = compete(recipe(), concept={"m1": "encoders.m1", "m2": "encoders.m2"}, **options)
     assert encoder.outcomes[0].strength != found.outcomes[0].strength
 

@@ -28,10 +28,10 @@ DATA = {
 PATHS = Paths("head:input", {"ear": "ears", "eye": "eyes"}, {"ear": "ears", "eye": "eyes"})
 
 
-def outcome(method, seed, ear, eye, *, accuracy=0.9, **options):
+def outcome(method, seed, ear, eye, *, joint=0.9, **options):
     settings = {
         "settings": {},
-        "accuracy": accuracy,
+        "joint": joint,
         "strength": {"ear": ear, "eye": eye},
         "varying": {"ear": 1.0, "eye": 0.75},
         "fit_per_dimension": 7.5,
@@ -51,14 +51,14 @@ def competition(*outcomes):
 
 
 CLEAR = (
-    outcome("Joint", 0, 0.70, 0.50, accuracy=0.90),
-    outcome("Joint", 1, 0.75, 0.52, accuracy=0.92),
-    outcome("Joint", 2, 0.72, 0.51, accuracy=0.91),
+    outcome("Joint", 0, 0.70, 0.50, joint=0.90),
+    outcome("Joint", 1, 0.75, 0.52, joint=0.92),
+    outcome("Joint", 2, 0.72, 0.51, joint=0.91),
 )
 BETTER = (
-    outcome("AGM", 0, 0.60, 0.52, accuracy=0.91),
-    outcome("AGM", 1, 0.64, 0.49, accuracy=0.93),
-    outcome("AGM", 2, 0.62, 0.53, accuracy=0.92),
+    outcome("AGM", 0, 0.60, 0.52, joint=0.91),
+    outcome("AGM", 1, 0.64, 0.49, joint=0.93),
+    outcome("AGM", 2, 0.62, 0.53, joint=0.92),
 )
 
 

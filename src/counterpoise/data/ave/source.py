@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar, Literal
 
 from counterpoise.core.errors import check_choice
 from counterpoise.data.ave.reading import read_features
 from counterpoise.data.clips.archive import Archive, open_archive, verify_archive
 from counterpoise.data.contract import Splits
-from counterpoise.data.files.cache import cache_directory
 from counterpoise.data.files.extras import require
-from counterpoise.data.files.paths import expand
-from counterpoise.data.source import DataSource
+from counterpoise.data.folder_source import FolderSource
 from counterpoise.data.stored import StoredDataset
 from counterpoise.data.tasks import Classification, Segments
 
@@ -29,7 +26,7 @@ _NOTES = {
 
 
 @dataclass(frozen=True)
-class AVE(DataSource):
+class AVE(FolderSource):
     """Tells which event is seen and heard: 28 of them, such as a church bell or a mandolin.
 
     With features (``preset="segments"`` or ``"features"``):
@@ -63,7 +60,6 @@ class AVE(DataSource):
 
     name: ClassVar[str] = "ave"
 
-    root: Path | None = None
     preset: Literal["segments", "features", "clips"] = "segments"
     augment: bool = True
 
@@ -71,14 +67,9 @@ class AVE(DataSource):
         check_choice("preset", self.preset, _NOTES)
 
     @property
-    def folder(self) -> Path:
-        """Where the files are looked for.
-
-        Raises:
-            ValueError: If ``root`` names an environment variable that is not set.
-        """
-        name = f"{self.name}-clips" if self.preset == "clips" else self.name
-        return cache_directory() / name if self.root is None else expand("root", self.root)
+    def cached_as(self) -> str:
+        """Name of the folder in the cache: clips have one of their own."""
+        return f"{self.name}-clips" if self.preset == "clips" else self.name
 
     def load(self) -> Splits:
         """Map the files into memory; return what the preset says, with a note of what it is.

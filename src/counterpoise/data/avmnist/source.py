@@ -21,12 +21,11 @@ from torch.nn.functional import avg_pool2d
 from counterpoise.core.errors import check_choice, check_count, check_flag, check_seed
 from counterpoise.data.avmnist.options import PRESETS, RECORD
 from counterpoise.data.contract import Splits
-from counterpoise.data.files.cache import CorruptFileError, cache_directory
+from counterpoise.data.files.cache import CorruptFileError
 from counterpoise.data.files.extras import require
 from counterpoise.data.files.npy import check_finite_rows, file_digest, map_npy
-from counterpoise.data.files.paths import expand
 from counterpoise.data.files.streams import stream
-from counterpoise.data.source import DataSource
+from counterpoise.data.folder_source import FolderSource
 from counterpoise.data.tasks import Classification
 from counterpoise.data.tensors import MultimodalDataset
 
@@ -76,7 +75,7 @@ class Scale:
 
 
 @dataclass(frozen=True)
-class AVMNIST(DataSource):
+class AVMNIST(FolderSource):
     """Pairs a written digit (``image``) with a spoken one (``audio``) in real voices, 10 classes.
 
     - ``image``: shape (1, 28, 28), MNIST reconstructed from a few principal components without
@@ -116,7 +115,6 @@ class AVMNIST(DataSource):
 
     name: ClassVar[str] = "av-mnist"
 
-    root: Path | None = None
     preset: Literal["published", "clean"] | None = None
     num_train: int | None = None
     num_validation: int | None = None
@@ -136,15 +134,9 @@ class AVMNIST(DataSource):
                 check_count(name, getattr(self, name), at_least=1)
 
     @property
-    def folder(self) -> Path:
-        """Where the files are looked for.
-
-        Raises:
-            ValueError: If ``root`` names an environment variable that is not set.
-        """
-        if self.root is not None:
-            return expand("root", self.root)
-        return cache_directory() / f"av-mnist-{self.preset or 'published'}"
+    def cached_as(self) -> str:
+        """Name of the folder in the cache: each preset has one of its own."""
+        return f"{self.name}-{self.preset or 'published'}"
 
     def load(self) -> Splits:
         """Map the files into memory and check that they fit together.

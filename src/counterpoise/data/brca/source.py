@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -11,12 +10,11 @@ from torch import Tensor
 
 from counterpoise.data.contract import Splits
 from counterpoise.data.division import stratified
-from counterpoise.data.files.cache import CorruptFileError, cache_directory
+from counterpoise.data.files.cache import CorruptFileError
 from counterpoise.data.files.extras import require
 from counterpoise.data.files.numbers import as_features
-from counterpoise.data.files.paths import expand
 from counterpoise.data.files.tables import read_table
-from counterpoise.data.source import DataSource
+from counterpoise.data.folder_source import FolderSource
 from counterpoise.data.tasks import Classification
 from counterpoise.data.tensors import MultimodalDataset
 
@@ -29,7 +27,7 @@ _MODALITIES = {"mrna": 1, "methylation": 2, "mirna": 3}
 
 
 @dataclass(frozen=True)
-class BRCA(DataSource):
+class BRCA(FolderSource):
     """Tells the subtype of a tumour (PAM50, 5 classes) from three kinds of measurement.
 
     - ``mrna``: shape (1000,): expression of genes.
@@ -48,17 +46,7 @@ class BRCA(DataSource):
 
     name: ClassVar[str] = "brca"
 
-    root: Path | None = None
     seed: int = 0
-
-    @property
-    def folder(self) -> Path:
-        """Where the files are looked for.
-
-        Raises:
-            ValueError: If ``root`` names an environment variable that is not set.
-        """
-        return cache_directory() / self.name if self.root is None else expand("root", self.root)
 
     def load(self) -> Splits:
         """Read the files and check that they fit together.

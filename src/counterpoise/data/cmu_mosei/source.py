@@ -12,11 +12,10 @@ from counterpoise.core.errors import check_choice, check_count
 from counterpoise.data.cmu_mosei.labels import BINARISATIONS, Binarisation, Task, target_of
 from counterpoise.data.cmu_mosei.reading import Part, read_mels, read_single
 from counterpoise.data.contract import Splits
-from counterpoise.data.files.cache import cache_directory
 from counterpoise.data.files.extras import require
 from counterpoise.data.files.paths import expand
+from counterpoise.data.folder_source import FolderSource
 from counterpoise.data.sequences import with_mask
-from counterpoise.data.source import DataSource
 from counterpoise.data.tasks import Classification, Regression
 from counterpoise.data.tensors import MultimodalDataset
 
@@ -26,7 +25,7 @@ _WORDS = "train_sentences.p"
 
 
 @dataclass(frozen=True)
-class CMUMOSEI(DataSource):
+class CMUMOSEI(FolderSource):
     """Tells the sentiment of a sentence from ``text``, ``audio`` and, where it is, ``vision``.
 
     What the sizes are depends on the files: of the usual ones text (50, 300), audio (50, 74),
@@ -69,7 +68,6 @@ class CMUMOSEI(DataSource):
         "terms of Carnegie Mellon University, for research",
     )
 
-    root: Path | None = None
     task: Task = "binary"
     binarisation: Binarisation = "non-negative"
     modalities: tuple[str, ...] | None = None
@@ -81,15 +79,6 @@ class CMUMOSEI(DataSource):
         check_choice("task", self.task, ("binary", "regression", "seven"))
         check_choice("binarisation", self.binarisation, BINARISATIONS)
         check_count("length", self.length, at_least=1)
-
-    @property
-    def folder(self) -> Path:
-        """Where the files are looked for, or the file.
-
-        Raises:
-            ValueError: If ``root`` names an environment variable that is not set.
-        """
-        return cache_directory() / self.name if self.root is None else expand("root", self.root)
 
     @property
     def num_classes(self) -> int:

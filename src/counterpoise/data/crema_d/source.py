@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
@@ -14,10 +13,8 @@ from counterpoise.data.clips.archive import Archive, open_archive, verify_archiv
 from counterpoise.data.contract import Splits
 from counterpoise.data.crema_d.layout import CLASSES, actor_of
 from counterpoise.data.division import held_out, stratified
-from counterpoise.data.files.cache import cache_directory
 from counterpoise.data.files.extras import require
-from counterpoise.data.files.paths import expand
-from counterpoise.data.source import DataSource
+from counterpoise.data.folder_source import FolderSource
 from counterpoise.data.tasks import Classification
 
 __all__ = ["CREMAD"]
@@ -30,7 +27,7 @@ _NOTES = {
 
 
 @dataclass(frozen=True)
-class CREMAD(DataSource):
+class CREMAD(FolderSource):
     """Pairs the sound (``audio``) of a spoken sentence with a picture (``image``); 6 emotions.
 
     - ``audio``: shape (1, 257, 188), float32: the recording repeated to 3 s, as a logarithmic
@@ -63,7 +60,6 @@ class CREMAD(DataSource):
 
     name: ClassVar[str] = "crema-d"
 
-    root: Path | None = None
     split: Literal["field", "actor"] = "field"
     picture: Literal["first", "random"] = "first"
     augment: bool = True
@@ -73,15 +69,6 @@ class CREMAD(DataSource):
         check_choice("split", self.split, _NOTES)
         check_choice("picture", self.picture, ("first", "random"))
         check_count("seed", self.seed, at_least=0)
-
-    @property
-    def folder(self) -> Path:
-        """Where the files are looked for.
-
-        Raises:
-            ValueError: If ``root`` names an environment variable that is not set.
-        """
-        return cache_directory() / self.name if self.root is None else expand("root", self.root)
 
     def load(self) -> Splits:
         """Map the files into memory and check that they fit together.

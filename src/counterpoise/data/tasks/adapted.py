@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 from torch import Tensor
+from torchmetrics import Metric
 from torchmetrics.classification import (
     MultilabelAccuracy,
     MultilabelAveragePrecision,
@@ -21,64 +22,49 @@ __all__ = [
     "SquaredErrors",
 ]
 
-# torchmetrics takes numbers in [0, 1] for probabilities and others for logits, batch by batch: a
-# batch of small logits would be misread. So all are told probabilities.
 
+class _OfLogits(Metric):
+    """Tells probabilities, and integers, to the metric behind it.
 
-class LabelPrecision(MultilabelAveragePrecision):
-    """Mean over labels of the average precision, exact: it keeps all outputs until asked.
-
-    Args:
-        num_labels: L.
+    It takes numbers in [0, 1] for probabilities and others for logits, batch by batch: a batch
+    of small logits would be misread.
     """
-
-    def __init__(self, num_labels: int) -> None:
-        super().__init__(num_labels, average="macro", validate_args=False)
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         """Add logits (B, L) and their targets (B, L)."""
-        super().update(preds.float().sigmoid(), target.long())
+        super().update(preds.float().sigmoid(), target.long())  # type: ignore[safe-super]
 
 
-class LabelF1(MultilabelF1Score):
-    """Mean over labels of F1 at a probability of 1/2.
-
-    Args:
-        num_labels: L.
-    """
-
-    def __init__(self, num_labels: int) -> None:
-        super().__init__(num_labels, average="macro", validate_args=False)
-
-    def update(self, preds: Tensor, target: Tensor) -> None:
-        """Add logits (B, L) and their targets (B, L)."""
-        super().update(preds.float().sigmoid(), target.long())
+class LabelPrecision(_OfLogits, MultilabelAveragePrecision):
+    """Average precision of each label, exact: it keeps all outputs until asked."""
 
 
-class LabelAccuracy(MultilabelAccuracy):
-    """Share of all labels that are right at a probability of 1/2.
+class LabelF1(_OfLogits, MultilabelF1Score):
+    """F1 of each label at a probability of 1/2."""
 
-    Args:
-        num_labels: L.
-    """
 
-    def __init__(self, num_labels: int) -> None:
-        super().__init__(num_labels, average="micro", validate_args=False)
+class LabelAccuracy(_OfLogits, MultilabelAccuracy):
+    """Share of labels that are right at a probability of 1/2."""
+
+
+class _OfSlices(Metric):
+    """Copies outputs for the metric behind it, which cannot flatten slices, as responses are."""
 
     def update(self, preds: Tensor, target: Tensor) -> None:
-        """Add logits (B, L) and their targets (B, L)."""
-        super().update(preds.float().sigmoid(), target.long())
+        """Add outputs (B, K) and their targets (B, K)."""
+        super().update(preds.float().contiguous(), target.contiguous())  # type: ignore[safe-super]
+
+
+class AbsoluteErrors(_OfSlices, MeanAbsoluteError):
+    """Mean absolute error."""
+
+
+class SquaredErrors(_OfSlices, MeanSquaredError):
+    """Mean squared error, or its root."""
 
 
 class MeanCorrelation(PearsonCorrCoef):
-    """Pearson's correlation, mean over targets; 0 of outputs that do not vary.
-
-    Args:
-        num_targets: K.
-    """
-
-    def __init__(self, num_targets: int) -> None:
-        super().__init__(num_outputs=num_targets)
+    """Pearson's correlation, mean over targets; 0 of outputs that do not vary."""
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         """Add outputs (B, K) and their targets (B, K)."""
@@ -91,25 +77,3 @@ class MeanCorrelation(PearsonCorrCoef):
             # What does not vary is no accident here: a constant guess does not.
             warnings.filterwarnings("ignore", "The variance of predictions", UserWarning)
             return super().compute().nan_to_num(0.0).mean()
-
-
-# Responses are slices of what all coalitions gave, which torchmetrics' regression cannot flatten.
-
-
-class AbsoluteErrors(MeanAbsoluteError):
-    """Mean absolute error, of outputs that lie in memory as they like."""
-
-    def update(self, preds: Tensor, target: Tensor) -> None:
-        """Add outputs (B, K) and their targets (B, K)."""
-        super().update(preds.float().contiguous(), target.contiguous())
-
-
-class SquaredErrors(MeanSquaredError):
-    """Root of the mean squared error, of outputs that lie in memory as they like."""
-
-    def __init__(self) -> None:
-        super().__init__(squared=False)
-
-    def update(self, preds: Tensor, target: Tensor) -> None:
-        """Add outputs (B, K) and their targets (B, K)."""
-        super().update(preds.float().contiguous(), target.contiguous())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -70,12 +70,11 @@ class MultiLabel(Task):
         """Return the metric from torchmetrics, fed with probabilities."""
         from counterpoise.data.tasks.adapted import LabelAccuracy, LabelF1, LabelPrecision
 
-        kinds: dict[str, Callable[[int], Metric]] = {
-            "map": LabelPrecision,
-            "macro_f1": LabelF1,
-            "accuracy": LabelAccuracy,
-        }
-        return kinds[name](self.num_labels)
+        if name == "map":
+            return LabelPrecision(self.num_labels, average="macro", validate_args=False)
+        if name == "macro_f1":
+            return LabelF1(self.num_labels, average="macro", validate_args=False)
+        return LabelAccuracy(self.num_labels, average="micro", validate_args=False)
 
     def sample_values(self, outputs: Tensor, target: Tensor) -> Tensor | None:
         """Return the share of each sample's labels that are right, if that is the headline."""

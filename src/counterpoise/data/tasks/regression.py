@@ -76,8 +76,8 @@ class Regression(Task):
         from counterpoise.data.tasks.adapted import AbsoluteErrors, MeanCorrelation, SquaredErrors
 
         if name == "correlation":
-            return MeanCorrelation(self.num_targets)
-        return AbsoluteErrors() if name == "mae" else SquaredErrors()
+            return MeanCorrelation(num_outputs=self.num_targets)
+        return AbsoluteErrors() if name == "mae" else SquaredErrors(squared=False)
 
     def sample_values(self, outputs: Tensor, target: Tensor) -> Tensor | None:
         """Return the absolute error of each sample, mean over targets, if that is the headline."""

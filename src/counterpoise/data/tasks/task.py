@@ -21,6 +21,9 @@ __all__ = ["Task", "check_classes", "check_integers"]
 _CHUNK = 1024
 """Samples that the level of guessing is computed on at a time."""
 
+_GROUPS = 20
+"""Parts of the samples that are left out in turn, to find the error of a metric."""
+
 
 class Task(ABC):
     """Says how outputs are trained, scored and judged. A data set has one.
@@ -129,6 +132,31 @@ class Task(ABC):
             targets = asked[start : start + _CHUNK]
             metric.update(outputs.expand(len(targets), *outputs.shape[1:]), targets)
         return float(metric.compute())
+
+    def guess_error(self, known: Tensor, asked: Tensor) -> float:
+        """Return the standard error of :meth:`guess`: of the choice of the samples to guess.
+
+        By the jackknife, which holds for any metric: the samples in 20 groups, each left out once.
+
+        Args:
+            known: As for :meth:`guess`.
+            asked: As for :meth:`guess`, at least two.
+
+        Example:
+            The standard error of a share of one half, of 400 samples: 0.5 / 20.
+
+            >>> from counterpoise.data import Classification
+            >>> target = torch.randint(2, (400,), generator=torch.Generator().manual_seed(7))
+            >>> error = Classification(2).guess_error(torch.tensor([0, 1, 1]), target)
+            >>> 0.017 < error < 0.033
+            True
+        """
+        # At random, lest a group be of one class where classes take turns.
+        order = torch.randperm(len(asked), generator=torch.Generator().manual_seed(0))
+        groups = order % min(_GROUPS, len(asked))
+        left = [self.guess(known, asked[groups != each]) for each in range(int(groups.max()) + 1)]
+        values = torch.tensor(left, dtype=torch.float64)
+        return float(((len(left) - 1) * values.var(correction=0)).sqrt())
 
     def describe(self) -> dict[str, Any]:
         """Return what a record says of the task: its kind, its outputs and its metrics."""

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 from counterpoise.core.errors import check_count
 from counterpoise.data.contract import Splits
-from counterpoise.data.files.cache import cache_directory
 from counterpoise.data.files.extras import require
-from counterpoise.data.files.paths import expand
-from counterpoise.data.source import DataSource
+from counterpoise.data.folder_source import FolderSource
 from counterpoise.data.tasks import Classification
 from counterpoise.data.ur_funny.reading import FILES, read_features, read_single
 
@@ -21,7 +18,7 @@ _SINGLE = "humor.pkl"
 
 
 @dataclass(frozen=True)
-class URFunny(DataSource):
+class URFunny(FolderSource):
     """Tells whether a line of a talk makes the audience laugh: 2 classes, no (0) and yes (1).
 
     - ``text``: shape (T, 300): a vector for each word.
@@ -50,21 +47,11 @@ class URFunny(DataSource):
 
     name: ClassVar[str] = "ur-funny"
 
-    root: Path | None = None
     context: bool = False
     max_length: int = 50
 
     def __post_init__(self) -> None:
         check_count("max_length", self.max_length, at_least=1)
-
-    @property
-    def folder(self) -> Path:
-        """Where the files are looked for.
-
-        Raises:
-            ValueError: If ``root`` names an environment variable that is not set.
-        """
-        return cache_directory() / self.name if self.root is None else expand("root", self.root)
 
     def load(self) -> Splits:
         """Read the files and check that they fit together; takes seconds and some gigabytes.

@@ -13,8 +13,8 @@ from counterpoise.measures.statistics import Interval, mean_interval
 __all__ = ["Competing", "competing"]
 
 
-_ACCURACIES = ("alone", "probe")
-"""Quantities whose means lie in [0, 1]."""
+_RESULTS = ("alone", "probe")
+"""Quantities that are values of the headline metric."""
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,12 @@ class Competing:
         outcomes: What was measured, by seed, as of
             :class:`counterpoise.experiments.compete.Outcome`.
         failures: Results of the seeds whose measurement failed.
+        bounds: Between which values of the headline metric lie.
     """
 
     outcomes: Mapping[int, Mapping[str, Any]]
     failures: Mapping[int, Result]
+    bounds: tuple[float, float] = (0.0, 1.0)
 
     @property
     def modalities(self) -> list[str]:
@@ -46,13 +48,13 @@ class Competing:
         if not values:
             return None
         found = mean_interval(values)
-        return found.within(0, 1) if quantity in _ACCURACIES else found
+        return found.within(*self.bounds) if quantity in _RESULTS else found
 
     def robustness(self, place: int) -> Interval | None:
-        """Return the expected accuracy at one of the probabilities of absence, over seeds."""
+        """Return the expected result at one of the probabilities of absence, over seeds."""
         curves: list[Sequence[float]] = [each["robustness"] for each in self.outcomes.values()]
         values = [curve[place] for curve in curves if curve]
-        return mean_interval(values).within(0, 1) if values else None
+        return mean_interval(values).within(*self.bounds) if values else None
 
 
 def competing(outcome: Outcome, measured: Mapping[str, Result]) -> Competing | None:
@@ -70,4 +72,5 @@ def competing(outcome: Outcome, measured: Mapping[str, Result]) -> Competing | N
     return Competing(
         {seed: each.record for seed, each in found.items() if each.record is not None},
         {seed: each for seed, each in found.items() if each.state == "failed"},
+        outcome.form.bounds,
     )

@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from counterpoise.data.tasks import MetricForm
 from counterpoise.experiments.compare.analysis import Comparison
 from counterpoise.experiments.compare.outcomes import Trial, validation_accuracy
 from counterpoise.experiments.compare.tuning import edges
-from counterpoise.report import Column, Table
-from counterpoise.report.formats import PERCENT
+from counterpoise.report import Column, Table, metric_of
 from counterpoise.report.records import show_setting
 from counterpoise.training.results import tested
 
@@ -19,11 +19,12 @@ __all__ = ["choice_table", "failure_table", "runs_table"]
 
 def runs_table(comparison: Comparison) -> Table:
     """Every run, a row each; test results of chosen configurations only."""
+    metric = comparison.form.name
     columns = [
         Column(name, re.sub("[_/]", " ", name).capitalize())
         for name in (
             *("data", "fusion", "method", "configuration", "changes", "chosen", "seed", "state"),
-            *("validation/accuracy", "test/accuracy", "seconds_per_step", "wall_time_seconds"),
+            *(f"validation/{metric}", f"test/{metric}", "seconds_per_step", "wall_time_seconds"),
             *("error", "key"),
         )
     ]
@@ -56,7 +57,7 @@ def choice_table(comparison: Comparison) -> Table:
             chosen = row.outcome.chosen
             recipe = None if chosen is None else chosen.candidate.recipe.describe()
             calls = [show_setting(recipe[key]) for key in ("method", "optimizer")] if recipe else []
-            tried = [_tried(trial, trial.validation) for trial in row.outcome.trials]
+            tried = [_tried(trial, trial.validation, comparison.form) for trial in row.outcome.trials]
             at_edge = ", ".join(at_ends.get((block.title, row.method), ())) or None
             rows.append(
                 (block.title, row.method, "; ".join(calls) or None, at_edge, "; ".join(tried))
@@ -118,9 +119,9 @@ def _run(trial: Trial, seed: int, chosen: bool) -> list[object]:
     ]
 
 
-def _tried(trial: Trial, validation: float | None) -> str:
+def _tried(trial: Trial, validation: float | None, form: MetricForm) -> str:
     name = _changes(trial.candidate.changes) or "as it is"
-    return f"{name}: {'failed' if validation is None else PERCENT(validation)}"
+    return f"{name}: {'failed' if validation is None else metric_of(form).form(validation)}"
 
 
 def _changes(changes: Mapping[str, Any]) -> str:

@@ -27,7 +27,8 @@ def validation_accuracy(result: Result) -> float | None:
     if result.record is None:
         return None
     if result.state == "diverged":
-        return 0.0 if results.headline(result.record).higher_is_better else inf
+        form = results.headline(result.record)
+        return form.bounds[0] if form.higher_is_better else inf
     return results.validated(result.record)[result.record["best_epoch"]]
 
 

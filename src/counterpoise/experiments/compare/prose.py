@@ -26,7 +26,7 @@ def lead(comparison: Comparison) -> list[str]:
     seeds, tries = len(grid.all_seeds), grid.num_tries
     tuned = (
         f"Each method tried {tries} configurations on each data set, one of which was chosen by "
-        "validation accuracy with other seeds; "
+        f"validation {comparison.form.title} with other seeds; "
         if tries > 1
         else "No method was tuned; "
     )

@@ -148,7 +148,7 @@ def results_table(comparison: Comparison, metric: Metric = ACCURACY) -> Table:
         Column("method", "Method", numeric=False),
         *_statistics(comparison, metric),
         Column("interval_over", "Interval over"),
-        *(Column(f"response/{name}/accuracy", name) for name in modalities),
+        *(Column(f"response/{name}/{metric.name}", name) for name in modalities),
         Column("step_time_ratio", "Step time ratio"),
     ]
     rows = [
@@ -192,10 +192,10 @@ def _statistics(comparison: Comparison, metric: Metric) -> list[Column]:
     difference = f"Difference to {comparison.grid.baseline}{metric.in_units}"
     return [
         Column("seeds", "Seeds"),
-        Column("accuracy_mean", "mean", group, show, bar=metric.bounded),
-        Column("accuracy_deviation", "deviation", group, show),
-        Column("accuracy_low", "from", group, show),
-        Column("accuracy_high", "to", group, show),
+        Column(f"{metric.name}_mean", "mean", group, show, bar=metric.bounded),
+        Column(f"{metric.name}_deviation", "deviation", group, show),
+        Column(f"{metric.name}_low", "from", group, show),
+        Column(f"{metric.name}_high", "to", group, show),
         *columns_of_difference(difference, metric),
     ]
 
@@ -244,7 +244,9 @@ def _known(value: float) -> float | None:
 def _response_columns(block: Block, metric: Metric) -> list[Column]:
     group, bar = metric.on("Test", "of the response"), metric.bounded
     return [
-        Column(f"response/{name}/accuracy", name, group, metric.form, bar=bar, tone=tone(index))
+        Column(
+            f"response/{name}/{metric.name}", name, group, metric.form, bar=bar, tone=tone(index)
+        )
         for index, name in enumerate(block.modalities)
     ]
 

@@ -12,16 +12,19 @@ import torch
 from torch import nn
 
 from counterpoise.core.coalitions import EXACT_LIMIT
+from counterpoise.data.tasks import Segments
 from counterpoise.experiments.cells import Cell, Run
-from counterpoise.experiments.compete.paths import Paths
+from counterpoise.experiments.compete.paths import Paths, num_rows
 from counterpoise.experiments.store import Store
 from counterpoise.experiments.trained import Trained, trained
+from counterpoise.measures.contributions import contributions, cooperation, robustness
 from counterpoise.measures.evaluation import measure
 from counterpoise.measures.features import Batches, extract_features
-from counterpoise.measures.probes import probe_encoders
 from counterpoise.measures.strength import varying_directions
+from counterpoise.measures.task_probes import task_probe
 from counterpoise.measures.trained import model_strengths
 from counterpoise.measures.unimodal import alone_recipe
+from counterpoise.training.results import tested
 
 if TYPE_CHECKING:
     from counterpoise.balanced import Balanced
@@ -105,6 +108,7 @@ def _measured(
     device = _device(recipe)
     balanced = joint.balanced.to(device)
     models = {name: each.balanced.model.to(device) for name, each in alone.items()}
+    segments = splits.task if paths.by_segment and isinstance(splits.task, Segments) else None
     strengths = model_strengths(
         balanced.model,
         models,
@@ -113,17 +117,23 @@ def _measured(
         fused=paths.fused,
         concept=paths.concepts,
         ridge=ridge,
+        segments=segments,
     )
+    fitted = num_rows(splits.validation, by_segment=paths.by_segment)
+    varying = {
+        name: _varying(model, splits, paths.concepts[name], segments)
+        for name, model in models.items()
+    }
     return {
         "method": type(recipe.method).__name__,
         "settings": recipe.describe()["method"].get("init_args", {}),
         "seed": recipe.seed,
-        "accuracy": record["test"]["accuracy"],
+        "joint": tested(record),
         "strength": strengths,
-        "varying": {n: _varying(model, splits, paths.concepts[n]) for n, model in models.items()},
-        "fit_per_dimension": len(splits.validation) / paths.num_fused,
-        "alone": {name: each.record["test"]["accuracy"] for name, each in alone.items()},
-        "probe": _probes(balanced, splits, paths),
+        "varying": varying,
+        "fit_per_dimension": None if fitted is None else fitted / paths.num_fused,
+        "alone": {name: tested(each.record) for name, each in alone.items()},
+        "probe": _probes(balanced, splits, paths, segments),
         **_contributions(balanced, splits),
         "seconds": record["wall_time_seconds"],
         "seconds_alone": sum(each.record["wall_time_seconds"] for each in alone.values()),
@@ -135,32 +145,39 @@ def _device(recipe: Recipe) -> torch.device:
     return torch.device("cuda" if wanted and torch.cuda.is_available() else "cpu")
 
 
-def _varying(alone: nn.Module, splits: Splits, path: str) -> float:
+def _varying(alone: nn.Module, splits: Splits, path: str, segments: Segments | None) -> float:
     """Return the share of directions in which a concept varies on test data."""
-    paths = {"concept": f"model.{path}"}
-    concept = extract_features(alone, Batches(splits.test_set), paths).features["concept"]
+    paths, batches = {"concept": f"model.{path}"}, Batches(splits.test_set)
+    concept = extract_features(alone, batches, paths, segments=segments).features["concept"]
     return varying_directions(concept) / concept.shape[1]
 
 
-def _probes(balanced: Balanced, splits: Splits, paths: Paths) -> dict[str, float]:
-    """Return the accuracy of each encoder's probe; nothing where there is none to probe."""
-    if not paths.encoders or splits.task.kind != "classification":
+def _probes(
+    balanced: Balanced, splits: Splits, paths: Paths, segments: Segments | None
+) -> dict[str, float]:
+    """Return what each encoder's probe reaches; nothing where there is none to probe."""
+    if not paths.encoders or (segments is None and isinstance(splits.task, Segments)):
         return {}
-    parts = (splits.train, splits.validation, splits.test_set)
-    probes = probe_encoders(balanced.model, paths.encoders, *map(Batches, parts), kind="ridge")
-    return {name: probe.accuracy for name, probe in probes.items()}
+    parts = {
+        name: extract_features(balanced.model, Batches(part), paths.encoders, segments=segments)
+        for name, part in splits.parts.items()
+    }
+    return {name: task_probe(parts, name, splits.task) for name in paths.encoders}
 
 
 def _contributions(balanced: Balanced, splits: Splits) -> dict[str, Any]:
     """Return what coalitions tell; nothing where they are too many."""
-    from counterpoise.measures.metrics import modality_metrics
+    from counterpoise.measures.coalition_metric import CoalitionMetric
+    from counterpoise.measures.metrics import PROBABILITIES
 
-    names = splits.modalities
+    names, task = splits.modalities, splits.task
     if len(names) > EXACT_LIMIT:
         return {"contribution": {}, "cooperation": None, "robustness": []}
-    found = measure(balanced, Batches(splits.test_set), modality_metrics(len(names)))
+    metric = CoalitionMetric(len(names), task.metric(task.headline))
+    values = measure(balanced, Batches(splits.test_set), metric).cpu().double()
+    merits = values * task.form.turned(1.0)  # of errors, what takes them down contributes
     return {
-        "contribution": dict(zip(names, found["contribution"].tolist(), strict=True)),
-        "cooperation": found["cooperation"].item(),
-        "robustness": found["robustness"].tolist(),
+        "contribution": dict(zip(names, contributions(merits).tolist(), strict=True)),
+        "cooperation": cooperation(merits).item(),
+        "robustness": robustness(values, torch.tensor(PROBABILITIES)).tolist(),
     }

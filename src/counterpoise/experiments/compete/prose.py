@@ -8,10 +8,10 @@ from statistics import fmean
 from counterpoise.experiments.compete.results import FEWEST_PER_DIMENSION, Competition
 from counterpoise.experiments.verdicts import difference_text, nothing_shown, null_text
 from counterpoise.measures.statistics import FEWEST, Interval, Judgement, mean_interval
-from counterpoise.report import Note
+from counterpoise.report import Note, metric_of
 from counterpoise.report.formats import (
+    MISSING,
     NUMBER,
-    PERCENT,
     Format,
     duration,
     enumerate_words,
@@ -19,6 +19,7 @@ from counterpoise.report.formats import (
 )
 
 __all__ = ["facts", "highest", "lead", "notes", "with_interval"]
+
 
 def with_interval(value: Interval, form: Format = NUMBER) -> str:
     """Write a mean with its interval, if it has one.
@@ -63,16 +64,37 @@ def lead(competition: Competition) -> list[str]:
     """
     first, *others = competition.methods
     gaps, changes = competition.judged()
-    told = _held_back(competition, first, gaps)
+    told = [*_unlearnt(competition), *_held_back(competition, first, gaps)]
     return [*told, *(_change(competition, m, first, changes) for m in others)]
 
 
-def _held_back(
-    competition: Competition, method: str, gaps: Mapping[str, Judgement]
-) -> list[str]:
+def _unlearnt(competition: Competition) -> list[str]:
+    """Warn of concepts that tell nothing, for alone the modality is not better than guessing."""
+    names = competition.unlearnt()
+    if not names:
+        return []
+    first, metric = next(iter(competition.methods)), metric_of(competition.form)
+    reached = [
+        f"{name} {metric.text(competition.mean(first, 'alone', name).mean)}" for name in names
+    ]
+    guess, error = competition.data["guess"], competition.data["guess_error"]
+    return [
+        f"Trained alone, {enumerate_words(names)} did not learn: {enumerate_words(reached)}, where "
+        f"guessing reaches {metric.text(guess)} with a standard error of {metric.text(error)}. "
+        "There is no concept to be held back from, and the competition strength says nothing: "
+        "train longer, or otherwise."
+    ]
+
+
+def _held_back(competition: Competition, method: str, gaps: Mapping[str, Judgement]) -> list[str]:
     """Say which modality is held back most, as far as the seeds agree; then by how much."""
     means = {m: competition.mean(method, "strength", m) for m in competition.modalities}
-    most = max(means, key=lambda name: means[name].mean)
+    listed = enumerate_words([f"{name} {with_interval(means[name])}" for name in means])
+    told = f"Competition strength under {method}: {listed}."
+    if not gaps:
+        return [told]
+    unlearnt = competition.unlearnt()
+    most = max((m for m in means if m not in unlearnt), key=lambda name: means[name].mean)
     unclear = {name: gap for name, gap in gaps.items() if gap.verdict not in ("higher", "lower")}
     num_seeds = means[most].num_values
     if num_seeds == 1:
@@ -89,14 +111,27 @@ def _held_back(
         )
     else:
         verdict = f"Under {method}, {most} is held back most."
-    listed = enumerate_words([f"{name} {with_interval(means[name])}" for name in means])
-    return [verdict, f"Competition strength under {method}: {listed}."]
+    return [verdict + _against(competition, method, most), told]
+
+
+def _against(competition: Competition, method: str, most: str) -> str:
+    """Say where the table speaks against the verdict: a probe that reads as much as alone."""
+    if not all(most in outcome.probe for outcome in competition.methods[method]):
+        return ""
+    metric = metric_of(competition.form)
+    probe, alone = (competition.mean(method, what, most).mean for what in ("probe", "alone"))
+    if competition.form.is_better(alone, than=probe):
+        return ""
+    return (
+        f" But its encoder does not lack what is asked for: a linear probe of it reaches "
+        f"{metric.text(probe)}, and {most} alone {metric.text(alone)}."
+    )
 
 
 def _change(
     competition: Competition, method: str, base: str, changes: Mapping[tuple[str, str], Judgement]
 ) -> str:
-    """Say by how much a method's strengths and accuracy differ from another's."""
+    """Say by how much a method's strengths and result differ from another's."""
     found = {name: changes[method, name] for name in competition.modalities}
     listed = enumerate_words([f"{m} {difference_text(each, NUMBER)}" for m, each in found.items()])
     text = f"{method} against {base}, seed by seed, changes competition strength by: {listed}."
@@ -104,10 +139,11 @@ def _change(
     nulls = nothing_shown(found, NUMBER) if enough else ""
     if nulls:
         text += f" Not told from no change: {nulls}."
-    accuracy = changes[method, "accuracy"]
-    null = null_text(accuracy, PERCENT) if enough else ""
-    change = difference_text(accuracy, PERCENT)
-    return f"{text} It changes accuracy by {change} percentage points{f' ({null})' if null else ''}."
+    metric, result = metric_of(competition.form), changes[method, "joint"]
+    null = null_text(result, metric.form) if enough else ""
+    unit = " percentage points" if competition.form.share else ""
+    change = f"{difference_text(result, metric.form)}{unit}{f' ({null})' if null else ''}"
+    return f"{text} It changes {metric.title} by {change}."
 
 
 def facts(competition: Competition) -> list[tuple[str, str]]:
@@ -115,12 +151,16 @@ def facts(competition: Competition) -> list[tuple[str, str]]:
     sizes = competition.data["num_samples"]
     return [
         ("Data set", str(competition.data["name"])),
-        ("Train / probe / test", " / ".join(f"{size:,}" for size in sizes.values())),
+        ("Train / probe / test", " / ".join(map(_count, sizes.values()))),
         ("Seeds", ", ".join(map(str, competition.seeds))),
         ("Fused feature", competition.paths.fused),
         ("Ridge", f"{competition.ridge:g}"),
         ("Training time, all runs added up", duration(competition.seconds)),
     ]
+
+
+def _count(size: int | None) -> str:
+    return MISSING if size is None else f"{size:,}"
 
 
 def notes(competition: Competition) -> list[Note]:
@@ -144,7 +184,8 @@ def notes(competition: Competition) -> list[Note]:
 
 def _few_samples(competition: Competition) -> str:
     """Say where the regression had few samples to be fitted on; nothing where it had enough."""
-    fewest = min(outcome.fit_per_dimension for outcome in competition.outcomes)
+    known = [outcome.fit_per_dimension for outcome in competition.outcomes]
+    fewest = min((each for each in known if each is not None), default=FEWEST_PER_DIMENSION)
     if fewest >= FEWEST_PER_DIMENSION:
         return ""
     return (

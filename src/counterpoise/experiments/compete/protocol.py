@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from counterpoise.core.errors import check_count, check_range
+from counterpoise.data.contract import size_of
 from counterpoise.experiments.cells import Run
 from counterpoise.experiments.compete.measuring import RIDGE, Competing, alone_runs
 from counterpoise.experiments.compete.paths import find_paths
@@ -59,7 +60,9 @@ def compete(
             it. Default: the input of the head, in networks of this package.
         concept: Path of the concept, one for all modalities or one for each. Default: the output
             of the modality's encoder where logits are a sum over modalities (late fusion), else
-            ``fused`` (early fusion).
+            ``fused`` (early fusion). Of a recurrent encoder, or any that does not return one
+            tensor, say which by an index: ``{"text": "text_rnn[1][-1]", ...}``. Its probe then
+            reads the same.
         ridge: As in :func:`counterpoise.competition_strength`.
         runs: Folder of the store. Default: $COUNTERPOISE_RUNS, or "counterpoise-runs".
         progress: Told what is done. Default: nobody.
@@ -80,7 +83,6 @@ def compete(
     check_range("ridge", ridge, low=0)
     how = Execution(**execution)
     splits = recipe.data.load()
-    _check_task(splits)
     _check_sizes(splits)
     paths = find_paths(recipe, splits, fused, concept)
     seeds = range(recipe.seed, recipe.seed + num_seeds)
@@ -91,7 +93,8 @@ def compete(
     results = Session(Store(runs), how, Counting(progress)).finish(cells)
     require_done(cells, results)
     outcomes = tuple(Outcome(**(results[cell.key].record or {})) for cell in cells)
-    return Competition(recipe.describe(), splits.describe(), paths, ridge, outcomes)
+    guess = {"guess": splits.guess, "guess_error": splits.guess_error}
+    return Competition(recipe.describe(), splits.describe() | guess, paths, ridge, outcomes)
 
 
 def _cell(recipe: Recipe, splits: Splits, **how: Any) -> Competing:
@@ -99,24 +102,11 @@ def _cell(recipe: Recipe, splits: Splits, **how: Any) -> Competing:
     return Competing(joint, alone_runs(recipe, splits), **how)
 
 
-def _by_accuracy(splits: Splits) -> bool:
-    return splits.task.has_classes and splits.task.form.name == "accuracy"
-
-
-def _check_task(splits: Splits) -> None:
-    if splits.test is None or not _by_accuracy(splits):
-        found = f"{splits.task.kind} by {splits.task.form.title}"
-        raise ValueError(
-            "`data` should have test samples and a task that is judged by accuracy, to measure "
-            f"competition; found {found if splits.test is not None else 'no test samples'}. For "
-            "other models use counterpoise.measures.model_strengths."
-        )
-
-
 def _check_sizes(splits: Splits) -> None:
     for name, part in (("validation", splits.validation), ("test", splits.test_set)):
-        if len(part) < 2:
+        size = size_of(part)
+        if size is not None and size < 2:
             raise ValueError(
                 f"`data` should have at least 2 samples in its {name} split, for the probe from "
-                f"fused feature to concept; found {len(part)}. Use a larger split."
+                f"fused feature to concept; found {size}. Use a larger split."
             )

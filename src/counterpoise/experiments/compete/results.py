@@ -8,6 +8,7 @@ from math import sqrt
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from counterpoise.data.tasks import MetricForm
 from counterpoise.experiments.compete.paths import Paths
 from counterpoise.measures.statistics import (
     Interval,
@@ -16,45 +17,50 @@ from counterpoise.measures.statistics import (
     mean_interval,
     paired_difference,
 )
+from counterpoise.training.results import headline
 
 if TYPE_CHECKING:
     from counterpoise.report import Table
 
-__all__ = ["FEWEST_PER_DIMENSION", "MARGINS", "Competition", "Outcome", "Summary"]
+__all__ = ["FEWEST_PER_DIMENSION", "Competition", "Outcome", "Summary"]
 
 
-MARGINS: Final[dict[str, float | None]] = {"strength": 0.05, "accuracy": 0.01}
-"""The largest differences that do not matter: of competition strength a twentieth of the way from
-all being carried to nothing, of accuracy a point."""
+STRENGTH_MARGIN: Final = 0.05
+"""The largest difference of competition strengths that does not matter: a twentieth of the way from
+all being carried to nothing."""
+
+SHARE_MARGIN: Final = 0.01
+"""The largest difference of results that does not matter, where they are shares: a point."""
 
 FEWEST_PER_DIMENSION: Final = 2.0
 """Samples to fit on for each dimension of the fused feature below which strengths are marked."""
 
-_ACCURACIES = ("accuracy", "alone", "probe")
+_METRICS = ("joint", "alone", "probe")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One method and seed. Accuracies are of test data, in [0, 1].
+    """One method and seed. Results are of the task's headline metric on test data.
 
     Attributes:
         method: Name of the method.
         settings: Of the method.
         seed: Of all runs.
-        accuracy: Of the joint model.
+        joint: Result of the joint model.
         strength: Competition strength of each modality.
         varying: The share of directions in which each concept varies, in (0, 1]. What it falls
             short of 1, as for units that are never active, the strength is lower by.
         fit_per_dimension: Samples that the regression was fitted on for each dimension of the fused
             feature. With fewer than :data:`FEWEST_PER_DIMENSION` its penalty decides much of the
-            strength.
-        alone: Accuracy of the network that was trained on each modality alone.
-        probe: Accuracy of a linear probe of each encoder of the joint model; empty where
-            encoders are not known.
-        contribution: Shapley value of each modality in the accuracy of the joint model; empty
-            where there are too many modalities for every coalition.
-        cooperation: What the whole has beyond its parts, in accuracy; None for the same reason.
-        robustness: Accuracy to be expected when each modality is absent with probability 0, 0.1,
+            strength. None where the samples are not counted, as of loaders of your own.
+        alone: Result of the network that was trained on each modality alone.
+        probe: Result of a linear probe of each encoder of the joint model; without those whose
+            features are not known.
+        contribution: Shapley value of each modality in the result of the joint model, of an
+            error in what takes it down; empty where there are too many modalities for every
+            coalition.
+        cooperation: What the whole has beyond its parts, likewise; None for the same reason.
+        robustness: Result to be expected when each modality is absent with probability 0, 0.1,
             ..., 1; empty for the same reason.
         seconds: Training time of the joint run, wall time.
         seconds_alone: Training time of the runs on each modality alone, in all; methods share
@@ -64,10 +70,10 @@ class Outcome:
     method: str
     settings: Mapping[str, Any]
     seed: int
-    accuracy: float
+    joint: float
     strength: Mapping[str, float]
     varying: Mapping[str, float]
-    fit_per_dimension: float
+    fit_per_dimension: float | None
     alone: Mapping[str, float]
     probe: Mapping[str, float]
     contribution: Mapping[str, float]
@@ -85,9 +91,9 @@ class Summary(NamedTuple):
         modality: Name of the modality.
         strength: Competition strength.
         varying: Share of directions in which the concept varies.
-        alone: Accuracy of the network trained on the modality alone.
-        probe: Accuracy of a linear probe of the encoder; None where it is not known.
-        contribution: To the accuracy of the joint model; None where it is not known.
+        alone: Result of the network trained on the modality alone.
+        probe: Result of a linear probe of the encoder; None where it is not known.
+        contribution: To the result of the joint model; None where it is not known.
     """
 
     method: str
@@ -105,7 +111,8 @@ class Competition:
 
     Attributes:
         recipe: Of the first joint run, as a configuration file holds it.
-        data: What a record says of the data.
+        data: What a record says of the data; "guess" is the result of who only guesses, and
+            "guess_error" its standard error.
         paths: Where features were taken.
         ridge: Of the probes.
         outcomes: Method by method, in order of seeds.
@@ -148,6 +155,28 @@ class Competition:
         alone = {outcome.seed: outcome.seconds_alone for outcome in self.outcomes}
         return sum(alone.values()) + sum(outcome.seconds for outcome in self.outcomes)
 
+    @property
+    def form(self) -> MetricForm:
+        """How the task's headline metric is called and written."""
+        return headline(self.data)
+
+    def unlearnt(self) -> list[str]:
+        """Return the modalities whose networks, trained on them alone, have not learnt.
+
+        Those that are not better than guessing by more than its standard error, in the mean over
+        seeds. Their concepts tell nothing, nor do competition strengths against them.
+        """
+        guess, error = self.data.get("guess"), self.data.get("guess_error")
+        if guess is None or error is None:
+            return []
+        turned = self.form.turned
+        first = next(iter(self.methods))
+        return [
+            name
+            for name in self.modalities
+            if turned(self.mean(first, "alone", name).mean) <= turned(guess) + error
+        ]
+
     def values(self, method: str, what: str, modality: str | None = None) -> list[float]:
         """Return one value a seed.
 
@@ -180,39 +209,47 @@ class Competition:
 
     def _step(self, what: str) -> float:
         """Return by how much a quantity changes at least: an accuracy by 1 / test samples."""
-        return 1 / float(self.data["num_samples"]["test"]) if what in _ACCURACIES else 0.0
+        counts = what in _METRICS and self.form.share and self.form.additive
+        size = self.data["num_samples"]["test"]
+        return 1 / float(size) if counts and size else 0.0
 
     def judged(self) -> tuple[dict[str, Judgement], dict[tuple[str, str], Judgement]]:
         """Judge all that the prose tells of differences, as one family.
 
+        Modalities whose networks have not learnt alone have no part in who is held back most.
+
         Returns:
             By how much the modality that is held back most under the first method is held back
             more than each other; and what each other method changes against the first, by its
-            label and a modality, or "accuracy".
+            label and a modality, or "joint".
         """
         first, *others = self.methods
-        values = {name: self.values(first, "strength", name) for name in self.modalities}
-        most = max(values, key=lambda name: fmean(values[name]))
-        rest = [name for name in values if name != most]
-        found = [paired_difference(values[most], values[name]) for name in rest]
-        found += [
+        unlearnt = self.unlearnt()
+        known = [name for name in self.modalities if name not in unlearnt]
+        values = {name: self.values(first, "strength", name) for name in known}
+        rest = sorted(known, key=lambda name: fmean(values[name]), reverse=True)
+        gaps = [paired_difference(values[rest[0]], values[name]) for name in rest[1:]]
+        told = [(method, *each) for method in others for each in self._told]
+        changes = [
             paired_difference(
-                self.values(method, what, name), self.values(first, what, name), step=self._step(what)
+                self.values(method, what, name),
+                self.values(first, what, name),
+                step=self._step(what),
             )
-            for method in others
-            for what, name in self._told
+            for method, what, name in told
         ]
-        margins = [MARGINS["strength"]] * len(rest)
-        margins += [MARGINS[what] for _ in others for what, _ in self._told]
-        verdicts = judge(found, margin=[*margins])
-        keys = [(method, name or what) for method in others for what, name in self._told]
-        gaps = dict(zip(rest, verdicts[: len(rest)], strict=True))
-        return gaps, dict(zip(keys, verdicts[len(rest) :], strict=True))
+        of_result = SHARE_MARGIN if self.form.share else None
+        margins: list[float | None] = [STRENGTH_MARGIN] * len(gaps)
+        margins += [STRENGTH_MARGIN if name else of_result for _, _, name in told]
+        verdicts = judge([*gaps, *changes], margin=margins)
+        keys = [(method, name or what) for method, what, name in told]
+        found = dict(zip(rest[1:], verdicts[: len(gaps)], strict=True))
+        return found, dict(zip(keys, verdicts[len(gaps) :], strict=True))
 
     @property
     def _told(self) -> list[tuple[str, str | None]]:
         """Quantities of which changes are told, with their modalities."""
-        return [*(("strength", name) for name in self.modalities), ("accuracy", None)]
+        return [*(("strength", name) for name in self.modalities), ("joint", None)]
 
     def summary(self) -> list[Summary]:
         """Return a line for each method and modality."""
@@ -240,10 +277,11 @@ class Competition:
 
         A row for each method and modality; strengths with their intervals.
         """
-        from counterpoise.report import Column, Table
+        from counterpoise.report import Column, Table, metric_of
         from counterpoise.report.formats import PERCENT, decimals
 
-        strength, accuracy = "Competition strength", "Test accuracy, %"
+        metric = metric_of(self.form)
+        strength, result = "Competition strength", metric.on("Test")
         columns = [
             Column("method", "Method", numeric=False),
             Column("modality", "Modality", numeric=False),
@@ -251,10 +289,10 @@ class Competition:
             Column("strength_low", "from", strength, decimals(3)),
             Column("strength_high", "to", strength, decimals(3)),
             Column("varying", "Concept varies in, %", show=PERCENT),
-            Column("alone", "alone", accuracy, PERCENT, bar=True),
-            Column("probe", "probe", accuracy, PERCENT, bar=True),
-            Column("contribution", "contribution", accuracy, PERCENT, bar=True),
-            Column("joint", "joint", accuracy, PERCENT, bar=True),
+            Column("alone", "alone", result, metric.form, bar=metric.bounded),
+            Column("probe", "probe", result, metric.form, bar=metric.bounded),
+            Column("contribution", "contribution", result, metric.form, bar=metric.bounded),
+            Column("joint", "joint", result, metric.form, bar=metric.bounded),
             Column("num_seeds", "Seeds"),
         ]
         rows = [
@@ -266,7 +304,7 @@ class Competition:
                 line.alone.mean,
                 None if line.probe is None else line.probe.mean,
                 None if line.contribution is None else line.contribution.mean,
-                self.mean(line.method, "accuracy").mean,
+                self.mean(line.method, "joint").mean,
                 line.strength.num_values,
             )
             for line in self.summary()

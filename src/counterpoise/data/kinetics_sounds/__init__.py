@@ -1,0 +1,5 @@
+"""Kinetics-Sounds, from lists of clips."""
+
+from counterpoise.data.kinetics_sounds.source import KineticsSounds
+
+__all__ = ["KineticsSounds"]
