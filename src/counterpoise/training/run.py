@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import warnings
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +15,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from torch import nn
 
 from counterpoise.core.errors import check_kind
 from counterpoise.core.files import says_full
@@ -44,6 +46,7 @@ def train(
     *,
     resume: bool = False,
     progress: bool = True,
+    teachers: Mapping[str, nn.Module] | None = None,
 ) -> dict[str, Any]:
     """Train, choose the best epoch by validation, test that one once, write a record.
 
@@ -62,6 +65,8 @@ def train(
             number; it is tested once more then. A checkpoint that is damaged is passed over, with
             a warning, for the one before.
         progress: Whether to show a bar, or a line after each epoch where there is no terminal.
+        teachers: Trained encoders by modality, for a method that learns from such and was given
+            none, as ``UMT()``: what :func:`counterpoise.experiments.unimodal_teachers` returns.
 
     Returns:
         The record, as written to ``record.json``: what was trained on what, where, and for how
@@ -98,8 +103,9 @@ def train(
         with quiet(), process_as(recipe.trainer):
             start = folder.checkpoint() if resume else None
             purge = _purge(start) if resume else {}
-            run = _assemble(recipe, splits, folder, progress, purge)  # mistakes show before
-            if not resume and first:  # anything is kept
+            # Mistakes show before anything is kept.
+            run = _assemble(recipe, splits, teachers, folder, progress, purge)
+            if not resume and first:
                 held.enter_context(folder.locked())
                 folder.begin(described)
             return _carry_out(recipe, splits, run, folder, start)
@@ -160,7 +166,12 @@ class _Run(NamedTuple):
 
 
 def _assemble(
-    recipe: Recipe, splits: Splits, folder: RunFolder, progress: bool, purge: dict[str, Any]
+    recipe: Recipe,
+    splits: Splits,
+    teachers: Mapping[str, nn.Module] | None,
+    folder: RunFolder,
+    progress: bool,
+    purge: dict[str, Any],
 ) -> _Run:
     random.seed(recipe.seed)
     np.random.seed(recipe.seed % 2**32)  # noqa: NPY002 # for users' code that draws from it
@@ -172,7 +183,7 @@ def _assemble(
         drop_last=recipe.drop_last,
         num_workers=recipe.num_readers,
     )
-    form, balanced = splits.task.form, recipe.build(splits)
+    form, balanced = splits.task.form, recipe.build(splits, teachers)
     module = BalancedModule(
         balanced,
         splits.task,
@@ -200,6 +211,8 @@ def _assemble(
 
 def _fit(run: _Run, start: Path | None) -> None:
     module, data, trainer = run.module, run.data, run.trainer
+    if any(not part.training for part in module.balanced.method.modules()):  # as of teachers
+        warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode at the start")
     with interruptible(trainer):
         trainer.fit(module, datamodule=data, ckpt_path=start)
         if module.balanced.method.finished():  # what it left behind was never validated

@@ -72,7 +72,10 @@ def compare(
     path = Path(output) if output is not None else Path("comparisons") / grid.name
     store = Store(runs)
     num_measured = len(measuring) * len(grid.methods) * len(grid.all_seeds)
-    total = grid.num_cells + len(alone) + num_measured
+    planned = grid_runs(candidates, grid.all_seeds, data, "no")
+    taught = {run.key for cell in planned for run in cell.needs.values()}
+    num_alone = len(taught | {run.key for run in alone})
+    total = grid.num_cells + num_alone + num_measured
     path.mkdir(parents=True, exist_ok=True)
     with ending_when_full(path, "output"), Progress(total, show=progress) as shown:
         session = Session(store, how, shown)

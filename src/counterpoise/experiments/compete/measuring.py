@@ -21,14 +21,13 @@ from counterpoise.measures.features import Batches, extract_features
 from counterpoise.measures.probes import probe_encoders
 from counterpoise.measures.strength import varying_directions
 from counterpoise.measures.trained import model_strengths
-from counterpoise.measures.unimodal import alone_recipe
 
 if TYPE_CHECKING:
     from counterpoise.balanced import Balanced
     from counterpoise.data import Splits
     from counterpoise.training.recipe import Recipe
 
-__all__ = ["RIDGE", "Competing", "alone_runs"]
+__all__ = ["RIDGE", "Competing"]
 
 RIDGE = 120.0
 """Penalty of the regression that competition strengths come from, as published."""
@@ -89,12 +88,6 @@ class Competing(Cell):
         there = trained(self.needs, store)
         joint, alone = there[_JOINT], {name: there[f"{name} alone"] for name in self.alone}
         return _measured(joint, alone, self.paths, self.ridge)
-
-
-def alone_runs(recipe: Recipe, splits: Splits) -> dict[str, Run]:
-    """Return the runs on each modality alone that a recipe's joint run is measured against."""
-    recipes = {name: alone_recipe(recipe, name) for name in splits.modalities}
-    return {name: Run(each, splits.fingerprint, "always") for name, each in recipes.items()}
 
 
 def _measured(
