@@ -8,7 +8,7 @@ from typing import NamedTuple
 from counterpoise.core.errors import check_choice
 from counterpoise.methods.method import Method
 
-__all__ = ["REFERENCES", "Reference", "bibtex", "names_in"]
+__all__ = ["MMCOSINE", "REFERENCES", "Reference", "bibtex", "names_in"]
 
 
 class Reference(NamedTuple):
@@ -221,6 +221,19 @@ REFERENCES: dict[str, Reference] = {
 }
 """By name of the method. Joint training has none."""
 
+MMCOSINE = "MMCosine"
+"""Published as a method, and here a fusion, "cosine"."""
+
+_FUSIONS = {
+    MMCOSINE: Reference(
+        "xu2023mmcosine",
+        "Xu, Ruize and Feng, Ruoxuan and Zhang, Shi-Xiong and Hu, Di",
+        "MMCosine: Multi-Modal Cosine Loss Towards Balanced Audio-Visual Fine-Grained Learning",
+        "IEEE International Conference on Acoustics, Speech and Signal Processing (ICASSP)",
+        2023,
+    ),
+}
+
 _UNPUBLISHED = ("Joint",)
 
 
@@ -239,7 +252,7 @@ def bibtex(names: Iterable[str]) -> str:
     """Return the BibTeX of some methods, each publication once, in the order of the names.
 
     Args:
-        names: Of methods, such as "AGM". Joint training adds nothing.
+        names: Of methods, such as "AGM", or "MMCosine". Joint training adds nothing.
 
     Raises:
         ValueError: If one is unknown; the nearest is suggested.
@@ -248,9 +261,10 @@ def bibtex(names: Iterable[str]) -> str:
         >>> print(bibtex(["OGM", "OGMGE"]).splitlines()[0])
         @inproceedings{peng2022balanced,
     """
+    known = REFERENCES | _FUSIONS
     found: dict[str, Reference] = {}
     for name in names:
-        check_choice("name", name, (*REFERENCES, *_UNPUBLISHED))
-        if name in REFERENCES:
-            found.setdefault(REFERENCES[name].key, REFERENCES[name])
+        check_choice("name", name, (*known, *_UNPUBLISHED))
+        if name in known:
+            found.setdefault(known[name].key, known[name])
     return "\n\n".join(reference.bibtex() for reference in found.values())

@@ -47,8 +47,10 @@ class LFM(Reminding):
     sample or a segment.
 
     Differs from the official code: any number of modalities; the joint loss is that of the
-    model's own logits, where the code takes the mean of unimodal logits; "learned" judges by
-    the next training batch, where the paper holds a validation batch ready in every step.
+    model's own logits, where the code takes the mean of unimodal logits. "learned" judges a step
+    by the next batch of training data, where the paper takes a batch of validation data in every
+    step: no sample that methods and epochs are chosen by is then trained on. In the first epoch
+    the next batch is as new to the model; later it has seen it in epochs before.
 
     Example:
         >>> method = LFM()
