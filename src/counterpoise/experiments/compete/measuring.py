@@ -17,7 +17,8 @@ from counterpoise.experiments.compete.paths import Paths
 from counterpoise.experiments.store import Store
 from counterpoise.experiments.trained import Trained, trained
 from counterpoise.measures.evaluation import measure
-from counterpoise.measures.features import Batches, extract_features
+from counterpoise.measures.features import Batches, extract_features, placed_on
+from counterpoise.measures.imbalance import conditional_utilisation, discrepancy_ratios
 from counterpoise.measures.probes import probe_encoders
 from counterpoise.measures.strength import varying_directions
 from counterpoise.measures.trained import model_strengths
@@ -32,7 +33,7 @@ __all__ = ["RIDGE", "Competing"]
 RIDGE = 120.0
 """Penalty of the regression that competition strengths come from, as published."""
 
-_FORMAT = 2  # raised whenever the same runs give other results
+_FORMAT = 3  # raised whenever the same runs give other results
 _JOINT = "joint"
 
 
@@ -117,6 +118,7 @@ def _measured(
         "alone": {name: each.record["test"]["accuracy"] for name, each in alone.items()},
         "probe": _probes(balanced, splits, paths),
         **_contributions(balanced, splits),
+        "discrepancy": _discrepancy(balanced, splits),
         "seconds": record["wall_time_seconds"],
         "seconds_alone": sum(each.record["wall_time_seconds"] for each in alone.values()),
     }
@@ -143,6 +145,20 @@ def _probes(balanced: Balanced, splits: Splits, paths: Paths) -> dict[str, float
     return {name: probe.accuracy for name, probe in probes.items()}
 
 
+def _discrepancy(balanced: Balanced, splits: Splits) -> dict[str, float]:
+    """Return OGM's ratio of each modality on test data; nothing but for a label a sample."""
+    if splits.task.kind != "classification":
+        return {}
+    device, logits, labels = next(balanced.parameters()).device, [], []
+    for batch in Batches(splits.test_set):
+        own = balanced.respond(**placed_on(device, batch)).unimodal_logits
+        assert own is not None
+        logits.append(own.cpu())
+        labels.append(batch["target"])
+    ratios = discrepancy_ratios(torch.cat(logits, dim=1), torch.cat(labels))
+    return dict(zip(splits.modalities, ratios.tolist(), strict=True))
+
+
 def _contributions(balanced: Balanced, splits: Splits) -> dict[str, Any]:
     """Return what coalitions tell; nothing where they are too many."""
     from counterpoise.measures.metrics import modality_metrics
@@ -151,7 +167,10 @@ def _contributions(balanced: Balanced, splits: Splits) -> dict[str, Any]:
     if len(names) > EXACT_LIMIT:
         return {"contribution": {}, "cooperation": None, "robustness": []}
     found = measure(balanced, Batches(splits.test_set), modality_metrics(len(names)))
+    performance = found["performance"]
+    used = conditional_utilisation(performance).tolist() if performance[-1] > 0 else []
     return {
+        "utilisation": dict(zip(names, used, strict=False)),
         "contribution": dict(zip(names, found["contribution"].tolist(), strict=True)),
         "cooperation": found["cooperation"].item(),
         "robustness": found["robustness"].tolist(),
