@@ -2,9 +2,6 @@
 
 Legend: d_m growth of the accuracy of modality m's classifier since the step before, B_m its
 balancing term, rho scale of the encoders' gradients, lambda weight of the direction term.
-
-Reference: Guo et al., "Classifier-guided Gradient Modulation for Enhanced Multimodal Learning",
-NeurIPS 2024, section 3.
 """
 
 from __future__ import annotations

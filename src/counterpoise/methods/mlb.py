@@ -2,9 +2,6 @@
 
 Legend: s_m summed confidence of modality m, r_m how far the others are ahead of it, k_m its
 coefficient, beta_m the limit it tends to, alpha strength, L the joint loss, L_m a modality's own.
-
-Reference: Kontras et al., "Improving Multimodal Learning with Multi-Loss Gradient Modulation",
-BMVC 2024, section 3.
 """
 
 from __future__ import annotations

@@ -2,9 +2,6 @@
 
 Legend: g_joint and g_uni the gradients of the joint and of modality m's own loss in its encoder,
 a and b their weights in what the encoder gets, gamma how much that is enlarged.
-
-Reference: Wei and Hu, "MMPareto: Boosting Multimodal Learning with Innocent Unimodal Assistance",
-ICML 2024, section 3 and algorithm 1.
 """
 
 from __future__ import annotations

@@ -2,9 +2,6 @@
 
 Legend: c_k^m prototype of class k in the features of modality m, d Euclidean distance, p_m softmax
 of -d over the classes, s_m mean of p_m at the label, w_m and v_m how far m is behind and ahead.
-
-Reference: Fan et al., "PMR: Prototypical Modal Rebalance for Multimodal Learning", CVPR 2023,
-equations 9 to 13.
 """
 
 from __future__ import annotations
