@@ -190,4 +190,4 @@ def purity(features: Tensor, labels: Tensor, *, seed: int = 0) -> float:
     table.index_put_(
         (clusters.long(), numbers.cpu()), torch.ones(len(labels), dtype=torch.int64), True
     )
-    return float(table.amax(dim=1).sum() / len(labels))
+    return int(table.amax(dim=1).sum()) / len(labels)
