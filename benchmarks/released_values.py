@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 import torch
-from torch import Tensor
+from formulae import Pair, bound, entropy, exact, logits, numbers, others, sized, softmax
+from released_later import LATER
 
 import counterpoise as cp
 from counterpoise.methods import blend_weights, pareto_weights
@@ -27,54 +28,6 @@ from counterpoise.methods.shared.losses import divergence
 __all__ = ["DRAWS", "QUANTITIES", "difference"]
 
 DRAWS = 50
-Pair = tuple[Sequence[float], Sequence[float]]
-"""What a method computes, and what its formula says."""
-
-
-def softmax(row: Sequence[float]) -> list[float]:
-    """Map logits to probabilities."""
-    exps = [math.exp(z - max(row)) for z in row]
-    return [e / sum(exps) for e in exps]
-
-
-def entropy(row: Sequence[float]) -> float:
-    """Map logits to the entropy of their softmax."""
-    return -sum(p * math.log(p) for p in softmax(row))
-
-
-def others(values: Sequence[float], m: int) -> float:
-    """Return the mean of all values but one."""
-    rest = [value for j, value in enumerate(values) if j != m]
-    return sum(rest) / len(rest)
-
-
-def numbers(count: int, low: float = 0.1, high: float = 1.0) -> list[float]:
-    """Draw positive numbers."""
-    return [random.uniform(low, high) for _ in range(count)]
-
-
-def logits(*shape: int) -> Tensor:
-    """Draw logits from the generator that everything here is drawn from."""
-    flat = [random.gauss(0, 2) for _ in range(math.prod(shape))]
-    return torch.tensor(flat, dtype=torch.float64).view(shape)
-
-
-def exact(numbers: object) -> Tensor:
-    """Make a tensor of the numbers as they are."""
-    return torch.tensor(numbers, dtype=torch.float64)
-
-
-def bound(method: cp.Method, count: int) -> cp.Method:
-    """Bind a method to some modalities."""
-    method.bind([f"m{index}" for index in range(count)], torch.float64)
-    return method
-
-
-def sized() -> int:
-    """Draw a number of modalities."""
-    return random.choice((2, 3, 5))
-
-
 # -- one function a quantity -------------------------------------------------------------------
 
 
@@ -259,6 +212,7 @@ QUANTITIES: dict[str, Callable[[], Pair]] = {
     "InfoReg: strengths": inforeg,
     "MCR: contrast": mcr,
     "MLA: fused logits": mla,
+    **LATER,
 }
 
 

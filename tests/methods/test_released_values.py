@@ -9,6 +9,7 @@ import pytest
 
 def load():
     path = Path(__file__).parents[2] / "benchmarks" / "released_values.py"
+    sys.path.insert(0, str(path.parent))  # of the parts that it is made of
     spec = importlib.util.spec_from_file_location("released_values", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules["released_values"] = module

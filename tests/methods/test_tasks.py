@@ -1,9 +1,16 @@
 """Tasks and arguments that methods refuse, by name."""
 
+from math import prod
+
 import pytest
 import torch
+from torch import nn
 
 import counterpoise as cp
+from support.harness import Run
+from support.methods import NAMES
+from support.networks import SIZES, batch
+from support.table import rows
 
 
 @pytest.mark.parametrize(
@@ -22,6 +29,57 @@ def test_methods_refuse_tasks_that_they_are_not_defined_for(method, task):
     with pytest.raises(ValueError, match=message):
         cp.methods.check_task(method, task)
     cp.methods.check_task(method, "classification")
+
+
+class Shaped(nn.Module):
+    """A concatenation under a head whose logits are of some shape."""
+
+    def __init__(self, *shape):
+        super().__init__()
+        torch.manual_seed(5)
+        self.shape, self.names = shape, NAMES
+        for name, size in zip(NAMES, SIZES, strict=False):
+            setattr(self, name, nn.Linear(size, 6))
+        self.head = nn.Linear(6 * len(NAMES), prod(shape))
+
+    def forward(self, **inputs):
+        features = [getattr(self, name)(inputs[name]) for name in NAMES]
+        return self.head(torch.cat(features, dim=1)).unflatten(1, self.shape)
+
+
+OTHERS = {
+    "multilabel": ((4,), cp.scores.BinaryCrossEntropy(), lambda z: z.gt(0).to(z.dtype)),
+    "regression": ((1,), cp.scores.SquaredError(), lambda z: z + 0.5),
+    "segments": ((4, 5), cp.scores.CrossEntropy(), lambda z: z.argmax(dim=1)),
+}
+
+
+@rows()
+@pytest.mark.parametrize("task", OTHERS)
+def test_methods_train_on_every_task_that_they_are_defined_for(task, row):
+    method = row.make(len(NAMES))
+    if task not in method.tasks:
+        with pytest.raises(ValueError, match=rf"defined for the task, {task}; found"):
+            cp.methods.check_task(method, task)
+        return
+    shape, score, target_of = OTHERS[task]
+    model = Shaped(*shape).double()
+
+    def data(seed):
+        inputs, _ = batch(len(NAMES), 9, seed=seed)
+        generator = torch.Generator().manual_seed(seed)
+        return inputs, target_of(torch.randn(9, *shape, generator=generator, dtype=torch.float64))
+
+    paths = {name: cp.Modality(name, branch=(name,)) for name in NAMES}
+    run = Run(cp.Balanced(model, paths, method, score=score), data, lr=0.01)
+    before = run.weights
+    for epoch in range(3):
+        method.set_epoch(epoch)
+        method.learning_rates()
+        run.steps(2)
+    assert all(out.loss.isfinite() for out in run.outs)
+    moved = {key.split(".")[0] for key, w in run.weights.items() if not torch.equal(w, before[key])}
+    assert moved == {*NAMES, "head"}
 
 
 def test_an_unknown_task_is_an_error():

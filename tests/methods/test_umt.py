@@ -37,6 +37,7 @@ def test_umt_draws_features_to_those_of_the_teachers():
     ("teachers", "error", "message"),
     [
         (nn.Identity(), TypeError, r"`teachers` should map each modality to a module; found Ident"),
+        (None, ValueError, r"for each of ear, eye; found none\. Pass what counterpoise\.exp"),
         ({"ear": nn.ReLU}, TypeError, r"`teachers` should map each modality to a module; found"),
         (
             {"ear": nn.Identity()},

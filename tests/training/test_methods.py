@@ -31,7 +31,7 @@ from training.test_resume import Killed, left_behind, stop
 NAMES = tuple(SIZES)
 STOPS = [2, 4]  # epochs after which the branches stop in the run of `ending`
 STEPS = 5  # in an epoch
-APART = {Method, cp.Windowed, cp.Chain, cp.UMT, cp.MLA, cp.Remix}  # need parts, or another loop
+APART = {Method, cp.Windowed, cp.Chain, cp.MLA, cp.Remix}  # need parts, or another loop
 METHODS = {
     kind.__name__: kind
     for kind in vars(cp).values()
@@ -400,7 +400,8 @@ SETTINGS = {
 
 @pytest.mark.parametrize("fusion", ["additive", "concatenation"])
 @pytest.mark.parametrize("name", METHODS)
-def test_each_method_trains_by_its_short_name(name, fusion, tmp_path):
+def test_each_method_trains_by_its_short_name(name, fusion, tmp_path, monkeypatch):
+    monkeypatch.setenv("COUNTERPOISE_RUNS", str(tmp_path / "store"))
     command = ["train", "--data=Synthetic", f"--method={name}"]
     command += [f"--method.{k}={v}" for k, v in SETTINGS.get(name, {}).items()]
     command += ["--data.num_train=64", "--data.num_validation=32", "--data.num_test=32"]

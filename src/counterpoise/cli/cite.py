@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from counterpoise.methods.bibliography import REFERENCES, bibtex, names_in
+from counterpoise.methods.bibliography import MMCOSINE, REFERENCES, bibtex, names_in
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
@@ -54,7 +54,10 @@ def names_of(word: str) -> list[str]:
             f"`what` should be methods or folders of runs; found no record.json below {word!r}. "
             "Pass the folder that a run was written to."
         )
-    titles = [json.loads(path.read_text())["method"]["name"] for path in records]
-    known = [name for title in dict.fromkeys(titles) for name in names_in(title)]
+    contents = [json.loads(path.read_text(encoding="utf-8")) for path in records]
+    titles = dict.fromkeys(content["method"]["name"] for content in contents)
+    known = [name for title in titles for name in names_in(title)]
+    fusions = {content["model"]["settings"].get("fusion") for content in contents}
     # A method of the user's own is the user's to cite.
-    return [name for name in known if name in REFERENCES or name == "Joint"]
+    methods = [name for name in known if name in REFERENCES or name == "Joint"]
+    return [*methods, *([MMCOSINE] if "cosine" in fusions else [])]

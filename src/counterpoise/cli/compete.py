@@ -81,15 +81,21 @@ def run(arguments: Namespace) -> int | None:
 def write_competition(competition: Competition, folder: Path) -> Path:
     """Write ``report.html``, ``strengths.csv`` and ``competition.json``; return the first's path.
 
+    With them goes ``imbalance.csv``, how unequal modalities are as other papers measure it.
+
     Raises:
         ImportError: If what draws charts is not installed.
     """
+    from counterpoise.experiments.compete.imbalance import imbalance_table
     from counterpoise.experiments.compete.page import competition_page
     from counterpoise.training.record import write_atomically, write_json
 
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "competition.json", competition.describe())
     write_atomically(folder / "strengths.csv", competition.table().to_csv())
+    imbalance = imbalance_table(competition)
+    if imbalance is not None:
+        write_atomically(folder / "imbalance.csv", imbalance.to_csv())
     return competition_page(competition).write(folder / "report.html")
 
 

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 from counterpoise.cli.failures import Interrupted
 from counterpoise.cli.options import add_flag
+from counterpoise.methods.umt import untaught
 from counterpoise.training.config.reading import BASES, DEFAULTS
 from counterpoise.training.processes import is_first_process
 from counterpoise.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
+    from torch import nn
 
 __all__ = ["BASES", "DEFAULTS", "add_arguments", "run"]
 
@@ -52,7 +54,8 @@ def run(arguments: Namespace) -> int:
 
     output = Path(arguments.output or Path("runs") / str(recipe.name))
     try:
-        record = train(recipe, output, resume=arguments.resume, progress=arguments.progress)
+        options = {"resume": arguments.resume, "progress": arguments.progress}
+        record = train(recipe, output, teachers=_teachers(recipe, arguments.progress), **options)
     except KeyboardInterrupt as error:
         raise Interrupted(_how_to_go_on(output)) from error
     if is_first_process(recipe.trainer.num_processes):
@@ -65,6 +68,18 @@ def run(arguments: Namespace) -> int:
         if record["outcome"] == "diverged":
             print(f"counterpoise: the run diverged: {record['divergence']}", file=sys.stderr)
     return 1 if record["outcome"] == "diverged" else 0
+
+
+def _teachers(recipe: Recipe, progress: bool) -> dict[str, nn.Module] | None:
+    """Return what a method learns from that was given no teachers, from the store of runs."""
+    assert recipe.method is not None
+    if not untaught(recipe.method):
+        return None
+    from counterpoise.cli.running import progress_bar
+    from counterpoise.experiments import unimodal_teachers
+
+    with progress_bar(show=progress and is_first_process(recipe.trainer.num_processes)) as told:
+        return unimodal_teachers(recipe, progress=told, backend="threading")
 
 
 def _how_to_go_on(output: Path) -> str:

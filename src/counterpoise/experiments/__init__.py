@@ -24,6 +24,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from counterpoise.experiments.alone import unimodal_teachers
     from counterpoise.experiments.execution.settings import Execution
     from counterpoise.experiments.session import FailedCellsError, OtherPartsError
     from counterpoise.experiments.store import Result, Store
@@ -34,9 +35,17 @@ _LAZY = {
     "OtherPartsError": "session",
     "Result": "store",
     "Store": "store",
+    "unimodal_teachers": "alone",
 }
 
-__all__ = ["Execution", "FailedCellsError", "OtherPartsError", "Result", "Store"]
+__all__ = [
+    "Execution",
+    "FailedCellsError",
+    "OtherPartsError",
+    "Result",
+    "Store",
+    "unimodal_teachers",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,10 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from counterpoise.experiments.store import Keep, Store, content_key
+from counterpoise.methods.umt import untaught
 from counterpoise.training.record import describe, versions
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from counterpoise.data import DataSource, Splits
+    from counterpoise.methods import Method
     from counterpoise.training import Recipe
 
 __all__ = ["Cell", "Run", "code_digest", "loading"]
@@ -94,6 +98,27 @@ class Run(Cell):
         """Whether the recipe lets it."""
         return self.recipe.trainer.accelerator != "cpu"
 
+    @property
+    def needs(self) -> Mapping[str, Run]:
+        """The runs on each modality alone, if the method learns from their encoders."""
+        if not untaught(self._method):
+            return {}
+        from counterpoise.experiments.alone import teacher_runs
+
+        return teacher_runs(self.recipe, self.fingerprint)
+
+    @property
+    def _method(self) -> Method:
+        assert self.recipe.method is not None  # a recipe puts Joint in its place
+        return self.recipe.method
+
+    def _teachers(self, store: Store) -> dict[str, nn.Module] | None:
+        if not self.needs:
+            return None
+        from counterpoise.experiments.alone import encoders_of
+
+        return encoders_of(self.needs, store)
+
     def compute(self, store: Store, folder: Path) -> dict[str, Any]:
         """Train; go on in the folder if a run lies there that was killed.
 
@@ -102,6 +127,7 @@ class Run(Cell):
 
         Raises:
             ValueError: If the data are not those that the run was planned with.
+            RuntimeError: If a run failed that it learns from.
         """
         from counterpoise.training.run import train
 
@@ -109,7 +135,8 @@ class Run(Cell):
         if folder.exists() and not resume:  # killed before it had written what it is
             shutil.rmtree(folder)
         # Under the name that the content gives: whoever goes on with it may call it otherwise.
-        record = train(self.recipe.replace(), folder, resume=resume, progress=False)
+        recipe, teachers = self.recipe.replace(), self._teachers(store)
+        record = train(recipe, folder, resume=resume, progress=False, teachers=teachers)
         if record["data"]["fingerprint"] != self.fingerprint:
             raise ValueError(
                 f"The data should be those that the run was planned with, fingerprint "

@@ -88,14 +88,29 @@ class Session:
         distinct = list({cell.key: cell for cell in cells}.values())
         results = self._results(distinct)
         pending = [cell for cell in distinct if cell.key not in results]
-        runs = self._missing(pending)
-        self.observer.expect([*runs, *distinct], results)
-        self._run(runs)
+        runs = self._missing(run for cell in pending for run in cell.needs.values())
+        before = self._missing(run for cell in runs for run in cell.needs.values())
+        self.observer.expect([*before, *runs, *distinct], results)
+        made = self._run(before)
+        made |= self._run([run for run in runs if run.key not in made])
+        results |= {cell.key: made[cell.key] for cell in pending if cell.key in made}
+        pending = [cell for cell in pending if cell.key not in made]
         return results | self._run(pending, among=distinct)
 
-    def _missing(self, cells: Sequence[Cell]) -> list[Run]:
-        """Return the runs that cells need and whose models are not there."""
-        needed = {run.key: run for cell in cells for run in cell.needs.values()}
+    def provide(self, runs: Iterable[Run]) -> None:
+        """Train runs whose models are not there; one may fail.
+
+        Raises:
+            OtherPartsError: If what is left belongs to other parts.
+            DiskFullError: If there is no more room.
+        """
+        missing = self._missing(runs)
+        self.observer.expect(missing, {})
+        self._run(missing)
+
+    def _missing(self, runs: Iterable[Run]) -> list[Run]:
+        """Return the runs whose models are not there."""
+        needed = {run.key: run for run in runs}
         results, missing = self._results(list(needed.values())), []
         for key, run in needed.items():
             result = results.get(key)

@@ -2,9 +2,6 @@
 
 Legend: s_m score of modality m (lower is better), r_m its discrepancy ratio, tau_m the same of
 the reference scores, kappa_m its coefficient, alpha strength, c clamp, b bound.
-
-Reference: Li et al., "Boosting Multi-modal Model Performance with Adaptive Gradient
-Modulation", ICCV 2023, section 3.2, equations 5 to 9.
 """
 
 from __future__ import annotations

@@ -52,32 +52,15 @@ class ARL(Multitask):
     """
 
     tasks = frozenset({"classification", "segments"})
+    asks = Needs(unimodal_logits="values", owns="encoders")
 
     def __init__(
         self, gamma: float = 4.0, temperature: float = 8.0, *, heads: Heads | None = None
     ) -> None:
-        super().__init__(heads)
+        super().__init__(heads, gamma)
         check_range("gamma", gamma, low=0)
         check_range("temperature", temperature, low=0)
         self.gamma, self.temperature = gamma, temperature
-
-    def trains_encoder(self, index: int) -> bool:
-        """Return whether the modalities' own losses have a weight."""
-        return self.gamma > 0
-
-    def needs(self) -> Needs:
-        """Return what losses need, or at least values of unimodal logits; and encoders."""
-        needs = super().needs()._replace(owns="encoders")
-        if self.heads is None and needs.unimodal_logits == "nothing":
-            return needs._replace(unimodal_logits="values")
-        return needs
-
-    def modality_losses(self, signals: Signals) -> Tensor | None:
-        """Return gamma L_m, shape (M,)."""
-        if not self.trains_unimodal():
-            return None
-        (gamma,) = self.loss_weights([self.gamma])
-        return gamma * self.unimodal_losses(signals)
 
     def encoder_factors(self, signals: Signals) -> Tensor:
         """Return 1 + w, shape (M,); ones where it is not finite."""

@@ -1,14 +1,19 @@
-"""Where each method was published, as BibTeX."""
+"""Where each method was published: the entries of ``references.bib``, by the methods' names.
+
+The keywords of an entry are the names of the methods that it is the reference of.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from importlib.resources import files
 from typing import NamedTuple
 
 from counterpoise.core.errors import check_choice
 from counterpoise.methods.method import Method
 
-__all__ = ["REFERENCES", "Reference", "bibtex", "names_in"]
+__all__ = ["MMCOSINE", "REFERENCES", "Reference", "bibtex", "names_in"]
 
 
 class Reference(NamedTuple):
@@ -20,7 +25,7 @@ class Reference(NamedTuple):
         title: As printed.
         venue: Conference or journal.
         year: Of publication.
-        journal: Whether the venue is a journal.
+        entry: In BibTeX, whole.
     """
 
     key: str
@@ -28,198 +33,33 @@ class Reference(NamedTuple):
     title: str
     venue: str
     year: int
-    journal: bool = False
+    entry: str
 
-    def bibtex(self) -> str:
-        """Return the entry.
 
-        Example:
-            >>> print(Reference("doe2030", "Doe, Jane", "On Balance", "Proc. X", 2030).bibtex())
-            @inproceedings{doe2030,
-              author = {Doe, Jane},
-              title = {{On Balance}},
-              booktitle = {Proc. X},
-              year = {2030},
-            }
-        """
-        kind, field = ("article", "journal") if self.journal else ("inproceedings", "booktitle")
-        return "\n".join(
-            [
-                f"@{kind}{{{self.key},",
-                f"  author = {{{self.author}}},",
-                f"  title = {{{{{self.title}}}}},",
-                f"  {field} = {{{self.venue}}},",
-                f"  year = {{{self.year}}},",
-                "}",
-            ]
+def _read() -> dict[str, Reference]:
+    found = {}
+    text = files("counterpoise.methods").joinpath("references.bib").read_text(encoding="utf-8")
+    for entry in text.strip().split("\n\n"):
+        told = {name: value.strip("{}") for name, value in re.findall(r"(\w+) = {(.*)},\n", entry)}
+        key, venue = entry.partition("{")[2].partition(",")[0], told.get("booktitle")
+        shown = re.sub(r"  keywords = .*\n", "", entry)
+        reference = Reference(
+            key,
+            told["author"],
+            told["title"],
+            venue or told["journal"],
+            int(told["year"]),
+            shown,
         )
+        found |= dict.fromkeys(told["keywords"].split(", "), reference)
+    return found
 
 
-_CVPR = "IEEE/CVF Conference on Computer Vision and Pattern Recognition (CVPR)"
-_ICCV = "IEEE/CVF International Conference on Computer Vision (ICCV)"
-_ICML = "International Conference on Machine Learning (ICML)"
-_NEURIPS = "Advances in Neural Information Processing Systems (NeurIPS)"
+MMCOSINE = "MMCosine"
+"""Published as a method, and here a fusion, "cosine"."""
 
-_ON_THE_FLY = Reference(
-    "peng2022balanced",
-    "Peng, Xiaokang and Wei, Yake and Deng, Andong and Wang, Dong and Hu, Di",
-    "Balanced Multimodal Learning via On-the-fly Gradient Modulation",
-    _CVPR,
-    2022,
-)
-_BLENDING = Reference(
-    "wang2020what",
-    "Wang, Weiyao and Tran, Du and Feiszli, Matt",
-    "What Makes Training Multi-modal Classification Networks Hard?",
-    _CVPR,
-    2020,
-)
-
-REFERENCES: dict[str, Reference] = {
-    "AGM": Reference(
-        "li2023boosting",
-        "Li, Hong and Li, Xingyu and Hu, Pengbo and Lei, Yinuo and Li, Chunxiao and Zhou, Yi",
-        "Boosting Multi-modal Model Performance with Adaptive Gradient Modulation",
-        _ICCV,
-        2023,
-    ),
-    "ARL": Reference(
-        "wei2025improving",
-        "Wei, Shicai and Luo, Chunbo and Luo, Yang",
-        "Improving Multimodal Learning via Imbalanced Learning",
-        _ICCV,
-        2025,
-    ),
-    "CGGM": Reference(
-        "guo2024classifier",
-        "Guo, Zirun and Jin, Tao and Chen, Jingyuan and Zhao, Zhou",
-        "Classifier-guided Gradient Modulation for Enhanced Multimodal Learning",
-        _NEURIPS,
-        2024,
-    ),
-    "CML": Reference(
-        "ma2023calibrating",
-        "Ma, Huan and Zhang, Qingyang and Zhang, Changqing and Wu, Bingzhe and Fu, Huazhu and "
-        "Zhou, Joey Tianyi and Hu, Qinghua",
-        "Calibrating Multimodal Learning",
-        _ICML,
-        2023,
-    ),
-    "DGL": Reference(
-        "wei2025boosting",
-        "Wei, Shicai and Luo, Chunbo and Luo, Yang",
-        "Boosting Multimodal Learning via Disentangled Gradient Learning",
-        _ICCV,
-        2025,
-    ),
-    "GBlend": _BLENDING,
-    "InfoReg": Reference(
-        "huang2025adaptive",
-        "Huang, Chengxiang and Wei, Yake and Yang, Zequn and Hu, Di",
-        "Adaptive Unimodal Regulation for Balanced Multimodal Information Acquisition",
-        _CVPR,
-        2025,
-    ),
-    "LFM": Reference(
-        "yang2024facilitating",
-        "Yang, Yang and Wan, Fengqiang and Jiang, Qing-Yuan and Xu, Yi",
-        "Facilitating Multimodal Classification via Dynamically Learning Modality Gap",
-        _NEURIPS,
-        2024,
-    ),
-    "MCR": Reference(
-        "kontras2025balancing",
-        "Kontras, Konstantinos and Strypsteen, Thomas and Chatzichristos, Christos and "
-        "Liang, Paul Pu and Blaschko, Matthew and De Vos, Maarten",
-        "Balancing Multimodal Training Through Game-Theoretic Regularization",
-        _NEURIPS,
-        2025,
-    ),
-    "MLA": Reference(
-        "zhang2024multimodal",
-        "Zhang, Xiaohui and Yoon, Jaehong and Bansal, Mohit and Yao, Huaxiu",
-        "Multimodal Representation Learning by Alternating Unimodal Adaptation",
-        _CVPR,
-        2024,
-    ),
-    "MLB": Reference(
-        "kontras2024improving",
-        "Kontras, Konstantinos and Chatzichristos, Christos and Blaschko, Matthew and "
-        "De Vos, Maarten",
-        "Improving Multimodal Learning with Multi-Loss Gradient Modulation",
-        "British Machine Vision Conference (BMVC)",
-        2024,
-    ),
-    "MMPareto": Reference(
-        "wei2024mmpareto",
-        "Wei, Yake and Hu, Di",
-        "MMPareto: Boosting Multimodal Learning with Innocent Unimodal Assistance",
-        _ICML,
-        2024,
-    ),
-    "MSES": Reference(
-        "fujimori2019modality",
-        "Fujimori, Naotsuna and Endo, Rei and Kawai, Yoshihiko and Mochizuki, Takahiro",
-        "Modality-Specific Learning Rate Control for Multimodal Classification",
-        "Asian Conference on Pattern Recognition (ACPR)",
-        2019,
-    ),
-    "MSLR": Reference(
-        "yao2022modality",
-        "Yao, Yiqun and Mihalcea, Rada",
-        "Modality-specific Learning Rates for Effective Multimodal Additive Late-fusion",
-        "Findings of the Association for Computational Linguistics: ACL 2022",
-        2022,
-    ),
-    "OGM": _ON_THE_FLY,
-    "OGMGE": _ON_THE_FLY,
-    "OPM": Reference(
-        "wei2024onthefly",
-        "Wei, Yake and Hu, Di and Du, Henghui and Wen, Ji-Rong",
-        "On-the-fly Modulation for Balanced Multimodal Learning",
-        "IEEE Transactions on Pattern Analysis and Machine Intelligence",
-        2024,
-        journal=True,
-    ),
-    "PMR": Reference(
-        "fan2023pmr",
-        "Fan, Yunfeng and Xu, Wenchao and Wang, Haozhao and Wang, Junxiao and Guo, Song",
-        "PMR: Prototypical Modal Rebalance for Multimodal Learning",
-        _CVPR,
-        2023,
-    ),
-    "ReconBoost": Reference(
-        "hua2024reconboost",
-        "Hua, Cong and Xu, Qianqian and Bao, Shilong and Yang, Zhiyong and Huang, Qingming",
-        "ReconBoost: Boosting Can Achieve Modality Reconcilement",
-        _ICML,
-        2024,
-    ),
-    "Relearning": Reference(
-        "wei2024diagnosing",
-        "Wei, Yake and Li, Siwei and Feng, Ruoxuan and Hu, Di",
-        "Diagnosing and Re-learning for Balanced Multimodal Learning",
-        "European Conference on Computer Vision (ECCV)",
-        2024,
-    ),
-    "Remix": Reference(
-        "ma2025improving",
-        "Ma, Xiaoyu and Chen, Hao and Deng, Yongjian",
-        "Improving Multimodal Learning Balance and Sufficiency through Data Remixing",
-        _ICML,
-        2025,
-    ),
-    "UMT": Reference(
-        "du2023unimodal",
-        "Du, Chenzhuang and Teng, Jiaye and Li, Tingle and Liu, Yichen and Yuan, Tianyuan and "
-        "Wang, Yue and Yuan, Yang and Zhao, Hang",
-        "On Uni-Modal Feature Learning in Supervised Multi-Modal Learning",
-        _ICML,
-        2023,
-    ),
-    "UnimodalLoss": _BLENDING,
-}
-"""By name of the method. Joint training has none."""
+REFERENCES: dict[str, Reference] = _read()
+"""By name of the method, and of MMCosine. Joint training has none."""
 
 _UNPUBLISHED = ("Joint",)
 
@@ -239,7 +79,7 @@ def bibtex(names: Iterable[str]) -> str:
     """Return the BibTeX of some methods, each publication once, in the order of the names.
 
     Args:
-        names: Of methods, such as "AGM". Joint training adds nothing.
+        names: Of methods, such as "AGM", or "MMCosine". Joint training adds nothing.
 
     Raises:
         ValueError: If one is unknown; the nearest is suggested.
@@ -248,9 +88,9 @@ def bibtex(names: Iterable[str]) -> str:
         >>> print(bibtex(["OGM", "OGMGE"]).splitlines()[0])
         @inproceedings{peng2022balanced,
     """
-    found: dict[str, Reference] = {}
+    found: dict[str, None] = {}
     for name in names:
         check_choice("name", name, (*REFERENCES, *_UNPUBLISHED))
         if name in REFERENCES:
-            found.setdefault(REFERENCES[name].key, REFERENCES[name])
-    return "\n\n".join(reference.bibtex() for reference in found.values())
+            found[REFERENCES[name].entry] = None
+    return "\n\n".join(found)

@@ -2,9 +2,6 @@
 
 Legend: d_m growth of the accuracy of modality m's classifier since the step before, B_m its
 balancing term, rho scale of the encoders' gradients, lambda weight of the direction term.
-
-Reference: Guo et al., "Classifier-guided Gradient Modulation for Enhanced Multimodal Learning",
-NeurIPS 2024, section 3.
 """
 
 from __future__ import annotations
@@ -15,7 +12,7 @@ from torch.nn import functional as F
 
 from counterpoise.core.errors import check_count, check_range
 from counterpoise.core.scores import CrossEntropy, mean_over_processes
-from counterpoise.methods.method import Level, Needs, Signals
+from counterpoise.methods.method import Needs, Signals
 from counterpoise.methods.shared.evidence import scaled_confidences
 from counterpoise.methods.shared.heads import Heads
 from counterpoise.methods.shared.multitask import Multitask
@@ -71,6 +68,7 @@ class CGGM(Multitask):
     Learning", NeurIPS 2024, section 3.
     """
 
+    asks = Needs(unimodal_logits="values", owns="encoders")
     accuracies: Tensor
     shift: Tensor
     balance: Tensor
@@ -87,7 +85,7 @@ class CGGM(Multitask):
         every: int = 1,
         heads: Heads | None = None,
     ) -> None:
-        super().__init__(heads)
+        super().__init__(heads, 0.0)  # classifiers learn from detached features
         check_range("rho", rho, low=0)
         check_range("direction", direction, low=0)
         check_range("clamp", clamp, low=0, open_low=True)
@@ -105,19 +103,11 @@ class CGGM(Multitask):
         par = (num_modalities - 1) / num_modalities
         self.register_buffer("balance", torch.full((num_modalities,), par, dtype=dtype))
 
-    def trains_encoder(self, index: int) -> bool:
-        """Return False: the method's own classifiers learn from detached features."""
-        return False
-
-    def needs(self) -> Needs:
-        """Return values of unimodal logits, unless classifiers make them; and encoders."""
-        logits: Level = "values" if self.heads is None else "nothing"
-        return super().needs()._replace(unimodal_logits=logits, owns="encoders")
-
     def loss(self, joint: Tensor, signals: Signals) -> Tensor:
         """Return the joint loss with the direction term, and the own classifiers' losses."""
         self._observe(signals)
-        total = joint + self.unimodal_losses(signals).sum() if self.trains_unimodal() else joint
+        own_M = self.modality_losses(signals)
+        total = joint if own_M is None else joint + own_M.sum()
         if not self.direction or not torch.is_grad_enabled():
             return total
         balance = self.balance.to(joint)

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from counterpoise.core.pytree import PyTree
-from counterpoise.methods.method import (
-    LEVELS,
-    Evaluation,
-    Features,
-    Method,
-    Needs,
-    Phase,
-    Signals,
-    answers,
-)
+from counterpoise.methods.method import LEVELS, Method, Needs, Phase, Signals, answers
+from counterpoise.methods.shared.composite import NOBODY, Composite
 
 __all__ = ["Chain", "chain"]
 
@@ -28,10 +19,13 @@ EXCLUSIVE = (
 )
 """Places where two methods would undo each other."""
 
+AT_ANY_TIME = ("unimodal_logits", "encoder_gradient", "learning_rates")
+"""Places that are asked outside of steps too, or when one is over."""
+
 OWNERSHIP = ("", "branches", "encoders")  # each includes the ones before it
 
 
-class Chain(Method):
+class Chain(Composite):
     """Several methods as one: each acts at its own places. See :func:`chain`.
 
     Args:
@@ -57,18 +51,31 @@ class Chain(Method):
         self.tasks = frozenset.intersection(*(method.tasks for method in methods))
         self._find_actors()
 
+    def members(self) -> list[Method]:
+        """Return the methods, in order."""
+        return [method for method in self.methods if isinstance(method, Method)]
+
+    def told(self) -> list[Method]:
+        """Return all methods: those in a window know by themselves when it is open."""
+        return self.members()
+
+    def asked(self, place: str) -> Method:
+        """Return the method that acts at a place, nobody while its time has not come."""
+        method = self._actors[place]
+        if method is None or (place not in AT_ANY_TIME and method.phase() != "on"):
+            return NOBODY
+        return method
+
     def _find_actors(self) -> None:
         # In a dictionary: an attribute of its own would be a submodule, and saved twice.
         self._actors = {place: self._actor(place) for place in EXCLUSIVE}
-        combiners = [method for method in self._each() if "combine" in method.places()]
+        self._actors["encoder_gradient"] = self._actors["encoder_factors"]
+        combiners = [method for method in self.members() if "combine" in method.places()]
         self._actors["combine"] = combiners[0] if combiners else None
-
-    def _each(self) -> list[Method]:
-        return [method for method in self.methods if isinstance(method, Method)]
 
     def _actor(self, place: str) -> Method | None:
         """Return the one method that acts at a place; None if nobody does."""
-        acting = [method for method in self._each() if answers(method, place)]
+        acting = [method for method in self.members() if answers(method, place)]
         if place == "coefficients":
             acting = [method for method in acting if not _observes(method)]
         if place == "loss" and len(acting) > 1:
@@ -85,18 +92,17 @@ class Chain(Method):
         return acting[0] if acting else None
 
     def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
-        """Bind all methods."""
-        for method in self._each():
-            method.bind(self.modalities, dtype)
+        """Bind all methods, some of which know only then where they act."""
+        super().allocate(num_modalities, dtype)
         self._find_actors()
 
     def settings(self) -> dict[str, Any]:
         """Return the methods, for a run's record."""
-        return {"methods": self._each()}
+        return {"methods": self.members()}
 
     def needs(self) -> Needs:
         """Return what the methods need together; heads of one serve the others."""
-        all_needs = [method.needs() for method in self._each()]
+        all_needs = [method.needs() for method in self.members()]
         logits = max((needs.unimodal_logits for needs in all_needs), key=LEVELS.index)
         return Needs(
             responses=max((needs.responses for needs in all_needs), key=LEVELS.index),
@@ -107,52 +113,14 @@ class Chain(Method):
             rest_frozen=any(needs.rest_frozen for needs in all_needs),
         )
 
-    def places(self) -> frozenset[str]:
-        """Return the places of all methods."""
-        return frozenset().union(*(method.places() for method in self._each()))
-
-    def title(self) -> str:
-        """Return the names of the methods, such as "UnimodalLoss + AGM"."""
-        return " + ".join(method.title() for method in self._each())
-
     def phase(self) -> Phase:
         """Return "on" while any method is, else "watch" while any is."""
-        phases = {method.phase() for method in self._each()}
+        phases = {method.phase() for method in self.members()}
         return "on" if "on" in phases else "watch" if "watch" in phases else "off"
-
-    def _acting(self, place: str) -> Method | None:
-        method = self._actors[place]
-        return method if method is not None and method.phase() == "on" else None
-
-    # -- places in a training step -----------------------------------------------------------
-
-    def substeps(self, target: PyTree, unimodal: Callable[[], Tensor]) -> Iterator[Tensor | None]:
-        """Yield the steps of the method that has several a batch."""
-        method = self._acting("substeps")
-        yield from (
-            super().substeps(target, unimodal)
-            if method is None
-            else method.substeps(target, unimodal)
-        )
-
-    def inputs(self, inputs: Mapping[str, PyTree], target: PyTree) -> Mapping[str, PyTree]:
-        """Return what the method that acts on the data makes of them."""
-        method = self._acting("inputs")
-        return inputs if method is None else method.inputs(inputs, target)
-
-    def feature(self, index: int, feature: PyTree) -> PyTree:
-        """Return what the method that acts on features makes of one."""
-        method = self._acting("feature")
-        return feature if method is None else method.feature(index, feature)
-
-    def unimodal_logits(self, features: Sequence[PyTree], logits: Tensor) -> Tensor | None:
-        """Return logits of the heads that one of the methods has."""
-        method = self._actors["unimodal_logits"]
-        return None if method is None else method.unimodal_logits(features, logits)
 
     def coefficients(self, signals: Signals) -> Tensor | None:
         """Return the coefficients of the method that acts on responses; it may only watch."""
-        for observer in self._each():
+        for observer in self.members():
             if _observes(observer) and observer.phase() == "on":
                 observer.coefficients(signals)
         method = self._actors["coefficients"]
@@ -162,88 +130,12 @@ class Chain(Method):
         coefficients = method.coefficients(signals)
         return coefficients if phase == "on" else None
 
-    def modality_losses(self, signals: Signals) -> Tensor | None:
-        """Return the losses of the modalities, of the method that makes them."""
-        method = self._acting("loss")
-        return None if method is None else method.modality_losses(signals)
-
-    def combine(self, joint: Tensor, own_M: Tensor, signals: Signals) -> Tensor:
-        """Return what the method that combines losses makes of them."""
-        combiner = self._actors["combine"]
-        if combiner is None or combiner.phase() != "on":
-            return joint + own_M.sum()
-        return combiner.combine(joint, own_M, signals)
-
     def loss(self, joint: Tensor, signals: Signals) -> Tensor:
-        """Return the loss of the method that acts on it."""
-        method = self._acting("loss")
-        if method is None:
-            return joint
+        """Return the loss of the method that acts on it, combined by another if one does."""
+        method = self.asked("loss")
         if self._actors["combine"] in (None, method):
             return method.loss(joint, signals)
-        return super().loss(joint, signals)
-
-    def encoder_factors(self, signals: Signals) -> Tensor | None:
-        """Return the factors of the method that scales gradients of encoders."""
-        method = self._acting("encoder_factors")
-        return None if method is None else method.encoder_factors(signals)
-
-    def encoder_gradient(self, gradient: Tensor, factor: Tensor, parameter: nn.Parameter) -> Tensor:
-        """Return what the same method makes of a gradient."""
-        method = self._actors["encoder_factors"]
-        assert method is not None
-        return method.encoder_gradient(gradient, factor, parameter)
-
-    def rest_gradient(self, gradient: Tensor, parameter: nn.Parameter) -> Tensor:
-        """Return what the method that acts on fusion and head makes of a gradient."""
-        method = self._acting("rest_gradient")
-        return gradient if method is None else method.rest_gradient(gradient, parameter)
-
-    def advance(self) -> None:
-        """Tell all methods that a step is over."""
-        for method in self._each():
-            method.advance()
-
-    def diagnostics(self) -> dict[str, Tensor]:
-        """Return those of all methods."""
-        found: dict[str, Tensor] = {}
-        for method in self._each():
-            found |= method.diagnostics()
-        return found
-
-    # -- places between steps ----------------------------------------------------------------
-
-    def learning_rates(self) -> Tensor | None:
-        """Return the factors of the method that sets learning rates."""
-        method = self._actors["learning_rates"]
-        return None if method is None else method.learning_rates()
-
-    def on_epoch(self, encoders: Sequence[nn.Module], features: Callable[[], Features]) -> None:
-        """Hand encoders and features on to all methods."""
-        for method in self._each():
-            method.on_epoch(encoders, features)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Tell all methods the epoch."""
-        super().set_epoch(epoch)
-        for method in self._each():
-            method.set_epoch(epoch)
-
-    def on_validation(
-        self, evaluation: Evaluation, branches: Sequence[Sequence[nn.Module]]
-    ) -> None:
-        """Hand validation on to all methods."""
-        for method in self._each():
-            method.on_validation(evaluation, branches)
-
-    def finished(self) -> bool:
-        """Return whether any method ends training."""
-        return any(method.finished() for method in self._each())
-
-    def check(self) -> None:
-        """Let all methods check themselves."""
-        for method in self._each():
-            method.check()
+        return Method.loss(self, joint, signals)
 
 
 def _observes(method: Method) -> bool:

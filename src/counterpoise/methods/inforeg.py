@@ -18,14 +18,14 @@ from counterpoise.methods.method import Needs, Signals
 from counterpoise.methods.shared.evidence import confidences, mean_of_others
 from counterpoise.methods.shared.heads import Heads
 from counterpoise.methods.shared.multitask import Multitask
-from counterpoise.methods.shared.reminders import Reminder
+from counterpoise.methods.shared.reminders import Reminding
 from counterpoise.methods.shared.settings import PerModality, per_modality
 from counterpoise.methods.shared.snapshots import Snapshots
 
 __all__ = ["InfoReg"]
 
 
-class InfoReg(Multitask):
+class InfoReg(Reminding, Multitask):
     r"""Holds back the surer modality while it gains information fast.
 
     Loss L + sum_m L_m. In the prime window of the modality with the largest s, the gradient of
@@ -62,6 +62,8 @@ class InfoReg(Multitask):
     Acquisition", CVPR 2025.
     """
 
+    because = "which goes by what an epoch has gained"
+    asks = Needs(unimodal_logits="values", owns="encoders")
     strengths_M: Tensor
     trace: Tensor
     history: Tensor
@@ -78,7 +80,7 @@ class InfoReg(Multitask):
         weight: float = 1.0,
         heads: Heads | None = None,
     ) -> None:
-        super().__init__(heads)
+        super().__init__(heads, weight)
         check_range("threshold", threshold, low=0)
         check_count("window", window, at_least=1)
         check_range("weight", weight, low=0)
@@ -87,11 +89,6 @@ class InfoReg(Multitask):
         self.starts = Snapshots()
         self._group: object = None
         self._kept_epoch = -1  # as `start_epoch`, for the asking without waiting for the device
-        self._reminder = Reminder(
-            "`method.set_epoch(epoch)` should be called when an epoch starts, from 0 on, for "
-            "InfoReg, which goes by what an epoch has gained; found that it was not before the "
-            "first step. Call it in the training loop."
-        )
         # By parameter, whose it is and under which name its weights at the epoch's start are kept.
         self._owners: dict[int, tuple[int, str]] = {}
 
@@ -107,21 +104,9 @@ class InfoReg(Multitask):
         self.register_buffer("prime", torch.ones(num_modalities, dtype=torch.bool))
         self.register_buffer("start_epoch", torch.tensor(-1))
 
-    def trains_encoder(self, index: int) -> bool:
-        """Return whether the modalities' own losses have a weight."""
-        return self.weight > 0
-
-    def needs(self) -> Needs:
-        """Return what losses need, or at least values of unimodal logits; and encoders."""
-        needs = super().needs()._replace(owns="encoders")
-        if self.heads is None and needs.unimodal_logits == "nothing":
-            return needs._replace(unimodal_logits="values")
-        return needs
-
     def set_epoch(self, epoch: int) -> None:
         """Work out who is in its prime window, when an epoch is over."""
         super().set_epoch(epoch)
-        self._reminder.done()
         if not self.modalities or epoch == int(self.start_epoch):
             return
         if int(self.start_epoch) >= 0:
@@ -133,17 +118,6 @@ class InfoReg(Multitask):
             self.prime = gained | self.num_epochs.le(self.window)
         self.trace = torch.zeros_like(self.trace)
         self._owners = {}  # the next step keeps its weights
-
-    def advance(self) -> None:
-        """Warn once in a training loop that does not tell the epoch."""
-        self._reminder.step_over()
-
-    def modality_losses(self, signals: Signals) -> Tensor | None:
-        """Return weight L_m, shape (M,)."""
-        if not self.trains_unimodal():
-            return None
-        (weight,) = self.loss_weights([self.weight])
-        return weight * self.unimodal_losses(signals)
 
     def encoder_factors(self, signals: Signals) -> Tensor:
         """Return 1 + beta of the modality that is ahead and in its prime window, else 1."""

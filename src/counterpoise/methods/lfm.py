@@ -14,9 +14,9 @@ from torch import Tensor
 
 from counterpoise.core.errors import check_choice, check_range
 from counterpoise.core.scores import sum_over_processes
-from counterpoise.methods.method import Method, Needs, Signals
+from counterpoise.methods.method import Needs, Signals
 from counterpoise.methods.shared.losses import divergence
-from counterpoise.methods.shared.reminders import Reminder
+from counterpoise.methods.shared.reminders import Reminding
 
 __all__ = ["LFM", "fitted_weight"]
 
@@ -25,7 +25,7 @@ LAST_EPOCH = 200
 """Beyond it the polynomial falls without end: the weight stays what it is there."""
 
 
-class LFM(Method):
+class LFM(Reminding):
     r"""Trains for the labels and for agreement of the modalities, in shares that change.
 
     2 [a L + (1 - a) JS], with JS the Jensen-Shannon divergence between the predictions of two
@@ -47,8 +47,10 @@ class LFM(Method):
     sample or a segment.
 
     Differs from the official code: any number of modalities; the joint loss is that of the
-    model's own logits, where the code takes the mean of unimodal logits; "learned" judges by
-    the next training batch, where the paper holds a validation batch ready in every step.
+    model's own logits, where the code takes the mean of unimodal logits. "learned" judges a step
+    by the next batch of training data, where the paper takes a batch of validation data in every
+    step: no sample that methods and epochs are chosen by is then trained on. In the first epoch
+    the next batch is as new to the model; later it has seen it in epochs before.
 
     Example:
         >>> method = LFM()
@@ -62,6 +64,8 @@ class LFM(Method):
     """
 
     tasks = frozenset({"classification", "segments"})
+    because = "whose weight depends on it"
+    until = "the weight is that of epoch 0"
     weight: Tensor
     difference: Tensor
 
@@ -71,11 +75,7 @@ class LFM(Method):
         check_range("start", start, low=0, high=1)
         check_range("rate", rate, low=0, open_low=True)
         self.mode, self.start, self.rate = mode, start, rate
-        self._reminder = Reminder(
-            "`method.set_epoch(epoch)` should be called when an epoch starts, from 0 on, for LFM, "
-            "whose weight depends on it; found that it was not before the first step. Call it in "
-            "the training loop: until then the weight is that of epoch 0."
-        )
+        self._due = mode == "fitted"
 
     def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
         """Make room for the weight, and for the last gradients where it is learned."""
@@ -91,14 +91,8 @@ class LFM(Method):
     def set_epoch(self, epoch: int) -> None:
         """Learn the weight of the epoch."""
         super().set_epoch(epoch)
-        self._reminder.done()
         if self.mode == "fitted" and self.modalities:
             self.weight = torch.full_like(self.weight, fitted_weight(epoch))
-
-    def advance(self) -> None:
-        """Warn once in a training loop that does not tell the epoch."""
-        if self.mode == "fitted":
-            self._reminder.step_over()
 
     def loss(self, joint: Tensor, signals: Signals) -> Tensor:
         """Return 2 [a L + (1 - a) JS]."""

@@ -14,6 +14,7 @@ from counterpoise.core.errors import check_range
 from counterpoise.core.pytree import PyTree, map_tensors, tensors
 from counterpoise.methods.method import Needs, Signals
 from counterpoise.methods.shared.heads import Heads
+from counterpoise.methods.shared.labels import class_labels
 from counterpoise.methods.shared.losses import divergence
 from counterpoise.methods.shared.multitask import Multitask
 from counterpoise.methods.shared.rows import sample_axis
@@ -46,6 +47,7 @@ class MCR(Multitask):
     """
 
     tasks = frozenset({"classification"})
+    asks = Needs(features=True, owns="encoders")
 
     def __init__(
         self,
@@ -62,26 +64,13 @@ class MCR(Multitask):
         check_range("temperature", temperature, low=0, open_low=True)
         self.weight, self.contrast, self.temperature = weight, contrast, temperature
 
-    def trains_encoder(self, index: int) -> bool:
-        """Return True: all encoders have a loss of their own."""
-        return True
-
-    def needs(self) -> Needs:
-        """Return what losses need, and features."""
-        return super().needs()._replace(features=True, owns="encoders")
-
     def loss(self, joint: Tensor, signals: Signals) -> Tensor:
         """Return the sum of all losses.
 
         Raises:
             ValueError: If targets are no class labels.
         """
-        target = signals.target
-        if not isinstance(target, Tensor) or target.is_floating_point() or target.dim() != 1:
-            raise ValueError(
-                "`target` should be class labels (B,) for MCR; found "
-                f"{getattr(target, 'dtype', type(target).__name__)}. Use another method."
-            )
+        target = class_labels(signals.target, "MCR")
         total = joint + self.unimodal_losses(signals).sum()
         if self.weight:
             total = total + self.weight * self._game(signals)

@@ -2,9 +2,6 @@
 
 Legend: s_m summed confidence of modality m, r_m how far the others are ahead of it, k_m its
 coefficient, beta_m the limit it tends to, alpha strength, L the joint loss, L_m a modality's own.
-
-Reference: Kontras et al., "Improving Multimodal Learning with Multi-Loss Gradient Modulation",
-BMVC 2024, section 3.
 """
 
 from __future__ import annotations
@@ -38,7 +35,7 @@ class MLB(Multitask):
         heads: Modality to a module that maps its encoder's output to logits: the paper's
             classifiers beside the fused one, trained along; on detached features with weight 0.
             "linear" makes them. None: the additive heads that the model was wrapped with, or
-            else the mono-modal responses.
+            else the unimodal responses.
 
     Needs encoders.
 
@@ -55,6 +52,8 @@ class MLB(Multitask):
     Modulation", BMVC 2024, section 3.
     """
 
+    asks = Needs(unimodal_logits="values", owns="encoders")
+
     def __init__(
         self,
         alpha: float = 2.0,
@@ -63,29 +62,11 @@ class MLB(Multitask):
         weight: float = 1.0,
         heads: Heads | None = None,
     ) -> None:
-        super().__init__(heads)
+        super().__init__(heads, weight)
         check_range("alpha", alpha, low=0)
         check_range("beta_max", beta_max, low=1)
         check_range("weight", weight, low=0)
         self.alpha, self.beta_max, self.weight = alpha, beta_max, weight
-
-    def trains_encoder(self, index: int) -> bool:
-        """Return whether the modalities' own losses have a weight."""
-        return self.weight > 0
-
-    def needs(self) -> Needs:
-        """Return what losses need, or at least values of unimodal logits; and encoders."""
-        needs = super().needs()._replace(owns="encoders")
-        if self.heads is None and needs.unimodal_logits == "nothing":
-            return needs._replace(unimodal_logits="values")
-        return needs
-
-    def modality_losses(self, signals: Signals) -> Tensor | None:
-        """Return weight L_m; with own heads that weight 0 leaves to learn alone, L_m."""
-        if not self.trains_unimodal():
-            return None
-        (weight,) = self.loss_weights([self.weight])
-        return weight * self.unimodal_losses(signals)
 
     def encoder_factors(self, signals: Signals) -> Tensor:
         """Return k, shape (M,); ones where a confidence is not finite."""

@@ -2,9 +2,6 @@
 
 Legend: g_joint and g_uni the gradients of the joint and of modality m's own loss in its encoder,
 a and b their weights in what the encoder gets, gamma how much that is enlarged.
-
-Reference: Wei and Hu, "MMPareto: Boosting Multimodal Learning with Innocent Unimodal Assistance",
-ICML 2024, section 3 and algorithm 1.
 """
 
 from __future__ import annotations
@@ -60,6 +57,8 @@ class MMPareto(Multitask):
     Assistance", ICML 2024, algorithm 1.
     """
 
+    asks = Needs(owns="encoders")
+
     def __init__(
         self,
         gamma: float = 1.5,
@@ -67,25 +66,15 @@ class MMPareto(Multitask):
         weight: float = 1.0,
         heads: Heads | None = None,
     ) -> None:
-        super().__init__(heads)
+        super().__init__(heads, weight)
         check_range("gamma", gamma, low=0, open_low=True)
         check_range("weight", weight, low=0)
         self.gamma, self.weight = gamma, weight
 
-    def trains_encoder(self, index: int) -> bool:
-        """Return whether the modalities' own losses have a weight."""
-        return self.weight > 0
-
-    def needs(self) -> Needs:
-        """Return what losses need, and encoders."""
-        return super().needs()._replace(owns="encoders")
-
     def modality_losses(self, signals: Signals) -> Tensor:
         """Return weight L_m, shape (M,); zeros where nothing is trained by them."""
-        if not self.trains_unimodal():
-            return signals.logits.new_zeros(len(self.modalities))
-        (weight,) = self.loss_weights([self.weight])
-        return weight * self.unimodal_losses(signals)
+        own_M = super().modality_losses(signals)
+        return signals.logits.new_zeros(len(self.modalities)) if own_M is None else own_M
 
     def combine(self, joint: Tensor, own_M: Tensor, signals: Signals) -> Tensor:
         """Return the sum of all losses, with the encoders' gradient as said above."""
@@ -104,12 +93,12 @@ class MMPareto(Multitask):
         for m, parameters in enumerate(encoders):
             if not parameters:  # frozen
                 continue
-            a, b = self._weights(joint_M[m], uni_M[m], signals.process_group)
+            a, b = self._shares(joint_M[m], uni_M[m], signals.process_group)
             correction = self.gamma * (a * joint_M[m] + b * uni_M[m]) - all_M[m]
             total = total + _linear(parameters, correction.to(total.device), reached)
         return total
 
-    def _weights(self, joint: Tensor, own: Tensor, group: object) -> tuple[Tensor, Tensor]:
+    def _shares(self, joint: Tensor, own: Tensor, group: object) -> tuple[Tensor, Tensor]:
         """Return a and b for two gradients, which are averaged over processes first."""
         both = torch.stack([joint, own]).to(torch.promote_types(joint.dtype, torch.float32))
         both = sum_over_processes(both, group)  # or mean: only directions and ratios count

@@ -12,8 +12,8 @@ from counterpoise.core.errors import check_count, check_range
 from counterpoise.methods.method import Evaluation, Needs, Signals
 from counterpoise.methods.shared.heads import Heads
 from counterpoise.methods.shared.multitask import Multitask
-from counterpoise.methods.shared.reminders import Reminder
-from counterpoise.methods.shared.settings import PerModality, per_modality
+from counterpoise.methods.shared.reminders import Reminding
+from counterpoise.methods.shared.settings import PerModality
 from counterpoise.methods.shared.snapshots import Snapshots
 
 __all__ = ["MSES"]
@@ -21,7 +21,7 @@ __all__ = ["MSES"]
 logger = logging.getLogger(__name__)
 
 
-class MSES(Multitask):
+class MSES(Reminding, Multitask):
     r"""Stops each modality's branch when its own validation loss no longer improves.
 
     After each validation epoch t, of each modality's own loss L_t: smoothed_t = smoothing
@@ -74,8 +74,10 @@ class MSES(Multitask):
     best: Tensor
     best_epoch: Tensor
     stopped: Tensor
-    weights_M: Tensor
-    _weights: Sequence[float] = ()
+    awaits = "learning_rates"
+    because = "which acts by them"
+    until = "this is training without early stops"
+    asks = Needs(owns="branches")
 
     def __init__(
         self,
@@ -85,45 +87,25 @@ class MSES(Multitask):
         weights: PerModality = 0.0,
         heads: Heads | None = None,
     ) -> None:
-        super().__init__(heads)
+        super().__init__(heads, weights)
         check_count("patience", patience, at_least=1)
         check_range("smoothing", smoothing, low=0, high=1 - 1e-12)
         self.patience, self.smoothing, self.weights = patience, smoothing, weights
         self.snapshots = Snapshots()
-        self._reminder = Reminder(
-            "`method.learning_rates()` should be asked for before the first step with MSES, which "
-            "acts by them; found that it was not. Let `cp.BranchRates` set them in the training "
-            "loop: until then this is training without early stops."
-        )
 
     def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
         """Make room for each modality's losses and for whether it has stopped."""
         super().allocate(num_modalities, dtype)
-        weights = per_modality("weights", self.weights, self.modalities, default=0.0)
-        self._weights = weights
-        weights_M = torch.tensor(self.loss_weights(weights), dtype=dtype)
-        self.register_buffer("weights_M", weights_M, persistent=False)
         shape = (num_modalities,)
         self.register_buffer("previous", torch.full(shape, float("inf"), dtype=dtype))
         self.register_buffer("best", torch.full(shape, float("inf"), dtype=dtype))
         self.register_buffer("best_epoch", torch.full(shape, -1))
         self.register_buffer("stopped", torch.zeros(shape, dtype=torch.bool))
 
-    def trains_encoder(self, index: int) -> bool:
-        """Return whether the modality's weight is above zero."""
-        return self._weights[index] > 0
-
-    def needs(self) -> Needs:
-        """Return what losses need, and branches."""
-        return super().needs()._replace(owns="branches")
-
     def modality_losses(self, signals: Signals) -> Tensor | None:
         """Return the weighted losses of the modalities still in training, shape (M,)."""
-        if not self.trains_unimodal():
-            return None
-        losses = self.unimodal_losses(signals)
-        weighted = self.weights_M.to(losses) * losses
-        return weighted.where(~self.stopped, torch.zeros_like(losses))
+        own_M = super().modality_losses(signals)
+        return None if own_M is None else own_M.where(~self.stopped, torch.zeros_like(own_M))
 
     def on_validation(
         self, evaluation: Evaluation, branches: Sequence[Sequence[nn.Module]]
@@ -151,13 +133,9 @@ class MSES(Multitask):
                 int(self.best_epoch[index]),
             )
 
-    def advance(self) -> None:
-        """Warn once in a training loop that does not ask for rates."""
-        self._reminder.step_over()
-
     def learning_rates(self) -> Tensor:
         """Return 0 for modalities that have stopped and 1 for the others."""
-        self._reminder.done()
+        self._due = False
         return (~self.stopped).to(self.best.dtype)
 
     def finished(self) -> bool:

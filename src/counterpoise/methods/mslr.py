@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from counterpoise.core.errors import check_choice, check_count, check_range
-from counterpoise.methods.method import Evaluation, Method, Needs
-from counterpoise.methods.shared.reminders import Reminder
+from counterpoise.methods.method import Evaluation, Needs
+from counterpoise.methods.shared.reminders import Reminding
 from counterpoise.methods.shared.settings import PerModality, per_modality
 
 __all__ = ["MSLR"]
 
 
-class MSLR(Method):
+class MSLR(Reminding):
     r"""Gives each modality's branch a learning rate of its own.
 
     A branch learns at the optimiser's rate times a factor. With f_m from ``factors``:
@@ -61,6 +61,9 @@ class MSLR(Method):
     are scaled instead of rates, which does nothing under Adam, and accuracies are of test data.
     """
 
+    awaits = "learning_rates"
+    because = "which acts by them"
+    until = "this is joint training"
     factors_M: Tensor
     history: Tensor
     num_epochs: Tensor
@@ -82,11 +85,6 @@ class MSLR(Method):
         check_range("clamp", clamp, low=1)
         self.mode, self.factors, self.window = mode, factors, window
         self.shift, self.clamp = shift, clamp
-        self._reminder = Reminder(
-            "`method.learning_rates()` should be asked for before the first step with MSLR, which "
-            "acts by them; found that it was not. Let `cp.BranchRates` set them in the training "
-            "loop: until then this is joint training."
-        )
 
     def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
         """Learn the factors, and make room for the accuracies of a window."""
@@ -116,11 +114,7 @@ class MSLR(Method):
         self.num_epochs = self.num_epochs + 1
         self.history = torch.cat([self.history[1:], accuracies.unsqueeze(0)])
 
-    def advance(self) -> None:
-        """Warn once in a training loop that does not ask for rates."""
-        self._reminder.step_over()
-
     def learning_rates(self) -> Tensor:
         """Return the factor of each branch's learning rate."""
-        self._reminder.done()
+        self._due = False
         return self.factors_M * self.ratio

@@ -2,9 +2,6 @@
 
 Legend: s_m summed confidence of modality m, rho_m its discrepancy ratio, k_m its coefficient,
 alpha strength, g_m the gradient of encoder m.
-
-Reference: Peng et al., "Balanced Multimodal Learning via On-the-fly Gradient Modulation",
-CVPR 2022, sections 3.2 and 3.3; k is equation 10.
 """
 
 from __future__ import annotations

@@ -2,9 +2,6 @@
 
 Legend: s_m summed confidence of modality m, rho_m its discrepancy ratio, q_m the probability that
 its feature is dropped, q_base and lambda as in the paper, B batch.
-
-Reference: Wei et al., "On-the-fly Modulation for Balanced Multimodal Learning", TPAMI 2024,
-arXiv 2410.11582, equations 6 to 8.
 """
 
 from __future__ import annotations

@@ -2,9 +2,6 @@
 
 Legend: c_k^m prototype of class k in the features of modality m, d Euclidean distance, p_m softmax
 of -d over the classes, s_m mean of p_m at the label, w_m and v_m how far m is behind and ahead.
-
-Reference: Fan et al., "PMR: Prototypical Modal Rebalance for Multimodal Learning", CVPR 2023,
-equations 9 to 13.
 """
 
 from __future__ import annotations
@@ -17,15 +14,16 @@ from torch import Tensor
 from counterpoise.core.errors import check_count, check_range
 from counterpoise.core.pytree import PyTree
 from counterpoise.core.scores import mean_over_processes
-from counterpoise.methods.method import Method, Needs, Signals
+from counterpoise.methods.method import Needs, Signals
 from counterpoise.methods.shared.evidence import mean_of_others
+from counterpoise.methods.shared.labels import class_labels
 from counterpoise.methods.shared.prototypes import Prototypes
-from counterpoise.methods.shared.reminders import Reminder
+from counterpoise.methods.shared.reminders import Reminding
 
 __all__ = ["PMR"]
 
 
-class PMR(Method):
+class PMR(Reminding):
     r"""Draws the features of modalities that are behind to the prototypes of their classes.
 
     L + alpha sum_m w_m PCE_m - mu sum_m v_m H_m, where PCE_m is the cross-entropy of p_m, H_m
@@ -66,6 +64,8 @@ class PMR(Method):
     """
 
     tasks = frozenset({"classification"})
+    because = "whose prototypes are those of the epoch before"
+    until = "this is joint training"
     bank: Prototypes
 
     def __init__(
@@ -90,11 +90,6 @@ class PMR(Method):
         self.alpha, self.momentum, self.vector = alpha, momentum, vector
         self.entropy, self.entropy_epochs = entropy, entropy_epochs
         self._flattens = False
-        self._reminder = Reminder(
-            "`method.set_epoch(epoch)` should be called when an epoch starts, from 0 on, for PMR, "
-            "whose prototypes are those of the epoch before; found that it was not before the "
-            "first step. Call it in the training loop: until then this is joint training."
-        )
 
     def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
         """Make the bank of prototypes."""
@@ -107,7 +102,6 @@ class PMR(Method):
     def set_epoch(self, epoch: int) -> None:
         """Renew the prototypes from the epoch that is over."""
         super().set_epoch(epoch)
-        self._reminder.done()
         self._flattens = self.entropy > 0 and epoch < self.entropy_epochs
         self.bank.renew(epoch)
 
@@ -118,8 +112,7 @@ class PMR(Method):
             ValueError: If targets are no class labels, or features are not of one length.
             TypeError: If a feature is no tensor and ``vector`` is not given.
         """
-        num_classes, target = signals.logits.shape[1], signals.target
-        _check_labels(target)
+        num_classes, target = signals.logits.shape[1], class_labels(signals.target, "PMR")
         with torch.autocast(joint.device.type, enabled=False):
             features = [self._vectors(m, each) for m, each in enumerate(signals.features)]
             self.bank.take_shape(features, num_classes)
@@ -132,10 +125,6 @@ class PMR(Method):
                 total = joint + pull.to(joint.dtype)
             self.bank.accumulate(features, labels, known_B, signals.process_group)
         return total
-
-    def advance(self) -> None:
-        """Warn once in a training loop that does not tell the epoch."""
-        self._reminder.step_over()
 
     def lags(self, s: Tensor) -> tuple[Tensor, Tensor]:
         """Return w and v, each of shape (M,), for given s; zeros where s is not finite."""
@@ -169,12 +158,3 @@ class PMR(Method):
                 f"{type(feature).__name__}. Pass `vector=`, a function from it to vectors (B, D)."
             )
         return feature.to(torch.promote_types(feature.dtype, torch.float32)).flatten(1)
-
-
-def _check_labels(target: PyTree) -> None:
-    if not isinstance(target, Tensor) or target.is_floating_point() or target.dim() != 1:
-        found = f"{target.dtype} {tuple(target.shape)}" if isinstance(target, Tensor) else target
-        raise ValueError(
-            "`target` should be class labels (B,) for PMR, whose prototypes are those of "
-            f"classes; found {found}. Use another method for other tasks."
-        )

@@ -10,13 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from counterpoise.core.errors import check_count, check_range
-from counterpoise.methods.method import Method, Needs, Signals
-from counterpoise.methods.shared.reminders import Reminder
+from counterpoise.methods.method import Needs, Signals
+from counterpoise.methods.shared.labels import class_labels
+from counterpoise.methods.shared.reminders import Reminding
 
 __all__ = ["ReconBoost"]
 
 
-class ReconBoost(Method):
+class ReconBoost(Reminding):
     r"""Trains modalities in turns, each on what the others have left, and then all together.
 
     Turns of ``stage`` epochs: modality 1 alone, all, modality 2 alone, all, and so on. Alone, the
@@ -35,6 +36,8 @@ class ReconBoost(Method):
     Needs branches, class labels (B,) as targets, and a training loop that tells epochs and
     asks for learning rates (see :class:`~counterpoise.BranchRates`). The joint loss is not used: at
     test the prediction is the sum of the modalities' logits, which additive fusions return.
+    ``boost`` gets no gradient while one is trained alone: DistributedDataParallel needs
+    ``find_unused_parameters=True`` (``--trainer.strategy ddp_find_unused_parameters_true``).
 
     Differs from the official code: the optimiser is the loop's and lives on, where the code
     makes one anew for each turn; any fusion, by unimodal logits.
@@ -55,6 +58,8 @@ class ReconBoost(Method):
     """
 
     tasks = frozenset({"classification"})
+    awaits = "learning_rates"
+    because = "which trains one modality at a time by them"
     place: Tensor
 
     def __init__(self, stage: int = 4, weight: float = 5.0) -> None:
@@ -63,11 +68,6 @@ class ReconBoost(Method):
         check_range("weight", weight, low=1)
         self.stage, self.weight = stage, weight
         self.boost = nn.Parameter(torch.ones(()))
-        self._reminder = Reminder(
-            "`method.learning_rates()` should be asked for before the first step with ReconBoost, "
-            "which trains one modality at a time by them; found that it was not. Let "
-            "`cp.BranchRates` set them in the training loop."
-        )
 
     def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
         """Give the factor the type of the weights."""
@@ -86,15 +86,11 @@ class ReconBoost(Method):
 
     def learning_rates(self) -> Tensor:
         """Return 1 for whoever trains and 0 for the others."""
-        self._reminder.done()
+        self._due = False
         ones = torch.ones(len(self.modalities), dtype=self.place.dtype, device=self.place.device)
         if self.turn is None:
             return ones
         return ones * torch.arange(len(ones), device=ones.device).eq(self.turn)
-
-    def advance(self) -> None:
-        """Warn once in a training loop that does not ask for rates."""
-        self._reminder.step_over()
 
     def loss(self, joint: Tensor, signals: Signals) -> Tensor:
         """Return the loss of the turn.
@@ -102,13 +98,8 @@ class ReconBoost(Method):
         Raises:
             ValueError: If targets are no class labels.
         """
-        logits_M, target = signals.unimodal_logits, signals.target
+        logits_M, target = signals.unimodal_logits, class_labels(signals.target, "ReconBoost")
         assert logits_M is not None
-        if not isinstance(target, Tensor) or target.is_floating_point() or target.dim() != 1:
-            raise ValueError(
-                "`target` should be class labels (B,) for ReconBoost; found "
-                f"{getattr(target, 'dtype', type(target).__name__)}. Use another method."
-            )
         assert signals.criterion is not None
         turn = self.turn
         if turn is None:

@@ -36,10 +36,28 @@ class Relearning(Method):
 
     Attributes:
         gaps: |P_train - P_val| when it was last looked at, shape (M,).
-        epochs: Of re-learning so far, a count.
+        num_relearned: How often encoders were set back so far.
 
     Needs encoders, class labels, scikit-learn for k-means, and a training loop that hands on
     features at the end of an epoch: ``balanced.on_epoch(train_loader, validation_loader)``.
+
+    Example: features that part the classes in training and do not in validation.
+
+        >>> method, encoder = Relearning(every=1), nn.Linear(1, 1)
+        >>> method.bind(["audio", "image"])
+        >>> start = encoder.weight.detach().clone()
+        >>> both = [list(encoder.parameters()), []]
+        >>> method.coefficients(Signals(None, None, encoder_parameters=both))  # keeps the start
+        >>> _ = nn.init.constant_(encoder.weight, 9.0)
+        >>> parted, mixed = torch.tensor([[0.0], [0.1], [5.0], [5.1]]), torch.arange(4) % 2
+        >>> train, labels = [parted, parted], torch.tensor([0, 0, 1, 1])
+        >>> found = Features(train, labels, [parted, parted], mixed)
+        >>> method.on_epoch([encoder, nn.Identity()], lambda: found)
+        >>> method.gaps  # purity of 1 and of 1/2
+        tensor([0.5000, 0.5000])
+        >>> w = torch.tanh(torch.tensor(3 * 0.5))
+        >>> bool(torch.isclose(encoder.weight, w * start + (1 - w) * 9.0).all())
+        True
 
     Reference: Wei et al., "Diagnosing and Re-learning for Balanced Multimodal Learning", ECCV
     2024.
@@ -172,4 +190,4 @@ def purity(features: Tensor, labels: Tensor, *, seed: int = 0) -> float:
     table.index_put_(
         (clusters.long(), numbers.cpu()), torch.ones(len(labels), dtype=torch.int64), True
     )
-    return float(table.amax(dim=1).sum() / len(labels))
+    return int(table.amax(dim=1).sum()) / len(labels)

@@ -15,12 +15,12 @@ from counterpoise.core.pytree import PyTree, map_tensors
 from counterpoise.methods.method import Needs, Signals
 from counterpoise.methods.shared.heads import Heads
 from counterpoise.methods.shared.multitask import Multitask
-from counterpoise.methods.shared.reminders import Reminder
+from counterpoise.methods.shared.reminders import Reminding
 
 __all__ = ["Remix"]
 
 
-class Remix(Multitask):
+class Remix(Reminding, Multitask):
     r"""Shows of each sample only the modality that is least sure of it, batches of one modality.
 
     In the first ``warm_up`` epochs the loss is L + weight sum_m L_m. After them each sample goes
@@ -51,37 +51,18 @@ class Remix(Multitask):
     """
 
     tasks = frozenset({"classification"})
+    because = "whose warm-up is counted in epochs"
+    until = "all epochs are warm-up"
+    asks = Needs(features=True, owns="encoders")
 
     def __init__(
         self, warm_up: int = 10, weight: float = 0.5, *, heads: Heads | None = None
     ) -> None:
-        super().__init__(heads)
+        super().__init__(heads, weight)
         check_count("warm_up", warm_up, at_least=0)
         check_range("weight", weight, low=0)
         self.warm_up, self.weight = warm_up, weight
         self._turn: int | None = None
-        self._reminder = Reminder(
-            "`method.set_epoch(epoch)` should be called when an epoch starts, from 0 on, for "
-            "Remix, whose warm-up is counted in epochs; found that it was not before the first "
-            "step. Call it in the training loop: until then all epochs are warm-up."
-        )
-
-    def trains_encoder(self, index: int) -> bool:
-        """Return whether the modalities' own losses have a weight."""
-        return self.weight > 0
-
-    def needs(self) -> Needs:
-        """Return what the losses of the warm-up need, and features."""
-        return super().needs()._replace(features=True, owns="encoders")
-
-    def set_epoch(self, epoch: int) -> None:
-        """Learn the epoch."""
-        super().set_epoch(epoch)
-        self._reminder.done()
-
-    def advance(self) -> None:
-        """Warn once in a training loop that does not tell the epoch."""
-        self._reminder.step_over()
 
     def substeps(self, target: PyTree, unimodal: Callable[[], Tensor]) -> Iterator[Tensor | None]:
         """Yield all rows in the warm-up; after it those of each modality that has two or more."""
@@ -124,7 +105,4 @@ class Remix(Multitask):
 
     def modality_losses(self, signals: Signals) -> Tensor | None:
         """Return weight L_m in the warm-up, shape (M,)."""
-        if self._turn is not None or not self.trains_unimodal():
-            return None
-        (weight,) = self.loss_weights([self.weight])
-        return weight * self.unimodal_losses(signals)
+        return super().modality_losses(signals) if self._turn is None else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from counterpoise.core.errors import check_range, suggestion
 from counterpoise.core.pytree import PyTree, shapes, tensors
 from counterpoise.methods.method import Method, Needs, Signals
 
-__all__ = ["UMT"]
+__all__ = ["UMT", "untaught"]
 
 
 class UMT(Method):
@@ -24,15 +25,18 @@ class UMT(Method):
     Args:
         teachers: Modality to a module that maps its batch to a feature of the shape that its
             encoder returns, such as the encoder of a model trained on that modality alone. They
-            are kept in the method's state, so that checkpoints are complete.
+            are kept in the method's state, so that checkpoints are complete. None: in a recipe,
+            the encoders of the same network trained on each modality alone, which ``counterpoise
+            train``, ``compare`` and ``compete`` take from their store of runs, and train where
+            they are not there yet; :func:`counterpoise.experiments.unimodal_teachers` returns
+            them.
         weight: At least 0. Released setting: 10.
 
-    Needs encoders. Teachers are the unimodal models of
-    :func:`counterpoise.experiments.compete.compete`; any others of the same shape will do.
+    Needs encoders.
 
     Raises:
         ValueError: When a model is wrapped, unless there is a teacher for each modality; in a
-            step, if a teacher's feature has another shape.
+            step, if a teacher's feature has another shape, or teachers have not been trained.
 
     Example:
         >>> method = UMT({"audio": nn.Identity(), "image": nn.Identity()}, weight=2.0)
@@ -47,9 +51,29 @@ class UMT(Method):
     ICML 2023.
     """
 
-    def __init__(self, teachers: Mapping[str, nn.Module], weight: float = 10.0) -> None:
+    def __init__(
+        self, teachers: Mapping[str, nn.Module] | None = None, weight: float = 10.0
+    ) -> None:
         super().__init__()
         check_range("weight", weight, low=0)
+        self.weight = weight
+        self.teachers = nn.ModuleDict()
+        self._trained = self._given = False
+        self._targets: list[PyTree] = []
+        if teachers is not None:
+            self.teach(teachers)
+            self._given = True
+
+    def teach(self, teachers: Mapping[str, nn.Module], *, trained: bool = True) -> None:
+        """Take teachers, which are frozen.
+
+        Args:
+            teachers: As in the constructor.
+            trained: Whether they are. If not, they make room for those of a checkpoint.
+
+        Raises:
+            TypeError: If they are not modules by name.
+        """
         if not isinstance(teachers, Mapping) or not all(
             isinstance(teacher, nn.Module) for teacher in teachers.values()
         ):
@@ -57,9 +81,8 @@ class UMT(Method):
                 f"`teachers` should map each modality to a module; found {teachers!r}. Pass "
                 "encoders that were trained on one modality alone."
             )
-        self.weight = weight
         self.teachers = nn.ModuleDict(dict(teachers)).requires_grad_(False).eval()
-        self._targets: list[PyTree] = []
+        self._trained = trained
 
     def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
         """Check that each modality has a teacher.
@@ -69,10 +92,11 @@ class UMT(Method):
         """
         for name in (*self.teachers, *self.modalities):
             if name not in self.modalities or name not in self.teachers:
+                meant = f"{suggestion(name, self.modalities)} Name each once."
+                remedy = " Pass what counterpoise.experiments.unimodal_teachers(recipe) returns."
                 raise ValueError(
                     f"`teachers` should have one for each of {', '.join(self.modalities)}; found "
-                    f"{', '.join(self.teachers) or 'none'}.{suggestion(name, self.modalities)} "
-                    "Name each once."
+                    f"{', '.join(self.teachers) or 'none'}.{meant if self.teachers else remedy}"
                 )
 
     def train(self, mode: bool = True) -> UMT:
@@ -83,15 +107,25 @@ class UMT(Method):
 
     def settings(self) -> dict[str, Any]:
         """Return the arguments, for a run's record."""
-        teachers = {name: repr(teacher) for name, teacher in self.teachers.items()}
-        return {"teachers": teachers, "weight": self.weight}
+        teachers = {name: _digest(teacher) for name, teacher in self.teachers.items()}
+        return {"teachers": teachers if self._given else None, "weight": self.weight}
 
     def needs(self) -> Needs:
         """Return that features are looked at."""
         return Needs(features=True, owns="encoders")
 
     def inputs(self, inputs: Mapping[str, PyTree], target: PyTree) -> Mapping[str, PyTree]:
-        """Leave the data as they are; show them to the teachers."""
+        """Leave the data as they are; show them to the teachers.
+
+        Raises:
+            ValueError: If these were never trained.
+        """
+        if not self._trained:
+            raise ValueError(
+                "`teachers` should be trained for UMT; found encoders as they were drawn. Pass "
+                "what counterpoise.experiments.unimodal_teachers(recipe) returns to `train(recipe, "
+                "teachers=...)`, or load a checkpoint."
+            )
         with torch.no_grad():
             self._targets = [self.teachers[name](inputs[name]) for name in self.modalities]
         return inputs
@@ -111,6 +145,31 @@ class UMT(Method):
             parts = [_distance(f, t) for f, t in pairs if f.is_floating_point()]
             losses.append(torch.stack(parts).mean())
         return self.weight * torch.stack(losses)
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
+        super()._load_from_state_dict(state_dict, prefix, *args)
+        saved = any(key.startswith(f"{prefix}teachers.") for key in state_dict)
+        self._trained = self._trained or saved
+
+
+def untaught(method: Method) -> list[UMT]:
+    """Return the parts of a method that learn from teachers and have none yet.
+
+    Example:
+        >>> from counterpoise import AGM, chain
+        >>> [each.title() for each in untaught(chain(AGM(), UMT()))]
+        ['UMT']
+    """
+    return [part for part in method.modules() if isinstance(part, UMT) and not part.teachers]
+
+
+def _digest(module: nn.Module) -> str:
+    """Return what a record tells a module by: its class, and a digest of all that it holds."""
+    digest = sha256()
+    for name, tensor in module.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
+    return f"{type(module).__name__} {digest.hexdigest()[:16]}"
 
 
 def _distance(feature: Tensor, target: Tensor) -> Tensor:

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import torch
-from torch import Tensor
-
-from counterpoise.methods.method import Signals
 from counterpoise.methods.shared.heads import Heads
 from counterpoise.methods.shared.multitask import Multitask
-from counterpoise.methods.shared.settings import PerModality, per_modality
+from counterpoise.methods.shared.settings import PerModality
 
 __all__ = ["UnimodalLoss"]
 
@@ -35,6 +29,8 @@ class UnimodalLoss(Multitask):
         ValueError: When a model is wrapped, if weights or heads do not match the modalities.
 
     Example:
+        >>> import torch
+        >>> from counterpoise import Signals
         >>> method = UnimodalLoss(weights=[0.5, 2.0])
         >>> method.bind(["audio", "image"])
         >>> total = lambda logits, target: logits.sum()
@@ -47,32 +43,6 @@ class UnimodalLoss(Multitask):
     no additive fusion, which is ours.
     """
 
-    weights_M: Tensor
-    _weights: Sequence[float] = ()
-
-    def __init__(
-        self,
-        weights: PerModality | None = None,
-        heads: Heads | None = None,
-    ) -> None:
-        super().__init__(heads)
+    def __init__(self, weights: PerModality | None = None, heads: Heads | None = None) -> None:
+        super().__init__(heads, 1.0 if weights is None else weights)
         self.weights = weights
-
-    def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
-        """Learn each modality's weight."""
-        super().allocate(num_modalities, dtype)
-        weights = per_modality("weights", self.weights, self.modalities, default=1.0)
-        self._weights = weights
-        weights_M = torch.tensor(self.loss_weights(weights), dtype=dtype)
-        self.register_buffer("weights_M", weights_M, persistent=False)
-
-    def trains_encoder(self, index: int) -> bool:
-        """Return whether the modality's weight is above zero."""
-        return self._weights[index] > 0
-
-    def modality_losses(self, signals: Signals) -> Tensor | None:
-        """Return the weighted losses of the modalities, shape (M,)."""
-        if not self.trains_unimodal():
-            return None
-        losses = self.unimodal_losses(signals)
-        return losses * self.weights_M.to(losses)

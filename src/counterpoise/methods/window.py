@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from counterpoise.core.errors import check_choice
-from counterpoise.core.pytree import PyTree
-from counterpoise.methods.method import Evaluation, Features, Method, Needs, Phase, Signals
+from counterpoise.methods.method import Method, Needs, Phase, Signals
+from counterpoise.methods.shared.composite import NOBODY, Composite
 from counterpoise.methods.shared.counting import HostCount
 
 __all__ = ["Windowed"]
 
 
-class Windowed(Method):
+class Windowed(Composite):
     """Lets a method act from ``start`` on and before ``stop`` alone.
 
     Before the window a method that acts on responses, as AGM does, learns from them without
@@ -78,7 +76,7 @@ class Windowed(Method):
 
     def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
         """Bind the method, and count steps where they matter."""
-        self.method.bind(self.modalities, dtype)
+        super().allocate(num_modalities, dtype)
         if self.unit == "steps":
             self.register_buffer("num_steps", torch.zeros((), dtype=torch.int64))
 
@@ -89,11 +87,7 @@ class Windowed(Method):
     def places(self) -> frozenset[str]:
         """Return the places of the method, and where the window itself has to know."""
         own = {"set_epoch"} | ({"advance"} if self.unit == "steps" else set())
-        return self.method.places() | own
-
-    def title(self) -> str:
-        """Return what the method in the window is called."""
-        return self.method.title()
+        return super().places() | own
 
     # -- time --------------------------------------------------------------------------------
 
@@ -119,13 +113,12 @@ class Windowed(Method):
     def set_epoch(self, epoch: int) -> None:
         """Learn the epoch, and whether it lies in the window."""
         super().set_epoch(epoch)
-        self.method.set_epoch(epoch)
         # Not worked out in a step: a compiled one would be compiled anew in each epoch.
         self._phase = self._phase_at(epoch) if self.unit == "epochs" else "on"
 
     def advance(self) -> None:
         """Count the step."""
-        self.method.advance()
+        super().advance()
         if self.unit == "epochs":
             return
         if torch.compiler.is_compiling():
@@ -135,24 +128,24 @@ class Windowed(Method):
         self.num_steps = self.num_steps + 1
         self._count.note(self.num_steps, step + 1)
 
-    # -- places, asked inside the window alone -----------------------------------------------
+    # -- places ------------------------------------------------------------------------------
 
-    def substeps(self, target: PyTree, unimodal: Callable[[], Tensor]) -> Iterator[Tensor | None]:
-        """Yield the method's steps inside the window, one outside."""
-        method: Method = self.method if self._is_on() else Method()
-        yield from method.substeps(target, unimodal)
+    def members(self) -> list[Method]:
+        """Return the method."""
+        return [self.method]
 
-    def inputs(self, inputs: Mapping[str, PyTree], target: PyTree) -> Mapping[str, PyTree]:
-        """Return what the method makes of the data."""
-        return self.method.inputs(inputs, target)
+    def told(self) -> list[Method]:
+        """Return the method inside the window, nobody outside."""
+        return [self.method] if self.phase() == "on" else []
 
-    def feature(self, index: int, feature: PyTree) -> PyTree:
-        """Return what the method makes of a feature."""
-        return self.method.feature(index, feature)
+    def asked(self, place: str) -> Method:
+        """Return the method: outside the window a step asks nobody, but for how many there are."""
+        return NOBODY if place == "substeps" and self.phase() != "on" else self.method
 
-    def unimodal_logits(self, features: Sequence[PyTree], logits: Tensor) -> Tensor | None:
-        """Return logits of the method's own heads; also outside the window, as in evaluation."""
-        return self.method.unimodal_logits(features, logits)
+    def learning_rates(self) -> Tensor | None:
+        """Return the method's factors inside the window, None outside."""
+        factors = self.method.learning_rates()  # asked in any case, or it would miss being asked
+        return factors if self.phase() == "on" else None
 
     def coefficients(self, signals: Signals) -> Tensor | None:
         """Return the method's coefficients; in a compiled step ones outside the window."""
@@ -161,64 +154,6 @@ class Windowed(Method):
             return coefficients
         inside = self.num_steps.ge(self.start) & self.num_steps.lt(self.stop)
         return coefficients.where(inside, torch.ones_like(coefficients))
-
-    def loss(self, joint: Tensor, signals: Signals) -> Tensor:
-        """Return the method's loss."""
-        return self.method.loss(joint, signals)
-
-    def modality_losses(self, signals: Signals) -> Tensor | None:
-        """Return the method's losses of the modalities."""
-        return self.method.modality_losses(signals)
-
-    def combine(self, joint: Tensor, own_M: Tensor, signals: Signals) -> Tensor:
-        """Return what the method makes of them and the joint loss."""
-        return self.method.combine(joint, own_M, signals)
-
-    def encoder_factors(self, signals: Signals) -> Tensor | None:
-        """Return the method's factors."""
-        return self.method.encoder_factors(signals)
-
-    def encoder_gradient(self, gradient: Tensor, factor: Tensor, parameter: nn.Parameter) -> Tensor:
-        """Return what the method makes of an encoder's gradient."""
-        return self.method.encoder_gradient(gradient, factor, parameter)
-
-    def rest_gradient(self, gradient: Tensor, parameter: nn.Parameter) -> Tensor:
-        """Return what the method makes of the gradient of fusion and head."""
-        return self.method.rest_gradient(gradient, parameter)
-
-    def diagnostics(self) -> dict[str, Tensor]:
-        """Return the method's."""
-        return self.method.diagnostics()
-
-    # -- places between steps ----------------------------------------------------------------
-
-    def learning_rates(self) -> Tensor | None:
-        """Return the method's factors inside the window, None outside."""
-        factors = self.method.learning_rates()
-        return factors if self._is_on() else None
-
-    def on_epoch(self, encoders: Sequence[nn.Module], features: Callable[[], Features]) -> None:
-        """Hand encoders and features on, inside the window."""
-        if self._is_on():
-            self.method.on_epoch(encoders, features)
-
-    def on_validation(
-        self, evaluation: Evaluation, branches: Sequence[Sequence[nn.Module]]
-    ) -> None:
-        """Hand validation on, inside the window."""
-        if self._is_on():
-            self.method.on_validation(evaluation, branches)
-
-    def finished(self) -> bool:
-        """Return whether the method has finished, inside the window."""
-        return self._is_on() and self.method.finished()
-
-    def check(self) -> None:
-        """Let the method check itself."""
-        self.method.check()
-
-    def _is_on(self) -> bool:
-        return self.phase() == "on"
 
 
 def _is_number(value: object) -> bool:

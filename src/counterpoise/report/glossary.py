@@ -40,6 +40,10 @@ GLOSSARY: Final = {
         "as units that are never active, count as carried: by so much is the competition strength "
         "of a modality lower than over the directions that vary."
     ),
+    "Conditional utilisation rate": (
+        "The share of the joint model's accuracy that is lost when the modality is absent (Wu et "
+        "al., ICML 2022): 0 where the others do as well without it."
+    ),
     "Contribution": (
         "The Shapley value of the modality in the joint model's test result, with absent "
         "modalities replaced. Contributions add up to the result above chance."
@@ -47,6 +51,10 @@ GLOSSARY: Final = {
     "Discrepancy ratio r": (
         "How far a modality is ahead of the others: the exponential of the mean difference between "
         "their scores and its own. Above 1, it leads."
+    ),
+    "Discrepancy ratio ρ": (
+        "How probable a modality's own logits make the labels, over the mean of the others' (Peng "
+        "et al., CVPR 2022): 1 at par, above 1 where it leads. By this ratio OGM slows encoders."
     ),
     "Each modality absent": (
         "The test result to be expected where each modality is absent with this probability, "
@@ -59,6 +67,10 @@ GLOSSARY: Final = {
     "Equivalent": (
         "The difference is shown to be smaller than the margin by two one-sided tests, corrected "
         "for all of this report, and its interval lies within the margin."
+    ),
+    "Gap": (
+        "The accuracy of the best encoder's probe less that of the worst: how unequally the joint "
+        "model has trained its encoders."
     ),
     "Higher, lower": (
         "The interval of the paired difference excludes zero. If no method differed from the "

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from torch import nn
 from torch.nn.parameter import is_lazy
 
 from counterpoise.balanced import Balanced
@@ -22,6 +24,7 @@ from counterpoise.core.errors import (
 from counterpoise.data import DataSource, Splits
 from counterpoise.engine.settings import LEVELS, STATISTICS, Coalitions, Modality, coalitions_of
 from counterpoise.methods import Joint, Method, check_task
+from counterpoise.methods.umt import untaught
 from counterpoise.training.architectures import Architecture, Network
 from counterpoise.training.optimization import SGD, Optimizer, Schedule, StepLR
 from counterpoise.training.options import TrainerOptions
@@ -154,8 +157,13 @@ class Recipe:
         assert self.model is not None
         return self.model
 
-    def build(self, splits: Splits) -> Balanced:
+    def build(self, splits: Splits, teachers: Mapping[str, nn.Module] | None = None) -> Balanced:
         """Return a fresh network, wrapped, its weights drawn from torch's global generator.
+
+        Args:
+            splits: The data.
+            teachers: Trained encoders, for a method that learns from such and was given none, as
+                ``UMT()``. Default: room for those of a checkpoint.
 
         Raises:
             ValueError: If the method is not defined for the task of the data.
@@ -177,7 +185,7 @@ class Recipe:
         balanced = Balanced(
             model,
             modalities,
-            deepcopy(self.method),
+            self._taught_method(model, encoders, teachers),
             coalitions=self._coalitions(encoders_known=bool(encoders)),
             score=splits.task.score,
             select=architecture.select(model),
@@ -186,6 +194,20 @@ class Recipe:
         if any(map(is_lazy, balanced.parameters())):  # neither DDP nor a checkpoint can wait
             balanced.validate(**splits.example(self.batch_size))
         return balanced
+
+    def _taught_method(
+        self,
+        model: nn.Module,
+        encoders: Mapping[str, str] | None,
+        teachers: Mapping[str, nn.Module] | None,
+    ) -> Method:
+        """Return a copy of the method, with teachers where it has yet to get them."""
+        assert self.method is not None
+        method = deepcopy(self.method)
+        room = {name: model.get_submodule(path) for name, path in (encoders or {}).items()}
+        for part in untaught(method):
+            part.teach(deepcopy(dict(teachers or room)), trained=teachers is not None)
+        return method
 
     def _coalitions(self, *, encoders_known: bool) -> Coalitions:
         chosen = coalitions_of(self.coalitions, encoders_known=encoders_known)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import warnings
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +15,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger
+from torch import nn
 
 from counterpoise.core.errors import check_kind
 from counterpoise.core.files import says_full
@@ -53,6 +55,7 @@ def train(
     *,
     resume: bool = False,
     progress: bool = True,
+    teachers: Mapping[str, nn.Module] | None = None,
 ) -> dict[str, Any]:
     """Train, choose the best epoch by validation, test that one once, write a record.
 
@@ -71,6 +74,8 @@ def train(
             number; it is tested once more then. A checkpoint that is damaged is passed over, with
             a warning, for the one before.
         progress: Whether to show a bar, or a line after each epoch where there is no terminal.
+        teachers: Trained encoders by modality, for a method that learns from such and was given
+            none, as ``UMT()``: what :func:`counterpoise.experiments.unimodal_teachers` returns.
 
     Returns:
         The record, as written to ``record.json``: what was trained on what, where, and for how
@@ -108,8 +113,9 @@ def train(
         splits = recipe.data.load()
         with quiet(), process_as(recipe.trainer):
             start = folder.checkpoint() if resume else None
-            run = _assemble(recipe, splits, folder, progress, start)  # mistakes show before
-            if not resume and first:  # anything is kept
+            # Mistakes show before anything is kept.
+            run = _assemble(recipe, splits, teachers, folder, progress, start)
+            if not resume and first:
                 held.enter_context(folder.locked())
                 folder.begin(described)
             with finishing():
@@ -173,7 +179,12 @@ class _Run(NamedTuple):
 
 
 def _assemble(
-    recipe: Recipe, splits: Splits, folder: RunFolder, progress: bool, start: Path | None
+    recipe: Recipe,
+    splits: Splits,
+    teachers: Mapping[str, nn.Module] | None,
+    folder: RunFolder,
+    progress: bool,
+    start: Path | None,
 ) -> _Run:
     random.seed(recipe.seed)
     np.random.seed(recipe.seed % 2**32)  # noqa: NPY002 # for users' code that draws from it
@@ -185,7 +196,7 @@ def _assemble(
         drop_last=recipe.drop_last,
         num_workers=recipe.num_readers,
     )
-    form, balanced = splits.task.form, recipe.build(splits)
+    form, balanced = splits.task.form, recipe.build(splits, teachers)
     module = BalancedModule(
         balanced,
         splits.task,
@@ -213,6 +224,8 @@ def _assemble(
 
 def _fit(run: _Run, start: Path | None) -> None:
     module, data, trainer = run.module, run.data, run.trainer
+    if any(not part.training for part in module.balanced.method.modules()):  # as of teachers
+        warnings.filterwarnings("ignore", r"Found \d+ module\(s\) in eval mode at the start")
     with interruptible(trainer):
         trainer.fit(module, datamodule=data, ckpt_path=start)
         if module.balanced.method.finished():  # what it left behind was never validated

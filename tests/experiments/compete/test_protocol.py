@@ -108,6 +108,10 @@ def test_every_method_and_seed_has_an_outcome_for_each_modality(early):
         assert shares == pytest.approx(outcome.robustness[0] - outcome.robustness[-1])
         assert outcome.robustness[0] == pytest.approx(outcome.joint)
         assert set(outcome.probe) == set(outcome.alone) == {"m1", "m2"}
+        assert set(outcome.utilisation) == set(outcome.discrepancy) == {"m1", "m2"}
+        assert all(value < 1 for value in outcome.utilisation.values())
+        first, second = outcome.discrepancy.values()
+        assert first * second == pytest.approx(1)  # for two modalities
         assert outcome.seconds > 0
     # The models that were trained alone are the same for both methods.
     assert found.outcomes[0].alone == found.outcomes[2].alone

@@ -288,6 +288,28 @@ def test_what_is_not_known_is_left_open():
     assert "–" in competition(bare).table().to_markdown()  # noqa: RUF001 # an en dash is meant
 
 
+def test_imbalance_as_other_papers_measure_it_is_a_table_of_its_own(tmp_path):
+    """Gaps of 0.05, 0.15 and 0.1: mean 0.1, t(2) at 97.5% = 4.3027, half 0.05 4.3027 / sqrt(3)."""
+    probes = ({"ear": 0.6, "eye": 0.65}, {"ear": 0.7, "eye": 0.55}, {"ear": 0.6, "eye": 0.7})
+    told = {"utilisation": {"ear": 0.1, "eye": 0.4}, "discrepancy": {"ear": 0.8, "eye": 1.25}}
+    runs = [replace(run, probe=p, **told) for run, p in zip(CLEAR, probes, strict=True)]
+    found = competition(*runs)
+    folder = write_competition(found, tmp_path / "report").parent
+    rows = list(csv.DictReader(io.StringIO((folder / "imbalance.csv").read_text())))
+    assert [(row["modality"], row["utilisation"]) for row in rows] == [
+        ("ear", "0.1"),
+        ("eye", "0.4"),
+    ]
+    assert float(rows[1]["discrepancy"]) == pytest.approx(1.25)
+    half = 0.05 * 4.3027 / math.sqrt(3)
+    assert float(rows[0]["gap"]) == pytest.approx(0.1)
+    assert float(rows[0]["gap_low"]) == pytest.approx(0.1 - half, abs=1e-4)
+    page = (folder / "report.html").read_text("utf-8")
+    assert "Conditional utilisation rate" in page
+    bare = competition(replace(CLEAR[0], probe={}))
+    assert not (write_competition(bare, tmp_path / "bare").parent / "imbalance.csv").exists()
+
+
 def test_the_figure_has_a_panel_a_modality_that_names_each_method():
     figure = strength_figure(competition(*CLEAR, *BETTER))
     assert [panel.title for panel in figure.panels] == ["ear", "eye"]

@@ -19,11 +19,11 @@ from counterpoise.experiments.store import Store
 from counterpoise.experiments.trained import Trained, trained
 from counterpoise.measures.contributions import contributions, cooperation, robustness
 from counterpoise.measures.evaluation import measure
-from counterpoise.measures.features import Batches, extract_features
+from counterpoise.measures.features import Batches, extract_features, placed_on
+from counterpoise.measures.imbalance import conditional_utilisation, discrepancy_ratios
 from counterpoise.measures.strength import varying_directions
 from counterpoise.measures.task_probes import task_probe
 from counterpoise.measures.trained import model_strengths
-from counterpoise.measures.unimodal import alone_recipe
 from counterpoise.training.results import tested
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from counterpoise.data import Splits
     from counterpoise.training.recipe import Recipe
 
-__all__ = ["RIDGE", "Competing", "alone_runs"]
+__all__ = ["RIDGE", "Competing"]
 
 RIDGE = 120.0
 """Penalty of the regression that competition strengths come from, as published."""
@@ -94,12 +94,6 @@ class Competing(Cell):
         return _measured(joint, alone, self.paths, self.ridge)
 
 
-def alone_runs(recipe: Recipe, splits: Splits) -> dict[str, Run]:
-    """Return the runs on each modality alone that a recipe's joint run is measured against."""
-    recipes = {name: alone_recipe(recipe, name) for name in splits.modalities}
-    return {name: Run(each, splits.fingerprint, "always") for name, each in recipes.items()}
-
-
 def _measured(
     joint: Trained, alone: Mapping[str, Trained], paths: Paths, ridge: float
 ) -> dict[str, Any]:
@@ -135,6 +129,7 @@ def _measured(
         "alone": {name: tested(each.record) for name, each in alone.items()},
         "probe": _probes(balanced, splits, paths, segments),
         **_contributions(balanced, splits),
+        "discrepancy": _discrepancy(balanced, splits),
         "seconds": record["wall_time_seconds"],
         "seconds_alone": sum(each.record["wall_time_seconds"] for each in alone.values()),
     }
@@ -165,6 +160,20 @@ def _probes(
     return {name: task_probe(parts, name, splits.task) for name in paths.encoders}
 
 
+def _discrepancy(balanced: Balanced, splits: Splits) -> dict[str, float]:
+    """Return OGM's ratio of each modality on test data; nothing but for a label a sample."""
+    if splits.task.kind != "classification":
+        return {}
+    device, logits, labels = next(balanced.parameters()).device, [], []
+    for batch in Batches(splits.test_set):
+        own = balanced.respond(**placed_on(device, batch)).unimodal_logits
+        assert own is not None
+        logits.append(own.cpu())
+        labels.append(batch["target"])
+    ratios = discrepancy_ratios(torch.cat(logits, dim=1), torch.cat(labels))
+    return dict(zip(splits.modalities, ratios.tolist(), strict=True))
+
+
 def _contributions(balanced: Balanced, splits: Splits) -> dict[str, Any]:
     """Return what coalitions tell; nothing where they are too many."""
     from counterpoise.measures.coalition_metric import CoalitionMetric
@@ -176,7 +185,10 @@ def _contributions(balanced: Balanced, splits: Splits) -> dict[str, Any]:
     metric = CoalitionMetric(len(names), task.metric(task.headline))
     values = measure(balanced, Batches(splits.test_set), metric).cpu().double()
     merits = values * task.form.turned(1.0)  # of errors, what takes them down contributes
+    share = task.form.share and values[-1] > 0
+    used = conditional_utilisation(values).tolist() if share else []
     return {
+        "utilisation": dict(zip(names, used, strict=False)),
         "contribution": dict(zip(names, contributions(merits).tolist(), strict=True)),
         "cooperation": cooperation(merits).item(),
         "robustness": robustness(values, torch.tensor(PROBABILITIES)).tolist(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from counterpoise.experiments.compete.imbalance import IMBALANCE_TERMS, imbalance_table
 from counterpoise.experiments.compete.prose import facts, lead, notes
 from counterpoise.experiments.compete.results import Competition
 from counterpoise.report import (
@@ -68,12 +69,14 @@ def competition_page(competition: Competition) -> Page:
         [Column("entry", "Entry", numeric=False), Column("value", "Value", numeric=False)],
         entries,
     )
+    imbalance = imbalance_table(competition)
     return Page(
         "Modality competition",
         lead(competition),
         [
             Section("In numbers", [competition.table()]),
-            Section("Terms", [terms(*_TERMS)]),
+            *([Section("As other papers measure it", [imbalance])] if imbalance else []),
+            Section("Terms", [terms(*_TERMS, *(IMBALANCE_TERMS if imbalance else ()))]),
             Section("Configuration", [Details("The record of the measurement", [record])]),
         ],
         facts(competition),

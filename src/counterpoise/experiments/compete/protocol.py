@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from counterpoise.core.errors import check_count, check_range
 from counterpoise.data.contract import size_of
+from counterpoise.experiments.alone import alone_runs
 from counterpoise.experiments.cells import Run
-from counterpoise.experiments.compete.measuring import RIDGE, Competing, alone_runs
+from counterpoise.experiments.compete.measuring import RIDGE, Competing
 from counterpoise.experiments.compete.paths import find_paths
 from counterpoise.experiments.compete.results import Competition, Outcome
 from counterpoise.experiments.execution.settings import Execution, ExecutionOptions
@@ -99,7 +100,8 @@ def compete(
 
 def _cell(recipe: Recipe, splits: Splits, **how: Any) -> Competing:
     joint = Run(recipe, splits.fingerprint, "always")
-    return Competing(joint, alone_runs(recipe, splits), **how)
+    alone = alone_runs(recipe, splits.modalities, splits.fingerprint)
+    return Competing(joint, alone, **how)
 
 
 def _check_sizes(splits: Splits) -> None:

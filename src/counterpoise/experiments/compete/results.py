@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from math import sqrt
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -65,6 +65,10 @@ class Outcome:
         seconds: Training time of the joint run, wall time.
         seconds_alone: Training time of the runs on each modality alone, in all; methods share
             them.
+        utilisation: Conditional utilisation rate of each modality in the joint model; empty where
+            there are too many modalities for every coalition.
+        discrepancy: How much surer of the labels each modality's own logits are than the others',
+            OGM's ratio; empty where a sample has more than one label.
     """
 
     method: str
@@ -81,6 +85,8 @@ class Outcome:
     robustness: list[float]
     seconds: float
     seconds_alone: float
+    utilisation: Mapping[str, float] = field(default_factory=dict)
+    discrepancy: Mapping[str, float] = field(default_factory=dict)
 
 
 class Summary(NamedTuple):

@@ -3,33 +3,59 @@
 from __future__ import annotations
 
 import warnings
+from typing import ClassVar, Literal
 
 import torch
 
-__all__ = ["Reminder"]
+from counterpoise.methods.method import Method
+
+__all__ = ["Reminding"]
+
+_CALLS = {
+    "set_epoch": "`method.set_epoch(epoch)` should be called when an epoch starts, from 0 on, for",
+    "learning_rates": "`method.learning_rates()` should be asked for before the first step with",
+}
+_REMEDIES = {
+    "set_epoch": "Call it in the training loop",
+    "learning_rates": "Let `cp.BranchRates` set them in the training loop",
+}
 
 
-class Reminder:
-    """Warns at the end of the first step if something should have been done before it, and was not.
+class Reminding(Method):
+    """Warns at the end of the first step if the training loop has not done what the method awaits.
 
-    Args:
-        message: What to say, as a sentence in the form of our errors.
+    Attributes:
+        awaits: What has to be called before the first step.
+        because: Why, in a clause that begins with "which" or "whose".
+        until: What training is until then; empty where there is no saying.
 
     Example:
-        >>> reminder = Reminder("`set_epoch` should be called when an epoch starts.")
-        >>> reminder.done()
-        >>> reminder.step_over()  # says nothing
+        >>> from counterpoise import PMR
+        >>> method = PMR()
+        >>> method.set_epoch(0)
+        >>> method.advance()  # says nothing
     """
 
-    def __init__(self, message: str) -> None:
-        self.message, self._due = message, True
+    awaits: ClassVar[Literal["set_epoch", "learning_rates"]] = "set_epoch"
+    because: ClassVar[str]
+    until: ClassVar[str] = ""
+    _due = True
 
-    def done(self) -> None:
-        """Note that it was done."""
-        self._due = False
-
-    def step_over(self) -> None:
-        """Warn if it is still to be done, once."""
-        if self._due and not torch.compiler.is_compiling():
+    def set_epoch(self, epoch: int) -> None:
+        """Learn the epoch."""
+        super().set_epoch(epoch)
+        if self.awaits == "set_epoch":
             self._due = False
-            warnings.warn(self.message, UserWarning, stacklevel=2)
+
+    def advance(self) -> None:
+        """Warn, once."""
+        if torch.compiler.is_compiling() or not self._due:
+            return
+        self._due = False
+        until = f": until then {self.until}." if self.until else "."
+        warnings.warn(
+            f"{_CALLS[self.awaits]} {self.title()}, {self.because}; found that it was not. "
+            f"{_REMEDIES[self.awaits]}{until}",
+            UserWarning,
+            stacklevel=2,
+        )
