@@ -7,7 +7,7 @@ BIN := .venv/bin
 # results do not depend on the number of cores.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check docs test-slow bench clean
+.PHONY: demo test check docs test-slow bench mutants clean
 
 demo: .venv/demo
 	$(BIN)/counterpoise demo
@@ -31,6 +31,9 @@ test-slow: .venv/dev
 bench: .venv/demo
 	$(BIN)/python benchmarks/cost.py --write
 
+mutants: .venv/dev
+	$(BIN)/python benchmarks/mutants.py $(ARGS)
+
 .venv/demo: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/pip install -q -c constraints.txt -e ".[train,digits]"
@@ -42,4 +45,4 @@ bench: .venv/demo
 	touch $@
 
 clean:
-	rm -rf .venv docs/_build docs/api/generated .mypy_cache .ruff_cache
+	rm -rf .venv docs/_build docs/api/generated .mypy_cache .ruff_cache .mutants

@@ -12,7 +12,7 @@ from counterpoise.experiments.compare.overall import Overall
 from counterpoise.experiments.compare.rows import Block, Pair, Row
 from counterpoise.measures.statistics import Interval, Judgement
 from counterpoise.report import ACCURACY, Column, Format, Metric, Table
-from counterpoise.report.formats import NUMBER, P_VALUE, PERCENT, interval
+from counterpoise.report.formats import NUMBER, P_VALUE, interval
 from counterpoise.report.theme import tone
 
 __all__ = [
