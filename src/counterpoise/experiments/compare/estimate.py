@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -101,7 +101,7 @@ def estimate(grid: Grid, store: Store, execution: Execution, observer: Observer)
     planned = _planned(grid, runs, measuring, store)
     known = {kind for kind, cell in planned if store.read(cell.key) is not None}
     wanted = {kind: cell for kind, cell in samples.items() if kind not in known}
-    Session(store, execution, observer).finish(wanted.values())
+    Session(store, replace(execution, part=None), observer).finish(wanted.values())
     times: dict[Kind, list[float]] = {}
     for kind, key in {(kind, cell.key) for kind, cell in (*planned, *wanted.items())}:
         result = store.read(key)
