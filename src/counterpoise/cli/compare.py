@@ -123,7 +123,8 @@ def _about_failures(comparison: Comparison) -> str:
 
 def print_tables(comparison: Comparison) -> None:
     """Print a table for each data set and fusion, as narrow as a terminal, and one over all."""
-    from counterpoise.experiments.compare.tables import overall_table, summary_table
+    from counterpoise.experiments.compare.over_data import overall_table
+    from counterpoise.experiments.compare.tables import summary_table
 
     for block in comparison.blocks:
         print_table(summary_table(comparison, [block]), block.title)
