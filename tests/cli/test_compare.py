@@ -44,6 +44,23 @@ def test_a_grid_is_run_and_its_results_are_printed(write, tmp_path, capsys):
     assert (folder / "report.html").is_file()
 
 
+def test_an_estimate_is_a_few_lines_and_measures_one_run_of_each_method(write, tmp_path, capsys):
+    options = ["--estimate", "--backend=threading", "--jobs=2", f"--runs={tmp_path}"]
+    assert main(["compare", write(), *options, f"--output={tmp_path / 'out'}"]) == 0
+    progress, last, *_ = capsys.readouterr().out.partition("4 runs and measurements in all, ")
+    assert "2/2 trained blobs: AGM, seed 0" in progress
+    assert last
+    assert main(["compare", write(), *options]) == 0
+    first, *lines = capsys.readouterr().out.splitlines()[-4:]
+    assert first == "4 runs and measurements in all, 2 done, 2 left."
+    assert re.fullmatch(r"  blobs: 2 left, [\d.]+ s of one process\.", lines[0])
+    assert re.fullmatch(r"On this machine, 2 at a time: [\d.]+ s\.", lines[1])
+    assert re.fullmatch(
+        r"By the number of workers as fast as these: 4: .* s; 16: .*; 64: .*", lines[2]
+    )
+    assert not (tmp_path / "out").exists()
+
+
 def test_tables_fit_a_narrow_terminal_whatever_is_compared(capsys, monkeypatch):
     def make(cell):
         shift = 0.01 * cell.seed - 0.3 * (cell.candidate.method == "AGM [slow]")

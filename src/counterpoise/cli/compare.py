@@ -108,8 +108,8 @@ def _estimated(grid: Grid, arguments: Namespace) -> str:
         lines.append(f"  {data}: {count:,} left, {duration(seconds)} of one process.")
     here = execution.jobs or int(cpu_count())
     lines.append(f"On this machine, {here} at a time: {duration(found.seconds_left(here))}.")
-    listed = ", ".join(f"on {n}: {duration(found.seconds_left(n))}" for n in _WORKERS)
-    return "\n".join([*lines, f"Were there as many workers as fast as this, {listed}."])
+    listed = "; ".join(f"{n}: {duration(found.seconds_left(n))}" for n in _WORKERS)
+    return "\n".join([*lines, f"By the number of workers as fast as these: {listed}."])
 
 
 def _about_failures(comparison: Comparison) -> str:
@@ -123,7 +123,8 @@ def _about_failures(comparison: Comparison) -> str:
 
 def print_tables(comparison: Comparison) -> None:
     """Print a table for each data set and fusion, as narrow as a terminal, and one over all."""
-    from counterpoise.experiments.compare.tables import overall_table, summary_table
+    from counterpoise.experiments.compare.over_data import overall_table
+    from counterpoise.experiments.compare.tables import summary_table
 
     for block in comparison.blocks:
         print_table(summary_table(comparison, [block]), block.title)

@@ -40,14 +40,14 @@ def redivided(
     targets = torch.cat([tensors[f"{part}.{TARGET}"] for part in _PARTS])
     source = torch.empty(len(rows), dtype=torch.long)
     for label in range(10):
-        members = rows[targets == label].unique()
+        members = torch.tensor(sorted(set(rows[targets == label].tolist())))
         order = members[torch.randperm(len(members), generator=_stream(division, label))]
         # Places of a class in the order of the parts take the images in their new order.
         places = (rows == order[:, None]).nonzero()[:, 1]
         source[targets == label] = places
-    counts = [len(tensors[f"{part}.{TARGET}"]) for part in _PARTS]
-    parts = zip(_PARTS, images[source].split(counts), strict=True)
-    return {**tensors, **{f"{part}.image": chosen for part, chosen in parts}}
+    num_train = len(tensors[f"{_PARTS[0]}.{TARGET}"])
+    parts = zip(_PARTS, (source[:num_train], source[num_train:]), strict=True)
+    return {**tensors, **{f"{part}.image": images[chosen] for part, chosen in parts}}
 
 
 def _stream(division: int, label: int) -> torch.Generator:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from counterpoise.experiments.cells import Cell
 from counterpoise.experiments.compare.cells import GridRun, Measuring, Runs, plan_measuring
-from counterpoise.experiments.compare.grid import Candidate, Grid
+from counterpoise.experiments.compare.grid import Candidate, Grid, Place
 from counterpoise.experiments.compare.outcomes import Outcome
 from counterpoise.experiments.compare.planning import fingerprints
 from counterpoise.experiments.compare.search import Search, search_of
@@ -18,9 +18,6 @@ from counterpoise.experiments.compare.searching import advance, results_in
 from counterpoise.experiments.execution.settings import Execution
 from counterpoise.experiments.session import Observer, Session
 from counterpoise.experiments.store import Result, Store
-
-if TYPE_CHECKING:
-    from typing import TypeGuard
 
 __all__ = ["MEASUREMENT", "Estimate", "Kind", "estimate"]
 
@@ -101,7 +98,7 @@ def estimate(grid: Grid, store: Store, execution: Execution, observer: Observer)
     planned = _planned(grid, runs, measuring, store)
     known = {kind for kind, cell in planned if store.read(cell.key) is not None}
     wanted = {kind: cell for kind, cell in samples.items() if kind not in known}
-    Session(store, execution, observer).finish(wanted.values())
+    Session(store, replace(execution, part=None), observer).finish(wanted.values())
     times: dict[Kind, list[float]] = {}
     for kind, key in {(kind, cell.key) for kind, cell in (*planned, *wanted.items())}:
         result = store.read(key)
@@ -157,9 +154,9 @@ def _counted(
     store: Store,
     seconds: Mapping[Kind, float],
 ) -> Estimate:
-    cells = {cell.key: (kind, cell) for kind, cell in _planned(grid, runs, measuring, store)}
-    there = [pair for key, pair in cells.items() if store.read(key) is not None]
-    tried = Counter(cell.candidate[:3] for _, cell in there if _searches(grid, cell))
+    planned_cells = _planned(grid, runs, measuring, store)
+    there = [(kind, cell) for kind, cell in planned_cells if store.read(cell.key) is not None]
+    tried = Counter(place for _, cell in there if (place := _searched_at(grid, cell)))
     rounds: list[Counter[Kind]] = [Counter() for _ in range(grid.num_tries)]
     total: Counter[Kind] = Counter()
     each = len(grid.choosing_seeds)
@@ -184,8 +181,11 @@ def _counted(
     return Estimate(seconds, dict(total), dict(done), [dict(+phase) for phase in phases])
 
 
-def _searches(grid: Grid, cell: Cell) -> TypeGuard[GridRun]:
-    return isinstance(cell, GridRun) and cell.seed in grid.choosing_seeds
+def _searched_at(grid: Grid, cell: Cell) -> Place | None:
+    """Return where a cell is a trial of a search; None if it is none."""
+    if isinstance(cell, GridRun) and cell.seed in grid.choosing_seeds:
+        return cell.candidate[:3]
+    return None
 
 
 def _best(search: Search) -> Candidate | None:

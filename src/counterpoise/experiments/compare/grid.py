@@ -88,9 +88,9 @@ class Grid:
         search: What is searched for every method alike, above all the learning rate: by dotted
             path a list of values, or a range, ``{low: 0.001, high: 0.1, log: true}``, with ``int:
             true`` of integers.
-        trials: How many configurations each method tries, found by Optuna (see
-            :class:`counterpoise.experiments.compare.search.Trials`). Default: every combination
-            of the lists, of which each method has to have as many.
+        trials: How many configurations each method tries: the one that the layers describe, and
+            others that Optuna finds. Default: every combination of the lists, of which each
+            method has to have as many.
         search_seeds: With how many seeds, counted from 1000, or which, configurations are tried
             before one of them is chosen: none of ``seeds``. Default: 1.
         redraw: Whether each seed also redraws the division into training and validation, of data

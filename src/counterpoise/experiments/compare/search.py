@@ -17,7 +17,7 @@ import numpy as np
 from counterpoise.experiments.compare.grid import Candidate, Grid, Place
 from counterpoise.experiments.compare.outcomes import Outcome, Trial
 from counterpoise.experiments.store import content_key
-from counterpoise.measures.statistics import DIVERGED, Floats, best_so_far
+from counterpoise.measures.statistics import DIVERGED, Floats, Run, best_so_far
 from counterpoise.training.record import write_csv
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def searched(grid: Grid, outcome: Outcome) -> Searched | None:
         return None
     merits = [trial.merit for trial in outcome.trials]
     # Failed trials too are no best.
-    known = [DIVERGED if m is None or not isfinite(m) else m for m in merits]
+    known: list[Run] = [DIVERGED if m is None or not isfinite(m) else m for m in merits]
     turned = next(trial.form for trial in outcome.trials if trial.merit is not None).turned
     curve = np.array([turned(best) for best in best_so_far(known).tolist()])
     if outcome.chosen is None:
@@ -181,10 +181,20 @@ def write_search(comparison: Comparison, folder: Path) -> None:
         for number, trial in enumerate(outcome.trials if found else ()):
             assert found is not None
             chosen = trial is outcome.chosen
-            row = dict(zip(("data", "fusion", "method"), outcome.place, strict=True))
-            row |= {"trial": number, **trial.candidate.changes, "validation": trial.validation}
-            row |= {"best_so_far": found.best_so_far[number].item(), "chosen": chosen}
-            rows.append(row | {"at_edge": " ".join(found.at_edge or []) if chosen else None})
+            data, fusion, method = outcome.place
+            rows.append(
+                {
+                    "data": data,
+                    "fusion": fusion,
+                    "method": method,
+                    "trial": number,
+                    **trial.candidate.changes,
+                    "validation": trial.validation,
+                    "best_so_far": found.best_so_far[number].item(),
+                    "chosen": chosen,
+                    "at_edge": " ".join(found.at_edge or []) if chosen else None,
+                }
+            )
     if rows:
         write_csv(folder / "search.csv", rows)
 

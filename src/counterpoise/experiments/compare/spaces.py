@@ -43,11 +43,7 @@ class Range:
     def has(self, value: object) -> bool:
         """Return whether a value lies in the range."""
         kinds = int if self.integer else (int, float)
-        return (
-            isinstance(value, kinds)
-            and not isinstance(value, bool)
-            and self.low <= value <= self.high
-        )
+        return isinstance(value, kinds) and not _is_flag(value) and self.low <= value <= self.high
 
     def at_edge(self, value: Any) -> bool:
         """Return whether a value lies at an end of the range, so that the best may lie beyond."""
@@ -89,11 +85,11 @@ class Choices:
 
     def has(self, value: object) -> bool:
         """Return whether a value is among them."""
-        return any(value == each and type(value) is type(each) for each in self.values)
+        return any(value == each and _is_flag(value) == _is_flag(each) for each in self.values)
 
     def at_edge(self, value: Any) -> bool:
         """Return whether a value is the least or the largest of at least three numbers."""
-        numbers = [v for v in self.values if isinstance(v, (int, float)) and type(v) is not bool]
+        numbers = [v for v in self.values if isinstance(v, (int, float)) and not _is_flag(v)]
         known = len(numbers) == len(self.values) >= 3
         return known and value in (min(numbers), max(numbers))
 
@@ -144,6 +140,10 @@ def num_combinations(space: Space) -> int:
         6
     """
     return prod(len(each.values) for each in space.values() if isinstance(each, Choices))
+
+
+def _is_flag(value: object) -> bool:
+    return isinstance(value, bool)  # which Python counts as 0 and 1
 
 
 def _read(where: str, given: Any) -> Range | Choices:
