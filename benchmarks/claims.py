@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 
-from claims_data import Block, Report, read
+from claims_data import Report, read
 
 from counterpoise.experiments.verdicts import difference_text, null_text
 from counterpoise.measures.statistics import (
@@ -223,10 +223,10 @@ def _section(claim: Claim, rows: Rows, judged: Sequence[Judgement]) -> str:
         "|" + "---|" * len(claim.headings),
         *(f"| {' | '.join(_cells(row, judged, form))} |" for row in rows),
     ]
-    answer = _answer(claim, told, form)
+    said = answer(claim, told)
     if claim.ask is prefers:
-        answer += _dominance(rows, judged)
-    return f"## {claim.text}\n\n{answer}\n\n" + "\n".join(lines) + "\n"
+        said += _dominance(rows, judged)
+    return f"## {claim.text}\n\n{said}\n\n" + "\n".join(lines) + "\n"
 
 
 def _cells(row: Iterable[str | int], judged: Sequence[Judgement], form: Format) -> list[str]:
@@ -240,9 +240,9 @@ def _cells(row: Iterable[str | int], judged: Sequence[Judgement], form: Format) 
     return cells
 
 
-def _answer(claim: Claim, told: Sequence[Judgement], form: Format) -> str:
+def answer(claim: Claim, told: Sequence[Judgement]) -> str:
     """Say how many of the differences speak for the claim, against it, and what was seen."""
-    counts = Counter(each.verdict for each in told)
+    counts, form = Counter(each.verdict for each in told), FORMS[claim.kind]
     against = "lower" if claim.supports == "higher" else "higher"
     parts = [f"{counts[claim.supports]} speak for it", f"{counts[against]} against it"]
     parts.append(f"{counts['equivalent']} are shown to be within the margin")
