@@ -12,11 +12,11 @@ import argparse
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import altair as alt
 import vl_convert
-from claims import CLAIMS, Family, answer
+from claims import answer
+from claims_asked import CLAIMS, Claim, Family
 from claims_data import Report, Row, read
 
 from counterpoise.report.formats import NUMBER, PERCENT, POINTS, enumerate_words, interval
@@ -32,18 +32,18 @@ def sentences(report: Report, folder: str) -> list[str]:
     against = [row for row in report.pairs if row["second"] == "UnimodalLoss" and row["verdict"]]
     agm = [m for m in report.methods if m.upper().startswith("AGM")]
     of_agm = [
-        f"{method} is {_counted([row for row in told if row['method'] == method])}"
-        for method in agm
+        f"{method}: {_counted([row for row in told if row['method'] == method])}" for method in agm
     ]
     lowers = next(claim for claim in CLAIMS if claim.supports == "lower")
     return [
         f"Of {len(told)} differences to {report.baseline}, of {len(report.methods) - 1} methods on "
         f"{enumerate_words(report.data)} with {enumerate_words(report.fusions)} fusion, "
-        f"{_counted(told)}{_seen(told)} ({compare}).",
+        f"are {_counted(told)}{_seen(told)} ({compare}).",
         f"The largest that is told: {_largest(told, report.baseline)} ({compare}).",
-        f"Against {report.baseline} {'; '.join(of_agm) or 'AGM was not compared'} ({compare}).",
+        f"The paper's method against {report.baseline}: "
+        f"{'; '.join(of_agm) or 'AGM was not compared'} ({compare}).",
         f"Against joint training with unimodal losses, of {len(against)} differences of other "
-        f"methods {_counted(against)}{_seen(against)} ({compare}).",
+        f"methods are {_counted(against)}{_seen(against)} ({compare}).",
         f"Does modulation lower competition strength? {_claimed(report, lowers, agm)} "
         f"(`python benchmarks/claims.py {folder}`; [all claims](docs/claims.md)).",
     ]
@@ -76,7 +76,7 @@ def _largest(rows: Sequence[Row], baseline: str) -> str:
     return text + (f", at {NUMBER(float(cost))} of the step time of {baseline}" if cost else "")
 
 
-def _claimed(report: Report, claim: Any, methods: Sequence[str]) -> str:
+def _claimed(report: Report, claim: Claim, methods: Sequence[str]) -> str:
     family = Family()
     rows = claim.ask(report, methods, family)
     told = family.judged()
