@@ -12,186 +12,17 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from statistics import fmean
 
-from claims_data import Block, Report, read
+from claims_asked import CLAIMS, Claim, Family, Rows, prefers, surpasses
+from claims_data import Report, read
 
 from counterpoise.experiments.verdicts import difference_text, null_text
-from counterpoise.measures.statistics import (
-    Estimate,
-    Judgement,
-    judge,
-    mean_estimate,
-    paired_difference,
-)
+from counterpoise.measures.statistics import Judgement
 from counterpoise.report.formats import NUMBER, PERCENT, Format, enumerate_words
 
-RIVALS = ("MSES", "MSLR", "OGMGE")
-"""Whom the paper compares with besides joint training, by label without signs."""
-MARGINS = {"accuracy": 0.01, "reliance": 0.05, "strength": 0.05}
 FORMS = {"accuracy": PERCENT, "reliance": PERCENT, "strength": NUMBER}
-
-
-@dataclass
-class Family:
-    """Questions that are judged together, in the order in which they are asked.
-
-    Args:
-        estimates: What came out.
-        kinds: Of what quantity each is.
-    """
-
-    estimates: list[Estimate] = field(default_factory=list)
-    kinds: list[str] = field(default_factory=list)
-
-    def add(self, kind: str, estimate: Estimate) -> int:
-        """Ask; return the number of the question."""
-        self.estimates.append(estimate)
-        self.kinds.append(kind)
-        return len(self.kinds) - 1
-
-    def judged(self) -> list[Judgement]:
-        """Judge them all."""
-        return judge(self.estimates, margin=[MARGINS[kind] for kind in self.kinds])
-
-
-Rows = list[list[str | int]]
-"""Cells of a table; a number stands for the question whose answer belongs there."""
-
-
-# -- the claims ------------------------------------------------------------------------------------
-
-
-def surpasses(report: Report, methods: Sequence[str], family: Family) -> Rows:
-    """AGM against joint training and its rivals, over data sets, for each fusion."""
-    rivals = [report.baseline, *(m for m in report.methods if _plain(m) in RIVALS)]
-    rows: Rows = []
-    for method in methods:
-        for rival in rivals:
-            for fusion in report.fusions:
-                gaps = [
-                    fmean(x - y for x, y in block.pairs("accuracy", method, rival))
-                    for block in report.blocks
-                    if block.fusion == fusion and block.pairs("accuracy", method, rival)
-                ]
-                if gaps:
-                    told = family.add("accuracy", mean_estimate(gaps, unit="data sets"))
-                    counts = _counted(report, method, rival, fusion)
-                    rows.append([method, rival, fusion, str(len(gaps)), told, counts])
-    return rows
-
-
-def moves_reliance(report: Report, methods: Sequence[str], family: Family) -> Rows:
-    """What modulation changes of the share of the modality that knows more by itself."""
-    rows: Rows = []
-    for method in methods:
-        moves: dict[str, list[float]] = {}
-        for block in report.measured:
-            pairs = block.pairs("reliance", method, report.baseline)
-            if pairs:
-                told = family.add("reliance", paired_difference(*zip(*pairs, strict=True)))
-                rows.append([method, block.title, block.informative, told])
-                moves.setdefault(block.data, []).append(fmean(x - y for x, y in pairs))
-        if len(moves) > 1:
-            means = [fmean(found) for found in moves.values()]
-            told = family.add("reliance", mean_estimate(means, unit="data sets"))
-            rows.append([method, f"over {len(means)} data sets", "–", told])  # noqa: RUF001
-    return rows
-
-
-def prefers(report: Report, methods: Sequence[str], family: Family) -> Rows:
-    """Under joint training, the modality on which competition is weakest, against each other."""
-    del methods
-    rows: Rows = []
-    for block in report.measured:
-        by_name = {name: block.strengths(report.baseline, name) for name in block.modalities}
-        weakest = min(by_name, key=lambda name: fmean(by_name[name]))
-        for name in by_name:
-            if name != weakest:
-                gap = paired_difference(by_name[name], by_name[weakest])
-                same = "yes" if weakest == block.informative else "no"
-                told = family.add("strength", gap)
-                rows.append([block.title, weakest, name, told, block.informative, same])
-    return rows
-
-
-def lowers_strength(report: Report, methods: Sequence[str], family: Family) -> Rows:
-    """What modulation changes of competition strength, for each modality and over data sets."""
-    rows: Rows = []
-    for method in methods:
-        changes: dict[str, list[float]] = {}
-        for block in report.measured:
-            for name in block.modalities:
-                pairs = block.pairs(f"strength {name}", method, report.baseline)
-                if pairs:
-                    told = family.add("strength", paired_difference(*zip(*pairs, strict=True)))
-                    rows.append([method, block.title, name, told])
-                    changes.setdefault(block.data, []).append(fmean(x - y for x, y in pairs))
-        if len(changes) > 1:
-            means = [fmean(found) for found in changes.values()]
-            told = family.add("strength", mean_estimate(means, unit="data sets"))
-            rows.append([method, f"over {len(means)} data sets", "all", told])
-    return rows
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A claim of the paper.
-
-    Args:
-        text: The claim.
-        ask: Asks the family what decides it; returns the rows of its table.
-        kind: The quantity.
-        headings: Of the table.
-        supports: The verdict that speaks for it.
-    """
-
-    text: str
-    ask: Callable[[Report, Sequence[str], Family], Rows]
-    kind: str
-    headings: Sequence[str]
-    supports: str
-
-
-CLAIMS = (
-    Claim(
-        "AGM surpasses joint training, MSES, MSLR and OGM-GE, under late and early fusion",
-        surpasses,
-        "accuracy",
-        ("method", "against", "fusion", "data sets", "difference, points", "verdict",
-         "on single data sets"),
-        "higher",
-    ),
-    Claim(
-        "Modulation moves reliance towards the more informative modality",
-        moves_reliance,
-        "reliance",
-        ("method", "data", "more informative", "its share changes by, points", "verdict"),
-        "higher",
-    ),
-    Claim(
-        "A jointly trained model has a preferred modality on which competition is weaker, and it "
-        "need not be the dominant one",
-        prefers,
-        "strength",
-        ("data", "weakest on", "against", "difference of strength", "verdict", "dominant",
-         "the same"),
-        "higher",
-    ),
-    Claim(
-        "Modulation lowers competition strength",
-        lowers_strength,
-        "strength",
-        ("method", "data", "modality", "strength changes by", "verdict"),
-        "lower",
-    ),
-)  # fmt: skip
-
-
-# -- the page --------------------------------------------------------------------------------------
 
 
 def page(report: Report, methods: Sequence[str], folder: str) -> str:
@@ -210,10 +41,10 @@ def page(report: Report, methods: Sequence[str], folder: str) -> str:
         "set; below five nothing is tested. Networks and data are small: this is not the paper's "
         "own setting.\n"
     )
-    return "\n".join([head, *(_section(claim, rows, judged) for claim, rows in asked)])
+    return "\n".join([head, *(_section(report, claim, rows, judged) for claim, rows in asked)])
 
 
-def _section(claim: Claim, rows: Rows, judged: Sequence[Judgement]) -> str:
+def _section(report: Report, claim: Claim, rows: Rows, judged: Sequence[Judgement]) -> str:
     if not rows:
         return f"## {claim.text}\n\nNot measured in this comparison.\n"
     form = FORMS[claim.kind]
@@ -223,10 +54,12 @@ def _section(claim: Claim, rows: Rows, judged: Sequence[Judgement]) -> str:
         "|" + "---|" * len(claim.headings),
         *(f"| {' | '.join(_cells(row, judged, form))} |" for row in rows),
     ]
-    answer = _answer(claim, told, form)
+    said = answer(claim, told)
+    if claim.ask is surpasses:
+        said += _on_single_data_sets(report, rows)
     if claim.ask is prefers:
-        answer += _dominance(rows, judged)
-    return f"## {claim.text}\n\n{answer}\n\n" + "\n".join(lines) + "\n"
+        said += _dominance(rows, judged)
+    return f"## {claim.text}\n\n{said}\n\n" + "\n".join(lines) + "\n"
 
 
 def _cells(row: Iterable[str | int], judged: Sequence[Judgement], form: Format) -> list[str]:
@@ -240,9 +73,9 @@ def _cells(row: Iterable[str | int], judged: Sequence[Judgement], form: Format) 
     return cells
 
 
-def _answer(claim: Claim, told: Sequence[Judgement], form: Format) -> str:
+def answer(claim: Claim, told: Sequence[Judgement]) -> str:
     """Say how many of the differences speak for the claim, against it, and what was seen."""
-    counts = Counter(each.verdict for each in told)
+    counts, form = Counter(each.verdict for each in told), FORMS[claim.kind]
     against = "lower" if claim.supports == "higher" else "higher"
     parts = [f"{counts[claim.supports]} speak for it", f"{counts[against]} against it"]
     parts.append(f"{counts['equivalent']} are shown to be within the margin")
@@ -260,6 +93,19 @@ def _answer(claim: Claim, told: Sequence[Judgement], form: Format) -> str:
     return text
 
 
+def _on_single_data_sets(report: Report, rows: Rows) -> str:
+    """Count the comparison's own verdicts, corrected in its family, for each method."""
+    said = []
+    for method in dict.fromkeys(str(row[0]) for row in rows):
+        pairs = [(str(row[1]), str(row[2])) for row in rows if row[0] == method]
+        found = Counter(
+            v for rival, fusion in pairs for v in report.verdicts(method, rival, fusion)
+        )
+        counts = enumerate_words([f"{count} {verdict}" for verdict, count in found.items()])
+        said.append(f"{method}: {counts} of {found.total()}")
+    return f" On single data sets, by the comparison itself, {'; '.join(said)}."
+
+
 def _dominance(rows: Rows, judged: Sequence[Judgement]) -> str:
     """Count the places with a preferred modality, and those where it is not the dominant one."""
     places: dict[str, list[tuple[Judgement, str]]] = {}
@@ -272,15 +118,6 @@ def _dominance(rows: Rows, judged: Sequence[Judgement]) -> str:
         f"dominant one (the more accurate alone) in {len(others)} of them"
         + (f": {'; '.join(others)}." if others else ".")
     )
-
-
-def _counted(report: Report, method: str, rival: str, fusion: str) -> str:
-    found = Counter(report.verdicts(method, rival, fusion))
-    return ", ".join(f"{count} {verdict}" for verdict, count in found.items()) or "not asked"
-
-
-def _plain(label: str) -> str:
-    return "".join(filter(str.isalnum, label)).upper()
 
 
 def main() -> None:

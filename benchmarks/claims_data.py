@@ -149,7 +149,9 @@ def _add_measurements(block: Block, found: list[Row]) -> None:
         for name, row in by_name.items():
             at = block.values.setdefault((f"strength {name}", method), {})
             at[seed] = float(row["strength"])
-        shares = {n: float(row["contribution"]) for n, row in by_name.items() if row["contribution"]}
+        shares = {
+            n: float(row["contribution"]) for n, row in by_name.items() if row["contribution"]
+        }
         total = sum(shares.values())
         if len(shares) == len(block.modalities) and total > 0:
             at = block.values.setdefault(("reliance", method), {})

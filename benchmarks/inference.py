@@ -142,7 +142,7 @@ def lines(cases: int, seed: int) -> Iterator[str]:
     )  # fmt: skip
     yield "## The same on new test samples, by intervals over seeds and samples (by seeds alone)\n"
     yield from table(many, iter([[_both(m, n, cases, rng) for m, n in settings]]))
-    yield "## The same of whole reports: 4 methods, 5 data sets, 2 fusions, 45 tests in one family\n"
+    yield "## The same of whole reports: 4 methods, 5 data sets, 2 fusions, 45 tests\n"
     yield from table(
         ["runs", *(f"{n} seeds" for n in SEEDS)],
         ([name, *(show(false_positives_of_reports(n, share, cases, rng)) for n in SEEDS)]

@@ -28,7 +28,16 @@ from counterpoise.measures.statistics import (
     two_way_estimate,
 )
 
-__all__ = ["COVERAGE", "MARGIN", "WORLDS", "Draw", "World", "judged", "right_or_wrong", "whole_report"]
+__all__ = [
+    "COVERAGE",
+    "MARGIN",
+    "WORLDS",
+    "Draw",
+    "World",
+    "judged",
+    "right_or_wrong",
+    "whole_report",
+]
 
 Floats = NDArray[np.float64]
 Draw = Callable[[Generator, int], tuple[float, float, float]]

@@ -27,7 +27,7 @@ from counterpoise.measures.statistics import (
 __all__ = ["SampleValues", "difference", "result"]
 
 SampleValues = Mapping[str, NDArray[Any]]
-"""By key of a run, the headline metric of each test sample (N,): whether it was right, or its error."""
+"""By key of a run the metric of each test sample, (N,): whether it was right, or its error."""
 
 _CLOSE = 1e-4
 """Relative to the metric of a run, how far the mean of its samples' scores may be off: records are

@@ -74,8 +74,8 @@ def write_comparison(
     """Write ``report.html``, ``report.md`` and all numbers into a folder.
 
     ``results.csv`` holds those of each method, ``pairs.csv`` of further pairs, ``overall.csv``
-    over data sets, ``runs.csv`` those of each run. ``competition.csv`` comes with them where competition was measured, and beside ``report.md``
-    the drawings that it shows.
+    over data sets, ``runs.csv`` those of each run. ``competition.csv`` comes with them where
+    competition was measured, and beside ``report.md`` the drawings that it shows.
 
     Args:
         comparison: The numbers.

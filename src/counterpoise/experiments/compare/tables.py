@@ -84,8 +84,8 @@ def _about_verdicts(comparison: Comparison) -> str:
         return ""
     return (
         "The interval excludes zero exactly where the verdict is higher or lower; equivalent: it "
-        f"lies within {margin_text(comparison)}; undecided: in brackets the smallest difference that would have "
-        "been found with a probability of 80%."
+        f"lies within {margin_text(comparison)}; undecided: in brackets the smallest difference "
+        "that would have been found with a probability of 80%."
     )
 
 
@@ -132,9 +132,10 @@ def pair_table(comparison: Comparison, metric: Metric = ACCURACY) -> Table | Non
         (pair.first, pair.second, pair.title, *numbers_of_difference(pair))
         for pair in comparison.pairs
     ]
+    corrected = _corrected(comparison, "; corrected for", "of this report")
     caption = (
         f"Test {metric.title} of the first method less that of the second over the same seeds, "
-        f"each in its chosen configuration{_corrected(comparison, '; corrected for', 'of this report')}."
+        f"each in its chosen configuration{corrected}."
     )
     return Table(caption, columns, rows) if rows else None
 

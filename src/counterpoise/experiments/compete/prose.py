@@ -171,8 +171,8 @@ def notes(competition: Competition) -> list[Note]:
         found.append(Note("One seed proves nothing.", "There are no intervals. Run more seeds."))
     elif count < 5:
         text = (
-            "Nothing is tested with fewer than 5. The intervals are Student's t at 95%, wide because "
-            "there are few. They tell of the seed of training alone, not of other data."
+            "Nothing is tested with fewer than 5. The intervals are Student's t at 95%, wide "
+            "because there are few. They tell of the seed of training alone, not of other data."
         )
         found.append(Note(f"Only {count} seeds.", text))
     few = _few_samples(competition)

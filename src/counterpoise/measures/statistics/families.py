@@ -131,7 +131,7 @@ def judge(
     estimates: Sequence[Estimate],
     *,
     level: float = 0.05,
-    margin: float | None | list[float | None] = 0.01,
+    margin: float | list[float | None] | None = 0.01,
     correction: Correction = "holm",
     bounds: tuple[float, float] | list[tuple[float, float]] = _ANYWHERE,
 ) -> list[Judgement]:
