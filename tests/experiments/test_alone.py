@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -14,7 +15,15 @@ from counterpoise.experiments import FailedCellsError, unimodal_teachers
 from counterpoise.experiments.compare.grid import Grid
 from counterpoise.experiments.compare.run import compare
 from counterpoise.experiments.compete import compete
-from counterpoise.training import Adam, Constant, Network, Recipe, TrainerOptions, train
+from counterpoise.training import (
+    Adam,
+    Architecture,
+    Constant,
+    Network,
+    Recipe,
+    TrainerOptions,
+    train,
+)
 from counterpoise.training import run as training
 
 DATA = Synthetic(
@@ -162,6 +171,20 @@ def test_a_model_that_was_removed_is_trained_anew_before_it_is_learnt_from(tmp_p
     for name in NAMES:
         for key, expected in first[name].state_dict().items():
             assert torch.equal(second[name].state_dict()[key], expected)
+
+
+@dataclass(frozen=True)
+class Unknown(Architecture):
+    """A network of which it is not told where its encoders are."""
+
+    def build(self, splits):
+        return Network(fusion="concatenation", num_features=5).build(splits)
+
+
+def test_a_network_that_does_not_tell_of_its_encoders_makes_no_teachers(tmp_path):
+    message = r"`model` should tell where the encoder of 'm1' is, .*; found paths of none\. Let"
+    with pytest.raises(ValueError, match=message):
+        unimodal_teachers(recipe(model=Unknown()), runs=tmp_path, backend="threading")
 
 
 def test_teachers_that_cannot_be_trained_are_named(tmp_path):

@@ -37,7 +37,7 @@ class Reference(NamedTuple):
 
 
 def _read() -> dict[str, Reference]:
-    found = {}
+    found: dict[str, Reference] = {}
     text = files("counterpoise.methods").joinpath("references.bib").read_text(encoding="utf-8")
     for entry in text.strip().split("\n\n"):
         told = {name: value.strip("{}") for name, value in re.findall(r"(\w+) = {(.*)},\n", entry)}

@@ -205,8 +205,9 @@ class Recipe:
         assert self.method is not None
         method = deepcopy(self.method)
         room = {name: model.get_submodule(path) for name, path in (encoders or {}).items()}
+        given = room if teachers is None else teachers
         for part in untaught(method):
-            part.teach(deepcopy(dict(teachers or room)), trained=teachers is not None)
+            part.teach(deepcopy(dict(given)), trained=teachers is not None)
         return method
 
     def _coalitions(self, *, encoders_known: bool) -> Coalitions:
