@@ -7,7 +7,7 @@ BIN := .venv/bin
 # results do not depend on the number of cores.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check docs test-slow bench mutants clean
+.PHONY: demo test check docs linkcheck test-slow test-oldest test-install bench mutants clean
 
 demo: .venv/demo
 	$(BIN)/counterpoise demo
@@ -28,6 +28,25 @@ docs: .venv/dev
 test-slow: .venv/dev
 	$(BIN)/python -m pytest -m slow
 
+# The lower bounds of pyproject.toml. PyTorch stays as in constraints.txt: its older releases are
+# to be had with gigabytes of CUDA only.
+OLDEST := .venv-oldest
+test-oldest: .venv/dev
+	$(BIN)/python tests/oldest_versions.py train --keep torch > .oldest.txt
+	test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/pip install -q -c .oldest.txt -e ".[train]" pytest hypothesis sybil
+	$(OLDEST)/bin/python -m pytest -m "not slow" tests/core tests/engine/test_parity.py \
+		tests/methods/test_agm.py tests/report tests/cli/test_tables.py tests/training/test_module.py \
+		tests/training/test_run.py tests/training/test_resume.py tests/training/test_tasks.py
+
+# An empty environment, and one for each extra: minutes, and gigabytes while it runs.
+test-install:
+	$(PYTHON) tests/installing.py
+
+# Links and anchors within the documentation; those that lead outside need a network.
+linkcheck: docs
+	$(BIN)/sphinx-build -q -b linkcheck docs docs/_build/linkcheck
+
 bench: .venv/demo
 	$(BIN)/python benchmarks/cost.py --write
 
@@ -45,4 +64,4 @@ mutants: .venv/dev
 	touch $@
 
 clean:
-	rm -rf .venv docs/_build docs/api/generated .mypy_cache .ruff_cache .mutants
+	rm -rf .venv .venv-oldest .oldest.txt docs/_build docs/api/generated .mypy_cache .ruff_cache .mutants

@@ -1,5 +1,6 @@
 """The documentation forgets no public name, and the files around it agree with the package."""
 
+import ast
 import hashlib
 import importlib.util
 import inspect
@@ -115,6 +116,45 @@ def test_the_docstring_of_a_constant_is_the_one_below_it(public):
 def test_a_signature_is_no_docstring(public, monkeypatch):
     monkeypatch.setattr(counterpoise.Output, "__doc__", "Output(logits: Tensor, raw: Any)")
     assert public.docstring("counterpoise", "Output") == ""
+
+
+def warnings_of(path):
+    """Yield the constant words of each warning in a file, the rest of them as dots."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.Call) or not node.args:
+            continue
+        called = ast.unparse(node.func).rpartition(".")[2]
+        if called in ("warn", "Reminder") and not isinstance(
+            node.args[0], (ast.Name, ast.Attribute)
+        ):
+            parts = [each for each in ast.walk(node.args[0]) if isinstance(each, ast.expr)]
+            yield "".join(
+                part.value if isinstance(part, ast.Constant) else "..."
+                for part in sorted(parts, key=lambda each: (each.lineno, each.col_offset))
+                if isinstance(part, ast.FormattedValue)
+                or (isinstance(part, ast.Constant) and isinstance(part.value, str))
+            )
+
+
+def test_every_warning_is_explained():
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    table = page.partition("## What warnings mean")[2].partition("\n## ")[0]
+    lines = [line for line in table.splitlines() if line.startswith("| ")]
+    rows = [line.split(" | ")[0].removeprefix("| ") for line in lines[1:]]
+    assert len(rows) > 10
+    told = [text for path in (ROOT / "src").rglob("*.py") for text in warnings_of(path)]
+
+    def explains(row, text):
+        start = 0
+        for piece in row.split("..."):
+            place = text.find(piece.strip(), start)
+            if place < 0:
+                return False
+            start = place + len(piece.strip())
+        return True
+
+    assert [text for text in told if not any(explains(row, text) for row in rows)] == []
+    assert [row for row in rows if not any(explains(row, text) for text in told)] == []
 
 
 def test_every_extra_is_explained():

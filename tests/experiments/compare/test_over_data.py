@@ -216,9 +216,9 @@ def test_the_margin_of_an_error_is_a_share_of_that_of_guessing(found):
                                 "higher_is_better": False, "decimals": 3, "additive": True}},
         }  # fmt: skip
         found.record["data"]["num_classes"] = None
-        found.record["test"] |= {"mae": 0.4, "response_mae": {"left": 0.6, "right": 0.7}}
+        found.record["test"] |= {"mae": 0.4, "response/left/mae": 0.6, "response/right/mae": 0.7}
         for epoch in found.record["epochs"]:
-            epoch["validation_mae"] = 0.4
+            epoch["validation/mae"] = 0.4
         return found
 
     given = made.grid(base={}, seeds=5, methods={"Joint": None, "AGM": None})
