@@ -250,7 +250,8 @@ def test_features_of_the_papers_networks_are_found_before_training(tmp_path, nam
     recipe = read_recipe(f"{name}-joint").replace(data=source)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The encoder of .* is not probed")
-        paths = find_paths(recipe, source.load(), None, None)
+        # A concept of few dimensions: the covariance of others is not known from so few samples.
+        paths = find_paths(recipe, source.load(), None, "fusion.head")
     assert paths.fused == "fusion.head:input"
-    assert set(paths.concepts) == set(source.load().modalities)
+    assert paths.num_fused == {"ave": 256, "cmu-mosei": 1024}[name]
     assert paths.by_segment == (name == "ave")

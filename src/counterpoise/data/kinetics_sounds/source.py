@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import ClassVar
 
@@ -96,6 +96,10 @@ class KineticsSounds(FolderSource):
             note="Sound and a picture of videos of ten seconds; the target is the action.",
             source="Kinetics-Sounds (Arandjelovic and Zisserman, 2017), videos of Kinetics",
         )
+
+    def redivided(self, seed: int) -> KineticsSounds:
+        """Return the same data with another tenth of the training clips for validation."""
+        return replace(self, seed=seed)
 
     def _list(self, name: str) -> list[tuple[str, str]]:
         path = self.folder / name
