@@ -68,6 +68,24 @@ def test_a_probability_is_floored(floor):
     assert score.criterion(torch.tensor([[-1e6]]), torch.ones(1, 1)) == 1e6
 
 
+def test_without_a_word_probabilities_are_floored_at_1e_8():
+    for score, logits, target in (
+        (cp.scores.CrossEntropy(), torch.tensor([[0.0, 1e6]]), torch.tensor([0])),
+        (cp.scores.BinaryCrossEntropy(), torch.tensor([[-1e6]]), torch.ones(1, 1)),
+    ):
+        assert score(logits, target).item() == pytest.approx(-log(1e-8))
+
+
+def test_a_sample_counts_if_any_of_its_entries_is_labelled():
+    _, labels = logits_and_labels((5,))
+    labels[1, 1:3] = -100
+    labels[3] = -100
+    score = cp.scores.CrossEntropy()
+    assert score.counted(labels).tolist() == [True, True, True, False, True, True, True]
+    assert score.counted(labels[:, 1]).tolist() == [True, False, True, False, True, True, True]
+    assert score.counted(torch.rand(7, 4, 5)).tolist() == [True] * 7
+
+
 @pytest.mark.parametrize(
     ("score", "loss"),
     [
@@ -124,6 +142,14 @@ def test_the_mean_is_over_samples_and_says_of_how_many():
     means, num_samples = mean_over_processes(torch.tensor([[1.0, 2.0, 6.0], [0.0, 0.0, 3.0]]))
     assert means.tolist() == [3, 1]
     assert num_samples == 3
+
+
+def test_samples_that_do_not_count_are_in_neither_the_mean_nor_the_number():
+    losses = torch.tensor([[1.0, float("nan"), 6.0], [0.0, 8.0, 3.0]])
+    counted = torch.tensor([True, False, True])
+    means, num_samples = mean_over_processes(losses, counted_B=counted)
+    assert means.tolist() == [3.5, 1.5]
+    assert num_samples == 2
 
 
 def test_the_mean_over_no_sample_is_nan():
