@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from counterpoise.experiments import Store
 from counterpoise.training.sealing import damage
 
 ROOT = Path(__file__).parents[1]
@@ -130,6 +131,7 @@ def kills_of_compare(folder: Path, number: int) -> Row:
     assert ended(start(*command, *_places(folder / "straight-grid")))[0] == 0
     seconds = time.perf_counter() - began
     expected, survived = results(folder / "straight-grid"), 0
+    assert len(expected) == 4  # two methods, two seeds
     for trial in range(number):
         arguments = (*command, *_places(folder / f"killed-grid-{trial}"))
         kill_at_random(arguments, seconds, rng)
@@ -152,6 +154,29 @@ def damaged_checkpoints(folder: Path) -> Row:
         harm(path)
         survived += damage(path) is not None
     return Row("checkpoint damaged, each way once", len(damages), survived, "recognised")
+
+
+def damaged_results(folder: Path) -> Row:
+    """Damage a result in the store of runs in every way; it has to be set aside, and computed anew.
+
+    The store then answers that there is no such result, so that the next call computes it; one
+    comparison is made again for all, whose results have to be those of the first.
+    """
+    damages = import_module("training.test_damage").DAMAGES
+    whole, survived = folder / "straight-grid", 0
+    expected = results(whole)
+    for number, harm in enumerate(damages.values()):
+        store = Store(shutil.copytree(whole, folder / f"damaged-store-{number}"))
+        path = sorted(store.results.glob("*.json"))[number % len(expected)]
+        harm(path)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            survived += store.read(path.stem) is None and len(told) == 1 and not path.exists()
+    command = ("compare", str(folder / "grid.yaml"), "--jobs=1", "--no-progress")
+    code, _ = ended(start(*command, *_places(store.path)))
+    if code or results(store.path) != expected:
+        survived = 0
+    return Row("result in the store damaged", len(damages), survived, "set aside, computed anew")
 
 
 def fuzzed_files(folder: Path, number: int) -> Iterator[Row]:
@@ -177,7 +202,7 @@ def _told(complaint: Callable[..., str | None], *arguments: object) -> str | Non
 
 def wrong_calls() -> Row:
     """Make every call of the table; each has to be refused as a mistake of the caller."""
-    calls = import_module("test_wrong_calls").CALLS.values()
+    calls = import_module("wrong_calls.table").CALLS
     survived = sum(_is_refused(*each) for each in calls)
     return Row("wrong call of the Python API", len(calls), survived, "refused by name")
 
@@ -235,6 +260,7 @@ def _rows(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
     yield wrong_calls()
     if options.compare_kills:
         yield kills_of_compare(folder, options.compare_kills)
+        yield damaged_results(folder)
 
 
 if __name__ == "__main__":

@@ -29,8 +29,8 @@ from counterpoise.engine.arguments import (
     check_method,
     check_parts,
     check_select,
-    check_target,
     default_sampling,
+    require_target,
     warn_of_statistics,
 )
 from counterpoise.engine.batch import Batch
@@ -43,6 +43,7 @@ from counterpoise.engine.ownership import Ownership
 from counterpoise.engine.runner import Runner
 from counterpoise.engine.settings import Coalitions, Modality, coalitions_of, named
 from counterpoise.engine.step import Demand, Tools, apply_method, attach_gradients, demand, observe
+from counterpoise.engine.targets import TargetChecks
 from counterpoise.methods.agm import AGM
 from counterpoise.methods.method import Evaluation, Level, Method, Needs, answers
 
@@ -126,7 +127,7 @@ class Balanced(Loop):
         super().__init__()
         given = named(modalities)
         method = AGM() if method is None else method
-        check_parts(model, method, score, criterion, select)
+        check_parts(model, method, score, criterion, select, process_group)
         check_forward(model, given.names)
         ownership = Ownership(model, given)
         how = coalitions_of(coalitions, encoders_known=ownership.knows_encoders)
@@ -138,7 +139,7 @@ class Balanced(Loop):
         self.criterion: Criterion = criterion or criterion_of(self.score)
         check_flag("monitor", monitor)
         self.monitor = monitor
-        self._own_loss, self._target_checked = criterion is None, False
+        self._own_loss, self._target_checks = criterion is None, TargetChecks()
         setup = Setup(
             given.names,
             how.level,
@@ -204,10 +205,11 @@ class Balanced(Loop):
         """How coalitions are sampled; None where they are exact."""
         return None if self.runner.exact else self.runner.sampling
 
-    def forward(self, *, target: PyTree = None, **inputs: Any) -> Output:
+    def forward(self, *positional: Any, target: PyTree = None, **inputs: Any) -> Output:
         """Run the model, and in training whatever the method needs beside it.
 
         Args:
+            *positional: None: inputs go by keyword, since their names say which is which.
             target: What the score and the criterion compare with; required in training mode.
             **inputs: The modalities by name; other keywords pass through to the model.
 
@@ -215,18 +217,21 @@ class Balanced(Loop):
             An :class:`Output`.
 
         Raises:
-            TypeError: If a modality is missing, or training without a target.
+            TypeError: If an input is not given by keyword, a modality is missing, or training
+                without a target.
         """
+        if positional:
+            raise TypeError(
+                f"Inputs should be given by keyword; found {len(positional)} by position. Call "
+                f"balanced({'=..., '.join(self.modalities)}=..., target=labels)."
+            )
         check_call(self.model, self.modalities, inputs)
         if not self.training:
             raw, logits = self._plain(inputs)
+            self._check_target(target, logits)
             loss = None if target is None else self.criterion(logits, target)
             return Output(logits, raw, loss, modalities=self.modalities)
-        if target is None:
-            raise TypeError(
-                "`target` should be given in training mode; found None. Call "
-                "balanced(..., target=labels), or balanced.eval() first for prediction."
-            )
+        require_target(target)
         return self._train(inputs, target)
 
     def respond(self, *, target: PyTree = None, **inputs: Any) -> Output:
@@ -307,7 +312,7 @@ class Balanced(Loop):
             inputs = {**self.method.inputs(modal, target), **others}
         if wanted.plain and (phase == "off" or self._places <= _BETWEEN_STEPS):
             raw, logits = self._plain(inputs)
-            self._check_target(logits, target)
+            self._check_target(target, logits)
             loss = self.criterion(logits, target)
             out = Output(
                 logits, raw, loss, coefficients=self._ones(logits), modalities=self.modalities
@@ -355,7 +360,15 @@ class Balanced(Loop):
         facts = self.runner.facts_now(others)
         batch = Batch(self.modalities, modal, others, self.absent)
         observed = observe(
-            self._tools, self.model, self.method, batch, target, wanted, facts, acting=False
+            self._tools,
+            self.model,
+            self.method,
+            batch,
+            target,
+            wanted,
+            facts,
+            acting=False,
+            check=partial(self._check_target, target),
         )
         torch.clear_autocast_cache()  # of weights cast without gradient, if within autocast
         signals = observed.signals
@@ -392,13 +405,12 @@ class Balanced(Loop):
     def _check_logits(self, target: PyTree, logits: Tensor) -> None:
         if self.runner.probabilities:
             self.runner.check_kind(logits)
-        self._check_target(logits, target)
+        self._check_target(target, logits)
 
-    def _check_target(self, logits: Tensor, target: PyTree) -> None:
-        if not (self._target_checked or torch.compiler.is_compiling()):
-            if self._own_loss or not self._demands[self.monitor]["on"].plain:
-                check_target(self.score, logits, target)
-            self._target_checked = True
+    def _check_target(self, target: PyTree, logits: Tensor) -> None:
+        if not (target is None or torch.compiler.is_compiling()):
+            scored = self._own_loss or not self._demands[self.monitor]["on"].plain
+            self._target_checks(self.score, logits, target, values=scored)
 
     def _ones(self, logits: Tensor) -> Tensor:
         return torch.ones(len(self.modalities), device=logits.device)

@@ -188,14 +188,14 @@ def test_fingerprint_of_a_view_is_that_of_its_copy(shape, dtype):
             ValueError,
             "should have the same number of samples; found a: 3, b: 5, target: 3.",
         ),
-        ({"a": [1, 2]}, torch.ones(2), TypeError, "`a.0` should be a tensor; found int."),
+        ({"a": [1, 2]}, torch.ones(2), TypeError, "`a.0` should be a tensor; found 1."),
         (
             {"a": {}},
             torch.ones(2),
             ValueError,
             "`a` should hold at least one tensor; found an empty",
         ),
-        ({"a": torch.ones(2)}, [1, 2], TypeError, "`target` should be a tensor; found list."),
+        ({"a": torch.ones(2)}, [1, 2], TypeError, "`target` should be a tensor; found [1, 2]."),
         (
             {"a": torch.ones(2)},
             torch.tensor(1),
@@ -255,7 +255,7 @@ def test_splits_that_do_not_fit_are_refused():
         splits(train=MultimodalDataset(make(7).inputs, torch.arange(7)))
     with pytest.raises(ValueError, match=r"`validation` should have targets in .* found -1 to 3"):
         splits(validation=MultimodalDataset(make(5).inputs, torch.arange(5) - 1))
-    with pytest.raises(ValueError, match="`num_classes` should be at least 2; found 1"):
+    with pytest.raises(ValueError, match=r"`task` should be .* of classes, at least 2; found 1"):
         splits(task=1)
 
 

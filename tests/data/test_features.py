@@ -178,8 +178,8 @@ def test_unknown_modalities_are_refused_with_the_nearest(write):
         ({"validation": 0.0}, "`validation` should be finite, above 0"),
         ({"validation": 1.0}, "`validation` should be finite, above 0"),
         ({"seed": -1}, "`seed` should be at least 0; found -1"),
-        ({"modalities": ()}, "`modalities` should name at least one, each once; found ()"),
-        ({"modalities": ("a", "a")}, "`modalities` should name at least one, each once"),
+        ({"modalities": ()}, "`modalities` should name 1 or more; found 0."),
+        ({"modalities": ("a", "a")}, "`modalities` should name each once; found 'a' several"),
     ],
 )
 def test_options_out_of_range_are_refused(options, message):

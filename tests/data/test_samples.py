@@ -131,7 +131,7 @@ def test_a_table_of_hugging_face_is_read():
         (ValueError, "`dataset` should hold at least one sample; found none.", lambda: ([],)),
         (
             TypeError,
-            "Samples should be mappings of modalities and target, or tuples; found a Tensor.",
+            "Samples should be mappings of modalities and target, or tuples; found a Tensor of",
             lambda: ([torch.ones(2)] * 3,),
         ),
         (
@@ -151,7 +151,7 @@ def test_a_table_of_hugging_face_is_read():
         ),
         (
             ValueError,
-            "`targets` should have one entry for each of 13 samples; found 5.",
+            "`targets` should be a tensor of an entry for each of 13 samples; found a Tensor of",
             lambda: (Noisy(), {"targets": torch.zeros(5)}),
         ),
     ],
@@ -169,7 +169,7 @@ def test_a_sample_out_of_range_is_refused():
 
 @pytest.mark.parametrize("modalities", ["audio", [], ["target"]])
 def test_modalities_that_are_none_are_refused(modalities):
-    with pytest.raises(ValueError, match="`modalities` should "):
+    with pytest.raises((ValueError, TypeError), match="`modalities` should "):
         Layout(modalities)
 
 

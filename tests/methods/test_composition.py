@@ -182,7 +182,7 @@ def test_two_at_one_place_are_an_error_that_names_them_and_the_place(methods, pl
         (
             (cp.AGM(), cp.OGM),
             TypeError,
-            r"`methods` should be methods such as cp.AGM\(\); found <c",
+            r"`methods` should be a list of methods such as cp.AGM\(\); found the class OGM",
         ),
     ],
 )

@@ -43,6 +43,7 @@ def normalised(arguments: Sequence[str], parser: ArgumentParser) -> list[str]:
     """
     from jsonargparse import ActionYesNo
 
+    arguments = _classes_first(arguments)
     actions = dict(_actions(parser))
     flags = {name for name, action in actions.items() if isinstance(action, ActionYesNo)}
     known = {_canonical(name): name for name in actions}
@@ -59,6 +60,19 @@ def normalised(arguments: Sequence[str], parser: ArgumentParser) -> list[str]:
         else:
             found.append(name + equals + value)
     return found
+
+
+def _classes_first(arguments: Sequence[str]) -> list[str]:
+    """Put ``--method AGM`` before ``--method.alpha 1``, whichever was typed first."""
+    starts = [i for i, argument in enumerate(arguments) if argument.startswith("--")]
+    ends = [*starts[1:], *([len(arguments)] if starts else [])]
+    ordered = list(arguments[: starts[0] if starts else None])
+    for start, end in zip(starts, ends, strict=True):
+        section = f"{arguments[start].partition('=')[0]}."
+        above = [i for i, each in enumerate(ordered) if each.startswith(section)]
+        place = above[0] if above else len(ordered)
+        ordered[place:place] = arguments[start:end]
+    return ordered
 
 
 _SWITCH = {"true": True, "yes": True, "false": False, "no": False}

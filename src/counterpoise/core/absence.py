@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from counterpoise.core.errors import check_range, suggestion
+from counterpoise.core.errors import check_count, check_list, check_range, described, suggestion
 from counterpoise.core.pytree import PyTree
 
 __all__ = ["Absence", "AbsentValues", "Constant", "Keep", "Learned", "Noise", "Zeros", "data_mean"]
@@ -67,15 +67,17 @@ class Constant(Absence):
 
     def __init__(self, value: float | Tensor) -> None:
         super().__init__()
-        if not isinstance(value, (int, float, Tensor)):
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not number and not (isinstance(value, Tensor) and not value.is_complex()):
             raise TypeError(
-                f"`value` should be a number or a tensor; found {value!r}. Wrap lists with "
-                "torch.tensor."
+                f"`value` should be a number or a real tensor; found {described(value)}. Wrap "
+                "lists with torch.tensor."
             )
         stored = torch.as_tensor(value)
         if not stored.isfinite().all():
             raise ValueError(
-                f"`value` should be finite; found {value}. Choose a neutral value of the data."
+                f"`value` should be finite; found {described(value)}. Choose a neutral value of "
+                "the data."
             )
         self.register_buffer("value", stored)
 
@@ -110,6 +112,11 @@ def data_mean(batches: Iterable[Tensor]) -> Constant:
                 "nothing: use `Constant` with the id of a padding token."
             )
         summed = batch.sum(dim=0, dtype=torch.float64)
+        if (total is not None and total.shape != summed.shape) or not summed.isfinite().all():
+            raise ValueError(
+                f"`batches` should be finite and of one sample shape; found "
+                f"{described(batch)}. Pass batches of one modality, without gaps."
+            )
         total = summed if total is None else total + summed
         count, dtype = count + len(batch), batch.dtype
     if total is None or count == 0:
@@ -118,13 +125,15 @@ def data_mean(batches: Iterable[Tensor]) -> Constant:
 
 
 def _tensors(batches: Iterable[Tensor]) -> Iterator[Tensor]:
-    if not isinstance(batches, Iterable):
-        raise TypeError(f"`batches` should be tensors; found {batches!r}. Pass a list of them.")
+    if not isinstance(batches, Iterable) or isinstance(batches, Tensor):
+        raise TypeError(
+            f"`batches` should be tensors; found {described(batches)}. Pass a list of them."
+        )
     for batch in batches:
         if not isinstance(batch, Tensor):
             raise TypeError(
-                f"`batches` should be tensors; found {batch!r} among them. Pass the tensors of "
-                "one modality."
+                f"`batches` should be tensors; found {described(batch)} among them. Pass the "
+                "tensors of one modality."
             )
         yield batch
 
@@ -145,6 +154,9 @@ class Learned(Absence):
 
     def __init__(self, sample_shape: Sequence[int]) -> None:
         super().__init__()
+        check_list("sample_shape", sample_shape, int, "the sizes of one sample")
+        for size in sample_shape:
+            check_count("sample_shape", size, at_least=1)
         self.value = nn.Parameter(torch.zeros(tuple(sample_shape)))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -258,7 +270,7 @@ class AbsentValues(nn.Module):
                 if not isinstance(leaf, Absence):
                     raise TypeError(
                         f"`absent` for modality {name!r} should be an Absence or a nest of them; "
-                        f"found {leaf!r}. Wrap a fixed value as `absence.Constant(value)`."
+                        f"found {described(leaf)}. Wrap a fixed value as `absence.Constant(value)`."
                     )
         self.modalities = tuple(modalities)
         self.leaves = nn.ModuleList(nn.ModuleList(leaves) for leaves, _ in flat)

@@ -23,6 +23,7 @@ from counterpoise.core.errors import check_count
 __all__ = [
     "ATTRIBUTIONS",
     "EXACT_LIMIT",
+    "MOST_MODALITIES",
     "Coalition",
     "Plan",
     "Sampling",
@@ -83,6 +84,11 @@ def shapley_weights(num_modalities: int, *, dtype: torch.dtype = torch.float64) 
         tensor([[ 0.5000, -0.5000,  0.5000],
                 [-0.5000,  0.5000,  0.5000]], dtype=torch.float64)
     """
+    if not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise TypeError(
+            f"`dtype` should be a floating-point type; found {dtype}. Pass for "
+            "example torch.float32."
+        )
     columns = coalitions(num_modalities)
     rows = [
         [_shapley_weight(num_modalities, len(s), member=m in s) for s in columns]

@@ -2,19 +2,69 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from types import BuiltinFunctionType, FunctionType
 
-__all__ = ["check_choice", "check_count", "check_file_name", "check_flag", "check_kind"]
-__all__ += ["check_range", "check_seed"]
-__all__ += ["essence", "is_ours", "suggestion"]
+import torch
+
+__all__ = [
+    "check_choice",
+    "check_count",
+    "check_file_name",
+    "check_flag",
+    "check_function",
+    "check_kind",
+]
+__all__ += [
+    "check_list",
+    "check_mapping",
+    "check_names",
+    "check_path",
+    "check_range",
+    "check_seed",
+    "check_text",
+]
+__all__ += ["described", "essence", "is_ours", "suggestion"]
+
+
+def described(value: object) -> str:
+    """Say in a few words what was found: plain values as they are, all others by their kind.
+
+    Example:
+        >>> [described(each) for each in (0.5, "x", dict, max, [1, object()])]
+        ['0.5', "'x'", 'the class dict', 'the function max', 'a list']
+    """
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    if isinstance(value, _PLAIN):
+        return _shortened(repr(value))
+    if isinstance(value, (list, tuple, set)) and all(isinstance(each, _PLAIN) for each in value):
+        return _shortened(repr(value))
+    if isinstance(value, dict) and all(isinstance(e, _PLAIN) for e in (*value, *value.values())):
+        return _shortened(repr(value))
+    if isinstance(value, (FunctionType, BuiltinFunctionType)):
+        return f"the function {value.__name__}"
+    kind = type(value).__name__
+    shape = getattr(value, "shape", None)
+    if shape is not None and getattr(value, "dtype", None) is not None:
+        return f"a {kind} of {value.dtype} and shape {tuple(shape)}"  # type: ignore[attr-defined]
+    return f"{'an' if kind[:1] in 'AEIOaeio' else 'a'} {kind}"
+
+
+_PLAIN = (str, bytes, int, float, complex, type(None), torch.dtype)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 100 else f"{text[:80]} ... {text[-15:]}"
 
 
 def check_count(name: str, value: object, *, at_least: int, at_most: int | None = None) -> None:
     """Raise unless ``value`` is an integer of at least ``at_least``, and at most ``at_most``."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"`{name}` should be an integer; found {value!r}. Pass an int.")
+        raise TypeError(f"`{name}` should be an integer; found {described(value)}. Pass an int.")
     if value < at_least:
         raise ValueError(
             f"`{name}` should be at least {at_least}; found {value}. Pass {at_least} or more."
@@ -33,7 +83,9 @@ def check_seed(name: str, value: object) -> None:
 def check_flag(name: str, value: object) -> None:
     """Raise unless ``value`` is True or False: "no" would count as True."""
     if not isinstance(value, bool):
-        raise TypeError(f"`{name}` should be True or False; found {value!r}. Pass one of them.")
+        raise TypeError(
+            f"`{name}` should be True or False; found {described(value)}. Pass one of them."
+        )
 
 
 def check_kind(name: str, value: object, kind: type | tuple[type, ...], what: str) -> None:
@@ -52,7 +104,107 @@ def check_kind(name: str, value: object, kind: type | tuple[type, ...], what: st
             f"`{name}` should be {what}; found the class {value.__name__}. "
             f"Make an object of it: {value.__name__}(...)."
         )
-    raise TypeError(f"`{name}` should be {what}; found {value!r}. Pass an object of that kind.")
+    raise TypeError(
+        f"`{name}` should be {what}; found {described(value)}. Pass an object of that kind."
+    )
+
+
+def check_function(name: str, value: object, what: str, *, optional: bool = True) -> None:
+    """Raise unless ``value`` can be called, and is no class; None is left out if ``optional``.
+
+    Args:
+        name: Of the argument.
+        value: What was passed.
+        what: What the function does, such as "a function of logits and target".
+        optional: Whether None stands for a default.
+    """
+    if isinstance(value, type) or not (callable(value) or (optional and value is None)):
+        remedy = f"Make an object of it: {value.__name__}(...)" if isinstance(value, type) else None
+        raise TypeError(
+            f"`{name}` should be {what}; found {described(value)}. {remedy or 'Pass a function'}."
+        )
+
+
+def check_mapping(
+    name: str, value: object, kind: type | tuple[type, ...] | None, what: str
+) -> None:
+    """Raise unless ``value`` maps names to objects of a class, to anything if that is None.
+
+    Args:
+        name: Of the argument.
+        value: What was passed.
+        kind: The class.
+        what: What to call it, such as "names to paths of modules".
+    """
+    if not isinstance(value, Mapping):
+        raise TypeError(f"`{name}` should map {what}; found {described(value)}. Pass a dictionary.")
+    for key, each in value.items():
+        if not (isinstance(key, str) and key and (kind is None or isinstance(each, kind))):
+            raise TypeError(
+                f"`{name}` should map {what}; found {described(key)}: {described(each)}. "
+                "Mend that entry."
+            )
+
+
+def check_names(name: str, value: object, *, at_least: int = 1, known: Iterable[str] = ()) -> None:
+    """Raise unless ``value`` lists so many different texts that are not empty.
+
+    Args:
+        name: Of the argument.
+        value: What was passed.
+        at_least: How many there have to be.
+        known: What they have to be among. Default: anything.
+    """
+    listed = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
+    if not listed or not all(isinstance(each, str) and each for each in value):  # type: ignore[attr-defined]
+        raise TypeError(
+            f"`{name}` should be a list of names, none of them empty; found {described(value)}. "
+            'Pass for example ("audio", "image").'
+        )
+    names: list[str] = list(value)  # type: ignore[call-overload]
+    if len(names) < at_least:
+        raise ValueError(
+            f"`{name}` should name {at_least} or more; found {len(names)}. Add what is missing."
+        )
+    if twice := [each for each in names if names.count(each) > 1]:
+        raise ValueError(
+            f"`{name}` should name each once; found {twice[0]!r} several times. Keep one."
+        )
+    for each in names if known else ():
+        check_choice(name, each, known)
+
+
+def check_list(name: str, value: object, kind: type | tuple[type, ...], what: str) -> None:
+    """Raise unless ``value`` is a sequence of objects of a class.
+
+    Args:
+        name: Of the argument.
+        value: What was passed.
+        kind: The class, or several.
+        what: What to call it, such as "a number for each modality".
+    """
+    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
+        raise TypeError(f"`{name}` should be {what}; found {described(value)}. Pass a list.")
+    for each in value:
+        if not isinstance(each, kind) or isinstance(each, bool):
+            raise TypeError(
+                f"`{name}` should be {what}; found {described(each)} in it. Mend that entry."
+            )
+
+
+def check_path(name: str, value: object, *, optional: bool = True) -> None:
+    """Raise unless ``value`` is a path, as a text or a ``Path``; or None if ``optional``."""
+    if not (isinstance(value, (str, os.PathLike)) or (optional and value is None)):
+        raise TypeError(
+            f"`{name}` should be a path; found {described(value)}. Pass a str or a pathlib.Path."
+        )
+
+
+def check_text(name: str, value: object, *, empty: bool = False) -> None:
+    """Raise unless ``value`` is a text, which may have no letters only if ``empty``."""
+    if not isinstance(value, str) or not (value or empty):
+        rule = "a text" if empty else "a text that is not empty"
+        raise TypeError(f"`{name}` should be {rule}; found {described(value)}. Pass a str.")
 
 
 def check_range(
@@ -66,7 +218,9 @@ def check_range(
 ) -> None:
     """Raise unless ``value`` is a finite number from ``low`` to ``high``, open ends excluded."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"`{name}` should be a number; found {value!r}. Pass an int or a float.")
+        raise TypeError(
+            f"`{name}` should be a number; found {described(value)}. Pass an int or a float."
+        )
     above = value > low if open_low else value >= low
     below = value < high if open_high else value <= high
     if not (above and below and abs(value) < float("inf")):
@@ -84,7 +238,7 @@ def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
     known = list(choices)
     if not isinstance(value, str) or value not in known:
         raise ValueError(
-            f"`{name}` should be one of {', '.join(map(repr, known))}; found {value!r}."
+            f"`{name}` should be one of {', '.join(map(repr, known))}; found {described(value)}."
             + suggestion(str(value), known)
         )
 
@@ -99,14 +253,14 @@ def check_file_name(name: str, value: object) -> None:
         ValueError: `name` should be the name of a folder, without '/'; found '../elsewhere'. ...
     """
     if not isinstance(value, str):
-        raise TypeError(f"`{name}` should be a text; found {value!r}. Pass a str.")
+        raise TypeError(f"`{name}` should be a text; found {described(value)}. Pass a str.")
     kept_out = [repr(each) for each in '/\\:*?"<>|' if each in value]
     kept_out += ["a control character"] if any(ord(each) < 32 for each in value) else []
-    kept_out += ["nothing but dots or spaces"] if not value.strip(". ") else []
-    if kept_out or len(value.encode()) > 200:
-        rule = f"without {kept_out[0]}" if kept_out else "of at most 200 bytes"
+    if kept_out or not value.strip(". ") or len(value.encode()) > 200:
+        rule = "more than dots and spaces" if not value.strip(". ") else "of at most 200 bytes"
+        rule = f"without {kept_out[0]}" if kept_out else rule
         raise ValueError(
-            f"`{name}` should be the name of a folder, {rule}; found {value!r}. "
+            f"`{name}` should be the name of a folder, {rule}; found {described(value)}. "
             "Use letters, digits, '-', '_' and '.'."
         )
 

@@ -15,7 +15,7 @@ from math import isfinite
 import torch
 from torch import Tensor, nn
 
-from counterpoise.core.errors import check_count, check_range
+from counterpoise.core.errors import check_count, check_range, described
 from counterpoise.core.scores import surely
 
 __all__ = ["ExponentialAverage", "Fixed", "NoReference", "Reference", "RunningMean"]
@@ -149,10 +149,12 @@ class Fixed(Reference):
 def _check_scores(scores: Sequence[float]) -> None:
     numbers = not isinstance(scores, str) and isinstance(scores, Iterable)
     listed = list(scores) if numbers else []
-    if not listed or not all(isinstance(each, (int, float, Tensor)) for each in listed):
+    if not listed or not all(
+        isinstance(each, (int, float, Tensor)) and not isinstance(each, bool) for each in listed
+    ):
         raise TypeError(
-            f"`scores` should be numbers, one a modality; found {scores!r}. Give each modality's "
-            "score in a list."
+            f"`scores` should be numbers, one a modality; found {described(scores)}. Give each "
+            "modality's score in a list."
         )
 
 

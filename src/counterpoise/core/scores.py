@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from counterpoise.core.errors import check_range
+from counterpoise.core.errors import check_function, check_range, described
 from counterpoise.core.pytree import PyTree, map_tensors
 
 __all__ = [
@@ -160,6 +160,14 @@ class BinaryCrossEntropy:
         losses = F.binary_cross_entropy_with_logits(logits, target.to(logits), reduction="none")
         return _mean_of_sample(losses.clamp_max(-log(self.floor)))
 
+    def check(self, logits: Tensor, target: PyTree) -> None:
+        """Raise unless the target is of the shape of the logits and in [0, 1].
+
+        Raises:
+            ValueError: If it is not.
+        """
+        _check_numbers(logits, target, high=1.0)
+
     def criterion(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the binary cross-entropy, mean over labels and batch, unfloored."""
         return F.binary_cross_entropy_with_logits(logits, target.to(logits))
@@ -177,6 +185,10 @@ class SquaredError:
         """Return the loss of each sample, shape (N,)."""
         check_shapes(prediction, target)
         return _mean_of_sample((prediction - target.to(prediction)).square())
+
+    def check(self, prediction: Tensor, target: PyTree) -> None:
+        """Raise unless the target is of the shape of the prediction, and finite."""
+        _check_numbers(prediction, target)
 
     def criterion(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the mean squared error over batch and entries."""
@@ -196,6 +208,10 @@ class AbsoluteError:
         check_shapes(prediction, target)
         return _mean_of_sample((prediction - target.to(prediction)).abs())
 
+    def check(self, prediction: Tensor, target: PyTree) -> None:
+        """Raise unless the target is of the shape of the prediction, and finite."""
+        _check_numbers(prediction, target)
+
     def criterion(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Return the mean absolute error over batch and entries."""
         return F.l1_loss(prediction, target.to(prediction))
@@ -214,6 +230,22 @@ def check_shapes(prediction: Tensor, target: Tensor) -> None:
         )
 
 
+def _check_numbers(prediction: Tensor, target: PyTree, high: float | None = None) -> None:
+    if not isinstance(target, Tensor) or target.is_complex():
+        raise TypeError(
+            f"`target` should be a tensor of numbers; found {described(target)}. Convert it, or "
+            "pass a `score` of your own."
+        )
+    check_shapes(prediction, target)
+    wrong = ~target.isfinite() if high is None else ~((target >= 0) & (target <= high))
+    if wrong.any():
+        rule = "finite" if high is None else f"between 0 and {high:g}"
+        raise ValueError(
+            f"`target` should be {rule}; found {target[wrong][0].item():g}. Mend or leave out such "
+            "samples."
+        )
+
+
 def _mean_of_sample(losses: Tensor) -> Tensor:
     return losses if losses.dim() == 1 else losses.flatten(1).mean(dim=1)
 
@@ -224,6 +256,7 @@ class _HasCriterion(Protocol):
 
 def criterion_of(score: Score | _HasCriterion) -> Criterion:
     """Return the scalar loss that goes with a score: its own, else its mean over the batch."""
+    check_function("score", score, "a function of logits and target", optional=False)
     own = getattr(score, "criterion", None)
     if own is not None:
         return own  # type: ignore[no-any-return]
@@ -248,6 +281,7 @@ def score_responses(score: Score, responses_MB: Tensor, target: PyTree) -> Tenso
     Raises:
         ValueError: If the score does not return one loss a sample.
     """
+    check_function("score", score, "a function of logits and target", optional=False)
     num_modalities, batch = responses_MB.shape[:2]
     repeated = map_tensors(lambda t: t.expand(num_modalities, *t.shape).flatten(0, 1), target)
     losses = score(responses_MB.flatten(0, 1), repeated)

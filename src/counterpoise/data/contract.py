@@ -16,8 +16,9 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
+from counterpoise.core.errors import check_function, check_text, described
 from counterpoise.core.pytree import PyTree, map_tensors
-from counterpoise.data.tasks import Classification, Task
+from counterpoise.data.tasks import Task, task_of
 
 __all__ = [
     "TARGET",
@@ -131,9 +132,12 @@ class Splits:
     train_at: Callable[[int], Samples] | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.task, Task):
-            object.__setattr__(self, "task", Classification(self.task))
+        for text in ("name", "note", "source", "licence"):
+            check_text(text, getattr(self, text), empty=text == "note")
+        check_function("train_at", self.train_at, "a function from an epoch to training samples")
+        object.__setattr__(self, "task", task_of(self.task))
         for label, part in self.parts.items():
+            _check_part(label, part)
             if part.modalities != self.modalities or part.sample_shapes != self.sample_shapes:
                 raise ValueError(
                     f"`{label}` should have the modalities and sample shapes of `train`, "
@@ -253,6 +257,20 @@ def shapes_of(batch: Mapping[str, PyTree], names: Sequence[str]) -> dict[str, Py
 def size_of(part: Samples) -> int | None:
     """Return how many samples a part has; None where only who made its batches knows."""
     return None if isinstance(part, Batched) else len(part)
+
+
+def _check_part(label: str, part: Any) -> None:
+    readable = isinstance(part, Batched) or hasattr(part, "__getitems__")
+    if isinstance(part, type) or not (readable and hasattr(part, "sample_shapes")):
+        raise TypeError(
+            f"`{label}` should be samples, as a MultimodalDataset; found {described(part)}. Pass "
+            "one, or a SampleDataset around a data set of your own."
+        )
+    if size_of(part) == 0:
+        raise ValueError(
+            f"`{label}` should hold at least one sample; found none. Check how the data was divided"
+            f"{', or pass None for no test' if label == 'test' else ''}."
+        )
 
 
 def _some_targets(part: Samples) -> Tensor:

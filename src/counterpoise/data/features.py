@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
-from counterpoise.core.errors import check_flag, check_range, check_seed, suggestion
+from counterpoise.core.errors import check_range, suggestion
+from counterpoise.core.fields import check_fields
 from counterpoise.data.contract import TARGET, Splits
 from counterpoise.data.files.extras import require
 from counterpoise.data.files.npz import read_npz
@@ -75,21 +76,10 @@ class Features(DataSource):
         if not isinstance(self.path, (str, os.PathLike)) or not os.fspath(self.path):
             raise TypeError(f"`path` should be that of a file; found {self.path!r}. Pass its path.")
         object.__setattr__(self, "path", os.fspath(self.path))
-        check_flag("standardise", self.standardise)
-        if isinstance(self.modalities, str):
-            raise TypeError(
-                f"`modalities` should be a sequence of names; found the text {self.modalities!r}. "
-                "Put names into a tuple."
-            )
+        check_fields(self, empty=("note",))
         check_range("validation", self.validation, low=0, high=1 - 1e-12, open_low=True)
-        check_seed("seed", self.seed)
         if self.modalities is not None:
             object.__setattr__(self, "modalities", tuple(self.modalities))
-            if not self.modalities or len(set(self.modalities)) < len(self.modalities):
-                raise ValueError(
-                    f"`modalities` should name at least one, each once; found {self.modalities}. "
-                    "Leave it out for all that the file holds."
-                )
 
     @property
     def title(self) -> str:

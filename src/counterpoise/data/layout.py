@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from counterpoise.core.errors import suggestion
+from counterpoise.core.errors import check_names, check_text, described, suggestion
 from counterpoise.data.contract import TARGET, Batch
 
 __all__ = ["Layout", "Modalities"]
@@ -41,13 +41,14 @@ class Layout:
     fields: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
+        check_text("target", self.target)
+        check_names("others", self.others, at_least=0)
+        if self.fields is not None:
+            check_names("fields", self.fields, at_least=2)
         if self.modalities is None:
             return
-        if isinstance(self.modalities, str) or not self.modalities:
-            raise ValueError(
-                f"`modalities` should be a sequence of at least one name; found "
-                f"{self.modalities!r}. Pass a list, or leave it out for all entries."
-            )
+        named = [*self.modalities] if isinstance(self.modalities, Mapping) else self.modalities
+        check_names("modalities", named)
         if TARGET in self.modalities:
             raise ValueError(
                 f"`modalities` should not be named {TARGET!r}, the key of the labels; found "
@@ -82,7 +83,7 @@ class Layout:
         if entry not in found:
             raise ValueError(
                 f"Samples should have an entry {entry!r}; found {', '.join(map(repr, found))}. "
-                "Say by `modalities` and `target` what the entries are called."
+                "Say by `modalities`, `others` and `target` what the entries are called."
                 + suggestion(entry, found)
             )
         return found[entry]
@@ -92,8 +93,8 @@ class Layout:
             return batch
         if not isinstance(batch, (tuple, list)) or self.fields is None:
             raise TypeError(
-                "Samples should be mappings of modalities and target, or tuples; found a "
-                f"{type(batch).__name__}. Return a dictionary, or name the entries of a tuple by "
+                "Samples should be mappings of modalities and target, or tuples; found "
+                f"{described(batch)}. Return a dictionary, or name the entries of a tuple by "
                 "`fields`."
             )
         if len(batch) != len(self.fields):

@@ -11,14 +11,14 @@ from typing import Any
 
 from torch import Tensor
 
-from counterpoise.core.errors import check_count
+from counterpoise.core.errors import check_count, check_text, described
 from counterpoise.core.pytree import PyTree
 from counterpoise.data.contract import TARGET, Batch, Splits, shapes_of
 from counterpoise.data.drawing import drawing, seed_generators
 from counterpoise.data.files.fingerprints import update_with_tensor
 from counterpoise.data.layout import Layout, Modalities
 from counterpoise.data.source import DataSource
-from counterpoise.data.tasks import Classification, Task
+from counterpoise.data.tasks import Task, task_of
 from counterpoise.data.tensors import leaves
 
 __all__ = ["LoadedSamples", "Loaders"]
@@ -66,8 +66,8 @@ class LoadedSamples:
             for batch in self:
                 return batch
         raise ValueError(
-            "The loader should yield at least one batch, each time that it is gone through; found "
-            "none. Pass a DataLoader or a list, and not a generator."
+            "`train`, `validation` and `test` should yield at least one batch, each time that they "
+            "are gone through; found none. Pass a DataLoader or a list, and not a generator."
         )
 
     @property
@@ -163,11 +163,14 @@ class Loaders(DataSource):
     def __post_init__(self) -> None:
         for label in ("train", "validation", "test"):
             loader = getattr(self, label)
-            if loader is not None and not isinstance(loader, Iterable):
+            given = isinstance(loader, Iterable) and not isinstance(loader, (str, type))
+            if not (given or (label == "test" and loader is None)):
                 raise TypeError(
-                    f"`{label}` should yield batches; found a {type(loader).__name__}. Pass a "
-                    "DataLoader."
+                    f"`{label}` should yield batches; found {described(loader)}. Pass a DataLoader."
                 )
+        check_text("name", self.name)
+        if self.content is not None:
+            check_text("content", self.content)
         if self.num_batches is not None:
             check_count("num_batches", self.num_batches, at_least=1)
         elif _length(self.train) is None:
@@ -175,8 +178,7 @@ class Loaders(DataSource):
                 "`train` should have a len(), the number of batches in an epoch; found a "
                 f"{type(self.train).__name__} without. Pass `num_batches`."
             )
-        if not isinstance(self.task, Task):
-            object.__setattr__(self, "task", Classification(self.task))
+        object.__setattr__(self, "task", task_of(self.task))
         self._layout()
 
     def load(self) -> Splits:

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 from torch.utils.data import default_collate
 
+from counterpoise.core.errors import check_function, check_text, described
 from counterpoise.core.pytree import PyTree
 from counterpoise.data.contract import TARGET, Batch, shapes_of
 from counterpoise.data.drawing import drawing
@@ -85,14 +86,23 @@ class SampleDataset(NumberedDataset):
         targets: Tensor | None = None,
         content: str | None = None,
     ) -> None:
+        if isinstance(dataset, type) or not hasattr(dataset, "__len__"):
+            raise TypeError(
+                f"`dataset` should be one whose samples can be counted; found "
+                f"{described(dataset)}. Pass an object with len(), or its loaders to `Loaders`."
+            )
+        check_function("collate", collate, "a function from a list of samples to a batch")
+        if content is not None:
+            check_text("content", content)
         if not len(dataset):
             raise ValueError(
                 "`dataset` should hold at least one sample; found none. Check what it reads."
             )
-        if targets is not None and len(targets) != len(dataset):
+        given = None if targets is None else tuple(getattr(targets, "shape", ()))[:1]
+        if not (given is None or (isinstance(targets, Tensor) and given == (len(dataset),))):
             raise ValueError(
-                f"`targets` should have one entry for each of {len(dataset)} samples; found "
-                f"{len(targets)}. Pass those of all samples, in their order."
+                f"`targets` should be a tensor of an entry for each of {len(dataset)} samples; "
+                f"found {described(targets)}. Pass those of all samples, in their order."
             )
         self.dataset, self.target, self.content = dataset, targets, content
         self.layout = Layout(modalities, target, others, fields)

@@ -11,6 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from counterpoise.core.errors import (
+    check_function,
+    check_kind,
+    check_mapping,
+    check_names,
+    check_text,
+    described,
+)
 from counterpoise.data.contract import TARGET, Batch
 from counterpoise.data.files.fingerprints import update_with_tensor
 from counterpoise.data.numbered import NumberedDataset
@@ -62,6 +70,20 @@ class StoredDataset(NumberedDataset):
         content: str,
         views: Callable[[int, int], Read] | None = None,
     ) -> None:
+        check_function(
+            "read", read, "a function from rows to what is stored of them", optional=False
+        )
+        check_function("views", views, "a function from a seed and an epoch to a `read`")
+        check_mapping("sample_shapes", sample_shapes, (tuple, list), "modalities to shapes")
+        check_names("sample_shapes", [*sample_shapes])
+        check_text("content", content)
+        for name, given in (("rows", rows), ("target", target)):
+            check_kind(name, given, Tensor, "a tensor")
+        if rows.is_floating_point() or rows.dim() != 1:
+            raise TypeError(
+                f"`rows` should be whole numbers of rows, shape (N,); found {described(rows)}. "
+                "Convert it by rows.long()."
+            )
         if len(rows) != len(target):
             raise ValueError(
                 f"`rows` and `target` should have the same number of samples; found {len(rows)} "

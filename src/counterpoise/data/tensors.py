@@ -13,7 +13,13 @@ from hashlib import sha256
 import torch
 from torch import Tensor
 
-from counterpoise.core.errors import suggestion
+from counterpoise.core.errors import (
+    check_function,
+    check_list,
+    check_mapping,
+    described,
+    suggestion,
+)
 from counterpoise.core.pytree import PyTree, map_tensors, tensors
 from counterpoise.data.contract import TARGET, Batch, shapes_of
 from counterpoise.data.files.fingerprints import update_with_tensor
@@ -69,7 +75,11 @@ class MultimodalDataset(NumberedDataset):
         transforms: Mapping[str, Transform] | None = None,
     ) -> None:
         _check_inputs(inputs, target)
-        for name in transforms or {}:
+        check_mapping("transforms", transforms or {}, None, "modalities to functions")
+        for name, transform in (transforms or {}).items():
+            check_function(
+                f"transforms[{name!r}]", transform, "a function of a batch", optional=False
+            )
             if name not in inputs:
                 raise ValueError(
                     f"`transforms` should name modalities among {', '.join(map(repr, inputs))}; "
@@ -132,7 +142,19 @@ class MultimodalDataset(NumberedDataset):
         """
         selection = indices
         if not isinstance(indices, slice):
-            selection = torch.as_tensor(indices, dtype=torch.long)
+            if not isinstance(indices, Tensor):
+                check_list("indices", indices, int, "integers, or a slice")
+            selection = torch.as_tensor(indices)
+            if (
+                selection.dim() != 1
+                or selection.is_floating_point()
+                or selection.dtype == torch.bool
+            ):
+                raise TypeError(
+                    f"`indices` should be integers, shape (K,), or a slice; found "
+                    f"{described(selection)}. Of flags take flags.nonzero().flatten()."
+                )
+            selection = selection.long()
             outside = selection[(selection < -len(self)) | (selection >= len(self))]
             if len(outside):
                 raise ValueError(
@@ -166,6 +188,7 @@ def leaves(name: str, tree: PyTree) -> list[tuple[str, PyTree]]:
 
 
 def _check_inputs(inputs: Mapping[str, PyTree], target: Tensor) -> None:
+    check_mapping("inputs", inputs, None, "names of modalities to tensors")
     if not inputs:
         raise ValueError(
             "`inputs` should hold at least one modality; found none. Pass a name and a tensor."
@@ -180,14 +203,18 @@ def _check_inputs(inputs: Mapping[str, PyTree], target: Tensor) -> None:
     for name, tensor in named:
         if not isinstance(tensor, Tensor):
             raise TypeError(
-                f"`{name}` should be a tensor; found {type(tensor).__name__}. "
-                "Wrap it with torch.as_tensor."
+                f"`{name}` should be a tensor; found "
+                f"{described(tensor)}. Wrap it with torch.as_tensor."
             )
         if tensor.ndim == 0:
             raise ValueError(
-                f"`{name}` should have a first dimension of samples; found a scalar. "
-                "Pass shape (N, ...)."
+                f"`{name}` should have a first dimension of samples; "
+                "found a scalar. Pass shape (N, ...)."
             )
+        if tensor.is_complex() or tensor.layout != torch.strided or tensor.is_nested:
+            kind = "complex" if tensor.is_complex() else "sparse or nested"
+            remedy = "Pass real and imaginary part as two" if kind == "complex" else "Make it dense"
+            raise TypeError(f"`{name}` should be dense and real; found it {kind}. {remedy}.")
     for name, tree in inputs.items():
         if not tensors(tree):
             raise ValueError(

@@ -11,7 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from counterpoise.core.coalitions import Sampling
-from counterpoise.core.errors import check_choice, suggestion
+from counterpoise.core.errors import (
+    check_choice,
+    check_flag,
+    check_function,
+    described,
+    suggestion,
+)
 from counterpoise.core.pytree import PyTree, tensors
 from counterpoise.engine.modes import modules_of
 from counterpoise.engine.ownership import Ownership
@@ -25,8 +31,9 @@ __all__ = [
     "check_method",
     "check_parts",
     "check_select",
-    "check_target",
+    "check_wrapped",
     "default_sampling",
+    "require_target",
     "warn_of_statistics",
 ]
 
@@ -34,33 +41,27 @@ __all__ = [
 
 
 def check_parts(
-    model: object, method: object, score: object, criterion: object, select: object
+    model: object, method: object, score: object, criterion: object, select: object, group: object
 ) -> None:
     """Raise unless the model is a module, the method a method, and the rest can be called."""
     if not isinstance(model, nn.Module):
         raise TypeError(
-            f"`model` should be a torch.nn.Module; found {_told(model)}. Pass an object of one."
+            f"`model` should be a torch.nn.Module; found {described(model)}. Pass an object of one."
         )
     if not isinstance(method, Method):
         raise TypeError(
-            f"`method` should be a method such as cp.AGM(); found {_told(method)}. Pass an object "
-            "of it."
+            f"`method` should be a method such as cp.AGM(); found {described(method)}. Pass an "
+            "object of it."
         )
     for name, given in (("score", score), ("criterion", criterion)):
-        if isinstance(given, type) or not (given is None or callable(given)):
-            raise TypeError(
-                f"`{name}` should be a function of logits and target; found {_told(given)}. Pass "
-                "an object such as cp.scores.SquaredError()."
-            )
-    if not (select is None or callable(select)):
+        check_function(name, given, "a function of logits and target")
+    check_function("select", select, "a function from the model's output to its logits")
+    if group is not None and type(group).__name__ != "ProcessGroup":
         raise TypeError(
-            f"`select` should be a function from the model's output to its logits; found "
-            f"{_told(select)}. Pass for example select=lambda output: output.logits."
+            f"`process_group` should be a torch.distributed.ProcessGroup; found "
+            f"{described(group)}. Make it by torch.distributed.new_group(), or leave it out "
+            "for all processes."
         )
-
-
-def _told(value: object) -> str:
-    return f"the class {value.__name__}" if isinstance(value, type) else repr(value)
 
 
 def check_forward(model: nn.Module, modalities: Sequence[str]) -> None:
@@ -100,6 +101,9 @@ def check_method(method: Method, ownership: Ownership, model: nn.Module) -> None
         )
     for field in ("responses", "unimodal_logits"):
         check_choice(f"{name}.needs().{field}", getattr(needs, field), LEVELS)
+    check_choice(f"{name}.needs().owns", needs.owns, ("", "encoders", "branches"))
+    for field in ("features", "values", "rest_frozen"):
+        check_flag(f"{name}.needs().{field}", getattr(needs, field))
     if needs.features:
         ownership.require("encoders", name)
     elif "feature" in places:
@@ -166,6 +170,15 @@ def warn_of_statistics(statistics: str, model: nn.Module) -> None:
         )
 
 
+def check_wrapped(balanced: object) -> None:
+    """Raise unless a model is wrapped; a compiled one passes on what it is asked."""
+    if isinstance(balanced, type) or not hasattr(balanced, "ownership"):
+        raise TypeError(
+            f"`balanced` should be a model wrapped by counterpoise.Balanced; found "
+            f"{described(balanced)}. Wrap it by cp.Balanced(model, modalities, method)."
+        )
+
+
 # -- at every call -------------------------------------------------------------------------------
 
 
@@ -201,6 +214,16 @@ def check_call(model: nn.Module, modalities: Sequence[str], inputs: Mapping[str,
             )
 
 
+def require_target(target: PyTree) -> None:
+    """Raise unless a training step has a target."""
+    if not tensors(target):
+        raise TypeError(
+            f"`target` should be given in training mode, a tensor or a nest of them; found "
+            f"{described(target)}. Call balanced(..., target=labels), or balanced.eval() first for "
+            "prediction."
+        )
+
+
 def _odd_layout(value: PyTree) -> str | None:
     for tensor in tensors(value):
         if tensor.is_nested:
@@ -227,16 +250,3 @@ def check_select(raw: Any) -> Tensor:
         "`select=`, a function from what it returns to the logits, such as "
         "select=lambda output: output.logits."
     )
-
-
-def check_target(score: Any, logits: Tensor, target: PyTree) -> None:
-    """Raise unless the target suits the logits, on the first batch, where it may cost time."""
-    for each in tensors(target):
-        if each.shape[:1] != logits.shape[:1]:
-            raise ValueError(
-                f"`target` should have a row for each of the {len(logits)} rows of logits; found "
-                f"shape {tuple(each.shape)}. Pass the labels of this batch."
-            )
-    check = getattr(score, "check", None)
-    if check is not None and len(logits):
-        check(logits, target)

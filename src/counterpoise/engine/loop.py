@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from counterpoise.core.pytree import PyTree, map_tensors, tensors
 from counterpoise.core.scores import Criterion
-from counterpoise.engine.arguments import check_call
+from counterpoise.engine.arguments import check_call, require_target
 from counterpoise.engine.batch import Batch
 from counterpoise.engine.epochs import Metric, collect, evaluated, in_eval_mode, right_share
 from counterpoise.engine.evaluator import Evaluator, Facts
@@ -53,6 +53,7 @@ class Loop(nn.Module):
         if not (self.training and answers(self.method, "substeps")):
             yield self(target=target, **inputs)
             return
+        require_target(target)
         count = len(tensors(target)[0])
         for rows in self.method.substeps(target, partial(self._unimodal, inputs)):
             given = {"target": target, **inputs}

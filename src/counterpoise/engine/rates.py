@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import nn
 
+from counterpoise.engine.arguments import check_wrapped
+
 __all__ = ["BranchRates"]
 
 
@@ -45,6 +47,7 @@ class BranchRates:
     """
 
     def __init__(self, balanced: Any) -> None:
+        check_wrapped(balanced)
         self.balanced = balanced
         self._factors: dict[str | None, float] = {}
         self._frozen: list[nn.Module] = []

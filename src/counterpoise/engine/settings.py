@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
+from torch.utils._pytree import tree_leaves
+
 from counterpoise.core.absence import Absence
 from counterpoise.core.coalitions import ATTRIBUTIONS, Sampling
-from counterpoise.core.errors import check_choice
+from counterpoise.core.errors import check_choice, described
 from counterpoise.core.pytree import PyTree
 
 __all__ = ["LEVELS", "STATISTICS", "Coalitions", "Modality", "Named", "coalitions_of", "named"]
@@ -47,16 +49,22 @@ class Modality:
             if not (path is None or (isinstance(path, str) and path)):
                 raise TypeError(
                     f"`{name}` should be the path of a module, such as 'audio_net'; found "
-                    f"{_told(path)}. See `model.named_modules()` for the paths."
+                    f"{described(path)}. See `model.named_modules()` for the paths."
                 )
         paths = [self.branch] if isinstance(self.branch, str) else self.branch
         if paths is not None and not (
-            isinstance(paths, Sequence) and all(isinstance(path, str) for path in paths)
+            isinstance(paths, Sequence) and paths and all(isinstance(p, str) and p for p in paths)
         ):
             raise TypeError(
                 f"`branch` should be the path of a module or several of them; found "
-                f"{_told(self.branch)}. See `model.named_modules()` for the paths."
+                f"{described(self.branch)}. See `model.named_modules()` for the paths."
             )
+        for leaf in tree_leaves(self.absent):
+            if not (leaf is None or isinstance(leaf, Absence)):
+                raise TypeError(
+                    f"`absent` should be an absence, or a nest of them; found {described(leaf)}. "
+                    "Wrap a value that stands in as cp.absence.Constant(value)."
+                )
 
 
 @dataclass(frozen=True)
@@ -98,7 +106,7 @@ class Coalitions:
         if not (self.sampling is None or isinstance(self.sampling, Sampling)):
             raise TypeError(
                 "`sampling` should be a cp.Sampling(num_passes=...) or None; found "
-                f"{_told(self.sampling)}."
+                f"{described(self.sampling)}. Make one, or leave it out."
             )
 
 
@@ -121,7 +129,7 @@ def coalitions_of(given: Coalitions | str | None, *, encoders_known: bool) -> Co
     if not isinstance(given, Coalitions):
         raise TypeError(
             "`coalitions` should be a cp.Coalitions, the name of a level or 'published'; found "
-            f"{_told(given)}. Pass for example cp.Coalitions(level='shared')."
+            f"{described(given)}. Pass for example cp.Coalitions(level='shared')."
         )
     if given.level is not None:
         return given
@@ -188,25 +196,16 @@ def _mapping(modalities: Any) -> dict[str, Modality]:
             if not (isinstance(name, str) and name and isinstance(value, (str, Modality))):
                 raise TypeError(
                     "`modalities` should map names to paths of encoders or to cp.Modality; found "
-                    f"{name!r}: {_told(value)}. {remedy}"
+                    f"{name!r}: {described(value)}. {remedy}"
                 )
             given[name] = Modality(encoder=value) if isinstance(value, str) else value
         return given
     listed = isinstance(modalities, Sequence) and not isinstance(modalities, str)
     if not listed or not all(isinstance(name, str) and name for name in modalities):
-        raise TypeError(f"`modalities` should be names; found {_told(modalities)}. {remedy}")
+        raise TypeError(f"`modalities` should be names; found {described(modalities)}. {remedy}")
     for name in modalities:
         if list(modalities).count(name) > 1:
             raise ValueError(
                 f"`modalities` should differ from each other; found {name!r} twice. Remove one."
             )
     return {name: Modality() for name in modalities}
-
-
-def _told(value: Any) -> str:
-    if isinstance(value, type):
-        return f"the class {value.__name__}"
-    if isinstance(value, Absence):
-        return f"the absence {value!r}"
-    kind = type(value).__name__
-    return repr(value) if isinstance(value, (str, int, float, list, tuple)) else f"a {kind}"

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from filelock import FileLock  # comes with PyTorch
 
+from counterpoise.core.errors import check_path
 from counterpoise.data.files.cache import CorruptFileError
 from counterpoise.training.predictions import PREDICTIONS, read_predictions
 from counterpoise.training.record import write_json
@@ -88,6 +89,7 @@ class Store:
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
+        check_path("runs", path)
         self.path = Path(default_runs() if path is None else path).absolute()
         self.results, self.models = self.path / "results", self.path / "models"
         self.predicted = self.path / "predictions"
@@ -104,19 +106,19 @@ class Store:
         of this cell, is named in a warning and set aside, so that the cell is computed again.
         """
         path = self.results / f"{key}.json"
-        try:
-            text = path.read_bytes()
-        except FileNotFoundError:
+        if not path.exists():
             return None
         try:
-            content = json.loads(text)
+            content = json.loads(path.read_bytes())
             digest = content.pop("digest")
             if (digest, key) == (content_key(content), content_key(content["identity"])):
                 result = Result(**content)
                 gone = _digest_of_predictions(result) and not self._predictions_file(key).is_file()
                 return None if gone else result
             problem = "its digest is another"
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except FileNotFoundError:  # taken away in between
+            return None
+        except (IsADirectoryError, ValueError, KeyError, TypeError, AttributeError) as error:
             problem = f"it cannot be read ({type(error).__name__})"
         self._set_aside(path, problem)
         return None
@@ -231,7 +233,10 @@ class Store:
     def _set_aside(self, path: Path, problem: str) -> None:
         self.damaged.mkdir(exist_ok=True)
         place = self.damaged / path.name
-        shutil.rmtree(place, ignore_errors=True)
+        if place.is_dir():
+            shutil.rmtree(place)
+        else:
+            place.unlink(missing_ok=True)
         path.replace(place)
         warnings.warn(
             f"{path} is damaged: {problem}. It was set aside as {place} and is made again.",

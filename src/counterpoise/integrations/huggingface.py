@@ -39,7 +39,7 @@ class BalancedTrainerMixin(_Base):
     _tally: EvaluationTally | None = None
 
     def __init__(self, model: Any = None, args: Any = None, *more: Any, **keywords: Any) -> None:
-        if model is not None:
+        if model is not None or not (more or "model_init" in keywords):
             check_trainer(model, args, keywords)
         super().__init__(model, args, *more, **keywords)
         check_trainer(self.model, self.args, keywords, self.eval_dataset)

@@ -8,6 +8,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from counterpoise.balanced import Balanced
+from counterpoise.core.errors import check_function, check_text
 from counterpoise.engine.output import Output
 from counterpoise.engine.rates import BranchRates
 from counterpoise.integrations.branches import Handle, check_groups, scale_steps
@@ -56,6 +57,9 @@ class BalancingCallback(Callback):
     """
 
     def __init__(self, inputs: Inputs | None = None, attribute: str | None = None) -> None:
+        check_function("inputs", inputs, "a function from a batch to the model's keywords")
+        if attribute is not None:
+            check_text("attribute", attribute)
         self._inputs: Inputs = dict if inputs is None else inputs
         self._attribute = attribute
         self._balanced: Balanced | None = None

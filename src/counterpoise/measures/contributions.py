@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from counterpoise.core.coalitions import Coalition, coalitions, shapley_weights
-from counterpoise.core.errors import check_kind
+from counterpoise.core.errors import check_kind, described
 
-__all__ = ["alone", "contributions", "cooperation", "every_coalition", "robustness"]
+__all__ = ["alone", "contributions", "cooperation", "every_coalition", "num_modalities_of"]
+__all__ += ["robustness"]
 
 
 def every_coalition(num_modalities: int) -> tuple[Coalition, ...]:
@@ -59,7 +60,7 @@ def contributions(performances: Tensor) -> Tensor:
         >>> contributions(torch.tensor([0.1, 0.9, 0.3, 1.0]))
         tensor([0.7500, 0.1500])
     """
-    M = _num_modalities(performances)
+    M = num_modalities_of(performances)
     # The weights of responses share v(none) equally among modalities, on top of Shapley's.
     weights = shapley_weights(M).to(performances)
     shares: Tensor = torch.tensordot(weights, performances[1:], dims=1)
@@ -108,7 +109,7 @@ def alone(performances: Tensor) -> Tensor:
         >>> alone(torch.tensor([0.1, 0.9, 0.3, 1.0]))
         tensor([0.9000, 0.3000])
     """
-    return performances[1 : 1 + _num_modalities(performances)]
+    return performances[1 : 1 + num_modalities_of(performances)]
 
 
 def robustness(performances: Tensor, probabilities: Tensor) -> Tensor:
@@ -135,7 +136,7 @@ def robustness(performances: Tensor, probabilities: Tensor) -> Tensor:
         >>> robustness(torch.tensor([0.1, 0.9, 0.3, 1.0]), torch.tensor([0.0, 0.5, 1.0]))
         tensor([1.0000, 0.5750, 0.1000])
     """
-    M = _num_modalities(performances)
+    M = num_modalities_of(performances)
     check_kind("probabilities", probabilities, Tensor, "a tensor of shape (P,) or (P, M)")
     p_PM = probabilities.to(performances)
     if p_PM.dim() == 1:
@@ -158,9 +159,14 @@ def robustness(performances: Tensor, probabilities: Tensor) -> Tensor:
     return weights_PS @ performances
 
 
-def _num_modalities(performances: Tensor) -> int:
+def num_modalities_of(performances: Tensor) -> int:
     """Return M, given one finite performance for each of 2^M coalitions."""
     check_kind("performances", performances, Tensor, "a tensor of one value a coalition")
+    if performances.is_complex() or not performances.dim():
+        raise TypeError(
+            f"`performances` should be real numbers, one a coalition; found "
+            f"{described(performances)}. Pass those of `every_coalition(M)`."
+        )
     count = len(performances) if performances.dim() else 0
     M = int(log2(count)) if count else 0
     if M < 1 or count != 2**M:

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from counterpoise.balanced import Balanced
 from counterpoise.core.coalitions import EXACT_LIMIT, Plan
-from counterpoise.engine.arguments import check_call
+from counterpoise.core.errors import described
+from counterpoise.engine.arguments import check_call, check_wrapped
 from counterpoise.engine.modes import EvaluationMode
 from counterpoise.measures.contributions import every_coalition
-from counterpoise.measures.features import Batch, check_batch, placed_on
+from counterpoise.measures.features import Batch, check_batch, check_batches, placed_on
 
 if TYPE_CHECKING:
     import torchmetrics
@@ -49,7 +50,7 @@ def coalition_logits(balanced: Balanced, batch: Batch) -> Tensor:
         >>> coalition_logits(balanced, batch).shape
         torch.Size([4, 7, 2])
     """
-    _check_wrapped(balanced)
+    check_wrapped(balanced)
     check_batch(batch)
     names = balanced.modalities
     if len(names) > EXACT_LIMIT:
@@ -102,7 +103,13 @@ def measure(
         >>> found["contribution"].shape
         torch.Size([2])
     """
-    _check_wrapped(balanced)
+    check_wrapped(balanced)
+    check_batches("batches", batches)
+    if isinstance(metrics, type) or not hasattr(metrics, "reset"):
+        raise TypeError(
+            f"`metrics` should be metrics of TorchMetrics; found {described(metrics)}. Pass for "
+            "example modality_metrics(num_modalities)."
+        )
     device = next((p.device for p in balanced.parameters()), torch.device("cpu"))
     metrics.reset()
     if device.type == "mps":  # which has no double precision
@@ -122,12 +129,3 @@ def measure(
     if not validated:
         raise ValueError("`batches` should hold at least one batch; found none. Pass more data.")
     return metrics.compute()
-
-
-def _check_wrapped(balanced: Balanced) -> None:
-    if not hasattr(balanced, "coalition_values"):  # which a compiled one passes on
-        raise TypeError(
-            "`balanced` should be a model wrapped by counterpoise.Balanced, which evaluates "
-            f"coalitions; found a {type(balanced).__name__}. Wrap it by Balanced(model, "
-            "modalities), or pass the one within it."
-        )

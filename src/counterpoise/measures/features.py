@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from counterpoise.core.errors import check_count
+from counterpoise.core.errors import (
+    check_count,
+    check_function,
+    check_kind,
+    check_mapping,
+    described,
+)
 from counterpoise.core.pytree import map_tensors, tensors
 from counterpoise.data.contract import Batched
 from counterpoise.engine.modes import EvaluationMode
@@ -83,6 +89,10 @@ def extract_features(
         >>> found["left"].shape, found["fused"].shape
         (torch.Size([14, 11]), torch.Size([14, 22]))
     """
+    check_kind("model", model, nn.Module, "a torch.nn.Module")
+    check_paths("paths", paths)
+    check_function("call", call, "a function that runs the model on a batch")
+    check_batches("batches", batches)
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     taps = {name: Tap(model, name, path) for name, path in paths.items()}
     kept: dict[str, list[Tensor]] = {name: [] for name in taps}
@@ -171,10 +181,34 @@ def check_batch(batch: Batch) -> None:
     """
     if not isinstance(batch, Mapping):
         raise TypeError(
-            f"Each batch should be a mapping of names to tensors; found a {type(batch).__name__}. "
+            f"Each batch should be a mapping of names to tensors; found {described(batch)}. "
             "Name what it holds: {'audio': ..., 'image': ..., 'target': ...}, as `Batches` of a "
             "`MultimodalDataset` does."
         )
+
+
+def check_batches(name: str, batches: object) -> None:
+    """Raise unless there is something to go through.
+
+    Raises:
+        TypeError: If not.
+    """
+    if not isinstance(batches, Iterable) or isinstance(batches, (str, Mapping)):
+        raise TypeError(
+            f"`{name}` should be batches, one after the other; found {described(batches)}. Pass a "
+            "DataLoader, a list of mappings, or `Batches` of a data set."
+        )
+
+
+def check_paths(name: str, paths: object) -> None:
+    """Raise unless names lead to paths of modules, at least one.
+
+    Raises:
+        TypeError: If not.
+    """
+    check_mapping(name, paths, str, "names to paths of modules")
+    if not paths:
+        raise TypeError(f"`{name}` should name at least one module; found none. Pass its path.")
 
 
 def placed_on(device: torch.device, batch: Batch) -> dict[str, Any]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from counterpoise.measures.contributions import every_coalition
+from counterpoise.core.errors import check_kind
+from counterpoise.core.scores import CrossEntropy
+from counterpoise.measures.contributions import every_coalition, num_modalities_of
 
 __all__ = ["accuracy_gap", "conditional_utilisation", "discrepancy_ratios"]
 
@@ -39,8 +41,8 @@ def conditional_utilisation(performances: Tensor) -> Tensor:
     Reference: Wu et al., "Characterizing and Overcoming the Greedy Nature of Learning in
     Multi-modal Deep Neural Networks", ICML 2022, section 3.
     """
-    num_modalities = len(performances).bit_length() - 1
-    if num_modalities < 2 or len(performances) != 2**num_modalities:
+    num_modalities = num_modalities_of(performances)
+    if num_modalities < 2:
         raise ValueError(
             "`performances` should have one for each subset of two modalities or more, 4, 8, ...; "
             f"found {len(performances)}. Measure all of `every_coalition(M)`."
@@ -70,6 +72,12 @@ def accuracy_gap(unimodal_accuracy: Tensor) -> Tensor:
         >>> accuracy_gap(torch.tensor([0.62, 0.35, 0.41]))
         tensor(0.2700)
     """
+    check_kind("unimodal_accuracy", unimodal_accuracy, Tensor, "a tensor of shape (M, ...)")
+    if not unimodal_accuracy.dim() or not unimodal_accuracy.isfinite().all():
+        raise ValueError(
+            f"`unimodal_accuracy` should be finite, one a modality; found "
+            f"{unimodal_accuracy.tolist()}. Pass that of each modality."
+        )
     return unimodal_accuracy.amax(dim=0) - unimodal_accuracy.amin(dim=0)
 
 
@@ -97,11 +105,19 @@ def discrepancy_ratios(unimodal_logits: Tensor, target: Tensor) -> Tensor:
     Reference: Peng et al., "Balanced Multimodal Learning via On-the-fly Gradient Modulation",
     CVPR 2022, equation 8.
     """
+    check_kind("unimodal_logits", unimodal_logits, Tensor, "a tensor of shape (M, B, C)")
+    if unimodal_logits.dim() != 3 or len(unimodal_logits) < 2:
+        raise ValueError(
+            f"`unimodal_logits` should be of shape (M, B, C), of two modalities or more; found "
+            f"{tuple(unimodal_logits.shape)}. Stack the logits of each modality."
+        )
+    check_kind("target", target, Tensor, "a tensor of class labels (B,)")
     if target.is_floating_point() or target.dim() != 1:
         raise ValueError(
             f"`target` should be class labels (B,) for discrepancy ratios; found {target.dtype} of "
             f"shape {tuple(target.shape)}. They are defined for classes alone."
         )
+    CrossEntropy().check(unimodal_logits[0], target)
     p = unimodal_logits.detach().to(torch.promote_types(unimodal_logits.dtype, torch.float32))
     p = p.softmax(dim=2)
     s = p.gather(2, target.expand(len(p), -1).unsqueeze(2)).sum(dim=(1, 2))

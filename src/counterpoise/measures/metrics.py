@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
-from counterpoise.core.coalitions import shapley_weights
-from counterpoise.core.errors import check_count, check_range
+from counterpoise.core.coalitions import MOST_MODALITIES, shapley_weights
+from counterpoise.core.errors import check_count, check_function, check_list, check_range
 from counterpoise.core.pytree import PyTree, tensors
 from counterpoise.core.scores import Score, score_responses
 from counterpoise.measures.contributions import alone, contributions, cooperation, robustness
@@ -49,6 +49,7 @@ class _Performance(Metric):
         self, num_modalities: int, num_predictions: int, score: Score | None, **options: Any
     ) -> None:
         super().__init__(**options)
+        check_function("score", score, "a function of logits and target, or None for accuracy")
         self.num_modalities, self.score = num_modalities, score
         # Double precision: sums of losses over millions of samples stay right.
         zeros = torch.zeros(num_predictions, dtype=torch.float64)
@@ -98,7 +99,7 @@ class CoalitionPerformance(_Performance):
     """
 
     def __init__(self, num_modalities: int, score: Score | None = None, **options: Any) -> None:
-        check_count("num_modalities", num_modalities, at_least=2)
+        check_count("num_modalities", num_modalities, at_least=2, at_most=MOST_MODALITIES)
         super().__init__(num_modalities, 2**num_modalities, score, **options)
 
     def update(self, logits: Tensor, target: PyTree) -> None:
@@ -184,7 +185,8 @@ class Robustness(CoalitionPerformance):
         **options: Any,
     ) -> None:
         super().__init__(num_modalities, score, **options)
-        if isinstance(probabilities, str) or not probabilities:
+        check_list("probabilities", probabilities, (int, float), "numbers in [0, 1]")
+        if not probabilities:
             raise ValueError(
                 f"`probabilities` should hold at least one number; found {probabilities!r}. "
                 "Pass (0.0, 0.5), say."
@@ -219,7 +221,7 @@ class ResponsePerformance(_Performance):
     """
 
     def __init__(self, num_modalities: int, score: Score | None = None, **options: Any) -> None:
-        check_count("num_modalities", num_modalities, at_least=2)
+        check_count("num_modalities", num_modalities, at_least=2, at_most=MOST_MODALITIES)
         super().__init__(num_modalities, num_modalities, score, **options)
 
     def update(self, logits: Tensor, target: PyTree) -> None:

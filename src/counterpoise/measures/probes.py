@@ -11,7 +11,14 @@ from torch import Tensor, nn
 
 from counterpoise.core.errors import check_choice, check_range
 from counterpoise.data.files.extras import require
-from counterpoise.measures.features import Batch, Call, Extracted, extract_features
+from counterpoise.measures.features import (
+    Batch,
+    Call,
+    Extracted,
+    check_batches,
+    check_paths,
+    extract_features,
+)
 from counterpoise.measures.rows import Features, check_dimensions, check_pair, rows
 
 __all__ = ["PENALTIES", "PROBES", "Probe", "linear_probe", "probe_encoders"]
@@ -152,6 +159,9 @@ def probe_encoders(
         >>> sorted(probe_encoders(model, model.encoder_paths, *splits))
         ['m1', 'm2']
     """
+    check_paths("encoders", encoders)
+    for name, batches in (("train", train), ("validation", validation), ("test", test)):
+        check_batches(name, batches)
     extracted = {
         "train": extract_features(model, train, encoders, call=call),
         "validation": extract_features(model, validation, encoders, call=call),
@@ -198,13 +208,13 @@ def _checked(
         for name, (_, target) in splits.items()
     }
     for name in splits:
-        check_pair({name: x[name], "target": y[name]}, name, "target")
-        check_dimensions(x, "train", name)
         if y[name].ndim != 1 or not np.issubdtype(y[name].dtype, np.integer):
             raise ValueError(
                 f"The target of `{name}` should be class indices of shape (N,); found "
                 f"{y[name].dtype} of shape {y[name].shape}. Probes are for one label a sample."
             )
+        check_pair({name: x[name], "target": y[name]}, name, "target")
+        check_dimensions(x, "train", name)
     if len(np.unique(y["train"])) < 2:
         raise ValueError(
             f"The target of `train` should have two classes or more; found only "

@@ -10,6 +10,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from counterpoise.core.errors import described
+
 __all__ = ["Features", "check_dimensions", "check_pair", "rows"]
 
 Features = Tensor | ArrayLike
@@ -29,11 +31,11 @@ def rows(name: str, features: Features) -> NDArray[np.float64]:
         array = np.asarray(None if complex_ else features, dtype=np.float64)
         if array.ndim == 0 and complex_:
             raise TypeError("complex numbers")
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError):
         raise TypeError(
-            f"`{name}` should be real numbers of shape (N, D); found {type(features).__name__} "
-            f"({error}). Pass a tensor or an array."
-        ) from error
+            f"`{name}` should be real numbers of shape (N, D); found {described(features)}. Pass a "
+            "tensor or an array."
+        ) from None
     if array.ndim != 2 or array.shape[1] == 0:
         raise ValueError(
             f"`{name}` should have shape (N, D) with D at least 1; found {array.shape}. "

@@ -35,7 +35,8 @@ class Tap:
         match = _PLACE.fullmatch(path)
         module_path, side, index = match.groups("") if match else (path, "", "")
         modules = dict(model.named_modules(remove_duplicate=False))
-        if not module_path or module_path not in modules:
+        modules.pop("")
+        if module_path not in modules:
             raise ValueError(
                 f"`paths[{name!r}]` should be the path of a module of the model; found "
                 f"{module_path!r}.{suggestion(module_path, modules)} See `model.named_modules()` "

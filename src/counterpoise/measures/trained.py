@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from counterpoise.measures.features import Batch, Call, extract_features
+from counterpoise.core.errors import check_mapping, check_names
+from counterpoise.measures.features import Batch, Call, check_batches, check_paths, extract_features
 from counterpoise.measures.strength import competition_strength
 from counterpoise.measures.unimodal import MonoModal
 
@@ -75,12 +76,24 @@ def model_strengths(
         >>> found["m1"] > 0
         True
     """
+    check_mapping("concepts", concepts, nn.Module, "modalities to models")
+    named = dict.fromkeys(concepts, concept) if isinstance(concept, str) else concept
+    check_names("concepts", [*concepts])
+    check_paths("concept", named)
+    if missing := [name for name in concepts if name not in named]:
+        raise ValueError(
+            f"`concept` should have a path for each of {', '.join(concepts)}; found none for "
+            f"{', '.join(missing)}. Add it, or give one path for all."
+        )
+    check_paths("fused", {"fused": fused})
+    for label, batches in (("fit", fit), ("test", test)):
+        check_batches(label, batches)
     splits = [list(each) if isinstance(each, Iterator) else each for each in (fit, test)]
     how: dict[str, Any] = {"call": call, "segments": segments}
     fused_of = [extract_features(model, s, {"fused": fused}, **how) for s in splits]
     strengths = {}
     for name, alone in concepts.items():
-        path = concept if isinstance(concept, str) else concept[name]
+        path = named[name]
         path = f"model.{path}" if isinstance(alone, MonoModal) else path
         found = [extract_features(alone, s, {"concept": path}, **how) for s in splits]
         try:

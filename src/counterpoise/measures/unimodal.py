@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from counterpoise.core.absence import Absence, AbsentValues
-from counterpoise.core.errors import check_choice
+from counterpoise.core.errors import check_choice, check_kind, check_mapping, check_names
 from counterpoise.core.pytree import PyTree, expand_rows, map_tensors, shapes
+from counterpoise.engine.arguments import check_forward
 from counterpoise.engine.interception import Interception, Route
 from counterpoise.engine.modes import EvaluationMode
 from counterpoise.engine.ownership import Ownership
@@ -67,6 +68,11 @@ class MonoModal(nn.Module):
         absent: Absence | Mapping[str, PyTree] | None = None,
     ) -> None:
         super().__init__()
+        check_kind("model", model, nn.Module, "a torch.nn.Module")
+        check_names("modalities", modalities, at_least=2)
+        check_forward(model, modalities)
+        check_mapping("encoders", encoders or {}, str, "modalities to paths of encoders")
+        check_names("encoders", [*(encoders or {})], at_least=0, known=modalities)
         given = named({name: Modality(encoder=(encoders or {}).get(name)) for name in modalities})
         self.modalities = given.names
         check_choice("modality", modality, self.modalities)

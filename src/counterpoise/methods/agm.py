@@ -11,7 +11,7 @@ from math import inf, log
 import torch
 from torch import Tensor
 
-from counterpoise.core.errors import check_range
+from counterpoise.core.errors import check_kind, check_range, described
 from counterpoise.core.references import Reference, RunningMean
 from counterpoise.core.scores import are_finite, surely
 from counterpoise.methods.method import Method, Needs, Signals
@@ -96,12 +96,8 @@ class AGM(Method):
         self.bound = DEFAULT_BOUND if bound is None and clamp is None else bound
         self._clamp = DEFAULT_CLAMP if clamp is None else clamp
         self._log_bound = inf if self.bound is None else log(self.bound)
-        if not (reference is None or isinstance(reference, Reference)):
-            raise TypeError(
-                "`reference` should be a reference such as RunningMean(); found "
-                f"{reference!r}. Pass an object of `counterpoise.references`."
-            )
         self.reference = RunningMean() if reference is None else reference
+        check_kind("reference", self.reference, Reference, "a reference such as RunningMean()")
 
     def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
         """Make room for the reference, counts of steps and what to report of bad ones."""
@@ -206,6 +202,11 @@ def discrepancy_ratio(scores_M: Tensor) -> Tensor:
         >>> discrepancy_ratio(torch.tensor([0.0, 0.69315]))
         tensor([2.0000, 0.5000])
     """
+    if not isinstance(scores_M, Tensor) or scores_M.dim() < 1 or scores_M.shape[-1] < 2:
+        raise TypeError(
+            f"`scores_M` should be a tensor of two scores or more, shape (..., M); found "
+            f"{described(scores_M)}. Pass one score a modality."
+        )
     # Differences first, sum after: equal scores give exactly 1 however large they are.
     differences_MM = scores_M.unsqueeze(-2) - scores_M.unsqueeze(-1)
     return _finite_exp(differences_MM.sum(dim=-1) / (scores_M.shape[-1] - 1))

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from counterpoise.core.errors import check_list
 from counterpoise.methods.method import LEVELS, Method, Needs, Phase, Signals, answers
 from counterpoise.methods.shared.composite import NOBODY, Composite
 
@@ -38,11 +39,7 @@ class Chain(Composite):
 
     def __init__(self, methods: Sequence[Method]) -> None:
         super().__init__()
-        for method in methods:
-            if not isinstance(method, Method):
-                raise TypeError(
-                    f"`methods` should be methods such as cp.AGM(); found {method!r}. Pass objects."
-                )
+        check_list("methods", methods, Method, "a list of methods such as cp.AGM()")
         if len(methods) < 2:
             raise ValueError(
                 f"`methods` should be two or more; found {len(methods)}. Pass one as it is."

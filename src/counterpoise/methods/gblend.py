@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from counterpoise.core.errors import check_choice, check_count, check_range
+from counterpoise.core.errors import check_choice, check_count, check_list, check_range
 from counterpoise.methods.method import Evaluation, Signals
 from counterpoise.methods.shared.heads import Heads
 from counterpoise.methods.shared.multitask import Multitask
@@ -93,7 +93,11 @@ class GBlend(Multitask):
         check_count("super_epoch", super_epoch, at_least=1)
         check_count("later", later, at_least=1)
         check_range("least_overfitting", least_overfitting, low=0, open_low=True)
-        for weight in weights or ():
+        if weights is not None:
+            check_list(
+                "weights", weights, (int, float), "a number a modality, and one for the joint"
+            )
+        for weight in () if weights is None else weights:
             check_range("weights", weight, low=0)
         self.mode, self.super_epoch, self.later = mode, super_epoch, later
         self.weights, self.least_overfitting = weights, least_overfitting

@@ -19,7 +19,7 @@ from counterpoise.methods.shared.evidence import confidences, mean_of_others
 from counterpoise.methods.shared.heads import Heads
 from counterpoise.methods.shared.multitask import Multitask
 from counterpoise.methods.shared.reminders import Reminding
-from counterpoise.methods.shared.settings import PerModality, per_modality
+from counterpoise.methods.shared.settings import PerModality, check_per_modality, per_modality
 from counterpoise.methods.shared.snapshots import Snapshots
 
 __all__ = ["InfoReg"]
@@ -81,6 +81,7 @@ class InfoReg(Reminding, Multitask):
         heads: Heads | None = None,
     ) -> None:
         super().__init__(heads, weight)
+        check_per_modality("strength", strength)
         check_range("threshold", threshold, low=0)
         check_count("window", window, at_least=1)
         check_range("weight", weight, low=0)

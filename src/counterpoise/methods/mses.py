@@ -13,7 +13,7 @@ from counterpoise.methods.method import Evaluation, Needs, Signals
 from counterpoise.methods.shared.heads import Heads
 from counterpoise.methods.shared.multitask import Multitask
 from counterpoise.methods.shared.reminders import Reminding
-from counterpoise.methods.shared.settings import PerModality
+from counterpoise.methods.shared.settings import PerModality, check_per_modality
 from counterpoise.methods.shared.snapshots import Snapshots
 
 __all__ = ["MSES"]
@@ -88,6 +88,7 @@ class MSES(Reminding, Multitask):
         heads: Heads | None = None,
     ) -> None:
         super().__init__(heads, weights)
+        check_per_modality("weights", weights)
         check_count("patience", patience, at_least=1)
         check_range("smoothing", smoothing, low=0, high=1 - 1e-12)
         self.patience, self.smoothing, self.weights = patience, smoothing, weights

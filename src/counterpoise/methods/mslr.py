@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from counterpoise.core.errors import check_choice, check_count, check_range
 from counterpoise.methods.method import Evaluation, Needs
 from counterpoise.methods.shared.reminders import Reminding
-from counterpoise.methods.shared.settings import PerModality, per_modality
+from counterpoise.methods.shared.settings import PerModality, check_per_modality, per_modality
 
 __all__ = ["MSLR"]
 
@@ -80,6 +80,7 @@ class MSLR(Reminding):
     ) -> None:
         super().__init__()
         check_choice("mode", mode, ("keep", "smooth", "dynamic"))
+        check_per_modality("factors", factors)
         check_count("window", window, at_least=1)
         check_range("shift", shift, low=0, high=1)
         check_range("clamp", clamp, low=1)

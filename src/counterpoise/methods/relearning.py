@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from counterpoise.core.errors import check_count, check_range
+from counterpoise.core.errors import check_count, check_range, check_seed
 from counterpoise.methods.method import Features, Method, Needs, Signals
 from counterpoise.methods.shared.snapshots import Snapshots
 
@@ -74,7 +74,7 @@ class Relearning(Method):
         check_count("every", every, at_least=1)
         check_count("times", times, at_least=1)
         check_range("strength", strength, low=0)
-        check_count("seed", seed, at_least=0)
+        check_seed("seed", seed)
         self.every, self.times, self.strength, self.seed = every, times, strength, seed
         self.starts = Snapshots()
         self._asked = False

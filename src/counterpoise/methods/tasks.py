@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from counterpoise.core.errors import check_choice
+from counterpoise.core.errors import check_choice, check_kind
 from counterpoise.methods.method import TASKS, Method
 
 __all__ = ["check_task"]
@@ -27,6 +27,7 @@ def check_task(method: Method, task: str) -> None:
         ValueError: `method` should be defined for the task, regression; found PMR, which is for \
 classification. Use another method.
     """
+    check_kind("method", method, Method, "a method")
     check_choice("task", task, TASKS)
     if task not in method.tasks:
         known = ", ".join(name for name in TASKS if name in method.tasks) or "no task"

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from counterpoise.core.errors import check_range, suggestion
+from counterpoise.core.errors import check_mapping, check_range, suggestion
 from counterpoise.core.pytree import PyTree, shapes, tensors
 from counterpoise.methods.method import Method, Needs, Signals
 
@@ -74,13 +74,7 @@ class UMT(Method):
         Raises:
             TypeError: If they are not modules by name.
         """
-        if not isinstance(teachers, Mapping) or not all(
-            isinstance(teacher, nn.Module) for teacher in teachers.values()
-        ):
-            raise TypeError(
-                f"`teachers` should map each modality to a module; found {teachers!r}. Pass "
-                "encoders that were trained on one modality alone."
-            )
+        check_mapping("teachers", teachers, nn.Module, "each modality to a module trained on it")
         self.teachers = nn.ModuleDict(dict(teachers)).requires_grad_(False).eval()
         self._trained = trained
 

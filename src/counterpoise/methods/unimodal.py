@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from counterpoise.methods.shared.heads import Heads
 from counterpoise.methods.shared.multitask import Multitask
-from counterpoise.methods.shared.settings import PerModality
+from counterpoise.methods.shared.settings import PerModality, check_per_modality
 
 __all__ = ["UnimodalLoss"]
 
@@ -45,4 +45,5 @@ class UnimodalLoss(Multitask):
 
     def __init__(self, weights: PerModality | None = None, heads: Heads | None = None) -> None:
         super().__init__(heads, 1.0 if weights is None else weights)
+        check_per_modality("weights", weights)
         self.weights = weights

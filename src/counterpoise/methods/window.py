@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from counterpoise.core.errors import check_choice
+from counterpoise.core.errors import check_choice, check_kind
 from counterpoise.methods.method import Method, Needs, Phase, Signals
 from counterpoise.methods.shared.composite import NOBODY, Composite
 from counterpoise.methods.shared.counting import HostCount
@@ -58,10 +58,7 @@ class Windowed(Composite):
         self, method: Method, start: float = 0, stop: float = float("inf"), unit: str = "epochs"
     ) -> None:
         super().__init__()
-        if not isinstance(method, Method):
-            raise TypeError(
-                f"`method` should be a method such as cp.AGM(); found {method!r}. Pass an object."
-            )
+        check_kind("method", method, Method, "a method such as cp.AGM()")
         check_choice("unit", unit, ("epochs", "steps"))
         if not (_is_number(start) and _is_number(stop) and 0 <= start < stop):
             raise ValueError(

@@ -90,7 +90,7 @@ def build(
         >>> {name: type(encoder).__name__ for name, encoder in network.encoders.items()}
         {'picture': 'LeNet', 'reading': 'MLP'}
     """
-    if not isinstance(shapes, Mapping):
+    if not isinstance(shapes, Mapping) or not all(isinstance(name, str) for name in shapes):
         raise TypeError(
             f"`shapes` should be a mapping of modalities to shapes; found {shapes!r}. Pass a dict."
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from counterpoise.core.errors import suggestion
+from counterpoise.core.errors import check_kind, check_mapping, described, suggestion
 from counterpoise.models.fusions.late import Heads
 
 __all__ = ["MultimodalNetwork"]
@@ -93,6 +93,8 @@ class MultimodalNetwork(nn.Module):
 
 
 def _check(encoders: Mapping[str, nn.Module], fusion: nn.Module) -> None:
+    check_mapping("encoders", encoders, None, "names of modalities to encoders")
+    check_kind("fusion", fusion, nn.Module, "a torch.nn.Module")
     if len(encoders) < 2:
         raise ValueError(
             f"`encoders` should name at least two modalities; found {list(encoders)}. "
@@ -102,7 +104,7 @@ def _check(encoders: Mapping[str, nn.Module], fusion: nn.Module) -> None:
         if not isinstance(encoder, nn.Module):
             raise TypeError(
                 f"`encoders[{name!r}]` should be a torch.nn.Module; found "
-                f"{type(encoder).__name__}. Pass the encoder itself, not its class or path."
+                f"{described(encoder)}. Pass the encoder itself, not its class or path."
             )
         if not name or "." in name or hasattr(nn.ModuleDict(), name):
             raise ValueError(

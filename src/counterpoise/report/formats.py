@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from counterpoise.core.errors import check_count
+from counterpoise.core.fields import check_fields
+
 __all__ = [
     "FACTOR",
     "MISSING",
@@ -49,6 +52,10 @@ class Format:
     factor: float = 1.0
     signed: bool = False
     least: float | None = None
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        check_count("digits", self.digits, at_least=0)
 
     def __call__(self, value: float) -> str:
         """Write a value: NaN and infinity by name, never a zero with a sign."""

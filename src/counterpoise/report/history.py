@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from counterpoise.core.errors import check_list
 from counterpoise.report.compose import line_figure
 from counterpoise.report.figure import Figure
 from counterpoise.report.formats import FACTOR, NUMBER, PERCENT
@@ -55,6 +56,7 @@ def write_log_report(
         Traceback (most recent call last):
         ValueError: `entries` should hold a "loss" with its "step"; found neither in 0 entries. ...
     """
+    check_list("entries", entries, Mapping, "mappings, each with its step")
     courses = _courses(entries)
     losses = {
         label: courses[name]

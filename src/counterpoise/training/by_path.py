@@ -7,7 +7,8 @@ from importlib import import_module
 from typing import Any
 
 from counterpoise.core.class_paths import class_path
-from counterpoise.core.errors import suggestion
+from counterpoise.core.errors import described, suggestion
+from counterpoise.training.config.class_modules import check_class_path
 
 __all__ = ["Described", "class_at", "made", "path_of"]
 
@@ -30,11 +31,11 @@ def class_at(name: str, path: str | type, base: type | None = None) -> type:
         >>> class_at("optimizer", "torch.optim.Adagrad").__name__
         'Adagrad'
     """
-    found = path if isinstance(path, type) else _look_up(name, path)
+    found = _look_up(name, path) if isinstance(path, str) else path
     if not isinstance(found, type) or (base is not None and not issubclass(found, base)):
         rule = "a class" if base is None else f"a class derived from {base.__qualname__}"
         raise ValueError(
-            f"`{name}` should be {rule}; found {path!r}, which is not. Name another class."
+            f"`{name}` should be {rule}; found {described(path)}, which is not. Name another class."
         )
     return found
 
@@ -46,15 +47,8 @@ def _look_up(name: str, path: str) -> Any:
             f"`{name}` should be the path of a class, as package.module.Class; found {path!r}. "
             "Write the module before the name."
         )
-    try:
-        module = import_module(module_path)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module_path}.".startswith(f"{error.name}."):
-            raise  # something that the module itself needs
-        raise ValueError(
-            f"`{name}` should be the path of a class; found {path!r}, but there is no module "
-            f"{error.name!r}. Install it, or run where it lies."
-        ) from None
+    check_class_path(name, path)
+    module = import_module(module_path)
     if not hasattr(module, last):
         raise ValueError(
             f"`{name}` should be the path of a class; found {path!r}, but {module_path!r} has no "
@@ -74,12 +68,12 @@ def path_of(path: str | type) -> str:
     return path if isinstance(path, str) else class_path(path)
 
 
-def made(name: str, described: Described, base: type | None = None) -> Any:
+def made(name: str, given: Described, base: type | None = None) -> Any:
     """Return the object that a mapping describes; descriptions among its arguments too.
 
     Args:
         name: What it is called in messages.
-        described: With "class_path", and maybe "init_args".
+        given: With "class_path", and maybe "init_args".
         base: What its class has to derive from.
 
     Raises:
@@ -90,16 +84,16 @@ def made(name: str, described: Described, base: type | None = None) -> Any:
         ...     "out_features": 2}})
         Linear(in_features=3, out_features=2, bias=True)
     """
-    if not isinstance(described, Mapping) or not {"class_path"} <= set(described) <= {
+    if not isinstance(given, Mapping) or not {"class_path"} <= set(given) <= {
         "class_path",
         "init_args",
     }:
         raise ValueError(
             f"`{name}` should hold 'class_path' and, where the class takes any, 'init_args'; found "
-            f"{described!r}. Write class_path: package.module.Class."
+            f"{described(given)}. Write class_path: package.module.Class."
         )
-    kind = class_at(name, described["class_path"], base)
-    arguments = described.get("init_args") or {}
+    kind = class_at(name, given["class_path"], base)
+    arguments = given.get("init_args") or {}
     return kind(**{key: _argument(f"{name}.{key}", each) for key, each in arguments.items()})
 
 

@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
+from counterpoise.core.errors import check_count, check_flag, check_path, check_text
 from counterpoise.training.sealing import seal, sync_folder
 
 __all__ = ["Checkpoints", "RandomState"]
@@ -97,8 +98,14 @@ class Checkpoints(Checkpoint):
         *,
         higher_is_better: bool = True,
     ) -> None:
+        check_path("directory", directory, optional=False)
+        check_text("monitor", monitor)
+        check_flag("higher_is_better", higher_is_better)
+        if every_n_steps is not None:
+            check_count("every_n_steps", every_n_steps, at_least=1)
         self.higher_is_better = higher_is_better
-        self.directory, self.monitor, self.every_n_steps = directory, monitor, every_n_steps
+        self.directory, self.monitor = Path(directory), monitor
+        self.every_n_steps = every_n_steps
         self.best_epoch: int | None = None
         self.best_value: float | None = None
 

@@ -12,7 +12,9 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 
 from counterpoise.balanced import Balanced
-from counterpoise.data.tasks import Classification, Task
+from counterpoise.core.errors import check_function, check_kind, check_mapping
+from counterpoise.data.tasks import Task, task_of
+from counterpoise.engine.arguments import check_wrapped
 from counterpoise.engine.output import Output
 from counterpoise.engine.rates import BranchRates
 from counterpoise.methods import Evaluation, answers
@@ -83,6 +85,15 @@ class BalancedModule(LightningModule):
         extra_loss: Callable[[Any, Any], Tensor] | None = None,
     ) -> None:
         super().__init__()
+        check_wrapped(balanced)
+        for name, value, kind in (
+            ("optimizer", optimizer, Optimizer),
+            ("schedule", schedule, Schedule),
+        ):
+            if value is not None:
+                check_kind(name, value, kind, f"settings, as {kind.__name__}s of this package")
+        check_mapping("metrics", metrics or {}, Metric, "names to metrics of TorchMetrics")
+        check_function("extra_loss", extra_loss, "a function of the model's output and target")
         if answers(balanced.method, "substeps"):
             raise ValueError(
                 "`balanced` should have a method that makes one step of a batch; found "
@@ -90,7 +101,7 @@ class BalancedModule(LightningModule):
                 "over `balanced.steps(**batch)`."
             )
         self.balanced = balanced
-        self.task = task if isinstance(task, Task) else Classification(task)
+        self.task = task_of(task)
         self.extra_loss = extra_loss
         self.monitor = balanced.monitor
         self.optimizer_settings = optimizer or SGD()

@@ -61,6 +61,10 @@ class SGD(Optimizer):
         check_range("learning_rate", self.learning_rate, low=0)
         check_range("momentum", self.momentum, low=0, high=1, open_high=True)
         check_flag("nesterov", self.nesterov)
+        if self.nesterov and not self.momentum:
+            raise ValueError(
+                "`nesterov` should go with a momentum above 0; found momentum=0. Set `momentum`."
+            )
         check_range("weight_decay", self.weight_decay, low=0)
 
     def build(self, groups: Groups) -> optim.Optimizer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from counterpoise.core.errors import check_choice, check_count, check_flag, check_range
+from counterpoise.core.errors import check_choice, check_count, check_flag, check_range, check_text
 
 __all__ = ["PRECISIONS", "TrainerOptions"]
 
@@ -85,10 +85,7 @@ class TrainerOptions:
         if self.gradient_clip_val is not None:
             check_range("gradient_clip_val", self.gradient_clip_val, low=0, open_low=True)
         check_flag("deterministic", self.deterministic)
-        if not isinstance(self.strategy, str):
-            raise TypeError(
-                f"`strategy` should be the name of one; found {self.strategy!r}. Pass 'auto'."
-            )
+        check_text("strategy", self.strategy)
         check_choice("precision", self.precision, PRECISIONS)
         if self.accelerator not in _ACCELERATORS:
             known = {*_ACCELERATORS, *_registered_accelerators()}

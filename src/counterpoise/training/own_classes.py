@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn, optim
 from torch.optim.lr_scheduler import LRScheduler
 
-from counterpoise.core.errors import check_choice
+from counterpoise.core.errors import check_choice, check_mapping
 from counterpoise.training.architectures import Architecture
 from counterpoise.training.by_path import class_at, made, path_of
 from counterpoise.training.optimization import Groups, Optimizer, Schedule
@@ -61,6 +61,9 @@ class Module(Architecture):
 
     def __post_init__(self) -> None:
         class_at("model", self.module, nn.Module)
+        check_mapping("arguments", self.arguments, None, "names of arguments to values")
+        for name in ("encoders", "heads"):
+            check_mapping(name, getattr(self, name) or {}, str, "modalities to paths of modules")
 
     def build(self, splits: Splits) -> nn.Module:
         """Return the module."""
@@ -113,6 +116,7 @@ class TorchOptimizer(Optimizer):
 
     def __post_init__(self) -> None:
         class_at("optimizer", self.optimizer, optim.Optimizer)
+        check_mapping("arguments", self.arguments, None, "names of arguments to values")
 
     def build(self, groups: Groups) -> optim.Optimizer:
         """Return the optimiser."""
@@ -152,6 +156,7 @@ class TorchSchedule(Schedule):
 
     def __post_init__(self) -> None:
         class_at("schedule", self.schedule, LRScheduler)
+        check_mapping("arguments", self.arguments, None, "names of arguments to values")
         check_choice("interval", self.interval, ("epoch", "step"))
 
     def build(self, optimizer: optim.Optimizer, max_epochs: int) -> LRScheduler:

@@ -19,6 +19,8 @@ from counterpoise.core.errors import (
     check_file_name,
     check_flag,
     check_kind,
+    check_list,
+    check_mapping,
     check_seed,
 )
 from counterpoise.data import DataSource, Splits
@@ -120,6 +122,9 @@ class Recipe:
             value = getattr(self, name)
             if value is not None or name in ("data", "trainer"):
                 check_kind(name, value, kind, what)
+        for name in ("loggers", "callbacks"):
+            check_list(name, getattr(self, name) or (), dict, "a list of class_path and init_args")
+        check_mapping("metrics", self.metrics or {}, dict, "names to class_path and init_args")
         for name in ("drop_last", "monitor"):
             check_flag(name, getattr(self, name))
         if self.num_passes is not None:
@@ -149,6 +154,8 @@ class Recipe:
 
     def replace(self, **changes: Any) -> Recipe:
         """Return a copy with some fields changed, and a name of its own unless one is given."""
+        for name in changes:
+            check_choice("changes", name, [field.name for field in fields(self)])
         return replace(self, **{"name": None, **changes})
 
     @property

@@ -12,7 +12,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
 
-from counterpoise.core.errors import check_count
+from counterpoise.core.errors import check_count, check_names, check_text
 
 __all__ = ["Recorder"]
 
@@ -34,6 +34,8 @@ class Recorder(Checkpoint):
     def __init__(
         self, modalities: tuple[str, ...], headline: str = "accuracy", flush_every: int = 50
     ) -> None:
+        check_names("modalities", modalities)
+        check_text("headline", headline)
         check_count("flush_every", flush_every, at_least=1)
         self.modalities, self.headline, self.flush_every = modalities, headline, flush_every
         self._pending: list[tuple[int, int, list[str], Tensor]] = []

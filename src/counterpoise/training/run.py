@@ -17,7 +17,7 @@ from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 from torch import nn
 
-from counterpoise.core.errors import check_kind
+from counterpoise.core.errors import check_flag, check_kind, check_path
 from counterpoise.core.files import says_full
 from counterpoise.data import Splits
 from counterpoise.data.contract import Batched
@@ -92,6 +92,9 @@ def train(
         KeyboardInterrupt: On Ctrl-C; the run can be resumed.
     """
     check_kind("recipe", recipe, Recipe, "a Recipe")
+    check_path("output", output)
+    check_flag("resume", resume)
+    check_flag("progress", progress)
     folder = RunFolder(Path(output) if output is not None else Path("runs") / str(recipe.name))
     first = is_first_process(recipe.trainer.num_processes)
     described = recipe.describe()

@@ -195,8 +195,8 @@ def test_a_linear_classifier_reaches_what_the_truth_says_for_an_additive_set():
     [
         ({"unique": (0.5,)}, "`unique` should have a share for each of at least 2 modalities"),
         ({"noise": (0.1, 0.1, 0.1)}, "`noise` should have one number for each of 2 modalities"),
-        ({"modalities": ("a",)}, "`modalities` should be 2 different names, as many as `unique`"),
-        ({"modalities": ("a", "a")}, "found ('a', 'a'). Name each modality once."),
+        ({"modalities": ("a",)}, "`modalities` should be 2 names, as many as `unique` has"),
+        ({"modalities": ("a", "a")}, "`modalities` should name each once; found 'a' several"),
         ({"num_train": 0}, "`num_train` should be at least 1; found 0."),
         ({"feature_noise": -1.0}, "`feature_noise` should be finite, at least 0; found -1.0."),
         ({"feature_noise": 2.0}, "`feature_noise` should leave symbols apart (confused in at most"),

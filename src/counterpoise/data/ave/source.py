@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from counterpoise.core.errors import check_choice
+from counterpoise.core.fields import check_fields
 from counterpoise.data.ave.reading import read_features
 from counterpoise.data.clips.archive import Archive, open_archive, verify_archive
 from counterpoise.data.contract import Splits
@@ -64,7 +64,7 @@ class AVE(FolderSource):
     augment: bool = True
 
     def __post_init__(self) -> None:
-        check_choice("preset", self.preset, _NOTES)
+        check_fields(self)
 
     @property
     def cached_as(self) -> str:

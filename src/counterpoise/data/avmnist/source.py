@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from counterpoise.core.errors import check_choice, check_count, check_flag, check_seed
-from counterpoise.data.avmnist.options import PRESETS, RECORD
+from counterpoise.core.errors import check_count, check_seed
+from counterpoise.core.fields import check_fields
+from counterpoise.data.avmnist.options import RECORD
 from counterpoise.data.contract import Splits
 from counterpoise.data.files.cache import CorruptFileError
 from counterpoise.data.files.extras import require
@@ -124,9 +125,7 @@ class AVMNIST(FolderSource):
     standardise: bool = True
 
     def __post_init__(self) -> None:
-        if self.preset is not None:
-            check_choice("preset", self.preset, PRESETS)
-        check_flag("standardise", self.standardise)
+        check_fields(self)
         if self.division is not None:
             check_seed("division", self.division)
         for name in ("num_train", "num_validation", "num_test", "audio_size"):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
+from counterpoise.core.fields import check_fields
 from counterpoise.data.contract import Splits
 from counterpoise.data.division import stratified
 from counterpoise.data.files.cache import CorruptFileError
@@ -47,6 +48,9 @@ class BRCA(FolderSource):
     name: ClassVar[str] = "brca"
 
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     def load(self) -> Splits:
         """Read the files and check that they fit together.

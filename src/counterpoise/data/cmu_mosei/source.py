@@ -9,6 +9,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from counterpoise.core.errors import check_choice, check_count
+from counterpoise.core.fields import check_fields
 from counterpoise.data.cmu_mosei.labels import BINARISATIONS, Binarisation, Task, target_of
 from counterpoise.data.cmu_mosei.reading import Part, read_mels, read_single
 from counterpoise.data.contract import Splits
@@ -76,8 +77,7 @@ class CMUMOSEI(FolderSource):
     masks: bool = False
 
     def __post_init__(self) -> None:
-        check_choice("task", self.task, ("binary", "regression", "seven"))
-        check_choice("binarisation", self.binarisation, BINARISATIONS)
+        check_fields(self)
         check_count("length", self.length, at_least=1)
 
     @property

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from counterpoise.core.errors import check_choice, check_count
+from counterpoise.core.fields import check_fields
 from counterpoise.data.clips.archive import Archive, open_archive, verify_archive
 from counterpoise.data.contract import Splits
 from counterpoise.data.crema_d.layout import CLASSES, actor_of
@@ -66,9 +66,7 @@ class CREMAD(FolderSource):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_choice("split", self.split, _NOTES)
-        check_choice("picture", self.picture, ("first", "random"))
-        check_count("seed", self.seed, at_least=0)
+        check_fields(self)
 
     def load(self) -> Splits:
         """Map the files into memory and check that they fit together.

@@ -19,7 +19,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from counterpoise.core.errors import check_count, check_range, check_seed
+from counterpoise.core.errors import check_count, check_list, check_range, check_seed
+from counterpoise.core.fields import check_fields
 from counterpoise.core.files import replacing
 from counterpoise.data.contract import TARGET, Splits
 from counterpoise.data.files.cache import CorruptFileError, cache_directory, read
@@ -90,12 +91,8 @@ class Digits(DataSource):
     root: Path | None = None
 
     def __post_init__(self) -> None:
-        check_seed("seed", self.seed)
-        if not isinstance(self.speech_to_noise, (tuple, list)):
-            raise TypeError(
-                "`speech_to_noise` should be two numbers, in decibels; found "
-                f"{self.speech_to_noise!r}. Give the lowest and the highest ratio."
-            )
+        check_fields(self, "seed", "root")
+        check_list("speech_to_noise", self.speech_to_noise, (int, float), "two numbers of decibels")
         object.__setattr__(self, "speech_to_noise", tuple(map(float, self.speech_to_noise)))
         if len(self.speech_to_noise) != 2 or not (
             -100 <= self.speech_to_noise[0] <= self.speech_to_noise[1] <= 100

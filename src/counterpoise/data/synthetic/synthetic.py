@@ -15,8 +15,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from counterpoise.core.errors import check_count, check_range, check_seed
-from counterpoise.data.contract import Splits
+from counterpoise.core.errors import check_count, check_list, check_names, check_range, check_seed
+from counterpoise.data.contract import TARGET, Splits
 from counterpoise.data.files.streams import stream
 from counterpoise.data.source import DataSource
 from counterpoise.data.synthetic.symbols import SymbolModel, check_shares
@@ -50,6 +50,7 @@ class Shift:
     synergy: float = 0.0
 
     def __post_init__(self) -> None:
+        check_list("unique", self.unique, (int, float), "a share for each modality")
         object.__setattr__(self, "unique", tuple(self.unique))
         check_count("epoch", self.epoch, at_least=1)
         check_shares(self.unique, self.redundancy, self.synergy)
@@ -121,6 +122,10 @@ class Synthetic(DataSource):
     division: int | None = None
 
     def __post_init__(self) -> None:
+        check_list("unique", self.unique, (int, float), "a share for each modality")
+        check_list("shifts", self.shifts, Shift, "a list of Shift(...)")
+        check_names("modalities", self.modalities, at_least=0)
+        check_seed("seed", self.seed)
         for field in ("unique", "modalities", "shifts"):  # lists from a configuration file
             object.__setattr__(self, field, tuple(getattr(self, field)))
         M = len(self.unique)
@@ -128,16 +133,14 @@ class Synthetic(DataSource):
         object.__setattr__(self, "noise", tuple(noise))
         if not self.modalities:
             object.__setattr__(self, "modalities", tuple(f"m{m + 1}" for m in range(M)))
-        check_seed("seed", self.seed)
         if self.division is not None:
             check_seed("division", self.division)
         self._check_shifts()
         self._symbols(0)  # checks the strengths
-        named = [each for each in self.modalities if isinstance(each, str) and each]
-        if len(set(named)) != M or len(self.modalities) != M:
+        if len(self.modalities) != M or TARGET in self.modalities:
             raise ValueError(
-                f"`modalities` should be {M} different names, as many as `unique` has; "
-                f"found {self.modalities}. Name each modality once."
+                f"`modalities` should be {M} names, as many as `unique` has, none of them "
+                f"{TARGET!r}; found {self.modalities}. Name each modality once."
             )
         for field in ("num_train", "num_validation", "num_test"):
             check_count(field, getattr(self, field), at_least=1)

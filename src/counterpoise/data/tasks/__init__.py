@@ -1,6 +1,6 @@
 """What there is to be learnt: outputs, loss, score, metrics and the level of guessing."""
 
-from counterpoise.data.tasks.classification import Classification
+from counterpoise.data.tasks.classification import Classification, task_of
 from counterpoise.data.tasks.forms import MetricForm
 from counterpoise.data.tasks.multilabel import MultiLabel
 from counterpoise.data.tasks.regression import Regression
@@ -14,4 +14,5 @@ __all__ = [
     "Regression",
     "Segments",
     "Task",
+    "task_of",
 ]

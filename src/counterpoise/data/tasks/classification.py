@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from counterpoise.core.errors import check_count
+from counterpoise.core.errors import check_count, described
 from counterpoise.core.scores import CrossEntropy, Score
 from counterpoise.data.tasks.forms import MetricForm
 from counterpoise.data.tasks.task import Task, check_classes, check_integers
@@ -17,7 +17,7 @@ from counterpoise.data.tasks.task import Task, check_classes, check_integers
 if TYPE_CHECKING:
     from torchmetrics import Metric
 
-__all__ = ["Classification", "log_shares"]
+__all__ = ["Classification", "log_shares", "task_of"]
 
 
 @dataclass(frozen=True)
@@ -94,3 +94,25 @@ def log_shares(target: Tensor, num_classes: int) -> Tensor:
     """
     counts = torch.bincount(target.flatten(), minlength=num_classes).float()
     return (counts / counts.sum()).log()
+
+
+def task_of(task: object) -> Task:
+    """Return a task as it is, and for a number C ``Classification(C)``.
+
+    Raises:
+        TypeError: If it is neither.
+        ValueError: If C is below 2.
+
+    Example:
+        >>> task_of(3)
+        Classification(num_classes=3, headline='accuracy')
+    """
+    if isinstance(task, Task):
+        return task
+    counted = isinstance(task, int) and not isinstance(task, bool)
+    if counted and task >= 2:  # type: ignore[operator]
+        return Classification(task)  # type: ignore[arg-type]
+    raise (ValueError if counted else TypeError)(
+        "`task` should be a task such as Classification(3), or a number of classes, at least 2; "
+        f"found {described(task)}. One output is a Regression(), or a MultiLabel(1)."
+    )

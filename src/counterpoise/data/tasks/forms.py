@@ -9,6 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
+from counterpoise.core.errors import check_count
+from counterpoise.core.fields import check_fields
+
 __all__ = ["MetricForm"]
 
 _LEAST = 1e-12
@@ -43,6 +46,8 @@ class MetricForm:
     additive: bool = True
 
     def __post_init__(self) -> None:
+        check_fields(self, empty=("title",))
+        check_count("decimals", self.decimals, at_least=0)
         object.__setattr__(self, "title", self.title or self.name)
 
     @property

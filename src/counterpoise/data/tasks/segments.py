@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from counterpoise.core.errors import check_count
+from counterpoise.core.fields import check_fields
 from counterpoise.core.scores import CrossEntropy, Score
 from counterpoise.data.tasks.classification import log_shares
 from counterpoise.data.tasks.forms import MetricForm
@@ -56,6 +57,7 @@ class Segments(Task):
     ignore_index: int = -100
 
     def __post_init__(self) -> None:
+        check_fields(self, "ignore_index")
         check_count("num_classes", self.num_classes, at_least=2)
         self._check_headline()
 

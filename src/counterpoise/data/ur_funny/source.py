@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from counterpoise.core.errors import check_count
+from counterpoise.core.fields import check_fields
 from counterpoise.data.contract import Splits
 from counterpoise.data.files.extras import require
 from counterpoise.data.folder_source import FolderSource
@@ -51,6 +52,7 @@ class URFunny(FolderSource):
     max_length: int = 50
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_count("max_length", self.max_length, at_least=1)
 
     def load(self) -> Splits:

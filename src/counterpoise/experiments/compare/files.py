@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from counterpoise.core.errors import check_choice
+from counterpoise.core.errors import check_choice, check_path
 from counterpoise.experiments.compare.grid import Grid
 from counterpoise.training.config.loader import load
 
@@ -26,6 +26,7 @@ def read_grid(path: str | os.PathLike[str]) -> Grid:
         ValueError: If it is no YAML mapping, holds a key twice, or does not describe a grid.
         TypeError: As :class:`Grid`.
     """
+    check_path("path", path, optional=False)
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from counterpoise.core.errors import check_flag, check_kind, check_path
 from counterpoise.experiments.compare.analysis import Comparison
 from counterpoise.experiments.compare.cells import GridRun, Measuring, Runs, plan_measuring
 from counterpoise.experiments.compare.declaration import declare
@@ -66,6 +67,10 @@ def compare(
         OtherPartsError: If only a part was to be run, and the others are not done.
         OSError: If there is no more room. What was under way goes on in the next call.
     """
+    check_kind("grid", grid, Grid, "a Grid")
+    check_path("output", output)
+    check_path("runs", runs)
+    check_flag("progress", progress)
     how = Execution(**execution)
     checked = fingerprints(grid.candidates())
     runs_of = Runs(redraw=grid.redraw, fingerprints=checked)

@@ -12,7 +12,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from counterpoise.core.errors import check_count, check_range
+from counterpoise.core.errors import check_count, check_kind, check_list, check_range, check_text
 from counterpoise.data.contract import size_of
 from counterpoise.experiments.alone import alone_runs
 from counterpoise.experiments.cells import Run
@@ -23,12 +23,12 @@ from counterpoise.experiments.execution.settings import Execution, ExecutionOpti
 from counterpoise.experiments.session import Counting, Progress, Session, require_done
 from counterpoise.experiments.store import Store
 from counterpoise.methods import Joint, Method
+from counterpoise.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from counterpoise.data import Splits
-    from counterpoise.training.recipe import Recipe
 
 __all__ = ["Progress", "compete"]
 
@@ -80,6 +80,12 @@ def compete(
     Reference: Li et al., "Boosting Multi-modal Model Performance with Adaptive Gradient
     Modulation", ICCV 2023, section 4.
     """
+    check_kind("recipe", recipe, Recipe, "a Recipe")
+    if methods is not None:
+        check_list("methods", methods, Method, "a list of methods such as cp.AGM()")
+    for name, path in (("fused", fused), ("concept", concept)):
+        if path is not None and not (name == "concept" and isinstance(path, Mapping)):
+            check_text(name, path)
     check_count("num_seeds", num_seeds, at_least=1)
     check_range("ridge", ridge, low=0)
     how = Execution(**execution)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypedDict, TypeVar
 
-from counterpoise.core.errors import check_choice, check_count, check_range
+from counterpoise.core.errors import check_choice, check_count, check_flag, check_range
 from counterpoise.data.files.extras import require
 
 __all__ = ["BACKENDS", "Execution", "ExecutionOptions"]
@@ -85,6 +85,7 @@ class Execution:
                     "`time_limit` should be left out with the back end 'threading', whose cells "
                     f"cannot be stopped; found {self.time_limit:g}. Choose another back end."
                 )
+        check_flag("retry_failed", self.retry_failed)
         self._number_and_count()
         require("Running cells", "train", {"loky": "loky", "cloudpickle": "cloudpickle"})
         if self.backend in _PACKAGES:

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from counterpoise.core.errors import check_kind
 from counterpoise.experiments.cells import Cell, Run, code_digest, loading
 from counterpoise.experiments.execution.settings import Execution, ExecutionOptions
 from counterpoise.experiments.session import Counting, Progress, Session, require_done
@@ -86,6 +87,7 @@ def observe(
     Raises:
         FailedCellsError: If a run or measurement failed; all others are finished first.
     """
+    check_kind("study", study, Study, "a study")
     how = Execution(**execution)
     load = loading()
     cells = [

@@ -12,7 +12,7 @@ from counterpoise.core.errors import check_choice, check_count, check_range
 from counterpoise.data.files.extras import require
 from counterpoise.measures.statistics.estimates import Estimate
 from counterpoise.measures.statistics.intervals import Interval, mean_interval
-from counterpoise.measures.statistics.runs import scipy_stats
+from counterpoise.measures.statistics.runs import finite_values, floats_of, scipy_stats
 
 __all__ = [
     "correlation",
@@ -37,11 +37,11 @@ def correlation(first: Sequence[float], second: Sequence[float]) -> float:
         >>> round(correlation([1, 2, 3, 4], [1, 2, 3, 5]), 3)
         0.983
     """
-    x, y = (np.asarray(values, dtype=np.float64) for values in (first, second))
-    if x.shape != y.shape or len(x) < 3:
+    x, y = floats_of("first", first), floats_of("second", second)
+    if x.ndim != 1 or x.shape != y.shape or len(x) < 3:
         raise ValueError(
             f"`first` and `second` should be as long as each other, at least 3 values; found "
-            f"{len(x)} and {len(y)}. Pass pairs of measurements."
+            f"shapes {x.shape} and {y.shape}. Pass pairs of measurements."
         )
     for name, values in (("first", x), ("second", y)):
         if not np.isfinite(values).all():
@@ -81,6 +81,12 @@ def mean_correlation(values: Sequence[float]) -> Interval:
         >>> mean_correlation([0.90, 0.95, 0.92]).mean
         0.926...
     """
+    outside = [value for value in finite_values("values", values) if abs(value) > 1]
+    if outside:
+        raise ValueError(
+            f"`values` should be correlations, in [-1, 1]; found {outside[0]:g}. Check where they "
+            "come from."
+        )
     bounded = (min(max(value, -_ALMOST_ONE), _ALMOST_ONE) for value in values)
     found = mean_interval([atanh(value) for value in bounded])
     if found.low is None or found.high is None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from counterpoise.core.errors import check_mapping, check_range
 from counterpoise.data.files.extras import require
 from counterpoise.measures.statistics.estimates import Estimate, mean_estimate
 from counterpoise.measures.statistics.intervals import Interval
@@ -171,11 +172,13 @@ def probability_of_improvement(
     Reference: Agarwal et al., "Deep Reinforcement Learning at the Edge of the Statistical
     Precipice", NeurIPS 2021, section 4.3.
     """
+    check_mapping("runs", runs, None, "data sets to lists of runs")
+    check_mapping("baseline", baseline, None, "data sets to lists of runs")
     both = [data for data in runs if data in baseline]
     if not both:
         raise ValueError(
-            f"`baseline` should have a data set of `runs`; found {list(baseline)} and "
-            f"{list(runs)}. Pass runs by the same labels of data sets."
+            f"`runs` and `baseline` should have a data set in common; found {list(runs)} and "
+            f"{list(baseline)}. Pass runs by the same labels of data sets."
         )
     wins_D = [share_of_wins(runs[data], baseline[data]) for data in both]
     step = max(0.5 / (len(runs[data]) * len(baseline[data])) for data in both)
@@ -207,6 +210,7 @@ def mean_share(shares: ArrayLike, confidence: float = 0.95, *, step: float = 0.0
     Reference: Wilson, "Probable Inference, the Law of Succession, and Statistical Inference",
     JASA 1927.
     """
+    check_range("confidence", confidence, low=0, high=1, open_low=True, open_high=True)
     x_D = finite_values("shares", shares)
     outside = x_D[(x_D < 0) | (x_D > 1)]
     if len(outside):
@@ -261,6 +265,7 @@ def performance_profile(runs: Mapping[str, Sequence[Run]], thresholds: ArrayLike
     Reference: Agarwal et al. 2021, section 4.2; Dolan and More, "Benchmarking Optimization
     Software with Performance Profiles", 2002.
     """
+    check_mapping("runs", runs, None, "data sets to lists of runs")
     tau_T = finite_values("thresholds", thresholds)
     if not runs:
         raise ValueError(

@@ -14,10 +14,10 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from counterpoise.core.errors import check_choice, check_range
+from counterpoise.core.errors import check_choice, check_list, check_range
 from counterpoise.measures.statistics.estimates import FEWEST, Estimate
 from counterpoise.measures.statistics.power import detectable_difference, equivalence_p_value
-from counterpoise.measures.statistics.runs import Floats
+from counterpoise.measures.statistics.runs import Floats, floats_of
 
 __all__ = ["Correction", "Judgement", "Verdict", "corrected_p_values", "judge"]
 
@@ -173,8 +173,17 @@ def judge(
     Reference: Holm, "A Simple Sequentially Rejective Multiple Test Procedure", 1979.
     """
     check_range("level", level, low=0, high=1, open_low=True, open_high=True)
+    check_list("estimates", estimates, Estimate, "a list of estimates")
     margins = _one_each("margin", margin, len(estimates))
     ends = _one_each("bounds", bounds, len(estimates))
+    for most, pair in zip(margins, ends, strict=True):
+        if most is not None:
+            check_range("margin", most, low=0, open_low=True)
+        check_list("bounds", pair, (int, float), "two numbers, the lower first")
+        if len(pair) != 2 or not pair[0] < pair[1]:
+            raise ValueError(
+                f"`bounds` should be two numbers, the lower first; found {pair}. Swap or add one."
+            )
     p_values = [e.p_value() if e.testable else math.nan for e in estimates]
     equivalences = [
         equivalence_p_value(e, most) if e.testable and most is not None else math.nan
@@ -225,7 +234,7 @@ def corrected_p_values(p_values: ArrayLike, *, correction: Correction = "holm") 
         [0.03, 0.06, 0.06, 0.02]
     """
     check_choice("correction", correction, ("holm", "bonferroni"))
-    p = np.asarray(p_values, dtype=float)
+    p = floats_of("p_values", p_values)
     outside = p[(p < 0) | (p > 1)]
     if len(outside):
         raise ValueError(

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from counterpoise.core.errors import check_range, described
 from counterpoise.measures.statistics.estimates import FEWEST, mean_estimate
-from counterpoise.measures.statistics.runs import DIVERGED, Run
+from counterpoise.measures.statistics.runs import DIVERGED, Run, floats_of
 
 __all__ = ["Interval", "mean_interval"]
 
@@ -86,11 +87,17 @@ def mean_interval(
         >>> mean_interval([0.3, 0.5])
         Interval(mean=0.4, low=-0.87..., high=1.67..., num_values=2, std=0.14..., num_diverged=0)
     """
+    check_range("confidence", confidence, low=0, high=1, open_low=True, open_high=True)
+    if isinstance(values, str) or not hasattr(values, "__len__"):
+        raise TypeError(
+            f"`values` should be the results of runs; found {described(values)}. Pass a list."
+        )
     if not len(values):
         raise ValueError(
             "`values` should hold at least one value; found none. Leave out what was not measured."
         )
-    known = [value for value in values if value != DIVERGED]
+    known = [value for value in values if not (isinstance(value, str) and value == DIVERGED)]
+    floats_of("values", known)
     num_diverged = len(values) - len(known)
     if not known or not np.isfinite(np.asarray(known, dtype=float)).all():
         mean = float(np.mean(np.asarray(known, dtype=float))) if known else math.nan

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from counterpoise.core.errors import check_range
+from counterpoise.core.errors import check_kind, check_range
 from counterpoise.measures.statistics.estimates import Estimate
 from counterpoise.measures.statistics.runs import Floats, scipy_stats, student_tail
 
@@ -43,6 +43,7 @@ def power(difference: float, error: float, degrees: float, *, level: float = 0.0
 
     Reference: Cohen, "Statistical Power Analysis for the Behavioral Sciences", 1988, chapter 2.
     """
+    check_range("difference", difference, low=-math.inf)
     check_range("error", error, low=0, open_low=True)
     check_range("degrees", degrees, low=0, open_low=True)
     check_range("level", level, low=0, high=1, open_low=True, open_high=True)
@@ -75,8 +76,10 @@ def detectable_difference(
     """
     check_range("level", level, low=0, high=1, open_low=True, open_high=True)
     check_range("power", power, low=level, high=1, open_low=True, open_high=True)
-    if math.isnan(error):
+    if isinstance(error, float) and math.isnan(error):  # of an estimate that has none
         return math.nan
+    check_range("error", error, low=0)
+    check_range("degrees", degrees, low=0, open_low=True)
     from scipy.optimize import brentq  # type: ignore[import-untyped]
 
     limits, weights = _critical(degrees, level)
@@ -125,6 +128,7 @@ def equivalence_p_value(estimate: Estimate, margin: float) -> float:
     Reference: Schuirmann, "A Comparison of the Two One-Sided Tests Procedure and the Power
     Approach", Journal of Pharmacokinetics and Biopharmaceutics 1987.
     """
+    check_kind("estimate", estimate, Estimate, "an estimate")
     check_range("margin", margin, low=0, open_low=True)
     if math.isnan(estimate.error):
         return math.nan

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from counterpoise.core.errors import check_range
+from counterpoise.core.errors import check_mapping, check_range
 from counterpoise.measures.statistics.runs import Floats, Run, numbers_of, scipy_stats
 
 __all__ = ["FEWEST_DATA_SETS", "Ranking", "rank"]
@@ -93,6 +93,7 @@ def _p_value(ranks_KD: Floats) -> float:
 
 
 def _table(results: Mapping[str, Sequence[Run]]) -> Floats:
+    check_mapping("results", results, None, "methods to lists of results")
     if len(results) < 2:
         raise ValueError(
             f"`results` should have at least 2 methods; found {len(results)}. Pass a mapping from "

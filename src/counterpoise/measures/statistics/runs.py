@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from counterpoise.core.errors import described
 from counterpoise.data.files.extras import require
 
 __all__ = [
@@ -31,6 +33,22 @@ Run = float | Literal["diverged"]
 """What a run came to: a finite number, or :data:`DIVERGED`."""
 
 
+def floats_of(name: str, values: ArrayLike) -> Floats:
+    """Return the values as an array, or raise in the name of the argument.
+
+    Raises:
+        TypeError: If they are no numbers.
+    """
+    try:
+        if values is None or isinstance(values, (str, bytes)):
+            raise TypeError
+        return np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"`{name}` should be numbers; found {described(values)}. Pass a list or an array."
+        ) from None
+
+
 def finite_values(name: str, values: ArrayLike) -> Floats:
     """Return the values as an array (N,), or raise in the name of the argument.
 
@@ -45,7 +63,7 @@ def finite_values(name: str, values: ArrayLike) -> Floats:
         >>> finite_values("accuracies", [0.5, 0.75]).tolist()
         [0.5, 0.75]
     """
-    x_N = np.asarray(values, dtype=float)
+    x_N = floats_of(name, values)
     if x_N.ndim != 1 or not len(x_N) or not np.isfinite(x_N).all():
         raise ValueError(
             f"`{name}` should be a sequence of finite numbers, at least one; found "
@@ -76,6 +94,15 @@ def numbers_of(name: str, runs: Sequence[Run], *, diverged: float | None) -> Flo
         >>> numbers_of("accuracies", [0.8, "diverged"], diverged=0.1).tolist()
         [0.8, 0.1]
     """
+    if isinstance(runs, str) or not isinstance(runs, Iterable):
+        raise TypeError(
+            f"`{name}` should be the results of runs; found {described(runs)}. Pass a list."
+        )
+    if not (diverged is None or (isinstance(diverged, (int, float)) and not math.isnan(diverged))):
+        raise TypeError(
+            f"`diverged` should be a number; found {described(diverged)}. Pass what a diverged run "
+            "counts with."
+        )
     has_diverged = np.array([isinstance(run, str) and run == DIVERGED for run in runs], dtype=bool)
     if has_diverged.any() and diverged is None:
         raise ValueError(

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from counterpoise.core.errors import check_range
 from counterpoise.measures.statistics.estimates import Estimate
-from counterpoise.measures.statistics.runs import Floats
+from counterpoise.measures.statistics.runs import Floats, floats_of
 
 __all__ = ["two_way_difference", "two_way_estimate"]
 
@@ -106,7 +106,7 @@ def _crossed(x_RN: Floats, step: float) -> Estimate:
 
 
 def _matrix(name: str, values: ArrayLike) -> Floats:
-    x_RN = np.asarray(values, dtype=float)
+    x_RN = floats_of(name, values)
     if x_RN.ndim != 2 or min(x_RN.shape) < 2:
         raise ValueError(
             f"`{name}` should be of shape (seeds, samples), at least 2 of each; found shape "

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from counterpoise.core.errors import check_choice, suggestion
+from counterpoise.core.errors import check_choice, check_mapping, suggestion
 from counterpoise.core.pytree import PyTree, map_tensors
 from counterpoise.methods.method import Method, Needs, Signals
 from counterpoise.methods.shared.heads import Heads, LinearHead
@@ -50,6 +50,8 @@ class Multitask(Method):
         if isinstance(heads, str):
             check_choice("heads", heads, ("linear",))
             heads = {}  # until the modalities are known
+        if heads is not None:
+            check_mapping("heads", heads, nn.Module, "each modality to a module, or be 'linear'")
         self.heads = None if heads is None else nn.ModuleDict(dict(heads))
 
     def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:

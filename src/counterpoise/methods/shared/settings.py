@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from counterpoise.core.errors import check_range, suggestion
+from counterpoise.core.errors import check_list, check_mapping, check_range, suggestion
 
-__all__ = ["PerModality", "per_modality"]
+__all__ = ["PerModality", "check_per_modality", "per_modality"]
 
 PerModality = float | Sequence[float] | Mapping[str, float]
 """One number for all modalities, one each in their order, or one each by name."""
@@ -33,6 +33,7 @@ def per_modality(
         >>> per_modality("factors", None, ["audio", "image"], default=1.0)
         [1.0, 1.0]
     """
+    check_per_modality(name, value)
     if value is None or isinstance(value, (int, float)):
         numbers = [default if value is None else float(value)] * len(modalities)
     elif isinstance(value, Mapping):
@@ -50,6 +51,25 @@ def per_modality(
                 f"`{name}` should have a number for each of {', '.join(modalities)}; found "
                 f"{len(numbers)}. Give {len(modalities)}, or one number for all."
             )
-    for number in numbers:
-        check_range(name, number, low=0)
     return numbers
+
+
+def check_per_modality(name: str, value: PerModality | None) -> None:
+    """Raise unless what is given, for one modality or for each, are finite numbers of at least 0.
+
+    Args:
+        name: What the argument is called.
+        value: As given; the modalities are not known yet.
+
+    Raises:
+        TypeError: If it is something else.
+        ValueError: If a number is negative or not finite.
+    """
+    if isinstance(value, Mapping):
+        check_mapping(name, value, (int, float), "modalities to numbers")
+    elif value is not None and not isinstance(value, (int, float)):
+        check_list(name, value, (int, float), "a number, one for each modality, or by name")
+    listed = value.values() if isinstance(value, Mapping) else value
+    for number in listed if isinstance(value, (Mapping, Sequence)) else [value]:
+        if number is not None:
+            check_range(name, number, low=0)

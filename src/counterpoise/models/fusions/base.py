@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from counterpoise.core.errors import check_count
+from counterpoise.core.errors import check_count, check_kind
 from counterpoise.models._checks import check_modality_sizes
 
 __all__ = ["Fusion", "Layers", "linear_head"]
@@ -53,6 +53,7 @@ class Fusion(nn.Module, ABC):
     def __init__(self, sizes: Sequence[int], head: nn.Module) -> None:
         super().__init__()
         self.sizes = check_modality_sizes(sizes)
+        check_kind("head", head, nn.Module, "a torch.nn.Module")
         self.head = head
 
     @abstractmethod

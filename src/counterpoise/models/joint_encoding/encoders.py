@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from counterpoise.core.errors import check_count
+from counterpoise.core.errors import check_count, check_flag
 from counterpoise.models.attention import read_sequence
 from counterpoise.models.joint_encoding.padding import real_tokens
 
@@ -51,6 +51,7 @@ class TokenEncoder(nn.Module):
         super().__init__()
         for name, count in {"num_inputs": num_inputs, "width": width, "length": length}.items():
             check_count(name, count, at_least=1)
+        check_flag("recurrent", recurrent)
         self.num_inputs = num_inputs
         self.num_features = width
         self.length = length

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
 from counterpoise.core.absence import Absence, Keep, Zeros
+from counterpoise.core.errors import check_kind, check_names
 
 __all__ = ["absent_tokens", "mark_padding", "real_tokens"]
 
@@ -43,10 +44,16 @@ def mark_padding(tokens: Tensor) -> dict[str, Tensor]:
         >>> mark_padding(torch.tensor([[[5.0], [0.0]]]))["mask"]
         tensor([[ True, False]])
     """
+    check_kind("tokens", tokens, Tensor, "a tensor of padded sequences (B, T, D)")
+    if tokens.dim() != 3:
+        raise ValueError(
+            f"`tokens` should have shape (B, T, D); found {tuple(tokens.shape)}. Pass a batch of "
+            "sequences of vectors."
+        )
     return {"tokens": tokens, "mask": real_tokens(tokens)}
 
 
-def absent_tokens(modalities: Iterable[str]) -> dict[str, dict[str, Absence]]:
+def absent_tokens(modalities: Sequence[str]) -> dict[str, dict[str, Absence]]:
     """Say what is absent where modalities are marked sequences: the tokens, not their masks.
 
     So it is published: masks are those of the data, whatever is then made absent.
@@ -63,4 +70,5 @@ def absent_tokens(modalities: Iterable[str]) -> dict[str, dict[str, Absence]]:
         >>> absent_tokens(["text"])
         {'text': {'tokens': Zeros(), 'mask': Keep()}}
     """
+    check_names("modalities", [*modalities] if isinstance(modalities, Mapping) else modalities)
     return {name: {"tokens": Zeros(), "mask": Keep()} for name in modalities}

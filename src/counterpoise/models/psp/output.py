@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch.nn.functional as F
 from torch import Tensor
 
-from counterpoise.core.errors import check_range
+from counterpoise.core.errors import check_count, check_kind, check_range, described
 
 __all__ = ["SegmentOutput", "event_shares", "similarity_loss"]
 
@@ -54,6 +54,13 @@ def event_shares(target: Tensor, background: int) -> Tensor:
         tensor([[0.0000, 0.5000, 0.5000, 0.0000],
                 [0.0000, 0.0000, 0.0000, 0.0000]])
     """
+    check_kind("target", target, Tensor, "a tensor of classes (B, T)")
+    check_count("background", background, at_least=0)
+    if target.dim() != 2 or target.is_floating_point():
+        raise ValueError(
+            f"`target` should be integers of shape (B, T); found {described(target)}. Pass the "
+            "class of each segment."
+        )
     events = target.ne(background).float()
     return events / events.sum(dim=1, keepdim=True).clamp_min(1)
 
@@ -94,12 +101,16 @@ def similarity_loss(
         0.0
     """
     check_range("weight", weight, low=0.0)
+    check_kind("output", output, SegmentOutput, "a SegmentOutput")
+    check_kind("target", target, Tensor, "a tensor of classes (B, T)")
     if target.shape != output.similarity.shape:
         raise ValueError(
             f"`target` should have the shape {tuple(output.similarity.shape)} of clips and "
             f"segments; found {tuple(target.shape)}. Pass one class a segment."
         )
     last = output.logits.shape[-1] - 1
+    if background is not None:
+        check_count("background", background, at_least=0, at_most=last)
     shares = event_shares(target, last if background is None else background)
     positive = F.relu(output.similarity)
     # Published: where no segment is similar at all, the small term leaves zeros and not NaN.

@@ -7,6 +7,7 @@ to no class, by a typing error or by malice, shall execute nothing.
 from __future__ import annotations
 
 import ast
+import pkgutil
 import sys
 from collections.abc import Iterator, Mapping
 from importlib.machinery import ModuleSpec, PathFinder
@@ -72,7 +73,7 @@ def check_class_path(where: str, path: str) -> None:
         if not (outer and _holds(outer, inner)):  # else a class within a class
             raise ValueError(
                 f"`{where}` should be the path of a class; found {path!r}, but there is no module "
-                f"{module!r}. Install it, or run where it lies."
+                f"{module!r}.{_nearest(module)} Install it, or run where it lies."
             )
         return
     if spec.origin is None or not spec.origin.endswith(".py"):
@@ -109,6 +110,16 @@ def _spec(module: str) -> ModuleSpec | None:
         found = spec.submodule_search_locations
         places = None if found is None else list(found)
     return spec
+
+
+def _nearest(module: str) -> str:
+    """Suggest a module that lies beside one that there is not, for its first name that leads on."""
+    outer, _, inner = module.rpartition(".")
+    spec = _spec(outer) if outer else None
+    if outer and spec is None:
+        return _nearest(outer)
+    places = sys.path if spec is None else list(spec.submodule_search_locations or [])
+    return suggestion(inner, [each.name for each in pkgutil.iter_modules(places)])
 
 
 def _holds(module: str, name: str) -> bool:

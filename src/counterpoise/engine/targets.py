@@ -1,0 +1,82 @@
+"""Targets that do not suit the logits: refused in whichever batch they come."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from math import inf
+from typing import Any
+
+from torch import Tensor
+
+from counterpoise.core.pytree import PyTree, tensors
+
+__all__ = ["TargetChecks"]
+
+
+class TargetChecks:
+    """Holds the targets of every batch against the logits, at next to no cost.
+
+    The score's own ``check`` looks at values, which on a GPU makes the step wait. So it is asked
+    for the first batch, for one whose targets are of another kind, and on the CPU for one whose
+    targets lie beyond all those that were found right.
+
+    Example:
+        >>> from counterpoise.core.scores import CrossEntropy
+        >>> checks, logits = TargetChecks(), torch.zeros(3, 2)
+        >>> checks(CrossEntropy(), logits, torch.tensor([0, 1, 1]))
+        >>> checks(CrossEntropy(), logits, torch.tensor([0, 2, 1]))
+        Traceback (most recent call last):
+        ...
+        ValueError: `target` should hold class indices from 0 to 1 in the shape (3,); found ...
+    """
+
+    def __init__(self) -> None:
+        self._kind: Hashable = None
+        self._low, self._high = inf, -inf
+
+    def __call__(self, score: Any, logits: Tensor, target: PyTree, *, values: bool = True) -> None:
+        """Check a batch.
+
+        Args:
+            score: What compares the two; it may have ``check(logits, target)``.
+            logits: Shape (B, ...).
+            target: With B rows.
+            values: Whether the score has a say, or rows are counted alone.
+
+        Raises:
+            ValueError: If rows differ in number, or the score's check says so.
+        """
+        for each in tensors(target):
+            if each.shape[:1] != logits.shape[:1]:
+                raise ValueError(
+                    f"`target` should have a row for each of the {len(logits)} rows of logits; "
+                    f"found shape {tuple(each.shape)}. Pass the labels of this batch."
+                )
+        check = getattr(score, "check", None)
+        if check is None or not values or not len(logits):
+            return
+        kind, (low, high) = _kind(logits, target), _range(target)
+        if kind != self._kind or not (low >= self._low and high <= self._high):
+            check(logits, target)
+            same = kind == self._kind
+            self._low = min(low, self._low) if same else low
+            self._high = max(high, self._high) if same else high
+            self._kind = kind
+
+
+def _kind(logits: Tensor, target: PyTree) -> Hashable:
+    if not isinstance(target, Tensor):
+        return type(target)
+    shape, whole = target.shape, logits.shape
+    form = "as logits" if shape == whole else "of classes" if shape[1:] == whole[2:] else shape
+    return target.dtype, target.dim(), form
+
+
+def _range(target: PyTree) -> tuple[float, float]:
+    """Return the least and the largest value where looking costs microseconds, else none."""
+    if not isinstance(target, Tensor) or target.device.type != "cpu" or not target.numel():
+        return inf, -inf
+    if target.is_complex():
+        return inf, -inf
+    low, high = target.detach().aminmax()
+    return low.tolist(), high.tolist()  # which reads memory, where `item` is a step of its own
