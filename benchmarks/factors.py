@@ -70,6 +70,7 @@ def run(cell: Cell) -> tuple[float, float]:
         for batch in batches(train, BATCH, generator, flat=True):
             for out in balanced.steps(**batch.inputs, target=batch.target):
                 optimiser.zero_grad()
+                assert out.loss is not None
                 out.loss.backward()
                 rates.step(optimiser)
                 if out.coefficients is not None:
