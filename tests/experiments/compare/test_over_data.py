@@ -277,5 +277,5 @@ def test_pages_made_of_the_files_find_what_is_true(found, scripts, tmp_path):
     told = [row["verdict"] for row in report.pairs]
     assert f"{told.count('lower')} lower and {told.count('undecided')} undecided" in said[3]
     assert what_came_out.picture(report).startswith("<svg")
-    with pytest.raises(FileNotFoundError, match="found no grid.yaml in"):
+    with pytest.raises(FileNotFoundError, match=r"found no grid\.yaml in"):
         data.read(tmp_path / "elsewhere")
