@@ -117,10 +117,11 @@ def read(folder: Path) -> Report:
     results = rows(folder / "results.csv")
     blocks = {(row["data"], row["fusion"]): Block(row["data"], row["fusion"]) for row in results}
     for row in rows(folder / "runs.csv"):
-        if row["chosen"] == "True" and row["test_accuracy"]:
+        tested = next(value for name, value in row.items() if name.startswith("test/"))
+        if row["chosen"] == "True" and tested:
             seeds = blocks[row["data"], row["fusion"]].values
             at = seeds.setdefault(("accuracy", row["method"]), {})
-            at[int(row["seed"])] = float(row["test_accuracy"])
+            at[int(row["seed"])] = float(tested)
     measured = rows(folder / "competition.csv")
     for key, block in blocks.items():
         _add_measurements(block, [r for r in measured if (r["data"], r["fusion"]) == key])

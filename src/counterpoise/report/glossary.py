@@ -83,7 +83,8 @@ GLOSSARY: Final = {
     ),
     "Interval": (
         "Of a mean: where the mean over ever more seeds lies with a confidence of 95%, by "
-        "Student's t. Of a difference: the same at the level that the correction leaves to its "
+        "Student's t; where the result of each test sample is kept, over ever more of these too. "
+        "Of a difference: the same at the level that the correction leaves to its "
         "test, so that it excludes zero exactly where the corrected p is below 5%."
     ),
     "Mean rank": (

@@ -61,7 +61,7 @@ def compared(path=None, *, data=DATA, scored=True, **changes):
         "data": {name: {**layer, "batch_size": 31 + k} for k, name in enumerate(data)},
         "methods": dict.fromkeys(METHODS),
         "fusions": list(FUSIONS),
-        "pairs": [["AGM", "UnimodalLoss"], ["OGM", "UnimodalLoss"]],
+        "pairs": [["AGM", "UnimodalLoss"], ["OGM", "UnimodalLoss"], ["OGM", "AGM"]],
         "seeds": 5,
         "base": {},
         "name": "pilot",

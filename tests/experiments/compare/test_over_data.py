@@ -1,7 +1,11 @@
 """What a comparison says over data sets, of pairs, and on which data it helps: a made-up pilot."""
 
 import csv
+import importlib
 import io
+import re
+import sys
+from pathlib import Path
 from statistics import fmean
 
 import numpy as np
@@ -10,6 +14,7 @@ import pytest
 from counterpoise.experiments.compare.analysis import Comparison
 from counterpoise.experiments.compare.answers import answers
 from counterpoise.experiments.compare.balance import ON_AVERAGE
+from counterpoise.experiments.compare.listings import runs_table
 from counterpoise.experiments.compare.over_data import (
     overall_pair_table,
     overall_results,
@@ -19,6 +24,8 @@ from counterpoise.experiments.compare.over_data import (
     relation_table,
 )
 from counterpoise.experiments.compare.prose import notes
+from counterpoise.experiments.compare.standings import measurements_table
+from counterpoise.experiments.compare.tables import pairs_table, results_table
 from counterpoise.measures.statistics import (
     mean_differences,
     paired_difference,
@@ -26,6 +33,7 @@ from counterpoise.measures.statistics import (
     two_way_difference,
     two_way_estimate,
 )
+from counterpoise.training.record import write_yaml
 from experiments.compare import made, pilot
 
 
@@ -112,10 +120,11 @@ def test_pairs_hold_over_data_sets_too(found):
     assert [(row["first"], row["second"]) for row in rows] == [
         *((m, "Joint") for m in ("UnimodalLoss", "AGM", "OGM")),
         *((m, "UnimodalLoss") for m in ("AGM", "OGM")),
+        ("OGM", "AGM"),
     ]
     assert float(rows[3]["difference_mean"]) == told.mean
     assert [row[:2] for row in overall_pair_table(found).rows] == [
-        ("AGM", "UnimodalLoss"), ("OGM", "UnimodalLoss")
+        ("AGM", "UnimodalLoss"), ("OGM", "UnimodalLoss"), ("OGM", "AGM")
     ]  # fmt: skip
 
 
@@ -166,12 +175,19 @@ def test_questions_are_answered_in_the_order_in_which_they_are_asked(found):
         "Which do worse than UnimodalLoss?",
         "Which are equivalent to UnimodalLoss, within 1 point?",
         "What is undecided against UnimodalLoss?",
+        "What of other pairs?",
         "On which data does balancing help?",
     ]
     beats = told["Which methods beat Joint?"]
-    assert beats.startswith("UnimodalLoss (a step takes 1.10 of that of Joint) on b, additive +6.")
+    assert re.match(
+        r"UnimodalLoss \(a step takes 1\.10 of that of Joint\) on b, additive \+[56]\.\d", beats
+    )
     assert "p < 0.0001" in beats
     assert told["Which methods beat UnimodalLoss?"] == "None."
+    others = told["What of other pairs?"]
+    assert re.match(
+        r"OGM against AGM: lower on a, additive -[56]\.\d \(-.*?\) points, p < ", others
+    )
     assert "OGM (a step takes 2.00" in told["Which do worse than Joint?"]
     counted = [row.difference.verdict for m in pilot.METHODS[1:] for row in rows_of(found, m)]
     undecided = told["What is undecided against Joint?"]
@@ -221,9 +237,51 @@ def test_the_margin_of_an_error_is_a_share_of_that_of_guessing(found):
             epoch["validation/mae"] = 0.4
         return found
 
-    given = made.grid(base={}, seeds=5, methods={"Joint": None, "AGM": None})
+    data = {"a": made.DATA["blobs"]}
+    given = made.grid(base={}, data=data, seeds=5, methods={"Joint": None, "AGM": None})
     erring = made.comparison(given, None, make)
     told = erring.blocks[0].rows[1].difference
     assert told.margin == pytest.approx(0.008)
     asked = next(each for each in answers(erring) if each.startswith("Which are equivalent"))
     assert asked == "Which are equivalent to Joint, within 1% of what guessing comes to?"
+
+
+@pytest.fixture
+def scripts(monkeypatch):
+    """The benchmarks that make pages of a comparison's files."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[3] / "benchmarks")
+    names = ("claims_data", "claims_asked", "claims", "what_came_out")
+    yield [importlib.import_module(name) for name in names]
+    for name in names:
+        del sys.modules[name]
+
+
+def test_pages_made_of_the_files_find_what_is_true(found, scripts, tmp_path):
+    data, _, claims, what_came_out = scripts
+    tables = {"results": results_table, "pairs": pairs_table, "runs": runs_table,
+              "overall": overall_results, "competition": measurements_table}  # fmt: skip
+    for name, make in tables.items():
+        (tmp_path / f"{name}.csv").write_text(make(found).to_csv())
+    write_yaml(tmp_path / "grid.yaml", found.grid.describe())
+    report = data.read(tmp_path)
+    text = plain(claims.page(report, ["AGM", "OGM"], "folder"))
+    surpasses, reliance, prefers, lowers = text.split("\n## ")[1:]
+    assert "OGM: 10 lower of 10" in surpasses
+    assert re.search(
+        r"\| OGM \| over 5 data sets \| \S+ \| \+1\d\.\d \(.*\) \| higher \|", reliance
+    )
+    assert re.search(
+        r"\| AGM \| over 5 data sets \| \S+ \| .* \| equivalent, within 5\.0 \|", reliance
+    )
+    assert "told in 10 of 10 places" in prefers
+    assert "alone) in 2 of them: e, additive; e, maxout." in prefers
+    assert re.search(r"\| OGM \| a, maxout \| right \| -0\.1\d \(.*\) \| lower \|", lowers)
+    said = [plain(each) for each in what_came_out.sentences(report, "folder")]
+    assert len(said) == 5
+    assert all("(`" in each for each in said)  # each with its command
+    assert said[0].startswith("Of 30 differences to Joint, of 3 methods on a, b, c, d and e")
+    told = [row["verdict"] for row in report.pairs if row["second"] == "UnimodalLoss"]
+    assert f"{told.count('lower')} lower and {told.count('undecided')} undecided" in said[3]
+    assert what_came_out.picture(report).startswith("<svg")
+    with pytest.raises(FileNotFoundError, match=r"found no grid\.yaml in"):
+        data.read(tmp_path / "elsewhere")

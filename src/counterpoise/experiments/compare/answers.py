@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from statistics import median
 from typing import NamedTuple
@@ -33,8 +33,8 @@ def answers(comparison: Comparison, metric: Metric = ACCURACY) -> dict[str, str]
     """Map the questions of a comparison to their answers.
 
     Which methods beat the baseline, by how much, how surely, at what cost; which do worse; which
-    are equivalent; what could not be decided; the same against the second of each further pair;
-    and on which data balancing helps.
+    are equivalent; what could not be decided; the same against whatever is the second of several
+    further pairs; what of the others; and on which data balancing helps.
     """
     baseline = comparison.grid.baseline
     told = [
@@ -44,13 +44,25 @@ def answers(comparison: Comparison, metric: Metric = ACCURACY) -> dict[str, str]
         if row.difference is not None
     ]
     found = _about(baseline, told, comparison, metric)
-    for second in dict.fromkeys(pair.second for pair in comparison.pairs):
-        pairs = [
-            _Told(pair.first, pair.title, pair.difference)
-            for pair in comparison.pairs
-            if pair.second == second and pair.difference is not None
-        ]
+    by_second: dict[str, dict[str, list[_Told]]] = {}
+    for pair in comparison.pairs:
+        if pair.difference is not None:
+            here = by_second.setdefault(pair.second, {}).setdefault(pair.first, [])
+            here.append(_Told(pair.first, pair.title, pair.difference))
+    several = {second: by_first for second, by_first in by_second.items() if len(by_first) > 1}
+    for second, by_first in several.items():
+        pairs = [each for told in by_first.values() for each in told]
         found |= _about(second, pairs, comparison, metric)
+    single = {
+        f"{first} against {second}": told
+        for second, by_first in by_second.items()
+        if second not in several
+        for first, told in by_first.items()
+    }
+    if single:
+        found["What of other pairs?"] = " ".join(
+            f"{pair}: {_counted(told, metric)}." for pair, told in single.items()
+        )
     if comparison.relations:
         found["On which data does balancing help?"] = _relations(comparison, metric)
     at_ends = edges(comparison)
@@ -103,6 +115,22 @@ def _with_interval(told: _Told, metric: Metric) -> str:
     p_value = P_VALUE(told.judgement.corrected)
     sign = "" if p_value.startswith("<") else "= "
     return f"{told.place} {difference_text(told.judgement, metric)}{unit}, p {sign}{p_value}"
+
+
+def _counted(told: Sequence[_Told], metric: Metric) -> str:
+    """In which places a pair came out how."""
+    places: dict[Verdict, list[str]] = {}
+    for each in told:
+        text = each.place
+        if each.judgement.verdict in ("higher", "lower"):
+            text = _with_interval(each, metric)
+        places.setdefault(each.judgement.verdict, []).append(text)
+    return ", ".join(
+        f"undecided on {len(found)} of {len(told)}"
+        if verdict == "undecided"
+        else f"{verdict} on {'; '.join(found)}"
+        for verdict, found in places.items()
+    )
 
 
 def _undecided(by_verdict: Mapping[Verdict, list[_Told]], metric: Metric) -> str:
