@@ -32,6 +32,7 @@ class Reminding(Method):
     Example:
         >>> from counterpoise import PMR
         >>> method = PMR()
+        >>> method.bind(["audio", "image"])
         >>> method.set_epoch(0)
         >>> method.advance()  # says nothing
     """
