@@ -54,7 +54,10 @@ def test_intervals_cover_samples_where_their_results_are_kept(found):
     values = [list(row.outcome.accuracies.values()) for row in (without[2], without[0])]
     assert without[2].difference.estimate == paired_difference(*values, step=1 / pilot.NUM_TEST)
     assert without[2].difference.estimate.unit == "seeds"
-    assert joint.accuracy.high - joint.accuracy.low > without[0].accuracy.high - without[0].accuracy.low
+    assert (
+        joint.accuracy.high - joint.accuracy.low
+        > without[0].accuracy.high - without[0].accuracy.low
+    )
     (note,) = (each.text for each in notes(found) if each.title.startswith("What the intervals"))
     assert "and over test samples" in note
 
@@ -142,7 +145,9 @@ def test_of_4_data_sets_slopes_have_intervals_and_no_verdict():
     (strength, gap) = (each for each in few.relations if each.method == ON_AVERAGE)
     assert {strength.slope.verdict, gap.slope.verdict} == {"too few data sets"}
     assert strength.slope.low < strength.slope.mean < strength.slope.high
-    assert "over 4 data sets: too few data sets" in answers(few)["On which data does balancing help?"]
+    assert (
+        "over 4 data sets: too few data sets" in answers(few)["On which data does balancing help?"]
+    )
     assert pilot.compared(data=pilot.DATA[:2], scored=False).relations[0].slope is None
 
 

@@ -174,8 +174,12 @@ def test_the_lead_does_not_tell_apart_what_the_seeds_do_not():
 def test_no_difference_at_all_is_no_change():
     same = [outcome("AGM", seed, 0.7, 0.5) for seed in range(5)]
     text = lead(competition(*(replace(each, method="Joint") for each in same), *same))[2]
-    assert "ear 0.00 and eye 0.00. Not told from no change: ear (undecided); eye (und" in plain(text)
-    assert "It changes accuracy by 0.0 (-1.3 to +1.3) percentage points (undecided: 1.7" in plain(text)
+    assert "ear 0.00 and eye 0.00. Not told from no change: ear (undecided); eye (und" in plain(
+        text
+    )
+    assert "It changes accuracy by 0.0 (-1.3 to +1.3) percentage points (undecided: 1.7" in plain(
+        text
+    )
 
 
 def test_what_is_held_back_most_is_told_from_all_others_not_from_the_second_alone():

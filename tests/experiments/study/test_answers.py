@@ -203,7 +203,9 @@ def test_attributions_are_judged_against_shapley():
     assert text.startswith("For accuracy it makes no difference here, within 1 point.")
     assert "alone on synergy (equivalent, within 1.0)" in text
     loose = made.attributions()
-    for found, shift in zip(loose.measured["synergy", "alone"], [0.1, -0.1, 0.2, -0.2, 0], strict=True):
+    for found, shift in zip(
+        loose.measured["synergy", "alone"], [0.1, -0.1, 0.2, -0.2, 0], strict=True
+    ):
         found["accuracy"] += shift
     text = answer("attributions", loose)
     assert text.startswith("It is not shown that it makes a difference for accuracy here, nor")

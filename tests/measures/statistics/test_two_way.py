@@ -92,7 +92,10 @@ def test_methods_that_never_differ_are_equivalent_on_many_samples_only():
     [
         ([[1, 0, 1]], "`correct` should be of shape (seeds, samples), at least 2 of each; found"),
         ([1, 0, 1], "found shape (3,). Pass a row for each seed."),
-        ([[1, 0], [math.nan, 1]], "`correct` should be finite; found nan. Give a run that diverged"),
+        (
+            [[1, 0], [math.nan, 1]],
+            "`correct` should be finite; found nan. Give a run that diverged",
+        ),
     ],
 )
 def test_what_is_no_table_of_right_and_wrong_is_refused(values, message):

@@ -57,7 +57,9 @@ def choice_table(comparison: Comparison) -> Table:
             chosen = row.outcome.chosen
             recipe = None if chosen is None else chosen.candidate.recipe.describe()
             calls = [show_setting(recipe[key]) for key in ("method", "optimizer")] if recipe else []
-            tried = [_tried(trial, trial.validation, comparison.form) for trial in row.outcome.trials]
+            tried = [
+                _tried(trial, trial.validation, comparison.form) for trial in row.outcome.trials
+            ]
             at_edge = ", ".join(at_ends.get((block.title, row.method), ())) or None
             rows.append(
                 (block.title, row.method, "; ".join(calls) or None, at_edge, "; ".join(tried))

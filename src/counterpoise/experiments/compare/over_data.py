@@ -58,7 +58,12 @@ def overall_table(comparison: Comparison, metric: Metric = ACCURACY) -> Table | 
         Column("method", "Method", numeric=False),
         *_columns(baseline, metric),
         *(Column(verdict, verdict, "On single data sets") for verdict in _VERDICTS),
-        Column("step_time", f"Step time \N{MULTIPLICATION SIGN} {comparison.cost_reference}", "", NUMBER),
+        Column(
+            "step_time",
+            f"Step time \N{MULTIPLICATION SIGN} {comparison.cost_reference}",
+            "",
+            NUMBER,
+        ),
         Column("mean_rank", "Mean rank", show=Format(1)),
     ]
     rows = [
@@ -124,7 +129,11 @@ def _columns(against: str, metric: Metric) -> list[Column]:
     heading = f"Against {against}" if against else "Difference"
     return [
         Column("num_data_sets", "Data sets"),
-        Column("difference", f"{heading}{metric.in_units}", show=partial(difference_text, metric=metric)),
+        Column(
+            "difference",
+            f"{heading}{metric.in_units}",
+            show=partial(difference_text, metric=metric),
+        ),
         Column("p_corrected", "p corrected", show=P_VALUE),
         Column("verdict", "Verdict", show=partial(verdict_text, metric=metric), numeric=False),
         Column("improvement", "Improves in, %", show=_share),
@@ -210,7 +219,11 @@ def relation_table(comparison: Comparison, metric: Metric = ACCURACY) -> Table |
         Column("method", "Method", numeric=False),
         Column("quantity", "The gain over", numeric=False),
         Column("num_data_sets", "Data sets"),
-        Column("slope", f"For each {_UNIT:g} more{metric.in_units}", show=partial(_slope, metric=metric)),
+        Column(
+            "slope",
+            f"For each {_UNIT:g} more{metric.in_units}",
+            show=partial(_slope, metric=metric),
+        ),
         Column("verdict", "Verdict", show=_rises, numeric=False),
     ]
     rows = [

@@ -141,7 +141,9 @@ def _answer(seen: Observations) -> str:
     elif len(equivalent) == len(judged):
         first = "For accuracy it makes no difference here, within 1 point."
     else:
-        first = "It is not shown that it makes a difference for accuracy here, nor that it makes none."
+        first = (
+            "It is not shown that it makes a difference for accuracy here, nor that it makes none."
+        )
     if winning:
         first += f" Accuracy is higher with {', '.join(winning)}."
     told = [f"{name} {difference_text(each, PERCENT)}" for name, each in judged.items()]

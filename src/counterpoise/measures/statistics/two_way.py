@@ -58,9 +58,7 @@ def two_way_estimate(correct: ArrayLike, *, step: float = 1.0) -> Estimate:
     return _crossed(_matrix("correct", correct), step)
 
 
-def two_way_difference(
-    correct: ArrayLike, baseline: ArrayLike, *, step: float = 1.0
-) -> Estimate:
+def two_way_difference(correct: ArrayLike, baseline: ArrayLike, *, step: float = 1.0) -> Estimate:
     """Map what two methods got right, same seeds and samples, to their expected difference.
 
     As :func:`two_way_estimate` of the differences sample by sample, so that what all runs find
