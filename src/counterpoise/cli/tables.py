@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -43,11 +44,11 @@ def print_table(table: Table, title: str = "", *, console: Console | None = None
         printed = Printed(title=Text(title, "bold") if title else None, title_justify="left")
         printed.box, printed.pad_edge = SIMPLE_HEAD, False
         for index in part:
-            side = "right" if columns[index].numeric else "left"
-            heading = Text(columns[index].full_title)
-            printed.add_column(
-                heading, justify=side, overflow="fold", min_width=min(widths[index], console.width)
-            )
+            numeric, heading = columns[index].numeric, columns[index].full_title
+            if numeric:  # numbers stay whole, and the heading has their width
+                heading = textwrap.fill(heading, min(widths[index], console.width))
+            side = "right" if numeric else "left"
+            printed.add_column(Text(heading), justify=side, overflow="fold", no_wrap=numeric)
         for row in zip(*(cells[index] for index in part), strict=True):
             printed.add_row(*map(Text, row))
         console.print(printed)

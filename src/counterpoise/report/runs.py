@@ -90,7 +90,8 @@ def run_page(
     runs = read_runs(records, metric, names)
     figures = [curve_figure(runs, metric), score_figure(runs), coefficient_figure(runs)]
     drawn = [figure for figure in figures if figure is not None]
-    parts: list[Part] = [Section("Results", [_summary(runs, metric)])]
+    first_column = _FIRST if names is None else Column("run", "Run", numeric=False)
+    parts: list[Part] = [Section("Results", [_summary(runs, metric, first_column)])]
     if drawn:
         parts.append(Section("Course of training", drawn))
     parts.append(Section("Terms", [terms(*_TERMS)]))
@@ -117,7 +118,7 @@ def run_table(records: Sequence[Mapping[str, Any]], metric: Metric = ACCURACY) -
     return _summary(read_runs(records, metric), metric)
 
 
-def _summary(runs: Sequence[Run], metric: Metric) -> Table:
+def _summary(runs: Sequence[Run], metric: Metric, first: Column = _FIRST) -> Table:
     modalities = modalities_of(runs)
     name = f"test/{metric.name}"
     rows = [
@@ -150,7 +151,7 @@ def _summary(runs: Sequence[Run], metric: Metric) -> Table:
         )
         for index, modality in enumerate(modalities)
     ]
-    return Table(caption, [_FIRST, whole, *responses, *_cost_columns(runs)], rows)
+    return Table(caption, [first, whole, *responses, *_cost_columns(runs)], rows)
 
 
 def _cost_columns(runs: Sequence[Run]) -> list[Column]:
