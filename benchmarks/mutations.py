@@ -27,6 +27,10 @@ SYMBOLS = {
     ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%",
     ast.Pow: "**", ast.BitOr: "|", ast.BitAnd: "&", ast.And: "and", ast.Or: "or",
 }  # fmt: skip
+INVARIANT = ("strict", "non_blocking")
+"""Arguments of which we know that they change no number: `zip` of lists that are equally long, and
+copies that nobody waits for."""
+
 TEXTS = (ast.JoinedStr, ast.List, ast.Tuple, ast.ListComp)
 """Of these a sum is a concatenation: the fault would be a type error, which teaches nothing."""
 
@@ -182,7 +186,8 @@ class _Faults:
         if isinstance(node, ast.UnaryOp) and isinstance(node.operand, ast.Constant):
             return  # its sign is enough
         for child in ast.iter_child_nodes(node):
-            yield from self._expression(child, scope)
+            if not (isinstance(child, ast.keyword) and child.arg in INVARIANT):
+                yield from self._expression(child, scope)
 
     def _own(self, node: ast.AST, scope: str) -> Iterator[Fault]:
         """Yield the faults of an expression, without those of its parts."""

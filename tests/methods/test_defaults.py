@@ -1,0 +1,38 @@
+"""The settings that methods run at when nothing is said: another number is another experiment."""
+
+import inspect
+
+import pytest
+
+import counterpoise as cp
+
+DEFAULTS = {
+    "AGM": {"alpha": 1.0},
+    "ARL": {"gamma": 4.0, "temperature": 8.0},
+    "CGGM": {"rho": 1.3, "direction": 0.2, "clamp": 2.0, "every": 1},
+    "CML": {"weight": 0.1},
+    "DGL": {"alpha": 4.0},
+    "GBlend": {"super_epoch": 10, "later": 5, "least_overfitting": 0.01},
+    "InfoReg": {"strength": 0.95, "threshold": 0.05, "window": 10, "weight": 1.0},
+    "LFM": {"start": 0.5, "rate": 0.01},
+    "MCR": {"weight": 0.1, "temperature": 0.5},
+    "MLB": {"alpha": 2.0, "beta_max": 2.0, "weight": 1.0},
+    "MMPareto": {"gamma": 1.5, "weight": 1.0},
+    "MSES": {"patience": 10, "smoothing": 0.6, "weights": 0.0},
+    "MSLR": {"window": 5, "shift": 0.5, "clamp": 10.0},
+    "OGM": {"alpha": 0.5, "convolutions_only": False},
+    "OGMGE": {"alpha": 0.5, "convolutions_only": False},
+    "OPM": {"probability": 0.5, "strength": 0.5},
+    "PMR": {"alpha": 1.0, "momentum": 0.2, "entropy": 0.01, "entropy_epochs": 5},
+    "ReconBoost": {"stage": 4, "weight": 5.0},
+    "Relearning": {"every": 20, "times": 3, "strength": 3.0, "seed": 0},
+    "Remix": {"warm_up": 10, "weight": 0.5},
+    "UMT": {"weight": 10.0},
+}
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_numbers_that_are_not_given(name):
+    parameters = inspect.signature(getattr(cp, name)).parameters.values()
+    found = {p.name: p.default for p in parameters if isinstance(p.default, (int, float))}
+    assert found == DEFAULTS[name]
