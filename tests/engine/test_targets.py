@@ -95,7 +95,7 @@ def test_later_batches_are_looked_at_where_nothing_has_to_wait():
     balanced, inputs = step(LABELS)
     with pytest.raises(ValueError, match="`target` should hold class indices, or probabilities"):
         balanced(**inputs, target=ONE_HOT * 2)
-    with pytest.raises(ValueError, match="`target` should hold class indices from 0 to 3 .* found"):
+    with pytest.raises(ValueError, match=r"`target` should hold class indices from 0 to 3 .*"):
         balanced(**inputs, target=LABELS + 4)
     balanced(**inputs, target=LABELS.flip(0))
     balanced(**inputs, target=ONE_HOT)
