@@ -90,7 +90,14 @@ def test_a_target_of_another_length_is_an_error():
         step(LABELS[:6], score=lambda logits, target: logits.sum(dim=1))
 
 
-def test_later_batches_are_not_looked_at():
-    """It would make each step wait for the device."""
+def test_later_batches_are_looked_at_where_nothing_has_to_wait():
+    """Those of another kind; on the CPU also values beyond those that were right."""
     balanced, inputs = step(LABELS)
-    balanced(**inputs, target=ONE_HOT * 2)
+    with pytest.raises(ValueError, match="`target` should hold class indices, or probabilities"):
+        balanced(**inputs, target=ONE_HOT * 2)
+    with pytest.raises(ValueError, match=r"`target` should hold class indices from 0 to 3 .*"):
+        balanced(**inputs, target=LABELS + 4)
+    balanced(**inputs, target=LABELS.flip(0))
+    balanced(**inputs, target=ONE_HOT)
+    with pytest.raises(ValueError, match="that sum to one"):
+        balanced(**inputs, target=ONE_HOT * float("nan"))

@@ -25,7 +25,7 @@ ABOUT = {
     "coalition_logits": "Modality",
     "Module": "`model`",
     "Store": "`runs`",
-    "MultimodalDataset": "`a`",
+    "MultimodalDataset": "`a",
     "read_samples": "Samples",
     "loaders": "Samples",
 }
