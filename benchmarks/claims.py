@@ -75,7 +75,8 @@ def _cells(row: Iterable[str | int], judged: Sequence[Judgement], form: Format) 
 
 def answer(claim: Claim, told: Sequence[Judgement]) -> str:
     """Say how many of the differences speak for the claim, against it, and what was seen."""
-    counts, form = Counter(each.verdict for each in told), FORMS[claim.kind]
+    counts: Counter[str] = Counter(each.verdict for each in told)
+    form = FORMS[claim.kind]
     against = "lower" if claim.supports == "higher" else "higher"
     parts = [f"{counts[claim.supports]} speak for it", f"{counts[against]} against it"]
     parts.append(f"{counts['equivalent']} are shown to be within the margin")

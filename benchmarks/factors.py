@@ -71,7 +71,7 @@ def run(cell: Cell) -> tuple[float, float]:
             for out in balanced.steps(**batch.inputs, target=batch.target):
                 optimiser.zero_grad()
                 assert out.loss is not None
-                out.loss.backward()
+                torch.autograd.backward(out.loss)
                 rates.step(optimiser)
                 if out.coefficients is not None:
                     largest = max(largest, float(out.coefficients.max()))

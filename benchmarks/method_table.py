@@ -99,7 +99,7 @@ def _acts_on(method: cp.Method) -> str:
 
 def _needs(method: cp.Method) -> str:
     needs, places = method.needs(), method.places()
-    found = [needs.owns] if needs.owns else []
+    found: list[str] = [needs.owns] if needs.owns else []
     found += ["unimodal logits"] if needs.unimodal_logits != "nothing" else []
     found += ["validation"] if "on_validation" in places else []
     found += ["epochs"] if getattr(method, "awaits", "") == "set_epoch" else []

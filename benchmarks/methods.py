@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import argparse
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from copy import deepcopy
 from functools import partial
+from typing import Any
 
 import torch
 from timing import LATE_AND_EARLY, Case, Step, add_options, batch, in_turn, ratio, report
@@ -72,7 +73,7 @@ def make_steps(case: Case, device: torch.device, options: argparse.Namespace) ->
         several = "substeps" in method.places()
 
         def step() -> None:
-            outs = balanced.steps(**inputs, target=target) if several else [None]
+            outs: Iterable[Any] = balanced.steps(**inputs, target=target) if several else [None]
             for out in outs:
                 optimiser.zero_grad()
                 with torch.autocast(device.type, torch.bfloat16, enabled=options.bf16):

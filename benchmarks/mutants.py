@@ -49,7 +49,7 @@ import hypothesis
 import pytest
 import yaml
 from mutations import Mutant, mutants, scope_of_lines
-from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.proportion import proportion_confint  # type: ignore[import-untyped]
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "counterpoise"
@@ -65,7 +65,12 @@ DATA = ("methods/bibliography.py",)
 TESTS = (*(f"tests/{room}" for room in ROOMS), "tests/zoo", "tests/test_wrong_calls.py")
 """The tests beside the examples in the mutated files' own docstrings."""
 
-PRELOADED = ("torch._dynamo", "sklearn.linear_model", "scipy.stats", "torchmetrics")
+PRELOADED: tuple[str, ...] = (
+    "torch._dynamo",
+    "sklearn.linear_model",
+    "scipy.stats",
+    "torchmetrics",
+)
 PRELOADED += ("statsmodels.api", "transformers")
 
 TIMES, GRACE = 8, 20
@@ -75,7 +80,16 @@ so many seconds more."""
 SURVIVED = "nothing"
 """In place of the name of what killed it."""
 
-OPTIONS = ("-x", "-q", "--tb=no", "--no-header", "-p", "no:xdist", "-m", "not slow")
+OPTIONS: tuple[str, ...] = (
+    "-x",
+    "-q",
+    "--tb=no",
+    "--no-header",
+    "-p",
+    "no:xdist",
+    "-m",
+    "not slow",
+)
 OPTIONS += ("-W", "ignore:Module already imported so cannot be rewritten")
 # Rewriting would also load a file of examples, which is the faulty one, past the fault.
 OPTIONS += ("--assert=plain",)
@@ -147,7 +161,8 @@ def _measure(path: str) -> TestFile:
     measuring.stop()
     if contexts.failed:
         raise RuntimeError(f"{path} fails without any fault: {', '.join(contexts.failed)}")
-    data, scopes = measuring.get_data(), defaultdict(set)
+    data = measuring.get_data()
+    scopes: dict[str, set[str]] = defaultdict(set)
     for file in data.measured_files():
         below = Path(file).relative_to(PACKAGE).as_posix()
         names = scope_of_lines(Path(file).read_text("utf-8"))
@@ -155,8 +170,8 @@ def _measure(path: str) -> TestFile:
             for test in tests:
                 executed = contexts.seconds if test == "" and names.get(line) else [test]
                 scopes[f"{below}::{names.get(line, '')}"].update(executed)
-    for tests in scopes.values():
-        tests.discard("")  # what an import executes
+    for names_of_tests in scopes.values():
+        names_of_tests.discard("")  # what an import executes
     found = {key: sorted(tests) for key, tests in scopes.items() if tests}
     return TestFile(_stamp(path), contexts.seconds, found)
 
@@ -200,7 +215,8 @@ def in_children(
         jobs: Children at a time.
         seconds: A child is ended after these, by the clock.
     """
-    waiting, running = list(tasks)[::-1], {}
+    waiting = list(tasks)[::-1]
+    running: dict[int, Any] = {}
     while waiting or running:
         while waiting and len(running) < jobs:
             task, answer = waiting.pop(), tempfile.TemporaryFile("w+")  # noqa: SIM115
@@ -262,17 +278,18 @@ def tests_of(
     """List the files whose tests execute a fault, with those tests and their time."""
     found = []
     for path, file in files.items():
-        ids = set()
+        reached: set[str] = set()
         for key, tests in file.scopes.items():
             name, _, scope = key.partition("::")
             if name == mutant.file and f"{scope}.".startswith(f"{mutant.scope}.".lstrip(".")):
-                ids.update(tests)
-        if ids:
-            found.append((path, sorted(ids), sum(file.seconds[i] for i in ids)))
+                reached.update(tests)
+        if reached:
+            found.append((path, sorted(reached), sum(file.seconds[i] for i in reached)))
     stem = Path(mutant.file).stem.strip("_")
     found.sort(key=lambda entry: (stem not in Path(entry[0]).stem, entry[2]))
     left, chosen = budget, []
-    for path, ids, seconds in found:
+    for path, some, seconds in found:
+        ids = some
         if seconds > left:  # of the cheapest as many as fit
             cheap = sorted(ids, key=lambda i: files[path].seconds[i])
             sums = list(accumulate(files[path].seconds[i] for i in cheap))
@@ -286,7 +303,7 @@ def tests_of(
 
 def kill(mutant: Mutant, files: dict[str, TestFile], budget: float) -> str:
     """Run the tests of a fault; return what killed it, or nothing."""
-    original = SourceFileLoader.get_code
+    original: Any = SourceFileLoader.get_code
     name = "counterpoise." + mutant.file.removesuffix(".py").replace("/", ".")
     name = name.removesuffix(".__init__")
 
@@ -295,7 +312,7 @@ def kill(mutant: Mutant, files: dict[str, TestFile], budget: float) -> str:
             return compile(mutant.source, str(PACKAGE / mutant.file), "exec")
         return original(loader, fullname)
 
-    SourceFileLoader.get_code = get_code  # type: ignore[method-assign]
+    SourceFileLoader.get_code = get_code  # type: ignore[method-assign, assignment]
     for path, ids, seconds in tests_of(mutant, files, budget):
         signal.setitimer(signal.ITIMER_PROF, TIMES * seconds + GRACE)  # then it dies of SIGPROF
         if _run(path, ids, every=len(ids) == len(files[path].seconds)):

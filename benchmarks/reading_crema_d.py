@@ -134,7 +134,7 @@ def drain(loader: Any) -> None:
 def ways(root: Path, built: Path) -> dict[str, Callable[[], None]]:
     """Return what reads all samples once, by name."""
     archive = CREMAD(root=built, split="actor")._archive()
-    dataset = archive.dataset(range(len(archive.labels))).reading(archive.views(seed=0, epoch=0))
+    dataset = archive.dataset(range(len(archive.labels))).seen(archive.views).drawn(seed=0, epoch=0)
     order = EpochOrder(len(dataset), BATCH, seed=0)
     found: dict[str, Callable[[], None]] = {}
     for workers in WORKERS:

@@ -37,7 +37,7 @@ def dgl() -> Pair:
         torch.tensor(y),
         values=values,
         coalitions=coalitions,
-        criterion=F.cross_entropy,  # type: ignore[arg-type]
+        criterion=F.cross_entropy,
     )
     found = bound(cp.DGL(alpha), M).loss(F.cross_entropy(joint, torch.tensor(y)), signals)
     own = sum(cross_entropy(rows, y) for rows in alone.tolist())
@@ -69,7 +69,7 @@ def reconboost() -> Pair:
         z.sum(dim=0),
         torch.tensor(y),
         unimodal_logits=z,
-        criterion=F.cross_entropy,  # type: ignore[arg-type]
+        criterion=F.cross_entropy,
     )
     found = method.loss(torch.tensor(0.0), signals)
     rows, expected = z.tolist(), 0.0
@@ -85,7 +85,7 @@ def remix() -> Pair:
     z = logits(sized(), 3, 4)
     rows = z.tolist()
     surety = [[math.log(4) - entropy(row) for row in each] for each in rows]
-    least = [min(range(len(rows)), key=lambda m, i=i: surety[m][i]) for i in range(3)]
+    least = [min(zip(of, range(len(of)), strict=True))[1] for of in zip(*surety, strict=True)]
     return cp.Remix().assigned(z).tolist(), least
 
 
@@ -105,7 +105,7 @@ def mmcosine() -> Pair:
     model = Cosine([5] * M, 4).double()
     f = logits(M, 2, 5)
     found = model(list(f))
-    weights = [head.weight.tolist() for head in model.head]  # type: ignore[union-attr]
+    weights = [p.tolist() for name, p in model.named_parameters() if name.startswith("head.")]
     expected = []
     for i in range(2):
         for c in range(4):

@@ -70,9 +70,10 @@ def _largest(rows: Sequence[Row], baseline: str) -> str:
     if not known:
         return "none"
     row = max(known, key=lambda each: abs(float(each["difference_mean"])))
-    ends = (float(row[f"difference_{end}"]) for end in ("mean", "low", "high"))
+    mean, low, high = (float(row[f"difference_{end}"]) for end in ("mean", "low", "high"))
     cost = row["step_time_ratio"]
-    text = f"{row['method']} on {row['data']}, {row['fusion']}, {interval(*ends, POINTS)} points"
+    shown = interval(mean, low, high, POINTS)
+    text = f"{row['method']} on {row['data']}, {row['fusion']}, {shown} points"
     return text + (f", at {NUMBER(float(cost))} of the step time of {baseline}" if cost else "")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,7 +47,7 @@ def print_table(table: Table, title: str = "", *, console: Console | None = None
             numeric, heading = columns[index].numeric, columns[index].full_title
             if numeric:  # numbers stay whole, and the heading has their width
                 heading = textwrap.fill(heading, min(widths[index], console.width))
-            side = "right" if numeric else "left"
+            side: Literal["left", "right"] = "right" if numeric else "left"
             printed.add_column(Text(heading), justify=side, overflow="fold", no_wrap=numeric)
         for row in zip(*(cells[index] for index in part), strict=True):
             printed.add_row(*map(Text, row))

@@ -52,7 +52,8 @@ def check_fields(instance: Any, *names: str, empty: tuple[str, ...] = ()) -> Non
         ...
         TypeError: `shuffle` should be True or False; found 'no'. Pass one of them.
     """
-    hints = _hints(type(instance))
+    kind: Any = type(instance)
+    hints = _hints(kind)
     for field in fields(instance):
         if not names or field.name in names:
             _check(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from math import inf
 from typing import Any
 
@@ -31,7 +30,7 @@ class TargetChecks:
     """
 
     def __init__(self) -> None:
-        self._kind: Hashable = None
+        self._kind: Any = None
         self._low, self._high = inf, -inf
 
     def __call__(self, score: Any, logits: Tensor, target: PyTree, *, values: bool = True) -> None:
@@ -64,7 +63,7 @@ class TargetChecks:
             self._kind = kind
 
 
-def _kind(logits: Tensor, target: PyTree) -> Hashable:
+def _kind(logits: Tensor, target: PyTree) -> Any:
     if not isinstance(target, Tensor):
         return type(target)
     shape, whole = target.shape, logits.shape
@@ -79,4 +78,5 @@ def _range(target: PyTree) -> tuple[float, float]:
     if target.is_complex():
         return inf, -inf
     low, high = target.detach().aminmax()
-    return low.tolist(), high.tolist()  # which reads memory, where `item` is a step of its own
+    ends: list[float] = [low.tolist(), high.tolist()]  # type: ignore[list-item] # of scalars
+    return ends[0], ends[1]  # `tolist` reads memory, where `item` is a step of its own

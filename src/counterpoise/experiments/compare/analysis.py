@@ -87,7 +87,7 @@ class Comparison:
         attributes = {
             "blocks": [self._block(*place, by_place, told) for place in places],
             "pairs": [
-                Pair(*place, *pair, told[(*pair, *place)]) for pair in further for place in places
+                Pair(*place, *pair, told[pair + place]) for pair in further for place in places
             ],
             "overall": {first: each for (first, b), each in overall.items() if b == baseline},
             "overall_pairs": {pair: overall[pair] for pair in further if pair in overall},

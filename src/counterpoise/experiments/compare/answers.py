@@ -160,8 +160,8 @@ def _relations(comparison: Comparison, metric: Metric) -> str:
     for each in comparison.relations:
         if each.slope is None:
             continue
-        ends = (_UNIT * end for end in each.slope.interval)
-        slope = interval(_UNIT * each.slope.mean, *ends, metric.difference)
+        low, high = (_UNIT * end for end in each.slope.interval)
+        slope = interval(_UNIT * each.slope.mean, low, high, metric.difference)
         verdict = {"higher": "it rises", "lower": "it falls"}.get(
             each.slope.verdict, each.slope.verdict
         )

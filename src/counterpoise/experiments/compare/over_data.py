@@ -176,7 +176,8 @@ def profile_figure(comparison: Comparison, metric: Metric = ACCURACY) -> Figure 
     known = [v for by in gains.values() for runs in by.values() for v in runs if v != DIVERGED]
     if not known or len(comparison.grid.data) < 2:
         return None
-    thresholds = np.linspace(*np.quantile(known, [0.02, 0.98]), 41)
+    low, high = (float(end) for end in np.quantile(known, [0.02, 0.98]))
+    thresholds = np.linspace(low, high, 41)
     shown = thresholds * metric.difference.factor
     lines = [
         Line(method, shown.tolist(), performance_profile(runs, thresholds).tolist())
@@ -242,8 +243,8 @@ def relation_table(comparison: Comparison, metric: Metric = ACCURACY) -> Table |
 
 
 def _slope(found: Judgement, metric: Metric) -> str:
-    ends = (_UNIT * end for end in found.interval)
-    return interval(_UNIT * found.mean, *ends, metric.difference)
+    low, high = (_UNIT * end for end in found.interval)
+    return interval(_UNIT * found.mean, low, high, metric.difference)
 
 
 def _rises(found: Judgement) -> str:

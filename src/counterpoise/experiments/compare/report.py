@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -134,10 +134,14 @@ def _sections(
     more = [profile_figure(comparison, metric), budget_figure(comparison, metric)]
     return [
         ("Answers", [Terms(list(answered.items()))] if answered else []),
-        *((title, [t for t in found if t is not None]) for title, found in tables.items()),
-        ("On which data it helps", [part for part in relation if part is not None]),
-        ("Learning and cost", [*shown[1:], *(figure for figure in more if figure is not None)]),
+        *((title, _present(found)) for title, found in tables.items()),
+        ("On which data it helps", _present(relation)),
+        ("Learning and cost", [*shown[1:], *_present(more)]),
     ]
+
+
+def _present(parts: Iterable[Part | None]) -> list[Part]:
+    return [part for part in parts if part is not None]
 
 
 def _shown(comparison: Comparison, metric: Metric) -> list[Figure]:
