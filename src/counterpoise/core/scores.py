@@ -342,4 +342,6 @@ def surely(flag: Tensor) -> bool:
 
     For what need not be done then, and can be done in any case: False tells nothing.
     """
-    return flag.device.type == "cpu" and not torch.compiler.is_compiling() and bool(flag)
+    if flag.device.type != "cpu" or torch.compiler.is_compiling():
+        return False
+    return bool(flag.tolist())  # which reads memory, where ``bool`` of a tensor is an operation
