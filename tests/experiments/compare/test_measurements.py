@@ -12,7 +12,7 @@ from counterpoise.experiments.compete import compete
 from counterpoise.experiments.computing import compute_cell
 from counterpoise.experiments.execution import loop
 from counterpoise.experiments.store import Store
-from counterpoise.measures.statistics import judge, paired_difference
+from counterpoise.measures.statistics import judge, two_way_difference
 from experiments.compare import made
 
 PATHS = {"fused": "head:input", "concept": "encoders.left"}
@@ -166,8 +166,14 @@ def test_pairs_are_compared_and_corrected_with_all_others(tmp_path):
     found = made.compared(given, tmp_path)
     (pair,), (_, agm, ogm) = found.pairs, found.blocks[0].rows
     assert (pair.first, pair.second, pair.title) == ("AGM", "OGM", "blobs")
-    accuracies = [[record["test"]["accuracy"] for record in row.records] for row in (agm, ogm)]
-    assert pair.difference.estimate == paired_difference(*accuracies, step=agm.outcome.step)
+    right = [
+        [found.sample_values[each.key] for each in row.outcome.chosen.results.values()]
+        for row in (agm, ogm)
+    ]
+    for row, values in zip((agm, ogm), right, strict=True):
+        accuracies = [record["test"]["accuracy"] for record in row.records]
+        assert [each.mean() for each in values] == pytest.approx(accuracies)
+    assert pair.difference.estimate == two_way_difference(*right, step=1)
     told = [each.difference for each in (agm, ogm, pair)]
     assert [*map(id, told)] == [*map(id, found.judgements)]
     again = judge([each.estimate for each in told], bounds=(-1, 1))

@@ -250,8 +250,9 @@ def test_files_hold_the_same_numbers(compared):
     kept = list(csv.DictReader(io.StringIO(runs)))
     assert len(kept) == 72
     # Nobody shall look at test results of what was not chosen.
-    assert {row["test/accuracy"] == "" for row in kept if row["chosen"] == "False"} == {True}
-    assert {row["test/accuracy"] == "" for row in kept if row["chosen"] == "True"} == {False}
+    for row in kept:
+        judges = row["chosen"] == "True" and row["seed"] != "1000"
+        assert (row["test/accuracy"] != "") == judges
     (failed, _) = (row for row in kept if row["state"] == "failed")
     assert failed["error"] == "FloatingPointError: <NaN> at step 3"
 
