@@ -58,7 +58,9 @@ def own_loggers(
 
 
 def _logger(described: Described | str, folder: Path, name: str) -> Logger:
-    content = {"class_path": described} if isinstance(described, str) else dict(described)
+    content: dict[str, Any] = (
+        {"class_path": described} if isinstance(described, str) else dict(described)
+    )
     path = content.get("class_path")
     if isinstance(path, str) and "." not in path:
         content["class_path"] = f"lightning.pytorch.loggers.{path}"
@@ -109,7 +111,8 @@ class SettingsLogged(Callback):
             if isinstance(logger, TensorBoardLogger):
                 # Lightning's own way would log a value of each metric before there is any.
                 shown = {name: value for name, value in self.settings.items() if value is not None}
-                for summary in hparams(shown, dict.fromkeys(self.metrics, 0.0)):
+                values = dict.fromkeys(self.metrics, 0.0)  # their names are what counts
+                for summary in hparams(shown, values):  # type: ignore[no-untyped-call]
                     logger.experiment._get_file_writer().add_summary(summary)
 
 
