@@ -111,8 +111,8 @@ class SettingsLogged(Callback):
             if isinstance(logger, TensorBoardLogger):
                 # Lightning's own way would log a value of each metric before there is any.
                 shown = {name: value for name, value in self.settings.items() if value is not None}
-                shown_at = dict.fromkeys(self.metrics, 0.0)
-                for summary in hparams(shown, shown_at):  # type: ignore[no-untyped-call]
+                values = dict.fromkeys(self.metrics, 0.0)  # their names are what counts
+                for summary in hparams(shown, values):  # type: ignore[no-untyped-call]
                     logger.experiment._get_file_writer().add_summary(summary)
 
 
