@@ -62,8 +62,8 @@ ROOMS = ("core", "engine", "methods", "measures")
 DATA = ("methods/bibliography.py",)
 """Files of data, which faults of these kinds say nothing about."""
 
-TESTS = (*(f"tests/{room}" for room in ROOMS), "tests/zoo", "tests/test_wrong_calls.py")
-"""The tests beside the examples in the mutated files' own docstrings."""
+TESTS = (*(f"{room}/**/test_*.py" for room in (*ROOMS, "zoo")), "**/test_*wrong_calls*.py")
+"""The tests of them, beside the examples in the mutated files' own docstrings."""
 
 PRELOADED: tuple[str, ...] = (
     "torch._dynamo",
@@ -187,8 +187,7 @@ def executed(jobs: int) -> dict[str, TestFile]:
     known = {}
     if kept.exists():
         known = {k: TestFile(**v) for k, v in json.loads(kept.read_text()).items()}
-    files = [ROOT / "tests/test_wrong_calls.py"]
-    files += [p for room in TESTS for p in (ROOT / room).rglob("test_*.py")]
+    files = [path for pattern in TESTS for path in (ROOT / "tests").glob(pattern)]
     files += [PACKAGE / file for file in sources()]
     paths = sorted({str(path.relative_to(ROOT)) for path in files})
     new = [p for p in paths if p not in known or known[p].stamp != _stamp(p)]

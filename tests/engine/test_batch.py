@@ -48,6 +48,27 @@ def test_many_absent_samples_have_the_others_as_often_as_the_batch(batch):
     assert many["scale"] is batch.others["scale"]
 
 
+def test_rows_are_known_by_their_number_where_all_tensors_have_it(batch):
+    batch.others |= {
+        "pair": (torch.ones(ROWS, 2), torch.ones(ROWS)),
+        "mixed": (torch.ones(ROWS), 1),
+    }
+    batch.others |= {"odd": (torch.ones(ROWS), torch.ones(3)), "none": ()}
+    assert batch.looks_like_rows(ROWS) == {"weight", "pair", "mixed"}
+
+
+def test_a_batch_can_be_cut_and_doubled(batch):
+    few = batch.first(2)
+    assert torch.equal(few.inputs["ear"], torch.ones(2, 3))
+    assert few.others["weight"].tolist() == [0, 1]
+    assert few.others["scale"] is batch.others["scale"]
+    twice = batch.doubled()
+    assert torch.equal(twice.inputs["ear"], torch.ones(2 * ROWS, 3))
+    assert twice.others["weight"].tolist() == [*range(ROWS), *range(ROWS)]
+    assert twice.others["scale"] is batch.others["scale"]
+    assert few.rows == twice.rows == batch.rows
+
+
 @pytest.mark.parametrize(
     ("others", "follows"),
     [

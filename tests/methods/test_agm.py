@@ -214,6 +214,20 @@ def test_steps_at_the_bound_are_counted_and_the_last_is_told():
     ]
 
 
+def test_the_first_step_whose_score_is_not_finite_is_told_also_if_it_is_the_very_first():
+    method = bound(2)
+    method.check()
+    assert_values(step(method, 1.0, float("nan")), 1, 1)
+    assert method.running_scores.tolist() == [0, 0]
+    step(method, 1.0, 2.0)
+    step(method, float("inf"), 2.0)
+    with pytest.raises(
+        FloatingPointError, match=r"modality 'ear' .*; found inf or NaN at step 0\."
+    ):
+        method.check()
+    assert method.nonfinite_steps.tolist() == [0, 0]
+
+
 @repeatable
 @given(score_runs(num_steps=3))
 def test_no_strength_gives_exactly_one(run):
