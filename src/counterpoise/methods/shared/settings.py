@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from counterpoise.core.errors import check_list, check_mapping, check_range, suggestion
 
@@ -69,7 +69,8 @@ def check_per_modality(name: str, value: PerModality | None) -> None:
         check_mapping(name, value, (int, float), "modalities to numbers")
     elif value is not None and not isinstance(value, (int, float)):
         check_list(name, value, (int, float), "a number, one for each modality, or by name")
-    listed = value.values() if isinstance(value, Mapping) else value
-    for number in listed if isinstance(value, (Mapping, Sequence)) else [value]:
-        if number is not None:
-            check_range(name, number, low=0)
+    listed: Iterable[float] = [] if value is None else [value]  # type: ignore[list-item]
+    if isinstance(value, (Mapping, Sequence)):
+        listed = value.values() if isinstance(value, Mapping) else value
+    for number in listed:
+        check_range(name, number, low=0)
