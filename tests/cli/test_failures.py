@@ -108,6 +108,9 @@ NEAREST = [
     (["--method", "AMG"], "found 'AMG'. Did you mean 'AGM'?"),
     (["--batchsize", "3"], "Did you mean '--batch_size'?"),
     (["--optimizer", "Sgd"], "found 'Sgd'. Did you mean 'SGD'?"),
+    (["--method.alhpa", "1", "--method", "AGM"], "found 'alhpa'. Did you mean 'alpha'?"),
+    (["--method", "counterpoise.methdos.AGM"], "'counterpoise.methdos'. Did you mean 'methods'?"),
+    (["--optimizer", "torch.optm.Adagrad"], "there is no module 'torch.optm'. Did you mean 'optim"),
     (["--xyzzy"], "found that it is none. --help lists them."),
     (["--name", "../elsewhere"], "`name` should be the name of a folder, without '/'"),
 ]
@@ -147,6 +150,11 @@ def test_a_module_that_does_not_hold_the_class_is_not_executed(tmp_path, monkeyp
     config = tmp_path / "recipe.yaml"
     config.write_text("method: {class_path: AGM, init_args: {reference: {class_path: harmful.X}}}")
     assert "'harmful' has no 'X'" in complaint(capsys, *TRAIN, "--config", str(config))
+    for section, kind in (("model", "Module"), ("optimizer", "TorchOptimizer")):
+        path, key = f"counterpoise.training.{kind}", "module" if section == "model" else section
+        text = f"{section}: {{class_path: {path}, init_args: {{{key}: harmful.X}}}}"
+        config.write_text(f"data: Synthetic\n{text}")
+        assert "'harmful' has no 'X'" in complaint(capsys, "train", "--config", str(config))
     grid = tmp_path / "grid.yaml"
     grid.write_text("data: {Synthetic: }\nmethods: {Joint: , harmful.X: }\n")
     assert "'harmful' has no 'X'" in complaint(capsys, "compare", str(grid))

@@ -51,6 +51,16 @@ def test_numbers_that_are_not_finite_are_none(store):
     assert store.read(KEY).record == {"loss": [None, None, 0.5]}
 
 
+def test_a_result_that_became_a_folder_is_set_aside_over_what_was_before(store):
+    path = store.results / f"{KEY}.json"
+    for make in (path.mkdir, path.touch, path.mkdir):
+        make()
+        with pytest.warns(UserWarning, match="It was set aside as "):
+            assert store.read(KEY) is None
+        assert not path.exists()
+    assert (store.damaged / path.name).is_dir()
+
+
 @pytest.mark.parametrize(
     ("damage", "problem"),
     [

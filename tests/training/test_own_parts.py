@@ -169,7 +169,7 @@ def test_what_is_no_such_part_is_refused(message, make):
 
 
 def test_what_a_module_of_the_users_lacks_is_not_hidden(tmp_path, monkeypatch):
-    (tmp_path / "lacking.py").write_text("import nothing_of_this_name\n")
+    (tmp_path / "lacking.py").write_text("import nothing_of_this_name\nclass Net: ...\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModuleNotFoundError, match="nothing_of_this_name"):
         Module("lacking.Net")

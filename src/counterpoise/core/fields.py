@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
-from functools import cache
 from math import inf
 from pathlib import Path
 from types import NoneType, UnionType
@@ -52,18 +51,12 @@ def check_fields(instance: Any, *names: str, empty: tuple[str, ...] = ()) -> Non
         ...
         TypeError: `shuffle` should be True or False; found 'no'. Pass one of them.
     """
-    kind: Any = type(instance)
-    hints = _hints(kind)
+    hints = get_type_hints(type(instance))
     for field in fields(instance):
         if not names or field.name in names:
             _check(
                 field.name, getattr(instance, field.name), hints[field.name], field.name in empty
             )
-
-
-@cache
-def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)
 
 
 def _check(name: str, value: Any, hint: Any, may_be_empty: bool) -> None:

@@ -65,7 +65,7 @@ class TargetChecks:
 
 def _kind(logits: Tensor, target: PyTree) -> Any:
     if not isinstance(target, Tensor):
-        return type(target)
+        return type(target).__name__
     shape, whole = target.shape, logits.shape
     form = "as logits" if shape == whole else "of classes" if shape[1:] == whole[2:] else shape
     return target.dtype, target.dim(), form
@@ -78,5 +78,5 @@ def _range(target: PyTree) -> tuple[float, float]:
     if target.is_complex():
         return inf, -inf
     low, high = target.detach().aminmax()
-    ends: list[float] = [low.tolist(), high.tolist()]  # type: ignore[list-item] # of scalars
-    return ends[0], ends[1]  # `tolist` reads memory, where `item` is a step of its own
+    # Which reads memory, where `item` is an operation of its own.
+    return float(low.tolist()), float(high.tolist())  # type: ignore[arg-type]

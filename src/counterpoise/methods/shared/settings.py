@@ -69,11 +69,8 @@ def check_per_modality(name: str, value: PerModality | None) -> None:
         check_mapping(name, value, (int, float), "modalities to numbers")
     elif value is not None and not isinstance(value, (int, float)):
         check_list(name, value, (int, float), "a number, one for each modality, or by name")
-    numbers: Iterable[float | None] = ()
-    if isinstance(value, (int, float)):
-        numbers = [value]
-    elif value is not None:
-        numbers = value.values() if isinstance(value, Mapping) else value
-    for number in numbers:
-        if number is not None:
-            check_range(name, number, low=0)
+    listed: Iterable[float] = [] if value is None else [value]  # type: ignore[list-item]
+    if isinstance(value, (Mapping, Sequence)):
+        listed = value.values() if isinstance(value, Mapping) else value
+    for number in listed:
+        check_range(name, number, low=0)
