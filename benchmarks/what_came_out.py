@@ -36,14 +36,14 @@ def sentences(report: Report, folder: str) -> list[str]:
     ]
     lowers = next(claim for claim in CLAIMS if claim.supports == "lower")
     return [
-        f"Of {len(told)} differences to {report.baseline}, of {len(report.methods) - 1} methods on "
-        f"{enumerate_words(report.data)} with {enumerate_words(report.fusions)} fusion, "
-        f"are {_counted(told)}{_seen(told)} ({compare}).",
-        f"The largest that is told: {_largest(told, report.baseline)} ({compare}).",
-        f"The paper's method against {report.baseline}: "
+        f"{len(report.methods) - 1} methods against {report.baseline} on "
+        f"{enumerate_words(report.data)}, {enumerate_words(report.fusions)} fusion: of {len(told)} "
+        f"differences {_counted(told)}{_seen(told)} ({compare}).",
+        f"The largest that can be told from chance: {_largest(told, report.baseline)} ({compare}).",
+        f"AGM against {report.baseline}: "
         f"{'; '.join(of_agm) or 'AGM was not compared'} ({compare}).",
-        f"Against joint training with unimodal losses, of {len(against)} differences of other "
-        f"methods are {_counted(against)}{_seen(against)} ({compare}).",
+        f"Against joint training with unimodal losses, the rival to beat: of {len(against)} "
+        f"differences {_counted(against)}{_seen(against)} ({compare}).",
         f"Does modulation lower competition strength? {_claimed(report, lowers, agm)} "
         f"(`python benchmarks/claims.py {folder}`; [all claims](docs/claims.md)).",
     ]
@@ -62,7 +62,7 @@ def _seen(rows: Sequence[Row]) -> str:
     if not seen:
         return ""
     ends = f"{PERCENT(min(seen))} to {PERCENT(max(seen))}"
-    return f" (of the undecided, {ends} points would have been found)"
+    return f" (what could have been found: {ends} points)"
 
 
 def _largest(rows: Sequence[Row], baseline: str) -> str:
@@ -78,10 +78,11 @@ def _largest(rows: Sequence[Row], baseline: str) -> str:
 
 
 def _claimed(report: Report, claim: Claim, methods: Sequence[str]) -> str:
-    family = Family()
-    rows = claim.ask(report, methods, family)
-    told = family.judged()
-    return answer(claim, told) if rows else "It was not measured."
+    family = Family()  # of all claims, as on their page
+    asked = {each.text: each.ask(report, methods, family) for each in CLAIMS}
+    judged = family.judged()
+    told = [judged[cell] for row in asked[claim.text] for cell in row if isinstance(cell, int)]
+    return answer(claim, told) if told else "It was not measured."
 
 
 def picture(report: Report) -> str:
@@ -130,7 +131,12 @@ def section(report: Report, folder: str, picture_path: str) -> str:
         f"corrected for all of them]({picture_path})"
     )
     listed = "\n".join(f"{k}. {text}" for k, text in enumerate(sentences(report, folder), start=1))
-    return f"## What came out\n\n{drawn}\n\n{listed}\n\n"
+    more = (
+        "Details: [the report](" + folder + "/report.md), [comparisons](docs/comparing.md), "
+        "[AV-MNIST](docs/av-mnist.md), [nine studies](docs/studies.md), [cost](docs/engineers.md), "
+        "[parity](docs/researchers.md)."
+    )
+    return f"## What came out\n\n{drawn}\n\n{listed}\n\n{more}\n\n"
 
 
 def main() -> None:

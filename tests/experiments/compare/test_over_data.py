@@ -279,7 +279,9 @@ def test_pages_made_of_the_files_find_what_is_true(found, scripts, tmp_path):
     said = [plain(each) for each in what_came_out.sentences(report, "folder")]
     assert len(said) == 5
     assert all("(`" in each for each in said)  # each with its command
-    assert said[0].startswith("Of 30 differences to Joint, of 3 methods on a, b, c, d and e")
+    assert said[0].startswith("3 methods against Joint on a, b, c, d and e")
+    alone = plain(claims.page(report, ["AGM"], "folder")).split("\n## ")[4]
+    assert alone.split("\n")[2] in said[4]  # corrected for the same family
     told = [row["verdict"] for row in report.pairs if row["second"] == "UnimodalLoss"]
     assert f"{told.count('lower')} lower and {told.count('undecided')} undecided" in said[3]
     assert what_came_out.picture(report).startswith("<svg")
