@@ -15,6 +15,7 @@ from counterpoise.core.coalitions import (
     coalitions,
     exact_plan,
     leave_one_out_weights,
+    separable_plan,
 )
 from support.oracle import response_weights
 from support.properties import repeatable
@@ -221,9 +222,10 @@ def test_no_modality_is_an_error(make):
         make(0)
 
 
-def test_leaving_one_out_of_one_is_an_error():
+@pytest.mark.parametrize("make", [leave_one_out_weights, separable_plan])
+def test_leaving_one_out_of_one_is_an_error(make):
     with pytest.raises(ValueError, match=r"`num_modalities` should be at least 2; found 1\."):
-        leave_one_out_weights(1)
+        make(1)
 
 
 @pytest.mark.parametrize("number", [2.0, "2", True, None])

@@ -55,7 +55,7 @@ def test_a_range_is_told_with_its_ends(limits, rule):
     ("name", "rule"),
     [
         ("a\x1fb", "without a control character;"),
-        (" . ", "without nothing but dots or spaces;"),
+        (" . ", "more than dots and spaces;"),
         ("x" * 201, "of at most 200 bytes;"),
     ],
 )
