@@ -19,7 +19,7 @@ from claims_asked import CLAIMS, Claim, Family, Rows, prefers, surpasses
 from claims_data import Report, read
 
 from counterpoise.experiments.verdicts import difference_text, null_text
-from counterpoise.measures.statistics import Judgement
+from counterpoise.measures.statistics import Judgement, Verdict
 from counterpoise.report.formats import NUMBER, PERCENT, Format, enumerate_words
 
 FORMS = {"accuracy": PERCENT, "reliance": PERCENT, "strength": NUMBER}
@@ -77,7 +77,7 @@ def answer(claim: Claim, told: Sequence[Judgement]) -> str:
     """Say how many of the differences speak for the claim, against it, and what was seen."""
     counts: Counter[str] = Counter(each.verdict for each in told)
     form = FORMS[claim.kind]
-    against = "lower" if claim.supports == "higher" else "higher"
+    against: Verdict = "lower" if claim.supports == "higher" else "higher"
     parts = [f"{counts[claim.supports]} speak for it", f"{counts[against]} against it"]
     parts.append(f"{counts['equivalent']} are shown to be within the margin")
     parts.append(f"{counts['undecided']} are undecided")

@@ -12,6 +12,7 @@ from claims_data import Report
 from counterpoise.measures.statistics import (
     Estimate,
     Judgement,
+    Verdict,
     judge,
     mean_estimate,
     paired_difference,
@@ -142,7 +143,7 @@ class Claim:
     ask: Callable[[Report, Sequence[str], Family], Rows]
     kind: str
     headings: Sequence[str]
-    supports: str
+    supports: Verdict
 
 
 CLAIMS = (
