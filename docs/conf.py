@@ -29,7 +29,9 @@ extensions = [
 nitpicky = True
 # A default that a dataclass makes by a factory is shown as <factory>, which Sphinx cannot parse: it
 # then takes the annotation apart at its commas.
-nitpick_ignore = [("py:class", "dict[str")]
+# Sources in a folder inherit a field whose type the module of the base imports; some types are
+# imported for annotations alone.
+nitpick_ignore = [("py:class", each) for each in ("dict[str", "Path", "NDArray", "nn.Module")]
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 import counterpoise
+from counterpoise.methods.shared.reminders import _CALLS
 
 ROOT = Path(__file__).parents[1]
 
@@ -143,6 +144,8 @@ def test_every_warning_is_explained():
     rows = [line.split(" | ")[0].removeprefix("| ") for line in lines[1:]]
     assert len(rows) > 10
     told = [text for path in (ROOT / "src").rglob("*.py") for text in warnings_of(path)]
+    told = [text for text in told if not ("was not." in text and text.startswith("..."))]
+    told += _CALLS.values()  # which those begin with
 
     def explains(row, text):
         start = 0

@@ -77,7 +77,7 @@ def test_options_reach_the_measurement(monkeypatch):
     assert (given["backend"], given["jobs"], given["time_limit"]) == ("threading", None, 90.0)
     assert given["methods"][0].alpha == 2.5
     assert given["concept"] == {"m1": "a"}
-    assert (given["fused"], given["ridge"], given["num_seeds"]) == ("b:input", 3.0, 3)
+    assert (given["fused"], given["ridge"], given["num_seeds"]) == ("b:input", 3.0, 5)
     assert given["recipe"].seed == 5
     assert parsed("--concept=encoder").concept == "encoder"
 

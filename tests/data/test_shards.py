@@ -143,7 +143,7 @@ def test_kinds_that_are_not_read_are_refused_by_name():
         decoded("a: 0.flac", "flac", b"")
     with pytest.raises(CorruptFileError, match=r"should hold one tensor; found a dict"):
         decoded("0.pth", "pth", saved({"x": torch.zeros(2)}))
-    with pytest.raises(ValueError, match=r"`modalities` should be a sequence of at least one"):
+    with pytest.raises(ValueError, match=r"`modalities` should name 1 or more; found 0"):
         Shards("a.tar", "b.tar", task=2, modalities={})
 
 

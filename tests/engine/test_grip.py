@@ -140,10 +140,9 @@ def test_encoders_that_share_a_parameter_are_an_error_for_methods_that_scale_the
     model = Late(2, norm=False)
     shared = next(name for name, _ in model.ear.named_modules() if name)
     setattr(model.eye, shared, getattr(model.ear, shared))
-    branches = {"ear": (), "eye": ()}
-    message = r"The encoders should own each parameter once; found 'ear\..*' in those of 'ear' and"
+    message = r"The branches should own each parameter once; found 'ear\..*' in those of 'ear' and"
     with pytest.raises(ValueError, match=message):
-        wrap_parts(model, model.names, cp.OGM(), encoders=model.encoders, branches=branches)
+        wrap_parts(model, model.names, cp.OGM(), encoders=model.encoders)
 
 
 @pytest.mark.parametrize(

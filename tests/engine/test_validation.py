@@ -140,7 +140,7 @@ def test_a_keyword_that_the_model_does_not_take():
 def test_training_without_a_target():
     balanced = wrap(made())
     message = (
-        r"`target` should be given in training mode; found None\. Call "
+        r"`target` should be given in training mode, a tensor or a nest of them; found None\. Call "
         r"balanced\(\.\.\., target=labels\), or balanced\.eval\(\) first"
     )
     with pytest.raises(TypeError, match=message):
@@ -202,12 +202,12 @@ def test_an_encoder_for_one_modality_alone_leaves_whole_passes():
         (
             lambda: cp.Balanced(made(), {"ear": "ear", "eye": made().eye}),
             TypeError,
-            r"`modalities` should map names to paths .*; found 'eye': a Encoder",
+            r"`modalities` should map names to paths .*; found 'eye': an Encoder",
         ),
         (
             lambda: cp.Balanced(lambda ear, eye: ear, ("ear", "eye")),
             TypeError,
-            r"`model` should be a torch\.nn\.Module; found <function",
+            r"`model` should be a torch\.nn\.Module; found the function",
         ),
         (lambda: cp.Balanced(type(made()), ("ear", "eye")), TypeError, r"found the class Late"),
         (

@@ -143,7 +143,7 @@ def test_the_performance_without_one_modality_for_sure():
 
 
 @pytest.mark.parametrize("function", [contributions, cooperation, alone])
-@pytest.mark.parametrize("shape", [(), (0,), (1,), (3,), (7, 2)])
+@pytest.mark.parametrize("shape", [(0,), (1,), (3,), (7, 2)])
 def test_a_number_of_coalitions_that_no_modalities_have_is_an_error(function, shape):
     with pytest.raises(ValueError, match=r"`performances` should hold 2\^M .* found shape "):
         function(torch.zeros(shape))

@@ -36,9 +36,17 @@ def test_umt_draws_features_to_those_of_the_teachers():
 @pytest.mark.parametrize(
     ("teachers", "error", "message"),
     [
-        (nn.Identity(), TypeError, r"`teachers` should map each modality to a module; found Ident"),
+        (
+            nn.Identity(),
+            TypeError,
+            r"`teachers` should map each modality to a module trained on it; found an Ident",
+        ),
         (None, ValueError, r"for each of ear, eye; found none\. Pass what counterpoise\.exp"),
-        ({"ear": nn.ReLU}, TypeError, r"`teachers` should map each modality to a module; found"),
+        (
+            {"ear": nn.ReLU},
+            TypeError,
+            r"`teachers` should map each modality to a module trained on it; found",
+        ),
         (
             {"ear": nn.Identity()},
             ValueError,

@@ -136,7 +136,7 @@ def check_mapping(
         kind: The class.
         what: What to call it, such as "names to paths of modules".
     """
-    if not isinstance(value, Mapping):
+    if not (isinstance(value, Mapping) or hasattr(value, "items")):  # or a ModuleDict
         raise TypeError(f"`{name}` should map {what}; found {described(value)}. Pass a dictionary.")
     for key, each in value.items():
         if not (isinstance(key, str) and key and (kind is None or isinstance(each, kind))):

@@ -111,7 +111,7 @@ class Splits:
 
     Example:
         >>> import torch
-        >>> from counterpoise.data import MultimodalDataset
+        >>> from counterpoise.data import Classification, MultimodalDataset
         >>> def make(num_samples):
         ...     return MultimodalDataset(
         ...         {"a": torch.rand(num_samples, 3)}, torch.arange(num_samples) % 2

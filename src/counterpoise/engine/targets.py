@@ -20,6 +20,7 @@ class TargetChecks:
     targets lie beyond all those that were found right.
 
     Example:
+        >>> import torch
         >>> from counterpoise.core.scores import CrossEntropy
         >>> checks, logits = TargetChecks(), torch.zeros(3, 2)
         >>> checks(CrossEntropy(), logits, torch.tensor([0, 1, 1]))

@@ -1,22 +1,16 @@
-"""Runs on each modality alone: what competition is measured against, and teachers.
-
-Both are the same cells, so that what one command has trained another does not train again.
-"""
+"""Teachers for a method that learns from encoders which were trained on their modality alone."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from counterpoise.experiments.cells import Run
+from counterpoise.experiments.cells import alone_runs
 from counterpoise.experiments.execution.settings import Execution, ExecutionOptions
 from counterpoise.experiments.session import Counting, Progress, Session
-from counterpoise.experiments.store import Store, content_key
-from counterpoise.experiments.trained import load_best, trained
-from counterpoise.measures.unimodal import MonoModal, MonoModalNetwork, alone_recipe
-from counterpoise.training.record import describe
+from counterpoise.experiments.store import Store
+from counterpoise.experiments.trained import encoders_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,48 +18,7 @@ if TYPE_CHECKING:
 
     from counterpoise.training.recipe import Recipe
 
-__all__ = ["alone_runs", "encoders_of", "teacher_runs", "unimodal_teachers"]
-
-_MODALITIES: dict[str, tuple[str, ...]] = {}  # by the description of the data
-
-
-def alone_runs(recipe: Recipe, modalities: Iterable[str], fingerprint: str) -> dict[str, Run]:
-    """Return the runs of a recipe's network on each modality alone, whose models are kept."""
-    recipes = {name: alone_recipe(recipe, name) for name in modalities}
-    return {name: Run(each, fingerprint, "always") for name, each in recipes.items()}
-
-
-def teacher_runs(recipe: Recipe, fingerprint: str) -> dict[str, Run]:
-    """Return the same runs for a method that learns from them; each data set is loaded once."""
-    key = content_key(describe(recipe.data))
-    if key not in _MODALITIES:
-        _MODALITIES[key] = recipe.data.load().modalities
-    return alone_runs(recipe, _MODALITIES[key], fingerprint)
-
-
-def encoders_of(runs: Mapping[str, Run], store: Store) -> dict[str, nn.Module]:
-    """Return the encoder that each modality's run has trained, of its best epoch.
-
-    Raises:
-        RuntimeError: If a run failed, so that there is none.
-        ValueError: If it is not known where the network has its encoders.
-    """
-    found = {}
-    splits = None
-    for name, each in trained(runs, store).items():
-        splits = each.recipe.data.load() if splits is None else splits
-        network = load_best(each.recipe, splits, each.folder).model
-        architecture = each.recipe.architecture
-        assert isinstance(network, MonoModal)
-        assert isinstance(architecture, MonoModalNetwork)
-        paths = architecture.model.encoder_paths(network.model) or {}
-        if name not in paths:
-            raise ValueError(
-                f"`model` should tell where the encoder of {name!r} is, to make a teacher of it; "
-                f"found paths of {', '.join(paths) or 'none'}. Let `encoder_paths` return them."
-            )
-        found[name] = network.model.get_submodule(paths[name])
-    return found
+__all__ = ["unimodal_teachers"]
 
 
 def unimodal_teachers(

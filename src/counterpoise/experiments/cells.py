@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from counterpoise.experiments.store import Keep, Store, content_key
+from counterpoise.experiments.trained import encoders_of
 from counterpoise.methods.umt import untaught
 from counterpoise.training.record import describe, versions
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from counterpoise.methods import Method
     from counterpoise.training import Recipe
 
-__all__ = ["Cell", "Run", "code_digest", "loading"]
+__all__ = ["Cell", "Run", "alone_runs", "code_digest", "loading"]
+
+_MODALITIES: dict[str, tuple[str, ...]] = {}  # by the description of the data
 
 
 class Cell(ABC):
@@ -103,8 +106,6 @@ class Run(Cell):
         """The runs on each modality alone, if the method learns from their encoders."""
         if not untaught(self._method):
             return {}
-        from counterpoise.experiments.alone import teacher_runs
-
         return teacher_runs(self.recipe, self.fingerprint)
 
     @property
@@ -115,8 +116,6 @@ class Run(Cell):
     def _teachers(self, store: Store) -> dict[str, nn.Module] | None:
         if not self.needs:
             return None
-        from counterpoise.experiments.alone import encoders_of
-
         return encoders_of(self.needs, store)
 
     def compute(self, store: Store, folder: Path) -> dict[str, Any]:
@@ -144,6 +143,26 @@ class Run(Cell):
                 "Do not change them while it runs."
             )
         return record
+
+
+def alone_runs(recipe: Recipe, modalities: Iterable[str], fingerprint: str) -> dict[str, Run]:
+    """Return the runs of a recipe's network on each modality alone, whose models are kept.
+
+    Competition is measured against them and teachers are made of them: both are the same cells,
+    so that what one command has trained another does not train again.
+    """
+    from counterpoise.measures.unimodal import alone_recipe
+
+    recipes = {name: alone_recipe(recipe, name) for name in modalities}
+    return {name: Run(each, fingerprint, "always") for name, each in recipes.items()}
+
+
+def teacher_runs(recipe: Recipe, fingerprint: str) -> dict[str, Run]:
+    """Return the same runs for a method that learns from them; each data set is loaded once."""
+    key = content_key(describe(recipe.data))
+    if key not in _MODALITIES:
+        _MODALITIES[key] = recipe.data.load().modalities
+    return alone_runs(recipe, _MODALITIES[key], fingerprint)
 
 
 def loading() -> Callable[[DataSource], Splits]:

@@ -157,9 +157,9 @@ class Store:
             result: Of the run.
 
         Returns:
-            "prediction": the class of each sample, shape (N,), or the outputs, (N, ...), where
-            there are no classes. "value", if the headline metric of a data set is the mean of
-            those of its samples: that metric of each, shape (N,): for an accuracy whether the
+            By name: "prediction", the class of each sample, shape (N,), or the outputs, (N, ...),
+            where there are no classes; "value", if the headline metric of a data set is the mean of
+            those of its samples, that metric of each, shape (N,): for an accuracy whether the
             sample is right (bool), for a mean absolute error its error (float32). None if the
             run kept none: it failed or diverged, or several processes or loaders of others
             tested.

@@ -6,18 +6,28 @@ import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from counterpoise.balanced import Balanced
     from counterpoise.data import Splits
-    from counterpoise.experiments.cells import Run
     from counterpoise.experiments.store import Store
     from counterpoise.training.recipe import Recipe
 
-__all__ = ["Trained", "load_best", "trained"]
+__all__ = ["Trained", "encoders_of", "load_best", "trained"]
+
+
+class _Run(Protocol):
+    @property
+    def recipe(self) -> Recipe: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def title(self) -> str: ...
 
 
 class Trained:
@@ -48,7 +58,7 @@ class Trained:
         return found
 
 
-def trained(runs: Mapping[str, Run], store: Store) -> dict[str, Trained]:
+def trained(runs: Mapping[str, _Run], store: Store) -> dict[str, Trained]:
     """Return runs that are in a store with their models, by their part.
 
     Raises:
@@ -71,3 +81,30 @@ def load_best(recipe: Recipe, splits: Splits, folder: Path) -> Balanced:
     own = {key.removeprefix(prefix): v for key, v in state.items() if key.startswith(prefix)}
     balanced.load_state_dict(own)
     return balanced.eval()
+
+
+def encoders_of(runs: Mapping[str, _Run], store: Store) -> dict[str, nn.Module]:
+    """Return the encoder that each modality's run has trained, of its best epoch.
+
+    Raises:
+        RuntimeError: If a run failed, so that there is none.
+        ValueError: If it is not known where the network has its encoders.
+    """
+    from counterpoise.measures.unimodal import MonoModal, MonoModalNetwork
+
+    found = {}
+    splits = None
+    for name, each in trained(runs, store).items():
+        splits = each.recipe.data.load() if splits is None else splits
+        network = load_best(each.recipe, splits, each.folder).model
+        architecture = each.recipe.architecture
+        assert isinstance(network, MonoModal)
+        assert isinstance(architecture, MonoModalNetwork)
+        paths = architecture.model.encoder_paths(network.model) or {}
+        if name not in paths:
+            raise ValueError(
+                f"`model` should tell where the encoder of {name!r} is, to make a teacher of it; "
+                f"found paths of {', '.join(paths) or 'none'}. Let `encoder_paths` return them."
+            )
+        found[name] = network.model.get_submodule(paths[name])
+    return found

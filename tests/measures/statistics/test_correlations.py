@@ -58,7 +58,9 @@ def test_ranks_know_the_order_alone(pairs):
 @pytest.mark.parametrize(("first", "second"), [([1, 2], [1, 2]), ([1, 2, 3], [1, 2, 3, 4])])
 def test_it_takes_pairs_at_least_three(measure, first, second):
     rule = r"`first` and `second` should be as long as each other, at least 3 values; found "
-    with pytest.raises(ValueError, match=rf"{rule}{len(first)} and {len(second)}\. Pass pairs"):
+    with pytest.raises(
+        ValueError, match=rf"{rule}shapes \({len(first)},\) and \({len(second)},\)\. Pass"
+    ):
         measure(first, second)
 
 

@@ -131,7 +131,9 @@ def test_improvement_is_the_mean_over_data_sets():
     shares = [share_of_wins(ours[d], joint[d]) for d in "ab"]
     assert found == mean_share(shares, step=0.5 / 4)
     assert found.mean == pytest.approx(np.mean(shares))
-    with pytest.raises(ValueError, match=r"`baseline` should have a data set of `runs`; found \["):
+    with pytest.raises(
+        ValueError, match=r"`runs` and `baseline` should have a data set in common; found \["
+    ):
         probability_of_improvement(ours, {"z": [0.1]})
 
 

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from counterpoise.core.errors import check_count, check_kind, check_list, check_range, check_text
 from counterpoise.data.contract import size_of
-from counterpoise.experiments.alone import alone_runs
-from counterpoise.experiments.cells import Run
+from counterpoise.experiments.cells import Run, alone_runs
 from counterpoise.experiments.compete.measuring import RIDGE, Competing
 from counterpoise.experiments.compete.paths import find_paths
 from counterpoise.experiments.compete.results import Competition, Outcome
