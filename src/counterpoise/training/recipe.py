@@ -122,8 +122,9 @@ class Recipe:
             value = getattr(self, name)
             if value is not None or name in ("data", "trainer"):
                 check_kind(name, value, kind, what)
-        for name in ("loggers", "callbacks"):
-            check_list(name, getattr(self, name) or (), dict, "a list of class_path and init_args")
+        described = "a list of class_path and init_args"
+        check_list("loggers", self.loggers or (), (dict, str), described)
+        check_list("callbacks", self.callbacks or (), dict, described)
         check_mapping("metrics", self.metrics or {}, dict, "names to class_path and init_args")
         for name in ("drop_last", "monitor"):
             check_flag(name, getattr(self, name))
