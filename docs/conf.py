@@ -29,16 +29,10 @@ extensions = [
 nitpicky = True
 # A default that a dataclass makes by a factory is shown as <factory>, which Sphinx cannot parse: it
 # then takes the annotation apart at its commas.
-<<<<<<< HEAD
-# Sources in a folder inherit a field whose type the module of the base imports; some types are
-# imported for annotations alone.
-nitpick_ignore = [("py:class", each) for each in ("dict[str", "Path", "NDArray", "nn.Module")]
-=======
 nitpick_ignore = [("py:class", "dict[str")]
 # Signatures that cannot be evaluated, of inherited fields and of types for checkers alone, are
 # shown as they are written, with names that mean nothing outside their module.
 nitpick_ignore += [("py:class", name) for name in ("Path", "NDArray", "nn.Module", '"prediction"')]
->>>>>>> friendly
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
