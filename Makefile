@@ -7,7 +7,7 @@ BIN := .venv/bin
 # results do not depend on the number of cores.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test check docs linkcheck test-slow test-oldest test-install bench mutants clean
+.PHONY: demo test check docs test-slow test-oldest test-install bench mutants clean
 
 demo: .venv/demo
 	$(BIN)/counterpoise demo
@@ -24,6 +24,7 @@ check: .venv/dev
 docs: .venv/dev
 	rm -rf docs/api/generated
 	$(BIN)/sphinx-build -W --keep-going -q -n -b html docs docs/_build
+	$(BIN)/python docs/check_links.py docs/_build
 
 test-slow: .venv/dev
 	$(BIN)/python -m pytest -m slow
@@ -42,10 +43,6 @@ test-oldest: .venv/dev
 # An empty environment, and one for each extra: minutes, and gigabytes while it runs.
 test-install:
 	$(PYTHON) tests/installing.py
-
-# Links and anchors within the documentation; those that lead outside need a network.
-linkcheck: docs
-	$(BIN)/sphinx-build -q -b linkcheck docs docs/_build/linkcheck
 
 bench: .venv/demo
 	$(BIN)/python benchmarks/cost.py --write

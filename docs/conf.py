@@ -11,7 +11,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import latex2mathml.converter
 import public_names
+from docutils.nodes import SkipNode
 
 import counterpoise
 
@@ -23,7 +25,6 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
 ]
 nitpicky = True
@@ -42,7 +43,7 @@ myst_heading_anchors = 3
 _BARS = ("S", "T", "l_m", "P_train - P_val")
 rst_epilog = "\n".join(f".. |{each}| replace:: \\|{each}\\|" for each in _BARS)
 
-linkcheck_anchors = True
+html_math_renderer = "mathml"  # which browsers draw themselves, without a network
 
 html_theme = "furo"
 html_title = f"Counterpoise {version}"
@@ -122,6 +123,18 @@ def _describe_constants(app, what, name, member, options, lines):
         lines[:] = [*public_names.docstring(*name.rsplit(".", 1)).splitlines(), ""]
 
 
+def _formula(display):
+    """Make the visitor that writes a formula as MathML."""
+
+    def visit(translator, node):
+        written = latex2mathml.converter.convert(node.astext(), display=display)
+        tag = "div" if display == "block" else "span"
+        translator.body.append(f'<{tag} class="math">{written}</{tag}>')
+        raise SkipNode
+
+    return visit, None
+
+
 _written = {}
 
 
@@ -138,6 +151,7 @@ def _restore(app, what, name, member, options, lines):
 
 def setup(app):
     """Connect the handlers above."""
+    app.add_html_math_renderer("mathml", _formula("inline"), _formula("block"))
     app.connect("missing-reference", _resolve)
     app.connect("autodoc-skip-member", _skip)
     app.connect("autodoc-process-docstring", _describe_constants)
