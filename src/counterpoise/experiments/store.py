@@ -157,12 +157,12 @@ class Store:
             result: Of the run.
 
         Returns:
-            By name: "prediction", the class of each sample, shape (N,), or the outputs, (N, ...),
-            where there are no classes; "value", if the headline metric of a data set is the mean of
-            those of its samples, that metric of each, shape (N,): for an accuracy whether the
-            sample is right (bool), for a mean absolute error its error (float32). None if the
-            run kept none: it failed or diverged, or several processes or loaders of others
-            tested.
+            Arrays by name, or None if the run kept none, for it failed or diverged, or several
+            processes or loaders of others tested. "prediction" has the class of each sample,
+            shape (N,), or the outputs, (N, ...), where there are no classes. "value" is there if
+            the headline metric of a data set is the mean of those of its samples, and has that
+            metric of each, shape (N,), which is for an accuracy whether the sample is right
+            (bool), and for a mean absolute error its error (float32).
 
         Raises:
             CorruptFileError: If they are not what the run wrote. The result is removed then, so
