@@ -241,9 +241,9 @@ def test_all_that_is_told_is_one_family():
     gap = paired_difference(found.values("Joint", "strength", "ear"),
                             found.values("Joint", "strength", "eye"))  # fmt: skip
     assert gaps["eye"].estimate == gap
-    change = paired_difference(found.values("AGM", "accuracy"), found.values("Joint", "accuracy"),
+    change = paired_difference(found.values("AGM", "joint"), found.values("Joint", "joint"),
                                step=1 / 40)  # fmt: skip
-    assert changes["AGM", "accuracy"].estimate == change
+    assert changes["AGM", "joint"].estimate == change
     told = [*gaps.values(), *changes.values()]
     expected = judge([each.estimate for each in told], margin=[0.05, 0.05, 0.05, 0.01])
     assert told == expected
