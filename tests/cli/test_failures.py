@@ -185,3 +185,11 @@ def test_help_says_that_recipes_and_grids_are_code(command):
         check=True,
     ).stdout
     assert "as you would run their code" in " ".join(text.split())
+
+
+def test_output_that_nobody_reads_any_more_ends_without_a_word():
+    command = [sys.executable, "-m", "counterpoise", "list", "methods"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141

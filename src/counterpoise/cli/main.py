@@ -82,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 if all went well; 1 if some of what was to be done failed, and the rest was done; 2 after
         a mistake of the caller, among them whatever their own code raises, which is stated in one
         line on standard error; with COUNTERPOISE_TRACEBACK=1 in the environment it is raised
-        instead. 130 after Ctrl-C.
+        instead. 130 after Ctrl-C, 141 if nobody reads the output any more.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -93,7 +93,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     try:
         with _importing_from_here():
-            return _dispatch(arguments)
+            code = _dispatch(arguments)
+            sys.stdout.flush()
+            return code
+    except BrokenPipeError:  # who reads the output has read enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except Exception as error:
         from_user = isinstance(error, _USER_ERRORS) or users_place(error) is not None
         if not from_user or os.environ.get(TRACEBACK) == "1":
