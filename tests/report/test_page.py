@@ -136,10 +136,12 @@ def test_a_page_without_charts_has_no_library():
 
 
 def test_charts_hold_their_data_beside_a_drawing_for_readers_without_scripts():
-    html = figure("F", "a</script><script>alert(1)", "s").to_html()
-    (data,) = re.findall(r'data-chart="([^"]+)"', html)
-    spec = json.loads(unpacked(data))
-    assert "a</script><script>alert(1)" in json.dumps(spec)
+    part = figure("F", "a</script><script>alert(1)", "s")
+    html = part.to_html()
+    (name,) = re.findall(r'data-chart="([^"]+)"', html)
+    (data,) = re.findall(r'id="charts">([^<]+)<', Page("T", ["L"], [part, part]).to_html())
+    assert json.loads(unpacked(data)) == {name: part.panels[0].spec}
+    assert "a</script><script>alert(1)" in json.dumps(part.panels[0].spec)
     assert "<script" not in html
     still = re.search(r'<div class="still">(<svg.*?</svg>)</div>', html, re.DOTALL)[1]
     assert 'role="img"' in still

@@ -379,8 +379,8 @@ def test_modalities_beyond_the_colours_are_dashed(make_record):
 
 
 def charts(html):
-    packed = re.findall(r'data-chart="([^"]+)"', html)
-    return [json.loads(gzip.decompress(base64.b64decode(text))) for text in packed]
+    (packed,) = re.findall(r'id="charts">([^<]+)<', html)
+    return list(json.loads(gzip.decompress(base64.b64decode(packed))).values())
 
 
 def test_epochs_are_counted_from_1_everywhere(make_record):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from functools import cache
 
 from markupsafe import Markup, escape
@@ -14,8 +15,10 @@ __all__ = ["chart_library", "inline_svg", "standalone_svg"]
 
 _UNUSED = re.compile(
     r' (?:(?:font-family|class|aria-[\w-]+|role|version|pointer-events)="[^"]*"'
-    r'|opacity="1"|font-weight="normal"|stroke-width="1"|transform="translate\(0,0\)")'
+    r'|opacity="1"|[xy]2="0"|font-size="12px"|font-weight="normal"|stroke-width="1"|transform="translate\(0,0\)")'
 )
+_EMPTY = re.compile(r'<path d="" display="none"/>|<path d="M0,0h[\d.]+v[\d.]+h-?[\d.]+Z"/>|<g></g>')
+_MARK = re.compile(r'<path transform="translate\(([-\d.]+),([-\d.]+)\)" ([^>]*)/>')
 _TAG = re.compile(r"<[^>]*>")
 _LONG = re.compile(r"-?\d+\.\d{2,}")
 
@@ -56,11 +59,11 @@ def inline_svg(spec: Spec, *, name: str, title: str, description: str) -> Markup
     size = re.search(r'viewBox="[^"]+"', text)
     assert size is not None
     head = (
-        f'<svg {size[0]} role="img" aria-labelledby="{name}-title {name}-desc">'
+        f'<svg {size[0]} font-size="12" role="img" aria-labelledby="{name}-title {name}-desc">'
         f'<title id="{name}-title">{escape(title)}</title>'
         f'<desc id="{name}-desc">{escape(description)}</desc>'
     )
-    return Markup(head + _UNUSED.sub("", text[text.index(">") + 1 :]))
+    return Markup(head + _compact(text[text.index(">") + 1 :], name))
 
 
 def standalone_svg(spec: Spec, title: str) -> str:
@@ -86,6 +89,22 @@ def _drawn(spec: Spec, title: str = "") -> str:
     text: str = vl_convert.vegalite_to_svg({**still(spec, title=title), **padded}, config=CONFIG)
     # Places are rounded; what is written between the tags is left as it is.
     return _TAG.sub(lambda tag: _LONG.sub(_rounded, tag[0]), text).strip()
+
+
+def _compact(text: str, name: str) -> str:
+    """Leave out what draws nothing, and write down once what is drawn in many places."""
+    text, changes = _UNUSED.sub("", text), 1
+    while changes:
+        text, changes = _EMPTY.subn("", text)
+    marks = Counter(found[3] for found in _MARK.finditer(text))
+    names = {mark: f"{name}-{k}" for k, mark in enumerate(marks) if marks[mark] > 1}
+
+    def placed(found: re.Match[str]) -> str:
+        used = names.get(found[3])
+        return f'<use href="#{used}" x="{found[1]}" y="{found[2]}"/>' if used else found[0]
+
+    shapes = "".join(f'<path id="{used}" {mark}/>' for mark, used in names.items())
+    return (f"<defs>{shapes}</defs>" if shapes else "") + _MARK.sub(placed, text)
 
 
 def _rounded(number: re.Match[str]) -> str:

@@ -12,7 +12,6 @@ from markupsafe import Markup
 
 from counterpoise.report.charts import Spec
 from counterpoise.report.drawing import inline_svg, standalone_svg
-from counterpoise.report.packing import packed
 from counterpoise.report.page import Part
 from counterpoise.report.series import Look
 
@@ -37,12 +36,7 @@ class Panel:
     def name(self) -> str:
         """A name for ids: charts that differ have different ones."""
         content = json.dumps([self.title, self.spec, self.description], sort_keys=True)
-        return f"chart-{sha256(content.encode()).hexdigest()[:12]}"
-
-    @property
-    def data(self) -> str:
-        """The chart for the page's script, packed."""
-        return packed(json.dumps(self.spec, separators=(",", ":"), ensure_ascii=False))
+        return f"chart-{_digest(content)}"
 
 
 @dataclass(frozen=True)
@@ -60,7 +54,6 @@ class Figure(Part):
     """
 
     template: ClassVar[str] = "figure.html"
-    needs_charts: ClassVar[bool] = True
     title: str
     caption: str
     panels: Sequence[Panel]
@@ -73,13 +66,18 @@ class Figure(Part):
         """Charts beside each other on a wide screen: rows are filled as evenly as three allow."""
         return 1 if self.wide else {1: 1, 2: 2, 4: 2}.get(len(self.panels), 3)
 
+    @property
+    def charts(self) -> Mapping[str, Spec]:
+        """The charts by their names."""
+        return {panel.name: panel.spec for panel in self.panels}
+
     def drawing(self, index: int) -> Markup:
         """The drawing of a chart that readers without scripts see, and that is printed."""
         panel = self.panels[index]
         return inline_svg(
             panel.spec,
             # The same chart may stand in two figures.
-            name=f"{panel.name}-{sha256(self.title.encode()).hexdigest()[:6]}",
+            name=f"c{_digest(self.title + panel.name)}",
             title=self.titles[index],
             description=panel.description,
         )
@@ -93,3 +91,7 @@ class Figure(Part):
         """Each chart as an SVG file of its own, for Markdown."""
         drawn = zip(self.panels, self.titles, strict=True)
         return [standalone_svg(panel.spec, title) for panel, title in drawn]
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:8]

@@ -4,7 +4,7 @@
 (() => {
   const views = new WeakMap(); // the view of each chart that has been drawn
   const hidden = new WeakMap(); // the series hidden in each figure
-  let looks; // how charts look, once the library is there
+  let looks; // all charts by their names, and how they look, once the library is there
   const tooltip = { theme: "page", disableDefaultStyle: true };
 
   async function unpacked(text) {
@@ -18,7 +18,8 @@
     const script = document.createElement("script");
     script.textContent = await unpacked(document.getElementById("chart-library").textContent);
     document.head.append(script);
-    return JSON.parse(await unpacked(document.getElementById("chart-config").textContent));
+    const texts = ["charts", "chart-config"].map((id) => document.getElementById(id).textContent);
+    return (await Promise.all(texts.map(unpacked))).map((text) => JSON.parse(text));
   }
 
   async function draw(chart) {
@@ -27,10 +28,9 @@
     live.setAttribute("aria-hidden", "true"); // the drawing beneath describes itself
     chart.append(live);
     try {
-      const spec = JSON.parse(await unpacked(chart.dataset.chart));
-      const config = await looks;
+      const [specs, config] = await looks;
       const options = { config, tooltip, actions: false, ast: true, defaultStyle: false, renderer: "svg" };
-      const { view } = await window.embedChart(live, spec, options);
+      const { view } = await window.embedChart(live, specs[chart.dataset.chart], options);
       views.set(chart, view);
       chart.classList.add("drawn");
       show(chart);

@@ -11,7 +11,7 @@ import json
 import os
 import re
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
@@ -23,6 +23,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from counterpoise.core.files import write_atomically
+from counterpoise.report.charts import Spec
 from counterpoise.report.packing import packed
 from counterpoise.report.theme import CONFIG, style_sheet
 
@@ -44,12 +45,16 @@ class Part:
     """A piece of a page: subclasses name the template that renders them as `part`."""
 
     template: ClassVar[str]
-    needs_charts: ClassVar[bool] = False
 
     @property
     def children(self) -> Sequence[Part]:
         """The parts inside it."""
         return ()
+
+    @property
+    def charts(self) -> Mapping[str, Spec]:
+        """Its own charts by their names, not those of the parts inside it."""
+        return {}
 
     def __html__(self) -> str:
         return _environment().get_template(self.template).render(part=self)
@@ -195,9 +200,14 @@ class Page(Part):
         return Markup(own.read_text("utf-8"))
 
     @cached_property
+    def all_charts(self) -> Mapping[str, Spec]:
+        """The charts of all parts by their names."""
+        return {name: spec for part in _all_parts(self) for name, spec in part.charts.items()}
+
+    @cached_property
     def library(self) -> str:
         """The script that draws charts; empty where there are none."""
-        if not any(part.needs_charts for part in _all_parts(self)):
+        if not self.all_charts:
             return ""
         from counterpoise.report.drawing import chart_library
 
@@ -207,6 +217,11 @@ class Page(Part):
     def packed_library(self) -> str:
         """The same, a third as long."""
         return packed(self.library)
+
+    @property
+    def packed_charts(self) -> str:
+        """All charts in one: much of each stands in the others too."""
+        return packed(json.dumps(self.all_charts, separators=(",", ":"), ensure_ascii=False))
 
     @property
     def packed_config(self) -> str:

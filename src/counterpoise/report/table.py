@@ -60,7 +60,7 @@ class Column:
         number = value if isinstance(value, (int, float)) else getattr(value, "mean", None)
         if not self.numeric or not isinstance(number, (int, float)) or math.isnan(number):
             return None
-        return float(number)
+        return float(f"{number:.12g}")
 
     def share(self, value: object) -> float | None:
         """The length of the value's bar as a share of the cell, if it has one."""

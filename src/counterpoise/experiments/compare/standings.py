@@ -115,7 +115,7 @@ def competition_figure(block: Block, metric: Metric = ACCURACY) -> Figure | None
     alone = _points("trained alone", rows[0][1], "alone")
     probes = [point for row, found in rows for point in _points(row.method, found, "probe")]
     strengths = [point for row, found in rows for point in _points(row.method, found, "strength")]
-    strength = Axis("0: all is carried, 1: no more than the mean", levels=[Level(1.0)])
+    strength = Axis("Competition strength", levels=[Level(1.0)])
     panels = [
         ("Probes of encoders", [*alone, *probes], Axis(metric.on("Test"), metric.form)),
         ("Competition strength", strengths, strength),
@@ -129,7 +129,8 @@ def competition_figure(block: Block, metric: Metric = ACCURACY) -> Figure | None
         "Mean over seeds with its 95% interval; faint dots are single seeds. A probe is a linear "
         "classifier on the features of one encoder; where it falls short of what the network "
         "reaches trained on the modality alone, the encoder has learnt less than it could have. "
-        "Further right in the second chart is held back more."
+        "Competition strength is 0 where the encoder's features carry all that the modality alone "
+        "tells, and 1 where they tell no more than the mean: further right is held back more."
     )
     looks = {**looks_of(names), _WHOLE: Look()}
     return row_figure(f"Competition of modalities on {block.title}", caption, panels, looks)
