@@ -1,4 +1,4 @@
-"""What stands in for an absent modality, tensor by tensor and nest by nest."""
+"""What stands in for an absent modality, tensor by tensor and pytree by pytree."""
 
 import pytest
 import torch
@@ -138,7 +138,9 @@ def test_an_absence_for_no_modality_is_an_error(absent, message):
 
 @pytest.mark.parametrize("absent", [{"text": 0.0}, {"text": {"ids": 1}}, 0.0, nn.Identity()])
 def test_what_is_no_absence_is_an_error(absent):
-    message = r"`absent` for modality 'text' should be an Absence or a nest of them; found .* Wrap"
+    message = (
+        r"`absent` for modality 'text' should be an Absence or a pytree of them; found .* Wrap"
+    )
     with pytest.raises(TypeError, match=message):
         AbsentValues(NAMES, absent)
 
@@ -163,7 +165,7 @@ def test_what_is_no_absence_is_an_error(absent):
         (
             {"image": [Zeros(), Zeros()]},
             r"(?s)`absent` for modality 'image' should have the form of .*; found .*\. "
-            r"Give one absence, or one for each tensor in the same nest",
+            r"Give one absence, or one for each tensor in the same pytree",
         ),
     ],
 )

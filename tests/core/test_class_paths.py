@@ -9,7 +9,7 @@ from counterpoise.core import absence, references, scores
 from counterpoise.core.class_paths import class_path
 from counterpoise.data import AVMNIST, Digits
 from counterpoise.data.files.cache import CorruptFileError
-from counterpoise.measures import MonoModalNetwork
+from counterpoise.measures import UnimodalNetwork
 from counterpoise.methods import AGM, OGMGE
 from counterpoise.models import LeNet
 from counterpoise.training import Network
@@ -33,7 +33,7 @@ class Own:
         (AVMNIST, "counterpoise.data.AVMNIST"),
         (Digits, "counterpoise.data.Digits"),
         (LeNet, "counterpoise.models.LeNet"),
-        (MonoModalNetwork, "counterpoise.measures.MonoModalNetwork"),
+        (UnimodalNetwork, "counterpoise.measures.UnimodalNetwork"),
         (Network, "counterpoise.training.Network"),
         (CorruptFileError, "counterpoise.data.CorruptFileError"),
         (Own, f"{__name__}.Own"),

@@ -1,4 +1,4 @@
-"""What may go in and come out: nests, other keywords, outputs that are no tensor, shared parts."""
+"""What may go in and come out: pytrees, other keywords, odd outputs, shared parts."""
 
 from copy import deepcopy
 from typing import ClassVar
@@ -29,7 +29,7 @@ class Reader(nn.Module):
 
 
 class Caption(nn.Module):
-    """Reads a nest, looks at a tensor, takes other keywords, returns a dictionary."""
+    """Reads a pytree, looks at a tensor, takes other keywords, returns a dictionary."""
 
     names = ("text", "image")
     encoders: ClassVar = {"text": "reader", "image": "parts.1"}

@@ -140,8 +140,8 @@ def test_a_keyword_that_the_model_does_not_take():
 def test_training_without_a_target():
     balanced = wrap(made())
     message = (
-        r"`target` should be given in training mode, a tensor or a nest of them; found None\. Call "
-        r"balanced\(\.\.\., target=labels\), or balanced\.eval\(\) first"
+        r"`target` should be given in training mode, a tensor or a pytree of them; found None\. "
+        r"Call balanced\(\.\.\., target=labels\), or balanced\.eval\(\) first"
     )
     with pytest.raises(TypeError, match=message):
         balanced(**data()[0])

@@ -8,7 +8,7 @@ import pytest
 import counterpoise.measures
 
 HEAVY = ("lightning", "sklearn", "scipy", "torchmetrics", "altair", "rich", "jsonargparse")
-LIGHT = "contributions, coalition_logits, extract_features, MonoModal, MonoModalNetwork, Batches"
+LIGHT = "contributions, coalition_logits, extract_features, UnimodalModel, UnimodalNetwork, Batches"
 
 
 def test_what_needs_pytorch_alone_imports_pytorch_alone():

@@ -8,7 +8,7 @@ from torch import nn
 
 import counterpoise as cp
 from counterpoise.data import Synthetic
-from counterpoise.measures import MonoModal, MonoModalNetwork
+from counterpoise.measures import UnimodalModel, UnimodalNetwork
 from counterpoise.training import Network
 from support.networks import FUSIONS, MaxOut, batch
 from support.wrapping import Calls, assert_same, gradients
@@ -23,7 +23,7 @@ def made(fusion=MaxOut, **options):
 
 def alone(model, *, encoders=True, **options):
     paths = model.encoders if encoders else None
-    return MonoModal(model, "eye", model.names, encoders=paths, **options)
+    return UnimodalModel(model, "eye", model.names, encoders=paths, **options)
 
 
 def others_zero(inputs):
@@ -98,7 +98,7 @@ def test_an_encoder_without_rows_in_front_passes_the_whole_batch():
             return (self.left(left) + 3 * self.right(right)).sum(0)
 
     encoders = {"left": "left", "right": "right"}
-    module = MonoModal(Sum(), "left", ("left", "right"), encoders=encoders)
+    module = UnimodalModel(Sum(), "left", ("left", "right"), encoders=encoders)
     x = torch.randn(5, 3)
     torch.testing.assert_close(module(left=x, right=x), 2 * (x + 1) + 6)
 
@@ -113,7 +113,7 @@ def test_built_by_a_recipe_it_starts_from_the_weights_of_the_joint_network():
     torch.manual_seed(3)
     joint = Network().build(splits)
     torch.manual_seed(3)
-    module = MonoModalNetwork(Network(), "m2", cp.absence.Constant(0.5)).build(splits)
+    module = UnimodalNetwork(Network(), "m2", cp.absence.Constant(0.5)).build(splits)
     assert_same(module.model.state_dict(), joint.state_dict())
     batch = splits.train.__getitems__([0, 1, 2])
     given = {"m1": torch.full((3, 32), 0.5), "m2": batch["m2"]}
@@ -151,8 +151,8 @@ def test_unknown_modalities_and_encoders_are_errors():
     with pytest.raises(
         ValueError, match=r"`modality` should be one of 'ear', .* found 'eyes'\. Did"
     ):
-        MonoModal(model, "eyes", model.names)
+        UnimodalModel(model, "eyes", model.names)
     with pytest.raises(
         ValueError, match=r"The encoder of modality 'ear' should be the path .* found 'e'"
     ):
-        MonoModal(model, "eye", model.names, encoders={"ear": "e"})
+        UnimodalModel(model, "eye", model.names, encoders={"ear": "e"})

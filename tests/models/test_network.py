@@ -57,11 +57,11 @@ def test_head_paths_lead_to_the_heads_of_an_additive_fusion_alone():
     network = two()
     assert network.head_paths == {"left": "fusion.head.0", "right": "fusion.head.1"}
     inputs = sample({"left": (5,), "right": (11,)})
-    monomodal = [
+    unimodal = [
         network.get_submodule(network.head_paths[name])(network.encoders[name](inputs[name]))
         for name in network.modalities
     ]
-    torch.testing.assert_close(network(**inputs), sum(monomodal))
+    torch.testing.assert_close(network(**inputs), sum(unimodal))
     assert two(Concatenation).head_paths == {}
 
 

@@ -81,13 +81,13 @@ def recipe(**changes: object) -> Recipe:
     return Recipe(**(settings | changes))
 
 
-def flat(nest: object) -> Sequence[object]:
-    """Tensors and values of a nest, in order, for comparison bit by bit."""
-    if isinstance(nest, dict):
-        return [each for key in nest for each in (key, *flat(nest[key]))]
-    if isinstance(nest, (list, tuple)):
-        return [each for item in nest for each in flat(item)]
-    return [nest]
+def flat(pytree: object) -> Sequence[object]:
+    """Tensors and values of a pytree, in order, for comparison bit by bit."""
+    if isinstance(pytree, dict):
+        return [each for key in pytree for each in (key, *flat(pytree[key]))]
+    if isinstance(pytree, (list, tuple)):
+        return [each for item in pytree for each in flat(item)]
+    return [pytree]
 
 
 def same_bits(first: object, second: object) -> bool:

@@ -102,7 +102,7 @@ MEASURES: list[Row] = [
     (measures.coalition_logits, {"balanced": balanced(), "batch": batch()}, {
         "balanced": (Net(), None), "batch": (None, (1, 2), {"a": torch.ones(7, 3)}),
     }),
-    (measures.MonoModal, {"model": Net(), "modality": "a", "modalities": ("a", "b")}, {
+    (measures.UnimodalModel, {"model": Net(), "modality": "a", "modalities": ("a", "b")}, {
         "model": (None, Net, "x"), "modality": ("c", "", None, 3),
         "modalities": (("a",), "ab", None, ("a", "c"), ()),
         "encoders": ({"a": "c"}, {"c": "a"}, "a", 3), "absent": (0.0, "zeros", {"c": 0.0}),

@@ -20,7 +20,7 @@ NUMBERS = pytest.mark.parametrize("number", range(len(ROWS)), ids=title)
 ABOUT = {
     "by_position": "given by keyword",
     "Balanced": "encoder",
-    "MonoModal": "encoder",
+    "UnimodalModel": "encoder",
     "candidates": "in the grid",
     "coalition_logits": "Modality",
     "Module": "`model`",

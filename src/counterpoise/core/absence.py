@@ -3,7 +3,7 @@
 The published choice is zeros (Li et al., "Boosting Multi-modal Model Performance with Adaptive
 Gradient Modulation", ICCV 2023, section 3.1). Each alternative is one small object, given to
 ``counterpoise.Balanced(absent=...)`` for all modalities, for each by name, or, where a modality
-is a nest of tensors, leaf by leaf in a nest of the same form.
+is a pytree of tensors, leaf by leaf in a pytree of the same form.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ class Noise(Absence):
 
 
 class Keep(Absence):
-    """Leaves a tensor as it is: for the parts of a nest that are not content, such as masks.
+    """Leaves a tensor as it is: for the parts of a pytree that are not content, such as masks.
 
     Example:
         >>> Keep()(torch.tensor([True, False]))
@@ -208,9 +208,9 @@ class Keep(Absence):
         return x
 
 
-def _shown(nest: PyTree) -> str:
-    """Describe the form of a nest: {'ids': ·, 'mask': ·}."""
-    leaves, structure = pytree.tree_flatten(nest)
+def _shown(tree: PyTree) -> str:
+    """Describe the form of a pytree: {'ids': ·, 'mask': ·}."""
+    leaves, structure = pytree.tree_flatten(tree)
     return repr(pytree.tree_unflatten([_Dot()] * len(leaves), structure))
 
 
@@ -244,7 +244,7 @@ class AbsentValues(nn.Module):
     Args:
         modalities: Names, in order.
         absent: One :class:`Absence` for all, a mapping from modality to an absence (or to a
-            nest of them), or None for :class:`Zeros` throughout. Modalities left out of a
+            pytree of them), or None for :class:`Zeros` throughout. Modalities left out of a
             mapping get zeros.
 
     Raises:
@@ -263,18 +263,18 @@ class AbsentValues(nn.Module):
                     f"`absent` should name modalities, which are {', '.join(modalities)}; "
                     f"found {name!r}.{suggestion(name, modalities)}"
                 )
-        nests = [Zeros() if given.get(name) is None else given[name] for name in modalities]
-        flat = [pytree.tree_flatten(nest) for nest in nests]
+        trees = [Zeros() if given.get(name) is None else given[name] for name in modalities]
+        flat = [pytree.tree_flatten(tree) for tree in trees]
         for name, (leaves, _) in zip(modalities, flat, strict=True):
             for leaf in leaves:
                 if not isinstance(leaf, Absence):
                     raise TypeError(
-                        f"`absent` for modality {name!r} should be an Absence or a nest of them; "
+                        f"`absent` for modality {name!r} should be an Absence or a pytree of them; "
                         f"found {described(leaf)}. Wrap a fixed value as `absence.Constant(value)`."
                     )
         self.modalities = tuple(modalities)
         self.leaves = nn.ModuleList(nn.ModuleList(leaves) for leaves, _ in flat)
-        # The forms as nests of numbers: PyTorch's own descriptions of trees cannot be copied.
+        # The forms as pytrees of numbers: PyTorch's own descriptions of trees cannot be copied.
         self.forms = [pytree.tree_unflatten(range(len(leaves)), form) for leaves, form in flat]
 
     def varies(self, index: int) -> bool:
@@ -294,7 +294,7 @@ class AbsentValues(nn.Module):
             raise ValueError(
                 f"`absent` for modality {self.modalities[index]!r} should have the form of the "
                 f"modality, {_shown(value)}; found {_shown(form)}. Give one absence, or one for "
-                "each tensor in the same nest."
+                "each tensor in the same pytree."
             )
         filled = [
             self._fill(index, absence, leaf) if isinstance(leaf, Tensor) else leaf

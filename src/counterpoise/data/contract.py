@@ -35,7 +35,7 @@ TARGET = "target"
 """The key of the labels in a batch; no modality can have this name."""
 
 Batch = dict[str, Any]
-"""Each modality's name to its samples, a tensor (B, ...) or a nest of them, such as tokens with
+"""Each modality's name to its samples, a tensor (B, ...) or a pytree of them, such as tokens with
 their mask; and ``target`` to their labels."""
 
 
@@ -52,7 +52,7 @@ class Samples(Protocol):
 
     @property
     def sample_shapes(self) -> dict[str, PyTree]:
-        """The shape of one sample of each modality; for a nest, a nest of shapes."""
+        """The shape of one sample of each modality; for a pytree, a pytree of shapes."""
 
     @property
     def fingerprint(self) -> str:
@@ -243,7 +243,7 @@ class Splits:
 
 
 def shapes_of(batch: Mapping[str, PyTree], names: Sequence[str]) -> dict[str, PyTree]:
-    """Return the shape of one sample of each modality in a batch, nests as nests of shapes.
+    """Return the shape of one sample of each modality in a batch, pytrees as pytrees of shapes.
 
     Example:
         >>> import torch

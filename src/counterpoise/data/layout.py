@@ -12,7 +12,7 @@ from counterpoise.data.contract import TARGET, Batch
 __all__ = ["Layout", "Modalities"]
 
 Modalities = Sequence[str] | Mapping[str, str | Sequence[str]]
-"""Names of entries; or names of modalities, each with its entry or, for a nest, its entries."""
+"""Names of entries; or names of modalities, each with its entry or, for a pytree, its entries."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Layout:
 
     Args:
         modalities: Which entries are modalities, in the order that they shall have; or a mapping
-            of modalities to their entry, or to several, which become a nest. Default: all
+            of modalities to their entry, or to several, which become a pytree. Default: all
             entries but the target.
         target: The entry that holds the labels.
         others: Further entries, which the model takes beside its modalities.

@@ -41,7 +41,7 @@ class SampleDataset(NumberedDataset):
             Hugging Face, or a list. If it has ``__getitems__``, which reads several samples at
             once, what is drawn is a function of their numbers together.
         modalities: Which entries are modalities, in the order that they shall have; or a mapping
-            of modalities to their entry, or to several, which become a nest:
+            of modalities to their entry, or to several, which become a pytree:
             ``{"text": ("input_ids", "attention_mask"), "image": "pixel_values"}``. Default: all
             entries but the target.
         target: The entry that holds the labels. Default: "target".

@@ -39,7 +39,7 @@ class Shards(DataSource):
         task: What is to be learnt; a number C is short for ``Classification(C)``.
         modalities: The entry of each modality, ``{"audio": "npy", "image": "jpg"}``; see
             :func:`~counterpoise.data.files.shards.decoded` for the kinds that are read. Samples
-            of a modality have one shape. Or several entries, which become a nest.
+            of a modality have one shape. Or several entries, which become a pytree.
         target: The entry that holds the target. Default: "cls".
         title: What the data set is called. Default: "shards".
 

@@ -37,7 +37,7 @@ class MultimodalDataset(NumberedDataset):
     :meth:`collate` as its ``collate_fn``; a batch then costs one indexing operation a modality.
 
     Args:
-        inputs: Each modality's name and its samples, a tensor (N, ...) or a nest of such
+        inputs: Each modality's name and its samples, a tensor (N, ...) or a pytree of such
             tensors, in the order that the modalities shall have. Tensors are kept as they are,
             so memory-mapped ones stay on disk until a batch is read.
         target: Labels, shape (N, ...).
@@ -174,7 +174,7 @@ def _select(stored: Tensor, selection: slice | Tensor) -> Tensor:
 
 
 def leaves(name: str, tree: PyTree) -> list[tuple[str, PyTree]]:
-    """List the leaves of a nest with the path of each, which begins with a name.
+    """List the leaves of a pytree with the path of each, which begins with a name.
 
     Example:
         >>> [path for path, _ in leaves("text", {"tokens": 1, "parts": [2, 3]})]
@@ -218,7 +218,7 @@ def _check_inputs(inputs: Mapping[str, PyTree], target: Tensor) -> None:
     for name, tree in inputs.items():
         if not tensors(tree):
             raise ValueError(
-                f"`{name}` should hold at least one tensor; found an empty nest. Leave it out."
+                f"`{name}` should hold at least one tensor; found an empty pytree. Leave it out."
             )
     lengths = {name: len(tensor) for name, tensor in named}
     if len(set(lengths.values())) > 1:

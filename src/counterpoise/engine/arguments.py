@@ -198,7 +198,7 @@ def check_call(model: nn.Module, modalities: Sequence[str], inputs: Mapping[str,
             )
         if not tensors(inputs[name]):
             raise TypeError(
-                f"Modality {name!r} should be a tensor or a nest of tensors; found "
+                f"Modality {name!r} should be a tensor or a pytree of tensors; found "
                 f"{type(inputs[name]).__name__}. Pass lists, tuples or dictionaries of tensors."
             )
     if len(inputs) == len(modalities) or torch.compiler.is_compiling():
@@ -218,7 +218,7 @@ def require_target(target: PyTree) -> None:
     """Raise unless a training step has a target."""
     if not tensors(target):
         raise TypeError(
-            f"`target` should be given in training mode, a tensor or a nest of them; found "
+            f"`target` should be given in training mode, a tensor or a pytree of them; found "
             f"{described(target)}. Call balanced(..., target=labels), or balanced.eval() first for "
             "prediction."
         )

@@ -62,7 +62,7 @@ class Modality:
         for leaf in tree_leaves(self.absent):
             if not (leaf is None or isinstance(leaf, Absence)):
                 raise TypeError(
-                    f"`absent` should be an absence, or a nest of them; found {described(leaf)}. "
+                    f"`absent` should be an absence, or a pytree of them; found {described(leaf)}. "
                     "Wrap a value that stands in as cp.absence.Constant(value)."
                 )
 

@@ -90,7 +90,7 @@ def encoders_of(runs: Mapping[str, _Run], store: Store) -> dict[str, nn.Module]:
         RuntimeError: If a run failed, so that there is none.
         ValueError: If it is not known where the network has its encoders.
     """
-    from counterpoise.measures.unimodal import MonoModal, MonoModalNetwork
+    from counterpoise.measures.unimodal import UnimodalModel, UnimodalNetwork
 
     found = {}
     splits = None
@@ -98,8 +98,8 @@ def encoders_of(runs: Mapping[str, _Run], store: Store) -> dict[str, nn.Module]:
         splits = each.recipe.data.load() if splits is None else splits
         network = load_best(each.recipe, splits, each.folder).model
         architecture = each.recipe.architecture
-        assert isinstance(network, MonoModal)
-        assert isinstance(architecture, MonoModalNetwork)
+        assert isinstance(network, UnimodalModel)
+        assert isinstance(architecture, UnimodalNetwork)
         paths = architecture.model.encoder_paths(network.model) or {}
         if name not in paths:
             raise ValueError(

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from counterpoise.measures.probes import Probe, linear_probe, probe_encoders
     from counterpoise.measures.strength import competition_strength, varying_directions
     from counterpoise.measures.trained import model_strengths
-    from counterpoise.measures.unimodal import MonoModal, MonoModalNetwork
+    from counterpoise.measures.unimodal import UnimodalModel, UnimodalNetwork
 
 _LAZY = {
     "Alone": "metrics",
@@ -44,8 +44,8 @@ _LAZY = {
     "CoalitionPerformance": "metrics",
     "Contribution": "metrics",
     "Cooperation": "metrics",
-    "MonoModal": "unimodal",
-    "MonoModalNetwork": "unimodal",
+    "UnimodalModel": "unimodal",
+    "UnimodalNetwork": "unimodal",
     "Probe": "probes",
     "ResponsePerformance": "metrics",
     "Robustness": "metrics",
@@ -65,11 +65,11 @@ __all__ = [
     "Contribution",
     "Cooperation",
     "Extracted",
-    "MonoModal",
-    "MonoModalNetwork",
     "Probe",
     "ResponsePerformance",
     "Robustness",
+    "UnimodalModel",
+    "UnimodalNetwork",
     "accuracy_gap",
     "alone",
     "coalition_logits",

@@ -56,7 +56,7 @@ def coalition_logits(balanced: Balanced, batch: Batch) -> Tensor:
     if len(names) > EXACT_LIMIT:
         raise ValueError(
             f"`balanced` should have at most {EXACT_LIMIT} modalities, for each of 2^M coalitions "
-            f"is evaluated; found {len(names)}. Wrap the model with related ones in one nest."
+            f"is evaluated; found {len(names)}. Wrap the model with related ones in one pytree."
         )
     inputs = {name: value for name, value in batch.items() if name != "target"}
     check_call(balanced.model, names, inputs)

@@ -10,7 +10,7 @@ from torch import nn
 from counterpoise.core.errors import check_mapping, check_names
 from counterpoise.measures.features import Batch, Call, check_batches, check_paths, extract_features
 from counterpoise.measures.strength import competition_strength
-from counterpoise.measures.unimodal import MonoModal
+from counterpoise.measures.unimodal import UnimodalModel
 
 if TYPE_CHECKING:
     from counterpoise.data import Segments
@@ -35,13 +35,13 @@ def model_strengths(
     Args:
         model: The joint model: any module, a LightningModule too.
         concepts: For each modality the model that was trained on it alone, on the same training
-            data: its own branch, or the same network as a :class:`MonoModal`.
+            data: its own branch, or the same network as a :class:`UnimodalModel`.
         fit: Batches that no model was trained on, to fit the probes on.
         test: Other such batches, to evaluate on.
         fused: Path of the joint model's fused feature, as :func:`extract_features` takes it:
             the output of a module, or with ":input" its input.
         concept: Path of the concept, the penultimate feature, in the concept models; one for
-            all, or one for each. Within a ``MonoModal`` paths need not begin with "model.".
+            all, or one for each. Within a ``UnimodalModel`` paths need not begin with "model.".
         ridge: As in :func:`competition_strength`.
         call: Runs a model on a batch. Default: ``model(**batch)`` without the target.
         segments: As :func:`extract_features` takes it: the task, where each of its segments is
@@ -58,13 +58,13 @@ def model_strengths(
 
     Example:
         >>> import torch
-        >>> from counterpoise.measures import Batches, MonoModal
+        >>> from counterpoise.measures import Batches, UnimodalModel
         >>> from counterpoise.data import Synthetic
         >>> from counterpoise.models import build
         >>> data = Synthetic(num_validation=200, num_test=100).load()
         >>> _ = torch.manual_seed(0)
         >>> joint, other = (build(data.sample_shapes, data.num_classes) for _ in range(2))
-        >>> alone = MonoModal(other, "m1", data.modalities)  # here trained on m1, as is joint
+        >>> alone = UnimodalModel(other, "m1", data.modalities)  # here trained on m1, as is joint
         >>> found = model_strengths(
         ...     joint,
         ...     {"m1": alone},
@@ -94,7 +94,7 @@ def model_strengths(
     strengths = {}
     for name, alone in concepts.items():
         path = named[name]
-        path = f"model.{path}" if isinstance(alone, MonoModal) else path
+        path = f"model.{path}" if isinstance(alone, UnimodalModel) else path
         found = [extract_features(alone, s, {"concept": path}, **how) for s in splits]
         try:
             strengths[name] = competition_strength(

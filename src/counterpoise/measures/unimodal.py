@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from counterpoise.data import Splits
     from counterpoise.training.recipe import Recipe
 
-__all__ = ["MonoModal", "MonoModalNetwork", "alone_recipe"]
+__all__ = ["UnimodalModel", "UnimodalNetwork", "alone_recipe"]
 
 
-class MonoModal(nn.Module):
+class UnimodalModel(nn.Module):
     """Runs a model with every modality but one absent, whatever it is given for the others.
 
     Args:
@@ -52,7 +52,7 @@ class MonoModal(nn.Module):
         >>> import torch
         >>> from counterpoise.models import build
         >>> model = build({"left": (3,), "right": (5,)}, num_classes=2)
-        >>> left = MonoModal(model, "left", model.modalities, encoders=model.encoder_paths)
+        >>> left = UnimodalModel(model, "left", model.modalities, encoders=model.encoder_paths)
         >>> x, y = torch.randn(7, 3), torch.randn(7, 5)
         >>> torch.allclose(left(left=x, right=y), model(left=x, right=torch.zeros(7, 5)))
         True
@@ -130,7 +130,7 @@ class MonoModal(nn.Module):
 
 
 @dataclass(frozen=True)
-class MonoModalNetwork(Architecture):
+class UnimodalNetwork(Architecture):
     """Builds another architecture's network with all modalities but one absent.
 
     From the same seed it starts from the same weights.
@@ -143,7 +143,7 @@ class MonoModalNetwork(Architecture):
     Example:
         >>> from counterpoise.data import Synthetic
         >>> from counterpoise.training import Network
-        >>> network = MonoModalNetwork(Network(), "m2").build(Synthetic().load())
+        >>> network = UnimodalNetwork(Network(), "m2").build(Synthetic().load())
         >>> type(network.model).__name__, network.modality
         ('MultimodalNetwork', 'm2')
     """
@@ -155,7 +155,7 @@ class MonoModalNetwork(Architecture):
     def build(self, splits: Splits) -> nn.Module:
         """Return the network."""
         model = self.model.build(splits)
-        return MonoModal(
+        return UnimodalModel(
             model,
             self.modality,
             splits.modalities,
@@ -202,7 +202,7 @@ def _spread(tensor: Tensor, axis: int, rows: int) -> Tensor:
 
 
 def _within(model: nn.Module) -> nn.Module:
-    assert isinstance(model, MonoModal)
+    assert isinstance(model, UnimodalModel)
     return model.model
 
 
@@ -216,7 +216,7 @@ def alone_recipe(recipe: Recipe, modality: str) -> Recipe:
     assert recipe.model is not None
     return recipe.replace(
         method=Joint(),
-        model=MonoModalNetwork(recipe.model, modality, recipe.absent),
+        model=UnimodalNetwork(recipe.model, modality, recipe.absent),
         coalitions=None,
         attribution="shapley",
         absent=None,

@@ -118,7 +118,7 @@ class Network(Architecture):
 
         Raises:
             ValueError: If a modality does not come as floating-point numbers, as token ids, or
-                comes as a nest that the encoders do not know; or there is more than one label a
+                comes as a pytree that the encoders do not know; or there is more than one label a
                 sample.
         """
         return build(

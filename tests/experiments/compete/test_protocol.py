@@ -19,8 +19,8 @@ from counterpoise.experiments.cells import Run
 from counterpoise.experiments.compete import compete
 from counterpoise.experiments.session import FailedCellsError
 from counterpoise.experiments.trained import load_best
-from counterpoise.measures import Batches, MonoModal, model_strengths
-from counterpoise.measures.unimodal import MonoModalNetwork, alone_recipe
+from counterpoise.measures import Batches, UnimodalModel, model_strengths
+from counterpoise.measures.unimodal import UnimodalNetwork, alone_recipe
 from counterpoise.training import Adam, Architecture, Constant, Network, Recipe, TrainerOptions
 from counterpoise.training import run as training
 
@@ -236,7 +236,7 @@ def test_a_run_that_fails_is_told_when_all_others_are_done(tmp_path, monkeypatch
     train = training.train
 
     def fail(recipe, *args, **options):
-        if isinstance(recipe.model, MonoModalNetwork) and recipe.model.modality == "m2":
+        if isinstance(recipe.model, UnimodalNetwork) and recipe.model.modality == "m2":
             raise ValueError("no such luck")
         return train(recipe, *args, **options)
 
@@ -320,8 +320,8 @@ def test_a_joint_model_that_drops_a_modality_holds_it_back(lightning):
     if lightning:
         joint = Wrapped(joint)
     concepts = {
-        "m1": MonoModal(linear(whole), "m1", ("m1", "m2")),
-        "m2": MonoModal(linear(whole), "m2", ("m1", "m2")),
+        "m1": UnimodalModel(linear(whole), "m1", ("m1", "m2")),
+        "m2": UnimodalModel(linear(whole), "m2", ("m1", "m2")),
     }
     found = model_strengths(
         joint,
@@ -381,7 +381,7 @@ def test_mistakes_are_found_before_anything_is_trained(tmp_path, monkeypatch):
 
 def test_features_that_are_not_finite_are_an_error_that_names_the_modality():
     splits = DATA.load()
-    concepts = {"m2": MonoModal(linear(torch.full((14, 14), torch.nan)), "m2", ("m1", "m2"))}
+    concepts = {"m2": UnimodalModel(linear(torch.full((14, 14), torch.nan)), "m2", ("m1", "m2"))}
     with pytest.raises(
         ValueError, match=r"Modality 'm2': `concept_fit` should be finite; found nan"
     ):

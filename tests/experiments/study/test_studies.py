@@ -132,7 +132,7 @@ def runs_of(name, trained):
 
 
 def shape(value):
-    """Keys and lengths of a nest of numbers, without the numbers."""
+    """Keys and lengths of a pytree of numbers, without the numbers."""
     if isinstance(value, dict):
         return {key: shape(each) for key, each in value.items()}
     if isinstance(value, list):

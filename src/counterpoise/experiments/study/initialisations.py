@@ -1,4 +1,4 @@
-"""The mono-modal concept and the competition strength under different initialisations."""
+"""The unimodal concept and the competition strength under different initialisations."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Initialisations(Study):
 
     name: ClassVar[str] = "initialisations"
     question: ClassVar[str] = (
-        "Do the mono-modal concept and the competition strength depend on the initialisation?"
+        "Do the unimodal concept and the competition strength depend on the initialisation?"
     )
 
     fusion: str = "additive"

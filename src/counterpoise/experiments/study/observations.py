@@ -18,7 +18,7 @@ _COUNTED: Final = ("accuracy", "weakest", "alone", "probe")
 
 
 class Observations:
-    """What was measured in each condition, one nest of plain values a seed.
+    """What was measured in each condition, one pytree of plain values a seed.
 
     Where "num_test" stands among them, the number of test samples, it is known by which steps
     accuracies move, and taken into account.
@@ -46,7 +46,7 @@ class Observations:
         return min(map(len, self.measured.values()))
 
     def values(self, condition: Condition, *path: str) -> list[Any]:
-        """Return one value a seed; the path leads into the nest."""
+        """Return one value a seed; the path leads into the pytree."""
         found: list[Any] = list(self.measured[condition])
         for step in path:
             found = [each[step] for each in found]

@@ -57,7 +57,7 @@ class Study(ABC):
     @staticmethod
     @abstractmethod
     def measure(runs: Mapping[str, Trained]) -> dict[str, Any]:
-        """Measure the runs of one case; return a nest of plain values, which is kept."""
+        """Measure the runs of one case; return a pytree of plain values, which is kept."""
 
     @abstractmethod
     def find(self, seen: Observations) -> Findings:
