@@ -61,8 +61,8 @@ class Quantity:
         """Write a mean with its interval.
 
         Example:
-            >>> found = Interval(0.5, 0.41, 0.59, 5)
-            >>> Quantity("Accuracy, %", share=True).text(found).replace(chr(160), " ")
+            >>> accuracy = Interval(0.5, 0.41, 0.59, 5)
+            >>> Quantity("Accuracy, %", share=True).text(accuracy).replace(chr(160), " ")
             '50.0 (41.0 to 59.0)'
         """
         return interval(value.mean, value.low, value.high, self.form)
@@ -79,19 +79,19 @@ class Results:
         rows: By condition, one label a heading, the values; where one is missing, there is none.
 
     Example:
-        >>> found = Results(
+        >>> results = Results(
         ...     "Costs",
         ...     ("method",),
         ...     {"seconds": Quantity("Seconds", digits=1)},
         ...     {("AGM",): {"seconds": Interval(1.5, 1.25, 1.75, 3)}},
         ... )
-        >>> print(found.to_markdown().replace(chr(160), " "), end="")
+        >>> print(results.to_markdown().replace(chr(160), " "), end="")
         Costs
         <BLANKLINE>
         | method | Seconds |
         | :--- | ---: |
         | AGM | 1.5 (1.2 to 1.8) |
-        >>> print(found.to_csv(), end="")
+        >>> print(results.to_csv(), end="")
         method,seconds,seconds_low,seconds_high,seconds_num
         AGM,1.5,1.25,1.75,3
     """
