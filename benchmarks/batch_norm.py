@@ -3,6 +3,10 @@
     python benchmarks/batch_norm.py [--out FILE.csv] [--jobs 2] [--sets halves digits]  # resumes
     python benchmarks/batch_norm.py --summary FILE.csv
 
+AV-MNIST is that of ``counterpoise data build av-mnist``, spectrograms averaged to 28 x 28. Of it
+and of the digits at most 1,500 samples are taken for training, and as many for validation, with
+images and spectrograms averaged to half their size, for the sake of two cores.
+
 After every epoch accuracy on validation data is measured three times: with running statistics
 (eval mode), with the statistics of the batch, and with running statistics estimated anew from the
 training data. If the first is far below the others, running statistics no longer fit the weights.
@@ -23,32 +27,41 @@ from pathlib import Path
 from statistics import mean, stdev
 
 import torch
-from small_sets import Part, accuracy, batches, halves, packed
+from small_sets import Part, accuracy, batches, halves, packed, rows
 from torch import nn
 
 import counterpoise as cp
 from counterpoise.models import Additive, Concatenation, MaxOut, MultimodalNetwork, ResNet
 
 STRENGTH, RATE, EPOCHS, BATCH, LIMIT = 2.5, 0.02, 8, 64, 1500
+LARGEST = 16  # pixels a side; larger images are halved
 SEEDS = range(5)
 METHODS = ("joint", "published", "default")
 FUSIONS = ("additive", "batch-norm head", "maxout")
-NETWORKS = {"halves": ("small", "resnet-8"), "digits": ("small",)}
+NETWORKS = {
+    "halves": ("small", "resnet-8"),
+    "digits": ("lenet", "resnet-8"),
+    "av-mnist": ("lenet", "resnet-8"),
+}
 FIELDS = ("data", "network", "fusion", "method", "seed", "epoch", "running", "batch", "renewed")
 
 Cell = tuple[str, str, str, str, int]
 
 
-class Small(nn.Sequential):
-    """Two convolutions with batch-norm; maps or a vector of 32 features."""
+class Convolutions(nn.Sequential):
+    """Two convolutions with batch-norm; maps or a vector of 32 features.
+
+    With a kernel of 5 and two poolings it is a LeNet with batch-norm.
+    """
 
     num_features = 32
 
-    def __init__(self, *, maps: bool) -> None:
-        layers = [
-            *(nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.MaxPool2d(2)),
-            *(nn.Conv2d(16, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU()),
-        ]
+    def __init__(self, *, kernel: int, pools: int, maps: bool) -> None:
+        layers: list[nn.Module] = []
+        for stage, (before, after) in enumerate([(1, 16), (16, 32)]):
+            layers += [nn.Conv2d(before, after, kernel, padding=kernel // 2)]
+            layers += [nn.BatchNorm2d(after), nn.ReLU()]
+            layers += [nn.MaxPool2d(2)] if stage < pools else []
         pool = [nn.AdaptiveAvgPool2d((2, 2))] if maps else [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
         super().__init__(*layers, *pool)
 
@@ -58,8 +71,9 @@ def make(name: str, fusion: str, part: Part, num_classes: int) -> MultimodalNetw
     maps = fusion == "maxout"
     encoders: dict[str, nn.Module] = {}
     for modality in part.inputs:
-        if name == "small":
-            encoders[modality] = Small(maps=maps)
+        if name != "resnet-8":
+            kernel, pools = (5, 2) if name == "lenet" else (3, 1)
+            encoders[modality] = Convolutions(kernel=kernel, pools=pools, maps=maps)
         else:
             encoders[modality] = ResNet(
                 1,
@@ -84,10 +98,17 @@ def make(name: str, fusion: str, part: Part, num_classes: int) -> MultimodalNetw
 
 @lru_cache
 def data(name: str) -> tuple[Part, Part]:
-    """Return training and validation data, the first of them at most ``LIMIT`` samples."""
+    """Return training and validation data, of each at most ``LIMIT`` samples."""
     train, validation = halves() if name == "halves" else packed(name)
-    few = {modality: x[:LIMIT] for modality, x in train.inputs.items()}
-    return Part(few, train.target[:LIMIT]), validation
+    parts = rows(train, slice(LIMIT)), rows(validation, slice(LIMIT))
+    train, validation = (
+        Part({name: _small(x) for name, x in part.inputs.items()}, part.target) for part in parts
+    )
+    return train, validation
+
+
+def _small(images: torch.Tensor) -> torch.Tensor:
+    return nn.functional.avg_pool2d(images, 2) if images.shape[-1] > LARGEST else images
 
 
 def run(cell: Cell) -> list[tuple[float, float, float]]:
@@ -141,7 +162,7 @@ def cells(sets: list[str]) -> Iterator[Cell]:
                 yield name, kind, fusion, how, seed
 
 
-def rows(path: Path) -> list[dict[str, str]]:
+def read(path: Path) -> list[dict[str, str]]:
     """Return the rows of a file, none if there is no file."""
     if not path.exists():
         return []
@@ -151,7 +172,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 def measure(path: Path, sets: list[str], jobs: int) -> None:
     """Make the runs that a file does not hold yet."""
-    found = rows(path)
+    found = read(path)
     finished = {(r["data"], r["network"], r["fusion"], r["method"], int(r["seed"])) for r in found}
     todo = [cell for cell in cells(sets) if cell not in finished]
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True)
@@ -167,7 +188,7 @@ def measure(path: Path, sets: list[str], jobs: int) -> None:
 
 def summary(path: Path) -> str:
     """Return a table of the last epoch: mean and standard deviation over seeds, in percent."""
-    found = rows(path)
+    found = read(path)
     last = [r for r in found if int(r["epoch"]) == EPOCHS]
     groups: dict[tuple[str, ...], list[dict[str, str]]] = {}
     for r in last:

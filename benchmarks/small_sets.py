@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from counterpoise.models import MultimodalNetwork, build
 
-__all__ = ["Part", "batches", "halves", "load", "network", "packed"]
+__all__ = ["Part", "accuracy", "batches", "halves", "load", "network", "packed", "rows"]
 
 NAMES = ("halves", "digits", "synthetic", "mfeat", "wikipedia")
 
@@ -62,9 +63,14 @@ def halves() -> tuple[Part, Part]:
 
 def packed(name: str) -> tuple[Part, Part]:
     """Return the training and validation parts of a data set of this package."""
-    from counterpoise.data import Digits, Synthetic
+    from counterpoise.data import AVMNIST, Digits, Synthetic
 
-    splits = (Digits() if name == "digits" else Synthetic()).load()
+    sources = {
+        "digits": Digits,
+        "synthetic": Synthetic,
+        "av-mnist": partial(AVMNIST, audio_size=28),
+    }
+    splits = sources[name]().load()
     parts = []
     for dataset in (splits.train, splits.validation):
         batch = dict(dataset.__getitems__(range(len(dataset))))
@@ -105,8 +111,9 @@ def _standardised(x: Tensor) -> Tensor:
 def _divided(part: Part, share: float = 0.2) -> tuple[Part, Part]:
     order = torch.randperm(len(part), generator=torch.Generator().manual_seed(0))
     cut = int(share * len(part))
-    return _rows(part, order[cut:]), _rows(part, order[:cut])
+    return rows(part, order[cut:]), rows(part, order[:cut])
 
 
-def _rows(part: Part, rows: Tensor) -> Part:
-    return Part({name: x[rows] for name, x in part.inputs.items()}, part.target[rows])
+def rows(part: Part, which: Tensor | slice) -> Part:
+    """Return some of the samples."""
+    return Part({name: x[which] for name, x in part.inputs.items()}, part.target[which])

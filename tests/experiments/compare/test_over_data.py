@@ -24,7 +24,7 @@ from counterpoise.experiments.compare.over_data import (
     relation_figure,
     relation_table,
 )
-from counterpoise.experiments.compare.prose import notes
+from counterpoise.experiments.compare.prose import lead, notes
 from counterpoise.experiments.compare.tables import pairs_table, results_table
 from counterpoise.measures.statistics import (
     mean_differences,
@@ -232,7 +232,8 @@ def test_the_margin_of_an_error_is_a_share_of_that_of_guessing(found):
                                 "higher_is_better": False, "decimals": 3, "additive": True}},
         }  # fmt: skip
         found.record["data"]["num_classes"] = None
-        found.record["test"] |= {"mae": 0.4, "response/left/mae": 0.6, "response/right/mae": 0.7}
+        error = 0.6 + 0.01 * cell.seed if cell.candidate.method == "AGM" else 0.4
+        found.record["test"] |= {"mae": error, "response/left/mae": 0.6, "response/right/mae": 0.7}
         for epoch in found.record["epochs"]:
             epoch["validation/mae"] = 0.4
         return found
@@ -244,6 +245,7 @@ def test_the_margin_of_an_error_is_a_share_of_that_of_guessing(found):
     assert told.margin == pytest.approx(0.008)
     asked = next(each for each in answers(erring) if each.startswith("Which are equivalent"))
     assert asked == "Which are equivalent to Joint, within 1% of what guessing comes to?"
+    assert "1 can be told from chance: 1 higher, 0 lower (lower is better)." in lead(erring)[0]
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from counterpoise.cli import main
+from counterpoise.cli.compare import print_tables
 from counterpoise.experiments.compare import compare, read_grid
 from support.shared import shared_data
 
@@ -50,6 +51,12 @@ def test_a_task_goes_from_a_run_to_the_report_of_a_comparison(case, tmp_path, ca
     page = (tmp_path / "compared" / "report.html").read_text()
     assert re.search(title, page)
     assert "ccuracy, %" not in page
+    capsys.readouterr()
+    print_tables(found)
+    printed = capsys.readouterr().out
+    assert "ccuracy" not in printed
+    assert title.split()[0] in printed  # which is broken into lines
+    assert ("points" in printed) is higher
     rows = list(csv.DictReader((tmp_path / "compared" / "results.csv").read_text().splitlines()))
     for row, outcome in zip(rows, found.outcomes, strict=True):
         values = list(outcome.accuracies.values())

@@ -49,7 +49,8 @@ def _outcome(comparison: Comparison) -> str:
         return f"Fewer than {FEWEST} seeds show no difference to {baseline} that could be tested."
     shown = verdicts["higher"] + verdicts["lower"]
     opening = f"Of {count} {_plural('difference', count)} to {baseline}"
-    higher = f"{verdicts['higher']} higher, {verdicts['lower']} lower"
+    better = "" if comparison.form.higher_is_better else " (lower is better)"
+    higher = f"{verdicts['higher']} higher, {verdicts['lower']} lower{better}"
     told = f"{shown} can be told from chance: {higher}" if shown else "none can be told from chance"
     rest = []
     if verdicts["equivalent"]:
