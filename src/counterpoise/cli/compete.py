@@ -100,7 +100,7 @@ def write_competition(competition: Competition, folder: Path) -> Path:
 
 
 def print_competition(competition: Competition) -> None:
-    """Print a line for each method and modality, and what they come to."""
+    """Print a line for each method and modality, and the conclusion."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table

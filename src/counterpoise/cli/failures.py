@@ -1,4 +1,4 @@
-"""What is said of an error: one line that names it and, if it is in the user's code, its place."""
+"""An error in one line: what is wrong and, if it arose in the user's code, where."""
 
 from __future__ import annotations
 

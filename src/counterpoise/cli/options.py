@@ -1,4 +1,4 @@
-"""Options of the command line: spelt one way, understood in two, the nearest named otherwise."""
+"""Options of the command line: with hyphens or underscores; for an unknown one the nearest."""
 
 from __future__ import annotations
 

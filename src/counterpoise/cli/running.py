@@ -1,4 +1,4 @@
-"""Options of all commands that make many runs: where runs are kept, and how they are made."""
+"""Options of all commands that make many runs: where runs are kept, and how they are computed."""
 
 from __future__ import annotations
 

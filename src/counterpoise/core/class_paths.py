@@ -1,4 +1,4 @@
-"""By which path a class is named in what is written to disk: a public one, which does not move."""
+"""The path that names a class in files on disk: a public one, which outlives moves of modules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fields of a dataclass held against their annotations: wrong types are refused, not used."""
+"""Checks that the fields of a dataclass have the types that their annotations say."""
 
 from __future__ import annotations
 

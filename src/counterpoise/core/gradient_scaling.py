@@ -27,7 +27,7 @@ RestRule = Callable[[Tensor, nn.Parameter], Tensor]
 
 
 class _Scale(NamedTuple):
-    """What the gradients of one step become."""
+    """How the gradients of one step are scaled."""
 
     factors: Tensor | None = None
     encoder: EncoderRule | None = None

@@ -159,7 +159,7 @@ def _check_scores(scores: Sequence[float]) -> None:
 
 
 class NoReference(Reference):
-    """Compares with equality (tau = 1): the modality that is ahead is braked, whatever was.
+    """Compares with equality (tau = 1): slows the modality that is ahead, whatever the past scores.
 
     Example:
         >>> reference = NoReference()

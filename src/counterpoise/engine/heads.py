@@ -1,4 +1,4 @@
-"""Whether heads are what their name promises: each one modality's own, adding up to the logits."""
+"""Checks of heads: each should depend on one modality alone, and all should sum to the logits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the values of coalitions to what a method sees: responses, scores, and who spoils them.
+"""From the values of coalitions to what a method sees: responses, scores, which are finite.
 
 Legend: M modalities, S coalitions with the full one last, B rows of the batch, W weights (M, S),
 phi = W v the responses.
@@ -67,10 +67,10 @@ def scored(
 def finite_modalities(
     inputs: Sequence[PyTree], members_MS: Tensor, values_SB: Tensor, process_group: object = None
 ) -> Tensor:
-    """Tell of each modality, on any process, whether it is free of blame for inf and NaN.
+    """Return which modalities are not the cause of infinities and NaN on any process.
 
-    Who has them in its input is to blame; where nobody has, who makes every coalition that it is
-    in so. The input comes first because NaN spread through batch-norm statistics.
+    A modality is a cause if its input has them or, where no input has, if all coalitions with it
+    have. Inputs are asked first because NaN spread through batch-norm statistics.
 
     Args:
         inputs: Batch of each modality, in order.

@@ -1,4 +1,4 @@
-"""One step: run the passes that somebody asks for, and let the method act on what they came to.
+"""One step: run the passes that are needed, and let the method act on their results.
 
 The places of the contract, in their order: the features, the responses, the loss, the gradients.
 """
@@ -44,7 +44,7 @@ class Tools:
 
 
 class Demand(NamedTuple):
-    """What the passes of a step have to give.
+    """What the passes of a step have to compute.
 
     Attributes:
         responses: "nothing", "values" or "gradients".
@@ -69,7 +69,7 @@ class Demand(NamedTuple):
 
     @property
     def is_plain(self) -> bool:
-        """Whether a pass of the model is all that it takes."""
+        """Whether one ordinary pass of the model is enough."""
         return self == Demand()
 
 
@@ -95,7 +95,7 @@ def demand(needs: Needs, ownership: Ownership, *, own_heads: bool, monitor: bool
 
 
 class Observed(NamedTuple):
-    """What the passes of one step came to.
+    """The results of the passes of one step.
 
     Attributes:
         raw: What the model returned for the full coalition.

@@ -1,4 +1,4 @@
-"""Targets that do not suit the logits: refused in whichever batch they come."""
+"""Checks, in every batch, that the targets suit the logits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["TargetChecks"]
 
 
 class TargetChecks:
-    """Holds the targets of every batch against the logits, at next to no cost.
+    """Checks the targets of every batch against the logits, at next to no cost.
 
     The score's own ``check`` looks at values, which on a GPU makes the step wait. So it is asked
     for the first batch, for one whose targets are of another kind, and on the CPU for one whose

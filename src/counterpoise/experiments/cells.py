@@ -1,4 +1,4 @@
-"""What experiments are made of: runs and measurements, known by the content that decides them."""
+"""The cells of experiments: runs and measurements, each known by all that decides its result."""
 
 from __future__ import annotations
 

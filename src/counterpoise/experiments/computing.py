@@ -1,4 +1,4 @@
-"""Computing one cell in this process, and keeping whatever comes of it."""
+"""Computing one cell in this process, and keeping its result or its failure."""
 
 from __future__ import annotations
 

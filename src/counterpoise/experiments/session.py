@@ -161,7 +161,7 @@ class Session:
 
 
 def require_done(cells: Iterable[Cell], results: Mapping[str, Result]) -> None:
-    """Raise unless cells came to something.
+    """Raise if a cell has failed.
 
     Raises:
         FailedCellsError: If one failed, with how many did and why the first.

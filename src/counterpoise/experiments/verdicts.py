@@ -1,4 +1,4 @@
-"""What is said of a judged difference in a sentence: of a null, what would have been seen."""
+"""Judged differences in words; an undecided one with the difference that would have been found."""
 
 from __future__ import annotations
 

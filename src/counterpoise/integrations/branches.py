@@ -1,4 +1,4 @@
-"""Learning rates of branches in a loop that belongs to somebody else."""
+"""Learning rates of branches in a training loop of another library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of a wrapped model is in a checkpoint beside the user's own model."""
+"""The part of a wrapped model that a checkpoint holds beside the user's own model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a Trainer of Hugging Face cannot do with a wrapped model, said before it starts."""
+"""Checks before training of what a Trainer of Hugging Face cannot do with a wrapped model."""
 
 from __future__ import annotations
 

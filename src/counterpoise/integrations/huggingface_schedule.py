@@ -1,4 +1,4 @@
-"""When a method hears of epochs and evaluations under the Trainer of Hugging Face."""
+"""When a method is told of epochs and evaluations under the Trainer of Hugging Face."""
 
 from __future__ import annotations
 

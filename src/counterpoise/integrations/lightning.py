@@ -1,4 +1,4 @@
-"""Looking after a wrapped model in a LightningModule of the user's own."""
+"""Balancing a wrapped model within a LightningModule of the user's own."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ def measure(
     batches: Iterable[Batch],
     metrics: torchmetrics.Metric | torchmetrics.MetricCollection,
 ) -> Any:
-    """Feed metrics from one pass over a data set; return what they come to.
+    """Update metrics in one pass over a data set; return their values.
 
     Args:
         balanced: The wrapped model. Its set-up is validated on the first batch.

@@ -1,4 +1,4 @@
-"""Linear probes: what a linear reader makes of each encoder's features, and of them alone."""
+"""Linear probes: how well a linear model does on the features of each encoder alone."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PROBES = ("logistic", "ridge")
 
 
 class Probe(NamedTuple):
-    """What a linear probe came to.
+    """The result of a linear probe.
 
     Attributes:
         accuracy: On the test split, in [0, 1].
@@ -52,7 +52,7 @@ def linear_probe(
     kind: str = "logistic",
     penalties: Sequence[float] = PENALTIES,
 ) -> Probe:
-    """Fit a linear classifier on features; say how well it does on others.
+    """Fit a linear classifier on features, and return its accuracy on others.
 
     Features are standardised by the mean and deviation of the training split, so that their
     scale is of no consequence. One classifier a penalty is fitted on the training split; the

@@ -1,4 +1,4 @@
-"""Competition strength: how much of what a modality alone would know the joint model lost.
+"""Competition strength: how much of a modality's own feature the joint model has lost.
 
 Legend: N samples, D dimensions of the concept, F of the fused feature, C a concept (N, D), P its
 prediction from the fused feature, E = P - C, B = N cov(C), d the competition strength.

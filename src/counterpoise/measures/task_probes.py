@@ -1,4 +1,4 @@
-"""Linear probes for any task: what a linear reader of an encoder's features reaches."""
+"""Linear probes for any task: how well a linear model does on an encoder's features."""
 
 from __future__ import annotations
 

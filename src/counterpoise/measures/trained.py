@@ -1,4 +1,4 @@
-"""Competition strength from models that are trained already, whoever trained them."""
+"""Competition strength of models that are already trained, by this package or not."""
 
 from __future__ import annotations
 

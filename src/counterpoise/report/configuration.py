@@ -1,4 +1,4 @@
-"""All that the records hold beside their series, told apart by whether the runs differ."""
+"""All that records hold beside their series, divided by whether the runs differ in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far an axis reaches, and where it is marked: decided once for all charts of a figure."""
+"""The range of an axis and its ticks, decided once for all charts of a figure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FAR = 3.0
 
 @dataclass(frozen=True)
 class Domain:
-    """The room of an axis.
+    """The range of an axis.
 
     Args:
         low: Lower end, in the units that are drawn.
@@ -54,7 +54,7 @@ class Domain:
 
 
 def domain_of(values: Sequence[float], axis: Axis) -> Domain:
-    """Map values to the room that holds them and the axis's levels, with a margin.
+    """Map values to a range that holds them and the axis's levels, with a margin.
 
     Args:
         values: What is drawn, at least one finite value among them and the levels.
@@ -84,7 +84,7 @@ def domain_of(values: Sequence[float], axis: Axis) -> Domain:
 
 
 def domain_of_lines(lines: Sequence[Line], axis: Axis) -> Domain:
-    """Map lines to the room that holds them, bands included.
+    """Map lines to a range that holds them, bands included.
 
     The bands of factors may reach beyond: it is the lines that tell how a method acts.
     """

@@ -58,7 +58,7 @@ def range_of(alt: Any, looks: Mapping[str, Look], what: str) -> Any:
 
 
 def scale_of(alt: Any, domain: Domain) -> Any:
-    """The room of an axis."""
+    """The scale of an axis."""
     ends = [float(f"{end:.6g}") for end in (domain.low, domain.high)]
     kind = {"type": "log"} if domain.log else {"type": "linear", "zero": False}
     return alt.Scale(domain=ends, nice=False, **kind)

@@ -1,4 +1,4 @@
-"""The report of one or more runs: a table, four figures, and all it takes to read them."""
+"""The report of one or more runs: a table, four figures, and the explanations to read them."""
 
 from __future__ import annotations
 

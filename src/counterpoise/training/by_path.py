@@ -1,4 +1,4 @@
-"""Classes of others by their path, as a recipe names them."""
+"""Classes from outside this package, named in a recipe by their import path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs that diverge: how that is noticed, and how it is told from other trouble."""
+"""Runs that diverge: how it is detected, and distinguished from other errors."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def diverging() -> Iterator[None]:
 
 
 def require_done(record: Mapping[str, Any]) -> None:
-    """Raise if a run diverged, where what follows needs the model that it came to.
+    """Raise if a run diverged whose model is needed next.
 
     Args:
         record: As :func:`counterpoise.training.train` returns it.

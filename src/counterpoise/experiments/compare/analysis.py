@@ -1,4 +1,4 @@
-"""From the outcomes of a comparison to numbers that can be told."""
+"""From the outcomes of a comparison to the numbers that its report shows."""
 
 from __future__ import annotations
 

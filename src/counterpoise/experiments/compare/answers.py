@@ -21,7 +21,7 @@ _UNIT = 0.1  # of a competition strength, or of an accuracy
 
 
 class _Told(NamedTuple):
-    """A difference, of which method it is, where, and what a step costs."""
+    """A judged difference: of which method, on which data set, and the cost of a step."""
 
     method: str
     place: str
@@ -118,7 +118,7 @@ def _with_interval(told: _Told, metric: Metric) -> str:
 
 
 def _counted(told: Sequence[_Told], metric: Metric) -> str:
-    """In which places a pair came out how."""
+    """List the verdicts on a pair, each with the data sets and fusions where it holds."""
     places: dict[Verdict, list[str]] = {}
     for difference in told:
         text = difference.place

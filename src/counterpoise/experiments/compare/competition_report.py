@@ -1,4 +1,4 @@
-"""How modalities compete, as the report shows it: a table, a figure, CSV rows and terms."""
+"""How modalities compete, as the report shows it: a table, a figure and CSV rows."""
 
 from __future__ import annotations
 

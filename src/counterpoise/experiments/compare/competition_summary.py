@@ -1,4 +1,4 @@
-"""What measurements of competition come to, over seeds."""
+"""Summaries of the measurements of competition, over seeds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results of a method and differences between two, with intervals that cover all that is known.
+"""Results of a method and differences between two, with intervals over seeds and test samples.
 
 Where the metric of each test sample is kept, intervals cover seeds and samples; else seeds alone.
 Legend: R seeds, N test samples.

@@ -1,4 +1,4 @@
-"""What a comparison will take, from cells that were measured."""
+"""How long a comparison will take, estimated from cells that were timed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MEASUREMENT = "measurement of competition"
 
 
 class Kind(NamedTuple):
-    """Cells that take about as long as each other.
+    """A kind of cells, all of which take about equally long.
 
     Attributes:
         data: Label of the data set.
@@ -77,7 +77,7 @@ class Estimate:
 
 
 def estimate(grid: Grid, store: Store, execution: Execution, observer: Observer) -> Estimate:
-    """Estimate what a comparison will take.
+    """Estimate how many cells a comparison will take, and how long.
 
     Of each data set and method one run that the comparison needs anyway is made, with the first
     fusion, unless there is one in the store; and if competition is measured, one measurement of

@@ -45,7 +45,7 @@ def test_accuracy(record: Mapping[str, Any]) -> Run:
 
 @dataclass(frozen=True)
 class Trial:
-    """A configuration and what came of it.
+    """A configuration and its results.
 
     Args:
         candidate: The configuration.
@@ -99,7 +99,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a method came to on a data set with a fusion.
+    """The trials of a method on a data set with a fusion, and the one that was chosen.
 
     Args:
         trials: All configurations that it tried, in order.

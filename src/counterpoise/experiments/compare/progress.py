@@ -38,7 +38,7 @@ class _Seen(NamedTuple):
 
 
 class Progress:
-    """Shows which cells are finished, and what they came to on validation data.
+    """Shows which cells are finished, and their validation results.
 
     Args:
         num_cells: How many cells there will be in all.

@@ -1,4 +1,4 @@
-"""What a comparison tells: rows of methods in blocks of data set and fusion, and pairs."""
+"""The results of a comparison: rows of methods in blocks of data set and fusion, and pairs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Block", "Pair", "Row"]
 
 @dataclass(frozen=True)
 class Row:
-    """What is told of one method on one data set with one fusion.
+    """The results of one method on one data set with one fusion.
 
     Attributes:
         outcome: The trials behind it.
@@ -79,7 +79,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Pair:
-    """What is told of two methods, neither of which need be the baseline, in one block.
+    """The difference between two methods in one block; neither need be the baseline.
 
     Attributes:
         data: Label of the data set.

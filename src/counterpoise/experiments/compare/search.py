@@ -1,4 +1,4 @@
-"""Searches for the configuration of each method: what is tried next, and what came of it.
+"""Searches for the configuration of each method: what is tried next, and what the results were.
 
 A search depends on nothing but the grid and the results of its own trials. So it is not kept: it
 is made again from the results in the store, the same to the bit, after a kill or beside others.
@@ -53,7 +53,7 @@ class Search(ABC):
         """Return what to try next: configurations that do not wait for each other."""
 
     def tell(self, trials: Sequence[Trial]) -> None:
-        """Take in what came of all that was asked for last, in its order."""
+        """Take in the results of all that was asked for last, in the same order."""
         self.trials += trials
 
 
@@ -96,7 +96,7 @@ class Trials(Search):
         return [self.grid.candidate(self.place, len(self.trials), changes)]
 
     def tell(self, trials: Sequence[Trial]) -> None:
-        """Take in what came of the one that was asked for."""
+        """Take in the result of the configuration that was asked for."""
         from optuna.trial import TrialState
 
         super().tell(trials)
@@ -135,7 +135,7 @@ def search_of(grid: Grid, place: Place) -> Search:
 
 @dataclass(frozen=True)
 class Searched:
-    """What the search of a method on a data set with a fusion came to.
+    """The result of the search of a method on a data set with a fusion.
 
     Attributes:
         best_so_far: The budget curve, of shape (trials,): the best validation result after each
@@ -149,7 +149,7 @@ class Searched:
 
 
 def searched(grid: Grid, outcome: Outcome) -> Searched | None:
-    """Return what the search behind an outcome came to; None if there was none.
+    """Return the result of the search behind an outcome; None if there was none.
 
     Args:
         grid: What was compared.

@@ -202,7 +202,7 @@ def _statistics(comparison: Comparison, metric: Metric) -> list[Column]:
 
 
 def columns_of_difference(group: str, metric: Metric) -> list[Column]:
-    """The columns of all that is known of a difference."""
+    """Return the columns that describe a difference."""
     return [
         Column("difference_mean", "mean", group, metric.difference),
         Column("difference_low", "from", group, metric.difference),
@@ -229,7 +229,7 @@ def _spread_numbers(accuracy: Interval) -> list[object]:
 
 
 def numbers_of_difference(pair: Row | Pair | Overall) -> list[object]:
-    """What stands in these columns."""
+    """Return the numbers in these columns."""
     told = pair.difference
     if told is None:
         return [None] * 9

@@ -1,4 +1,4 @@
-"""What searches came to, as the report shows it: budget curves, and choices on an edge."""
+"""The results of searches, as the report shows them: budget curves, and choices on an edge."""
 
 from __future__ import annotations
 

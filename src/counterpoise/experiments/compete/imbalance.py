@@ -1,4 +1,4 @@
-"""How unequal the modalities are as other papers report it, in a table beside ours."""
+"""How unequal the modalities are by the measures of other papers, in a table beside ours."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ def _varying(alone: nn.Module, splits: Splits, path: str, segments: Segments | N
 def _probes(
     balanced: Balanced, splits: Splits, paths: Paths, segments: Segments | None
 ) -> dict[str, float]:
-    """Return what each encoder's probe reaches; nothing where there is none to probe."""
+    """Return the result of each encoder's probe; empty where there is no encoder to probe."""
     if not paths.encoders or (segments is None and isinstance(splits.task, Segments)):
         return {}
     parts = {
@@ -161,7 +161,7 @@ def _probes(
 
 
 def _discrepancy(balanced: Balanced, splits: Splits) -> dict[str, float]:
-    """Return OGM's ratio of each modality on test data; nothing but for a label a sample."""
+    """Return OGM's ratio of each modality on test data; empty for any task but classification."""
     if splits.task.kind != "classification":
         return {}
     device, logits, labels = next(balanced.parameters()).device, [], []
@@ -175,7 +175,7 @@ def _discrepancy(balanced: Balanced, splits: Splits) -> dict[str, float]:
 
 
 def _contributions(balanced: Balanced, splits: Splits) -> dict[str, Any]:
-    """Return what coalitions tell; nothing where they are too many."""
+    """Return what each modality contributes, and robustness; no values for too many modalities."""
     from counterpoise.measures.coalition_metric import CoalitionMetric
     from counterpoise.measures.metrics import PROBABILITIES
 

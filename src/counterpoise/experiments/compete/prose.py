@@ -32,7 +32,7 @@ def with_interval(value: Interval, form: Format = NUMBER) -> str:
 
 
 def highest(values: Mapping[str, Sequence[float]]) -> tuple[str, list[str]]:
-    """Return which name has the highest mean, and from which others chance does not tell it.
+    """Return which name has the highest mean, and from which others it cannot be told apart.
 
     It has to be told from every other, not from the second alone, which may vary less.
 

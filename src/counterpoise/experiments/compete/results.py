@@ -1,4 +1,4 @@
-"""What the protocol came to: outcomes of methods and seeds, their means and intervals."""
+"""The results of the protocol: outcomes of methods and seeds, their means and intervals."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ class Competition:
         return 1 / float(size) if counts and size else 0.0
 
     def judged(self) -> tuple[dict[str, Judgement], dict[tuple[str, str], Judgement]]:
-        """Judge all that the prose tells of differences, as one family.
+        """Judge all differences that the report states, as one family of tests.
 
         Modalities whose networks have not learnt alone have no part in who is held back most.
 

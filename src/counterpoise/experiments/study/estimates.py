@@ -1,4 +1,4 @@
-"""What measures say that each modality contributes to a trained model, for those to be compared.
+"""Estimates by several measures of what each modality contributes to a trained model.
 
 One pass over the test data evaluates every coalition; what is made of it is arithmetic. Legend: M
 modalities, S coalitions (2^M, the empty one first), N samples, C classes.

@@ -173,7 +173,7 @@ def _point(row: str, value: Interval, label: str = "") -> Point:
 
 
 class Asked(Protocol):
-    """What findings need of their study; its other attributes are options."""
+    """The attributes of a study that its findings need; all others are options."""
 
     @property
     def question(self) -> str:

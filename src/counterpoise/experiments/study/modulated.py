@@ -1,4 +1,4 @@
-"""How a run was modulated, and what came of it: shared by studies of variants of AGM."""
+"""How strongly a run was modulated, and its results: shared by studies of variants of AGM."""
 
 from __future__ import annotations
 

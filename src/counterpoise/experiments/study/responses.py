@@ -47,7 +47,7 @@ _RECOVERED = 0.9
 
 @dataclass(frozen=True)
 class Responses(Study):
-    """Holds measures of contribution to the truth of synthetic data.
+    """Compares measures of contribution with the truth of synthetic data.
 
     Args:
         num_seeds: Repeats, each with data and weights of its own.

@@ -30,7 +30,7 @@ __all__ = ["Scores"]
 
 @dataclass(frozen=True)
 class Scores(Study):
-    """Holds scores of responses to the truth of synthetic data.
+    """Compares scores of responses with the truth of synthetic data.
 
     Args:
         num_seeds: Repeats, each with data and weights of its own.

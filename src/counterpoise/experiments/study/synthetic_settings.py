@@ -1,4 +1,4 @@
-"""Synthetic data of known contributions, on which measures and methods can be held to the truth."""
+"""Synthetic data of known contributions, against which measures and methods are checked."""
 
 from __future__ import annotations
 

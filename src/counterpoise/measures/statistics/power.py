@@ -1,4 +1,4 @@
-"""What a comparison could have seen: detectable differences, power, equivalence.
+"""What a comparison can detect: smallest detectable difference, power, equivalence.
 
 Legend: f degrees of freedom, t_c critical value of Student's t at a level.
 """

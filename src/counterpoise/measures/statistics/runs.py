@@ -1,4 +1,4 @@
-"""What the runs of a method come to: numbers, or runs that diverged and count as such."""
+"""The results of a method's runs: numbers, or marks of runs that diverged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Classes of others in the sections of a recipe: wrapped in what the section takes.
+"""Classes from outside this package in a recipe, wrapped in the kind that their section takes.
 
 ``model: mypackage.Net`` is short for an architecture that builds it, ``optimizer:
 torch.optim.Adagrad`` and ``schedule: torch.optim.lr_scheduler.ExponentialLR`` likewise.

@@ -1,4 +1,4 @@
-"""YAML files in which a name that stands there twice is an error, not a silent choice."""
+"""YAML files in which a repeated key is an error, instead of silently overriding the first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which name in a configuration nobody knows, and the nearest that somebody does."""
+"""The unknown name in a configuration that was refused, and the nearest known one."""
 
 from __future__ import annotations
 
