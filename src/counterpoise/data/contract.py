@@ -67,7 +67,7 @@ class Samples(Protocol):
 
 @runtime_checkable
 class Drawing(Protocol):
-    """Samples in whose reading something is drawn, such as a random part of a picture."""
+    """Samples that are augmented at random when they are read, such as by a random crop."""
 
     def drawn(self, seed: int, epoch: int) -> Samples:
         """Return the samples as a run of this seed sees them in an epoch."""
@@ -75,7 +75,7 @@ class Drawing(Protocol):
 
 @runtime_checkable
 class Batched(Protocol):
-    """Samples that come in batches which a loader of somebody else's makes."""
+    """Samples that come in batches, made by a loader of the user's own."""
 
     @property
     def loader(self) -> Any:
@@ -153,7 +153,7 @@ class Splits:
 
     @property
     def test_set(self) -> Samples:
-        """The test part, for whoever cannot do without.
+        """The test part, for what cannot do without one.
 
         Raises:
             ValueError: If there is none.
@@ -187,7 +187,7 @@ class Splits:
 
     @cached_property
     def guess(self) -> float | None:
-        """The headline metric, on the test data, of who guesses by the training targets alone.
+        """The headline metric, on the test data, of guessing by the training targets alone.
 
         None where targets are not known without reading every sample, or there is no test.
         """
@@ -213,7 +213,7 @@ class Splits:
         return sha256("\n".join(p.fingerprint for p in self.parts.values()).encode()).hexdigest()
 
     def training_set(self, epoch: int, seed: int = 0) -> Samples:
-        """Return what a run of a seed learns from in an epoch, counted from 0."""
+        """Return the training samples as a run of a seed sees them in an epoch, counted from 0."""
         train = self.train if self.train_at is None else self.train_at(epoch)
         return train.drawn(seed, epoch) if isinstance(train, Drawing) else train
 
@@ -255,7 +255,7 @@ def shapes_of(batch: Mapping[str, PyTree], names: Sequence[str]) -> dict[str, Py
 
 
 def size_of(part: Samples) -> int | None:
-    """Return how many samples a part has; None where only who made its batches knows."""
+    """Return how many samples a part has; None where only its loader knows."""
     return None if isinstance(part, Batched) else len(part)
 
 

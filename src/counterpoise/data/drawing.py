@@ -1,4 +1,4 @@
-"""Random numbers that foreign code draws from the global generators, made repeatable.
+"""Makes repeatable what code outside this package draws from the global random generators.
 
 Readers of samples that one finds, and loaders that shuffle, draw from the global generators of
 PyTorch, NumPy and Python. Here they get a stream of their own, so that what they draw depends on
@@ -63,7 +63,7 @@ class Stream:
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Let whoever draws draw from this stream, and go on with it the next time."""
+        """Let the global generators draw from this stream for a while, from where it stands."""
         before = _states()
         if self._seed is None:
             _restore(self._states)
@@ -79,7 +79,7 @@ class Stream:
 
 @contextmanager
 def drawing(*key: str | int) -> Iterator[None]:
-    """Let whoever draws draw what belongs to a key.
+    """Seed the global generators by a key for a while; their states are restored after it.
 
     Example:
         >>> state = random.getstate()

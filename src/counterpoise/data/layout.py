@@ -1,4 +1,4 @@
-"""Which entries of a sample or batch of somebody else's are modalities, and which is the target."""
+"""Which entries of a sample or batch from outside are modalities, and which is the target."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loaders of one's own as data: whatever makes batches, it may go on making them."""
+"""The user's own loaders as a data set, used as they are."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class LoadedSamples:
 
 @dataclass(frozen=True, eq=False)
 class Loaders(DataSource):
-    """Two or three loaders of one's own as a data set.
+    """Two or three loaders of the user's own as a data set.
 
     The loaders are gone through as they are: batch size, order and workers are theirs, and
     ``batch_size`` of a recipe says nothing. What they draw, such as the order of a ``DataLoader``

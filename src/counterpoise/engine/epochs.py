@@ -121,7 +121,7 @@ def in_eval_mode(module: nn.Module) -> Iterator[None]:
 
 
 def right_share(logits: Tensor, target: PyTree) -> Tensor:
-    """Return the share of class labels that are right; NaN where targets are no class labels.
+    """Return the share of class labels that are predicted right; NaN for any other target.
 
     Example:
         >>> right_share(torch.eye(3), torch.tensor([0, 1, 0])).round(decimals=4)

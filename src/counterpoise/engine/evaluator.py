@@ -327,7 +327,7 @@ class Evaluator:
         return _broadcasts(shapes(output), self._shapes[i])
 
     def encoded(self, keywords: Mapping[str, Any]) -> dict[int, PyTree]:
-        """Run the model for what its encoders return; what the rest makes of it, nobody asks."""
+        """Run the model only for the outputs of its encoders; what the rest returns is not used."""
         outputs: dict[int, PyTree] = {}
         self.arguments = {}
 
@@ -371,7 +371,7 @@ def _call(function: Callable[..., Tensor], *args: Any) -> Tensor:
 
 
 class _EnoughError(BaseException):
-    """Ends a pass that was run for the encoders' outputs alone, whatever the model catches."""
+    """Ends a pass that was run for encoders' outputs alone, even if the model catches errors."""
 
 
 def _is_packed(output: PyTree) -> bool:

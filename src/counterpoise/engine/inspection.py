@@ -1,4 +1,4 @@
-"""What may be concluded of a model from a batch, and whether conclusions still hold on another.
+"""What a batch shows about a model, and whether that still holds on another batch.
 
 The engine's values are held against whole-model passes: so a wrong level is an error before the
 first training step, and what makes coalitions cheap is used only where it changes nothing.
@@ -40,7 +40,7 @@ show at some."""
 
 @dataclass(frozen=True)
 class Findings:
-    """What an inspection found out.
+    """The conclusions of an inspection.
 
     Attributes:
         facts: What makes coalitions cheap.

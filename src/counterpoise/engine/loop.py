@@ -1,4 +1,4 @@
-"""What a wrapped model offers to the training loop around its steps."""
+"""What a wrapped model offers the training loop between its steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finishing cells: what they need comes first, and what has a result is not computed again."""
+"""Computing cells: those that others need come first, and none that has a result is repeated."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Observer(Protocol):
     """Follows what a session does."""
 
     def expect(self, cells: Sequence[Cell], results: Mapping[str, Result]) -> None:
-        """Is told of cells that are to be finished, and of results that there are already."""
+        """Called with cells that are to be finished, and with results that there are already."""
 
     def finished(self, cell: Cell, result: Result) -> None:
-        """Is told of a cell that has got a result."""
+        """Called with a cell that has a result now."""
 
 
 class Counting:

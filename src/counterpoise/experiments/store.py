@@ -209,7 +209,7 @@ class Store:
     # -- what is under way -------------------------------------------------------------------
 
     def lock(self, key: str) -> FileLock:
-        """Return the lock that whoever computes a cell has to hold."""
+        """Return the lock that a process holds while it computes a cell."""
         return FileLock(self.running / f"{key}.lock", poll_interval=0.1)
 
     def started(self, key: str) -> bool:
@@ -217,7 +217,7 @@ class Store:
         return (self.running / key).exists() and not (self.results / f"{key}.json").exists()
 
     def deaths_file(self, key: str) -> Path:
-        """Return where it is noted how processes ended that computed a cell."""
+        """Return the file that notes how processes ended that computed a cell."""
         return self.running / f"{key}.deaths"
 
     def deaths(self, key: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""A run that is complete, as measurements take it: its data, its model, its record."""
+"""A complete run, as measurements use it: its data, its model, its record."""
 
 from __future__ import annotations
 

@@ -266,7 +266,7 @@ def _divide(optimizer: Any, balanced: Balanced) -> None:
 
 
 def _delegate(balanced: Balanced) -> None:
-    """Let the Trainer find on the wrapper what switches the model's checkpointing on."""
+    """Let the Trainer find on the wrapper the switches of the model's checkpointing."""
     for name in _DELEGATED:
         if hasattr(balanced.model, name):
             setattr(balanced, name, getattr(balanced.model, name))

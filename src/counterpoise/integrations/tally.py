@@ -1,4 +1,4 @@
-"""What is logged of each modality: of a training step, and of an evaluation in batches."""
+"""What is logged of each modality, from a training step and from an evaluation in batches."""
 
 from __future__ import annotations
 

@@ -218,7 +218,7 @@ class Method(nn.Module):
         return None
 
     def combine(self, joint: Tensor, own_M: Tensor, signals: Signals) -> Tensor:
-        """Place: the loss. Return what becomes of the joint loss and the modalities' own.
+        """Place: the loss. Return the joint loss and the modalities' own losses combined.
 
         Default: their sum. In a :func:`~counterpoise.chain` a method that answers here combines
         the losses of the one that makes them.
@@ -259,7 +259,7 @@ class Method(nn.Module):
         """Place: the end of a training step. Called once in each, in all phases."""
 
     def diagnostics(self) -> dict[str, Tensor]:
-        """Return what the last step is best explained by, detached, for ``out.diagnostics``."""
+        """Return numbers that explain the last step, detached, for ``out.diagnostics``."""
         return {}
 
     # -- places between steps ----------------------------------------------------------------
@@ -294,7 +294,7 @@ class Method(nn.Module):
         return False
 
     def check(self) -> None:
-        """Raise if state tells that something went wrong; waits for the device, so call rarely."""
+        """Raise if the state shows that something went wrong. Waits for the device: call it rarely."""
 
 
 def answers(method: Method, place: str) -> bool:

@@ -111,7 +111,7 @@ class MSES(Reminding, Multitask):
     def on_validation(
         self, evaluation: Evaluation, branches: Sequence[Sequence[nn.Module]]
     ) -> None:
-        """Look for new minima, keep the weights there, stop whoever has waited too long."""
+        """Look for new minima, keep the weights there, stop branches that have waited too long."""
         losses = evaluation.required("unimodal_loss", "MSES").to(self.previous)
         losses = losses.where(losses.isfinite(), float("inf"))
         smoothed = self.smoothing * self.previous + (1 - self.smoothing) * losses

@@ -106,7 +106,7 @@ class PMR(Reminding):
         self.bank.renew(epoch)
 
     def loss(self, joint: Tensor, signals: Signals) -> Tensor:
-        """Return the joint loss and what draws features to prototypes; let features count.
+        """Return the joint loss with the prototype terms; add the features to the next prototypes.
 
         Raises:
             ValueError: If targets are no class labels, or features are not of one length.

@@ -85,7 +85,7 @@ class ReconBoost(Reminding):
         return None if together else turn % len(self.modalities)
 
     def learning_rates(self) -> Tensor:
-        """Return 1 for whoever trains and 0 for the others."""
+        """Return 1 for the modalities that train and 0 for the others."""
         self._due = False
         ones = torch.ones(len(self.modalities), dtype=self.place.dtype, device=self.place.device)
         if self.turn is None:

@@ -1,4 +1,4 @@
-"""What a method is shown: of a training step, and of a validation epoch."""
+"""What a method sees of a training step and of a validation epoch."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ __all__ = ["ACCURACY", "Metric", "metric_of"]
 
 @dataclass(frozen=True)
 class Metric:
-    """What a page's headline number is.
+    """The headline number of a page.
 
     Args:
         name: Its name in records, such as ``"accuracy"``.
@@ -53,7 +53,7 @@ class Metric:
 
     @property
     def in_units(self) -> str:
-        """What a difference is counted in, as it follows a heading."""
+        """The unit of a difference, as it follows a heading."""
         return f", {self.difference_unit}" if self.difference_unit else ""
 
     def on(self, split: str, whose: str = "") -> str:

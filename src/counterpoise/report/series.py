@@ -1,4 +1,4 @@
-"""What charts are made of: lines, points and the axes that give them a meaning. Plain data."""
+"""The data of charts: lines, points, and the axes that give them a meaning."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_POINTS = 60
 
 @dataclass(frozen=True)
 class Look:
-    """What tells a series from the others, the same in every chart of a page.
+    """How a series looks: the same in every chart of a page.
 
     Args:
         tone: The colour's name.

@@ -74,7 +74,7 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other runs out of the folder, which is made if need be; a killed run lets go.
+        """Keep other runs out of the folder, which is made if missing; a killed run releases it.
 
         Raises:
             ValueError: If another run is at work in it.
@@ -131,7 +131,7 @@ class RunFolder:
         return content
 
     def go_on(self, recipe: Mapping[str, Any]) -> bool:
-        """Check that the run that lies here is the one that is asked for, or a longer one.
+        """Check that the run in this folder is the one that is asked for, or a longer one.
 
         Returns:
             Whether it shall be longer: of more epochs, and else the same.
@@ -155,7 +155,7 @@ class RunFolder:
         return longer
 
     def lengthen(self, recipe: Mapping[str, Any]) -> None:
-        """Let the run be one of more epochs: what it came to so far is no longer its record."""
+        """Extend the run to more epochs: its record of fewer no longer holds."""
         self.record.unlink(missing_ok=True)
         write_yaml(self.config, dict(recipe))
 

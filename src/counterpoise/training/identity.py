@@ -1,4 +1,4 @@
-"""What a record says of a run beside its curves: what it was, and what came of it on test data."""
+"""What a record says of a run beside its curves: what was trained, and the test results."""
 
 from __future__ import annotations
 

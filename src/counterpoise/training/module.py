@@ -192,7 +192,7 @@ class BalancedModule(LightningModule):
         return {"loss": loss, "values": values}
 
     def on_train_epoch_end(self) -> None:
-        """Log what the epoch's training added up to; tell the method that it is over."""
+        """Log the training results of the epoch; tell the method that it is over."""
         values = self._log_tally("train", self.training_tally)
         self._check_loss("training loss", values["loss"])
         if answers(self.balanced.method, "on_epoch"):
@@ -244,7 +244,7 @@ class BalancedModule(LightningModule):
         self.unimodal_tally.update(out._replace(responses=own, scores=losses), target)
 
     def on_validation_epoch_end(self) -> None:
-        """Log what validation added up to."""
+        """Log the validation results."""
         values = self._log_tally("validation", self.validation_tally)
         self._check_loss("validation loss", values["loss"])
         own, names = self.unimodal_tally.compute(), self.balanced.modalities
@@ -278,7 +278,7 @@ class BalancedModule(LightningModule):
             self.predictions.update(out.logits, batch["target"])
 
     def on_test_epoch_end(self) -> None:
-        """Log what the test added up to."""
+        """Log the test results."""
         values = self._log_tally("test", self.test_tally)
         self._check_loss("test loss", values["loss"])
 

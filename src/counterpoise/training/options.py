@@ -1,4 +1,4 @@
-"""What a run is told beside its data, method and model: for how long, where, and how exactly."""
+"""Options of a run beside data, method and model: how long, on which device, how precisely."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks, optimisers and schedules of others, named by the path of their class."""
+"""Networks, optimisers and schedules from outside this package, named by class path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A loader of the user's own in a run: repeatable, and resumable to the bit."""
+"""A loader of the user's own in a run: repeatable, and resumable bit for bit."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["OwnLoader"]
 
 
 class OwnLoader:
-    """Goes through somebody's loader, and remembers which batch comes next.
+    """Iterates over the user's loader, and remembers which batch comes next.
 
     What the loader draws while it makes batches, from the global random generators or from its
     own, is a function of the seed and the epoch, and shifts nothing that the model draws. To go
@@ -50,7 +50,7 @@ class OwnLoader:
         return self
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch, and tell the loader's own sampler, if it wants to know."""
+        """Choose the epoch; tell it to loader, sampler and data set that have a ``set_epoch``."""
         self.epoch = epoch
         loader = self.samples.loader
         for part in (loader, *(getattr(loader, name, None) for name in ("sampler", "dataset"))):

@@ -1,4 +1,4 @@
-"""Metrics and callbacks of others, which a recipe names by class path."""
+"""Metrics and callbacks from outside this package, which a recipe names by class path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run predicted for each test sample: kept, so that intervals can cover samples too."""
+"""The predictions of a run for each test sample, kept so that intervals can cover samples too."""
 
 from __future__ import annotations
 

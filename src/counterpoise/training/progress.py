@@ -1,4 +1,4 @@
-"""How a run shows that it moves: a bar on a terminal, lines elsewhere."""
+"""Progress of a run: a bar on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Bar", "Lines", "progress_callbacks"]
 
 
 def progress_callbacks(show: bool, console: Console | None = None) -> list[Callback]:
-    """Return what shows progress on the console as it is; nothing if it shall not."""
+    """Return the callbacks that show progress on this console; none if it is switched off."""
     console = console or Console()
     if not show:
         return []

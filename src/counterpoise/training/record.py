@@ -1,4 +1,4 @@
-"""What a run leaves behind for others to read, and what it takes to run it again."""
+"""The files that a run leaves: its results, and everything needed to repeat it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a record says a run came to, whatever its task is."""
+"""The results of a run from its record, for any task."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def validated(record: Record) -> dict[int, float | None]:
 
 
 def guessed(record: Record) -> float | None:
-    """Return the headline metric on the test data of who only guesses, if it is known.
+    """Return the headline metric on the test data of guessing, if it is known.
 
     Example:
         >>> guessed({"task": {"guess": 0.1}})

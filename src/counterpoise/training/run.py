@@ -172,7 +172,7 @@ def _check_lengthening(recipe: Recipe, folder: RunFolder) -> None:
 
 
 class _Run(NamedTuple):
-    """What takes part in a run."""
+    """The objects that a run consists of."""
 
     module: BalancedModule
     data: MultimodalDataModule

@@ -1,4 +1,4 @@
-"""Checkpoints that carry a digest of themselves, so that a damaged one is never trained from.
+"""Checkpoints with a digest of their content, so that training never resumes from a damaged one.
 
 A checkpoint is what :func:`torch.save` writes, a zip archive; the digest stands in the archive's
 comment, which every reader passes over. So a sealed file is read by :func:`torch.load` as any
@@ -111,7 +111,7 @@ def sync_folder(folder: Path) -> None:
 
 
 class DirectCheckpoints(TorchCheckpointIO):
-    """Writes checkpoints where they shall lie, and reads plain values and tensors only.
+    """Writes checkpoints directly at their place, and reads plain values and tensors only.
 
     Lightning's own goes through the folder for temporary files, which may lie on another disk or
     in memory.

@@ -1,4 +1,4 @@
-"""What surrounds a run in its process: warnings, signals, threads; each is given back after it."""
+"""The state of the process around a run: warnings, signals, threads; each is restored after it."""
 
 from __future__ import annotations
 

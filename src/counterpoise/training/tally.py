@@ -1,4 +1,4 @@
-"""What an epoch adds up to: loss and metrics of the model, score and metric of responses."""
+"""Totals of an epoch: loss and metrics of the model, score and metric of responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be chosen when AV-MNIST is built, and the two choices that have names."""
+"""The options with which AV-MNIST is built, and the two presets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The originals that AV-MNIST is made of: where they come from and what they hold."""
+"""The original files of AV-MNIST: where they come from and what they contain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a build of clips left: arrays mapped into memory, and their record."""
+"""Clips that were built: arrays mapped into memory, and their record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sound as the paper's networks hear it: the logarithm of a short-time Fourier transform."""
+"""The input of the paper's audio networks: the logarithm of a short-time Fourier transform."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What dictionaries from a file should hold, or an error that says what they hold instead."""
+"""Entries of dictionaries from a file, or an error that says what is there instead."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NumPy archives, read so that damage and false claims are errors and cost no memory."""
+"""NumPy archives, read so that damaged or wrongly stated arrays are errors and cost no memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of arrays that others made, each with one clear error."""
+"""Checks of arrays from outside this package, each with one clear error."""
 
 from __future__ import annotations
 

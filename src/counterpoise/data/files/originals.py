@@ -1,4 +1,4 @@
-"""Files that others made, opened with an error that says what lies there instead."""
+"""Original files, opened with an error that says what is there instead."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ _BROKEN = (
 
 
 class UnsafePickleError(ValueError):
-    """A pickle that asks for more than data need; nothing of it was run."""
+    """A pickle with more than data in it; nothing of it was run."""
 
 
 def read_pickle(path: str | Path) -> Any:

@@ -1,4 +1,4 @@
-"""What a grid needs before anything is trained: its data loaded, and its networks built, once."""
+"""Checks of a grid before anything is trained: its data are loaded and its networks built, once."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def advance(searches: Sequence[Search], runs: Runs, finish: Finish) -> list[Grid
 
 
 def results_in(store: Store) -> Finish:
-    """Return what finds the results that a store has, and makes none."""
+    """Return a function that finds results in a store, and computes none."""
 
     def find(cells: Sequence[GridRun]) -> dict[str, Result]:
         results = {cell.key: store.read(cell.key) for cell in cells}

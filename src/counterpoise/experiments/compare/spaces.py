@@ -59,7 +59,7 @@ class Range:
         return FloatDistribution(self.low, self.high, log=self.log)
 
     def value(self, drawn: Any) -> Any:
-        """Return what is tried for a number that was drawn."""
+        """Return the value to try for a number that was drawn."""
         if self.integer:
             return int(drawn)
         return min(max(float(f"{drawn:.{_DIGITS}g}"), self.low), self.high)
@@ -101,7 +101,7 @@ class Choices:
         return CategoricalDistribution(range(len(self.values)))
 
     def value(self, drawn: Any) -> Any:
-        """Return what is tried for a place that was drawn."""
+        """Return the value to try for a place that was drawn."""
         return self.values[drawn]
 
     def drawn(self, value: Any) -> Any:
@@ -114,7 +114,7 @@ Space = dict[str, Range | Choices]
 
 
 def read_space(where: str, search: Mapping[str, Any]) -> Space:
-    """Read what a grid says of a search.
+    """Read the search space of a grid.
 
     Args:
         where: What it is called in the grid, for errors.

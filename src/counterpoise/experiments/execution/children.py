@@ -97,7 +97,7 @@ def _how(death: BaseException) -> str:
 
 
 def _depend_on(parent: int) -> None:
-    """Leave Ctrl-C to the parent, and end soon after it: it may be killed and cannot say so."""
+    """Leave Ctrl-C to the parent, and end soon after it, even if it was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:

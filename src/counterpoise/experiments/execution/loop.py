@@ -1,4 +1,4 @@
-"""A loop over cells that have no result yet, on whatever executor."""
+"""A loop over cells that have no result yet, on any executor."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SECONDS_TO_ARRIVE = 90.0  # of a result; network file systems look for new file
 
 
 def run_cells(cells: Sequence[Cell], store: Store, execution: Execution, told: Told) -> None:
-    """Compute cells that have no result, so that each has one, whatever becomes of any.
+    """Compute cells that have no result, so that each has one, even if some fail.
 
     A cell that another process is computing already is left to it, and comes last.
 

@@ -1,4 +1,4 @@
-"""A cell, and what it takes to compute it elsewhere as it would be computed here."""
+"""A cell with everything needed to compute it in another process exactly as in this one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How cells are run: on what, how many at a time, for how long, which part of them."""
+"""How cells are run: where, how many at a time, with which time limit, which part of them."""
 
 from __future__ import annotations
 

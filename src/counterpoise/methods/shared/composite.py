@@ -1,4 +1,4 @@
-"""What is made of other methods: each place is asked of the one that acts there."""
+"""Methods made of other methods: at each place the one that acts there is called."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the modalities' own logits tell about who is ahead.
+"""How sure each modality is, from its own logits: the evidence of which one is ahead.
 
 Legend: M modalities, B batch; s_m mean probability that modality m gives to the right answer.
 """

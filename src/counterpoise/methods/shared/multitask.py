@@ -1,4 +1,4 @@
-"""What methods share that train each modality's own logits beside the joint ones."""
+"""The common part of methods that train each modality's own logits beside the joint ones."""
 
 from __future__ import annotations
 

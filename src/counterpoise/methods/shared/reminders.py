@@ -1,4 +1,4 @@
-"""Telling once that a method cannot act, because the training loop leaves something out."""
+"""A warning, once, that a method cannot act because the training loop leaves something out."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _REMEDIES = {
 
 
 class Reminding(Method):
-    """Warns at the end of the first step if the training loop has not done what the method awaits.
+    """Warns after the first step if the training loop left out a call that the method needs.
 
     Attributes:
         awaits: What has to be called before the first step.

@@ -45,5 +45,5 @@ def values_of(signals: Signals, subsets: Iterable[Sequence[int]], method: str) -
 
 
 def values_alone(signals: Signals, num_modalities: int, method: str) -> Tensor:
-    """Return what each modality by itself comes to, shape (M, B, ...)."""
+    """Return the value of each modality alone, shape (M, B, ...)."""
     return values_of(signals, [(m,) for m in range(num_modalities)], method)
