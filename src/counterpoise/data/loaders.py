@@ -96,11 +96,11 @@ class LoadedSamples:
         return map(self.layout.arrange, islice(self.loader, self.num_batches))
 
     def __len__(self) -> int:
-        """Say that nobody knows."""
+        """Raise: a loader does not number its samples."""
         raise TypeError("The samples of a loader have no number. Go through its batches.")
 
     def __getitems__(self, indices: Sequence[int] | Tensor) -> Batch:
-        """Say that they cannot be asked for."""
+        """Raise: a loader yields batches in its own order."""
         raise TypeError("The samples of a loader have no numbers. Go through its batches.")
 
 

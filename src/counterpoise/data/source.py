@@ -1,4 +1,4 @@
-"""What leads to a data set: options that a configuration file or a command line can hold."""
+"""Data sets described by options that a configuration file or a command line can hold."""
 
 from __future__ import annotations
 

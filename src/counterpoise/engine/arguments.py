@@ -87,7 +87,7 @@ def check_level(level: str, ownership: Ownership) -> None:
 
 
 def check_method(method: Method, ownership: Ownership, model: nn.Module) -> None:
-    """Raise unless the method finds what it acts on, and is asked where it answers.
+    """Raise unless the model has what the method acts on, and `needs` asks for what it overrides.
 
     Raises:
         TypeError: If what it says that it needs is no ``Needs``.

@@ -99,7 +99,7 @@ class Loop(nn.Module):
     def on_epoch(
         self, train: Iterable[Mapping[str, Any]], validation: Iterable[Mapping[str, Any]]
     ) -> None:
-        """Tell the method that an epoch is over, with features of the data for the asking.
+        """Tell the method that an epoch is over; features of the data are computed if it asks.
 
         Costs nothing unless the method looks at features, which takes a pass of the encoders
         through both loaders, in eval mode.

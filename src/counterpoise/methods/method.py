@@ -272,7 +272,7 @@ class Method(nn.Module):
         return None
 
     def on_epoch(self, encoders: Sequence[nn.Module], features: Callable[[], Features]) -> None:
-        """Place: the end of an epoch, with the encoders, and features of the data for the asking.
+        """Place: the end of an epoch, with the encoders, and features if it asks.
 
         Args:
             encoders: In order of modality.
@@ -294,7 +294,7 @@ class Method(nn.Module):
         return False
 
     def check(self) -> None:
-        """Raise if the state shows that something went wrong. Waits for the device: call it rarely."""
+        """Raise if the state shows a mistake; waits for the device, so call rarely."""
 
 
 def answers(method: Method, place: str) -> bool:

@@ -199,7 +199,7 @@ class Synthetic(DataSource):
         return replace(self, division=seed)
 
     def train_at(self, epoch: int) -> MultimodalDataset:
-        """Return what there is to learn from in an epoch; the same object while nothing shifts."""
+        """Return the training samples of an epoch; the same object while nothing shifts."""
         return _training_set(self.at(epoch))
 
     def codebook(self) -> Tensor:

@@ -1,4 +1,4 @@
-"""What there is to be learnt: outputs, loss, score, metrics and the level of guessing."""
+"""Tasks: outputs, loss, score, metrics and the level of guessing."""
 
 from counterpoise.data.tasks.classification import Classification, task_of
 from counterpoise.data.tasks.forms import MetricForm

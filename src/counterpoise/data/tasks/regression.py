@@ -106,5 +106,5 @@ class Regression(Task):
         return target.mean(dim=0, keepdim=True)
 
     def guess(self, known: Tensor, asked: Tensor) -> float:
-        """Return the headline metric of who guesses; constants correlate with nothing."""
+        """Return the headline metric of guessing; constants correlate with nothing."""
         return 0.0 if self.headline == "correlation" else super().guess(known, asked)

@@ -1,4 +1,4 @@
-"""What every task answers, so that nothing downstream has to know which task it is."""
+"""The contract of tasks, so that nothing downstream has to know which task it is."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class Task(ABC):
         """
 
     def guess(self, known: Tensor, asked: Tensor) -> float:
-        """Return the headline metric of who guesses: the same best outputs for each sample.
+        """Return the headline metric of guessing: the same best outputs for each sample.
 
         Args:
             known: Targets that the guess goes by, shape (N, ...), those of the training data.
