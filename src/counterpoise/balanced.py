@@ -166,8 +166,8 @@ class Balanced(Loop):
         # Those of a step with responses that nobody but the user needs, by ``monitor``.
         self._demands = {
             watched: {
-                phase: demand(each, ownership, own_heads=own_heads, monitor=watched)
-                for phase, each in asked.items()
+                phase: demand(asks, ownership, own_heads=own_heads, monitor=watched)
+                for phase, asks in asked.items()
             }
             for watched in (False, True)
         }
@@ -227,7 +227,7 @@ class Balanced(Loop):
             )
         check_call(self.model, self.modalities, inputs)
         if not self.training:
-            raw, logits = self._plain(inputs)
+            raw, logits = self._run(inputs)
             self._check_target(target, logits)
             loss = None if target is None else self.criterion(logits, target)
             return Output(logits, raw, loss, modalities=self.modalities)
@@ -310,8 +310,8 @@ class Balanced(Loop):
         if phase == "on" and "inputs" in self._places:
             modal, others = self._split(inputs)
             inputs = {**self.method.inputs(modal, target), **others}
-        if wanted.plain and (phase == "off" or self._places <= _BETWEEN_STEPS):
-            raw, logits = self._plain(inputs)
+        if wanted.is_plain and (phase == "off" or self._places <= _BETWEEN_STEPS):
+            raw, logits = self._run(inputs)
             self._check_target(target, logits)
             loss = self.criterion(logits, target)
             out = Output(
@@ -327,7 +327,7 @@ class Balanced(Loop):
         modal = {name: inputs[name] for name in self.modalities}
         return modal, {k: v for k, v in inputs.items() if k not in modal}
 
-    def _plain(self, inputs: dict[str, Any]) -> tuple[Any, Tensor]:
+    def _run(self, inputs: dict[str, Any]) -> tuple[Any, Tensor]:
         raw = self.model(**inputs)
         return raw, self.runner.setup.select(raw)
 
@@ -409,7 +409,7 @@ class Balanced(Loop):
 
     def _check_target(self, target: PyTree, logits: Tensor) -> None:
         if not (target is None or torch.compiler.is_compiling()):
-            scored = self._own_loss or not self._demands[self.monitor]["on"].plain
+            scored = self._own_loss or not self._demands[self.monitor]["on"].is_plain
             self._target_checks(self.score, logits, target, values=scored)
 
     def _ones(self, logits: Tensor) -> Tensor:

@@ -151,7 +151,7 @@ def test_each_data_set_is_compared_and_measured_from_its_files(sources, tmp_path
     for row in block.rows:
         losses = [epoch["train/loss"] for epoch in row.records[0]["epochs"]]
         assert losses[-1] < 0.8 * losses[0]
-        (measured,) = row.competing.outcomes.values()
+        (measured,) = row.competition.outcomes.values()
         for quantity in ("strength", "alone", "probe", "contribution"):
             assert set(measured[quantity]) == set(splits.modalities)
         assert all(0 < strength < math.inf for strength in measured["strength"].values())
@@ -161,7 +161,7 @@ def test_each_data_set_is_compared_and_measured_from_its_files(sources, tmp_path
     again = compete(recipe, [cp.AGM(alpha=1.0)], num_seeds=1, fused="fused",
                     progress=lambda *seen: told.append(seen), **how)  # fmt: skip
     agm = next(row for row in block.rows if row.method == "AGM")
-    assert again.outcomes[0].strength == agm.competing.outcomes[3]["strength"]
+    assert again.outcomes[0].strength == agm.competition.outcomes[3]["strength"]
     assert told == [(0, 0, "all is there already")]
 
 

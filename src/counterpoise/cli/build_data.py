@@ -110,20 +110,20 @@ def _terminated_cleanly() -> Iterator[None]:
     """
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
-        for each in before:  # a terminal that closes may say so twice; removing goes on
-            signal.signal(each, signal.SIG_IGN)
+        for request in before:  # a terminal that closes may say so twice; removing goes on
+            signal.signal(request, signal.SIG_IGN)
         sys.exit(128 + number)
 
     requests = [getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP")]  # Windows has one
-    before = {each: signal.getsignal(each) for each in requests if each is not None}
-    before = {each: handler for each, handler in before.items() if handler != signal.SIG_IGN}
-    for each in before:
-        signal.signal(each, stop)
+    before = {request: signal.getsignal(request) for request in requests if request is not None}
+    before = {request: handler for request, handler in before.items() if handler != signal.SIG_IGN}
+    for request in before:
+        signal.signal(request, stop)
     try:
         yield
     finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        for request, handler in before.items():
+            signal.signal(request, handler)
 
 
 @contextmanager

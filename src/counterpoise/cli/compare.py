@@ -95,20 +95,20 @@ def _estimated(grid: Grid, arguments: Namespace) -> str:
     options = running(arguments)
     store, execution = Store(options.pop("runs")), Execution(**options)
     with progress_bar(show=arguments.progress) as progress:
-        found = estimate(grid, store, execution, Counting(progress))
-    left = {kind: found.total[kind] - found.done.get(kind, 0) for kind in found.total}
+        expected = estimate(grid, store, execution, Counting(progress))
+    left = {kind: expected.total[kind] - expected.done.get(kind, 0) for kind in expected.total}
     lines = [
-        f"{sum(found.total.values()):,} runs and measurements in all, "
-        f"{sum(found.done.values()):,} done, {found.num_left:,} left."
+        f"{sum(expected.total.values()):,} runs and measurements in all, "
+        f"{sum(expected.done.values()):,} done, {expected.num_left:,} left."
     ]
     for data in grid.data:
         kinds = [kind for kind in left if kind.data == data and left[kind]]
-        seconds = sum(left[kind] * found.seconds[kind] for kind in kinds)
+        seconds = sum(left[kind] * expected.seconds[kind] for kind in kinds)
         count = sum(left[kind] for kind in kinds)
         lines.append(f"  {data}: {count:,} left, {duration(seconds)} of one process.")
     here = execution.jobs or int(cpu_count())
-    lines.append(f"On this machine, {here} at a time: {duration(found.seconds_left(here))}.")
-    listed = "; ".join(f"{n}: {duration(found.seconds_left(n))}" for n in _WORKERS)
+    lines.append(f"On this machine, {here} at a time: {duration(expected.seconds_left(here))}.")
+    listed = "; ".join(f"{n}: {duration(expected.seconds_left(n))}" for n in _WORKERS)
     return "\n".join([*lines, f"By the number of workers as fast as these: {listed}."])
 
 

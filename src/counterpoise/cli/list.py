@@ -20,9 +20,9 @@ def _methods() -> dict[str, str]:
     import counterpoise as cp
 
     kinds = [getattr(cp, name) for name in cp.__all__]
-    found = [kind for kind in kinds if inspect.isclass(kind) and issubclass(kind, cp.Method)]
+    classes = [kind for kind in kinds if inspect.isclass(kind) and issubclass(kind, cp.Method)]
     # Those that wrap other methods are no methods by themselves.
-    own = [kind for kind in found if kind not in (cp.Method, cp.Chain, cp.Windowed)]
+    own = [kind for kind in classes if kind not in (cp.Method, cp.Chain, cp.Windowed)]
     return {kind.__name__: _first_sentence(kind) for kind in own}
 
 

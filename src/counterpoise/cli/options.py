@@ -47,19 +47,19 @@ def normalised(arguments: Sequence[str], parser: ArgumentParser) -> list[str]:
     actions = dict(_actions(parser))
     flags = {name for name, action in actions.items() if isinstance(action, ActionYesNo)}
     known = {_canonical(name): name for name in actions}
-    found: list[str] = []
+    options: list[str] = []
     for argument in arguments:
         name, equals, value = argument.partition("=")
         if argument.startswith("--"):
             name = known.get(_canonical(name), name.replace("-", "_") if "." in name else name)
             name = f"--{name.lstrip('_-')}"
         if equals and name in flags and value.lower() in _SWITCH:
-            found.append(_switched(name, value))
-        elif found and found[-1] in flags and argument.lower() in _SWITCH:
-            found[-1] = _switched(found[-1], argument)
+            options.append(_switched(name, value))
+        elif options and options[-1] in flags and argument.lower() in _SWITCH:
+            options[-1] = _switched(options[-1], argument)
         else:
-            found.append(name + equals + value)
-    return found
+            options.append(name + equals + value)
+    return options
 
 
 def _classes_first(arguments: Sequence[str]) -> list[str]:
@@ -69,7 +69,7 @@ def _classes_first(arguments: Sequence[str]) -> list[str]:
     ordered = list(arguments[: starts[0] if starts else None])
     for start, end in zip(starts, ends, strict=True):
         section = f"{arguments[start].partition('=')[0]}."
-        above = [i for i, each in enumerate(ordered) if each.startswith(section)]
+        above = [i for i, argument in enumerate(ordered) if argument.startswith(section)]
         place = above[0] if above else len(ordered)
         ordered[place:place] = arguments[start:end]
     return ordered
@@ -93,8 +93,8 @@ def _actions(parser: Any) -> Iterator[tuple[str, Any]]:
     """Yield the options of a parser, and of those of its subcommands."""
     yield from parser._option_string_actions.items()
     for action in parser._actions:
-        for each in (getattr(action, "_name_parser_map", None) or {}).values():
-            yield from _actions(each)
+        for subparser in (getattr(action, "_name_parser_map", None) or {}).values():
+            yield from _actions(subparser)
 
 
 def what_was_meant(
@@ -156,12 +156,12 @@ def _is_setting(name: str, bases: Mapping[str, type]) -> bool:
 
 def _settings(config: Mapping[str, Any], bases: Mapping[str, type]) -> list[str]:
     """The settings of the classes that a configuration names, as options."""
-    found = []
+    options = []
     for section, base in bases.items():
         kind = class_of(section, base, config.get(section))
         if kind is not None:
-            found += [f"--{section}.{name}" for name in arguments_of(kind)]
-    return found
+            options += [f"--{section}.{name}" for name in arguments_of(kind)]
+    return options
 
 
 def _nearest(name: str, options: Sequence[str]) -> str | None:

@@ -37,7 +37,7 @@ def run(arguments: Namespace) -> None:
     from counterpoise.training.console import print_runs
     from counterpoise.training.record import read_sealed
 
-    folders = list(dict.fromkeys(each for word in arguments.runs for each in _folders(word)))
+    folders = list(dict.fromkeys(folder for word in arguments.runs for folder in _folders(word)))
     records = [read_sealed(folder / "record.json") for folder in folders]
     page = run_report(records, Path(arguments.output), arguments.title, folders)
     print_runs(records, names=_names(records, folders))
@@ -83,13 +83,13 @@ def run_report(
 def _folders(word: str) -> list[Path]:
     folder = Path(word)
     inside = [folder] if (folder / "record.json").is_file() else []
-    found = inside or sorted(path.parent for path in folder.rglob("record.json"))
-    if not found:
+    folders = inside or sorted(path.parent for path in folder.rglob("record.json"))
+    if not folders:
         raise ValueError(
             f"`runs` should be folders of runs that are complete; found no record.json in or below "
             f"{word!r}. Pass the folder that a run was written to; --resume completes one."
         )
-    return found
+    return folders
 
 
 def _names(records: Sequence[dict[str, Any]], folders: Sequence[Path]) -> list[str]:

@@ -62,7 +62,7 @@ def run(arguments: Namespace) -> int | None:
 
     chosen = arguments[arguments.name]
     kind = study_class(arguments.name)
-    study = kind(**{each.name: chosen[each.name] for each in fields(kind)})
+    study = kind(**{field.name: chosen[field.name] for field in fields(kind)})
     with progress_bar(show=chosen.progress) as progress:
         seen = observe(study, progress=progress, **running(chosen))
     findings = study.find(seen)

@@ -78,7 +78,7 @@ def _parts(columns: Sequence[Column], widths: Sequence[int], width: int) -> list
     parts: list[list[int]] = [rows]
     for index in rest:
         part = [*parts[-1], index]
-        if sum(widths[each] + _BETWEEN for each in part) - _BETWEEN > width and parts[-1] != rows:
+        if sum(widths[i] + _BETWEEN for i in part) - _BETWEEN > width and parts[-1] != rows:
             parts.append([*rows, index])
         else:
             parts[-1] = part

@@ -34,14 +34,14 @@ def described(value: object) -> str:
     """Say in a few words what was found: plain values as they are, all others by their kind.
 
     Example:
-        >>> [described(each) for each in (0.5, "x", dict, max, [1, object()])]
+        >>> [described(v) for v in (0.5, "x", dict, max, [1, object()])]
         ['0.5', "'x'", 'the class dict', 'the function max', 'a list']
     """
     if isinstance(value, type):
         return f"the class {value.__name__}"
     if isinstance(value, _PLAIN):
         return _shortened(repr(value))
-    if isinstance(value, (list, tuple, set)) and all(isinstance(each, _PLAIN) for each in value):
+    if isinstance(value, (list, tuple, set)) and all(isinstance(v, _PLAIN) for v in value):
         return _shortened(repr(value))
     if isinstance(value, dict) and all(isinstance(e, _PLAIN) for e in (*value, *value.values())):
         return _shortened(repr(value))
@@ -138,10 +138,10 @@ def check_mapping(
     """
     if not (isinstance(value, Mapping) or hasattr(value, "items")):  # or a ModuleDict
         raise TypeError(f"`{name}` should map {what}; found {described(value)}. Pass a dictionary.")
-    for key, each in value.items():
-        if not (isinstance(key, str) and key and (kind is None or isinstance(each, kind))):
+    for key, entry in value.items():
+        if not (isinstance(key, str) and key and (kind is None or isinstance(entry, kind))):
             raise TypeError(
-                f"`{name}` should map {what}; found {described(key)}: {described(each)}. "
+                f"`{name}` should map {what}; found {described(key)}: {described(entry)}. "
                 "Mend that entry."
             )
 
@@ -156,7 +156,7 @@ def check_names(name: str, value: object, *, at_least: int = 1, known: Iterable[
         known: What they have to be among. Default: anything.
     """
     listed = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
-    if not listed or not all(isinstance(each, str) and each for each in value):  # type: ignore[attr-defined]
+    if not listed or not all(isinstance(text, str) and text for text in value):  # type: ignore[attr-defined]
         raise TypeError(
             f"`{name}` should be a list of names, none of them empty; found {described(value)}. "
             'Pass for example ("audio", "image").'
@@ -166,12 +166,12 @@ def check_names(name: str, value: object, *, at_least: int = 1, known: Iterable[
         raise ValueError(
             f"`{name}` should name {at_least} or more; found {len(names)}. Add what is missing."
         )
-    if twice := [each for each in names if names.count(each) > 1]:
+    if twice := [text for text in names if names.count(text) > 1]:
         raise ValueError(
             f"`{name}` should name each once; found {twice[0]!r} several times. Keep one."
         )
-    for each in names if known else ():
-        check_choice(name, each, known)
+    for text in names if known else ():
+        check_choice(name, text, known)
 
 
 def check_list(name: str, value: object, kind: type | tuple[type, ...], what: str) -> None:
@@ -185,10 +185,10 @@ def check_list(name: str, value: object, kind: type | tuple[type, ...], what: st
     """
     if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
         raise TypeError(f"`{name}` should be {what}; found {described(value)}. Pass a list.")
-    for each in value:
-        if not isinstance(each, kind) or isinstance(each, bool):
+    for entry in value:
+        if not isinstance(entry, kind) or isinstance(entry, bool):
             raise TypeError(
-                f"`{name}` should be {what}; found {described(each)} in it. Mend that entry."
+                f"`{name}` should be {what}; found {described(entry)} in it. Mend that entry."
             )
 
 
@@ -254,8 +254,8 @@ def check_file_name(name: str, value: object) -> None:
     """
     if not isinstance(value, str):
         raise TypeError(f"`{name}` should be a text; found {described(value)}. Pass a str.")
-    kept_out = [repr(each) for each in '/\\:*?"<>|' if each in value]
-    kept_out += ["a control character"] if any(ord(each) < 32 for each in value) else []
+    kept_out = [repr(c) for c in '/\\:*?"<>|' if c in value]
+    kept_out += ["a control character"] if any(ord(c) < 32 for c in value) else []
     if kept_out or not value.strip(". ") or len(value.encode()) > 200:
         rule = "more than dots and spaces" if not value.strip(". ") else "of at most 200 bytes"
         rule = f"without {kept_out[0]}" if kept_out else rule
@@ -274,10 +274,10 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     """
     names = list(known)
     near = get_close_matches(name, names, n=1) or [
-        each
-        for each in names
-        if name.lower() == each.lower()
-        or ("_" in each and name == "".join(word[:1] for word in each.split("_")))
+        candidate
+        for candidate in names
+        if name.lower() == candidate.lower()
+        or ("_" in candidate and name == "".join(word[:1] for word in candidate.split("_")))
     ]
     return f" Did you mean {near[0]!r}?" if near else ""
 

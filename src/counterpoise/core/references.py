@@ -150,7 +150,7 @@ def _check_scores(scores: Sequence[float]) -> None:
     numbers = not isinstance(scores, str) and isinstance(scores, Iterable)
     listed = list(scores) if numbers else []
     if not listed or not all(
-        isinstance(each, (int, float, Tensor)) and not isinstance(each, bool) for each in listed
+        isinstance(score, (int, float, Tensor)) and not isinstance(score, bool) for score in listed
     ):
         raise TypeError(
             f"`scores` should be numbers, one a modality; found {described(scores)}. Give each "

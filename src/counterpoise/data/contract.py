@@ -237,7 +237,7 @@ class Splits:
             "task": self.task.describe(),
             "num_classes": self.num_classes,
             "num_samples": {label: size_of(part) for label, part in self.parts.items()},
-            "sample_shapes": {name: _plain(shape) for name, shape in self.sample_shapes.items()},
+            "sample_shapes": {name: _as_lists(shape) for name, shape in self.sample_shapes.items()},
             "fingerprint": self.fingerprint,
         }
 
@@ -282,8 +282,8 @@ def _some_targets(part: Samples) -> Tensor:
     return target
 
 
-def _plain(shape: PyTree) -> PyTree:
+def _as_lists(shape: PyTree) -> PyTree:
     """Return shapes with lists in place of tuples, as JSON has them."""
     if isinstance(shape, Mapping):
-        return {name: _plain(each) for name, each in shape.items()}
-    return [_plain(each) for each in shape] if isinstance(shape, (tuple, list)) else shape
+        return {name: _as_lists(part) for name, part in shape.items()}
+    return [_as_lists(part) for part in shape] if isinstance(shape, (tuple, list)) else shape

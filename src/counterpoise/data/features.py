@@ -255,12 +255,12 @@ def _check_disjoint(train: Tensor, test: Tensor, path: Path) -> None:
 
 
 def _standardised(values: Tensor, train: Tensor) -> Tensor:
-    """Return (x - mean) / deviation, both of the training samples, computed in float64."""
+    """Return (x - mean) / std, both of the training samples, computed in float64."""
     known = values[train].double()
-    mean, deviation = known.mean(dim=0), known.std(dim=0, correction=0)
-    # A constant column keeps a rounding error for a deviation.
-    varies = deviation > 1e-9 * known.abs().amax(dim=0)
-    scale = torch.where(varies, deviation, torch.ones_like(deviation))
+    mean, std = known.mean(dim=0), known.std(dim=0, correction=0)
+    # A constant column keeps a rounding error for a standard deviation.
+    varies = std > 1e-9 * known.abs().amax(dim=0)
+    scale = torch.where(varies, std, torch.ones_like(std))
     centred = torch.where(varies, values - mean, torch.zeros_like(mean))
     return centred / scale
 

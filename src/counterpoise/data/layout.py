@@ -68,25 +68,25 @@ class Layout:
             TypeError: If it is neither a mapping nor a tuple with fields.
             ValueError: If an entry is missing, or there are more or fewer fields.
         """
-        found = self._named(batch)
+        entries = self._named(batch)
         modalities = self.modalities
         if modalities is None:
-            modalities = [n for n in found if n != self.target and n not in self.others]
+            modalities = [n for n in entries if n != self.target and n not in self.others]
         parts = modalities if isinstance(modalities, Mapping) else {n: n for n in modalities}
-        arranged = {name: self._pick(found, entry) for name, entry in parts.items()}
-        arranged |= {name: self._pick(found, name) for name in self.others}
-        return {**arranged, TARGET: self._pick(found, self.target)}
+        arranged = {name: self._pick(entries, entry) for name, entry in parts.items()}
+        arranged |= {name: self._pick(entries, name) for name in self.others}
+        return {**arranged, TARGET: self._pick(entries, self.target)}
 
-    def _pick(self, found: Mapping[str, Any], entry: str | Sequence[str]) -> Any:
+    def _pick(self, entries: Mapping[str, Any], entry: str | Sequence[str]) -> Any:
         if not isinstance(entry, str):
-            return {name: self._pick(found, name) for name in entry}
-        if entry not in found:
+            return {name: self._pick(entries, name) for name in entry}
+        if entry not in entries:
             raise ValueError(
-                f"Samples should have an entry {entry!r}; found {', '.join(map(repr, found))}. "
+                f"Samples should have an entry {entry!r}; found {', '.join(map(repr, entries))}. "
                 "Say by `modalities`, `others` and `target` what the entries are called."
-                + suggestion(entry, found)
+                + suggestion(entry, entries)
             )
-        return found[entry]
+        return entries[entry]
 
     def _named(self, batch: Any) -> Mapping[str, Any]:
         if isinstance(batch, Mapping):

@@ -99,7 +99,7 @@ class Shards(DataSource):
 
     def _entries(self) -> list[str]:
         given = self.modalities.values()
-        several = [[each] if isinstance(each, str) else list(each) for each in given]
+        several = [[entry] if isinstance(entry, str) else list(entry) for entry in given]
         return [*(name for names in several for name in names), self.target]
 
 

@@ -181,9 +181,9 @@ def leaves(name: str, tree: PyTree) -> list[tuple[str, PyTree]]:
         ['text.tokens', 'text.parts.0', 'text.parts.1']
     """
     if isinstance(tree, Mapping):
-        return [leaf for key, each in tree.items() for leaf in leaves(f"{name}.{key}", each)]
+        return [leaf for key, part in tree.items() for leaf in leaves(f"{name}.{key}", part)]
     if isinstance(tree, (list, tuple)):
-        return [leaf for key, each in enumerate(tree) for leaf in leaves(f"{name}.{key}", each)]
+        return [leaf for key, part in enumerate(tree) for leaf in leaves(f"{name}.{key}", part)]
     return [(name, tree)]
 
 
@@ -222,8 +222,8 @@ def _check_inputs(inputs: Mapping[str, PyTree], target: Tensor) -> None:
             )
     lengths = {name: len(tensor) for name, tensor in named}
     if len(set(lengths.values())) > 1:
-        found = ", ".join(f"{name}: {length}" for name, length in lengths.items())
+        listed = ", ".join(f"{name}: {length}" for name, length in lengths.items())
         raise ValueError(
-            f"`inputs` and `target` should have the same number of samples; found {found}. "
+            f"`inputs` and `target` should have the same number of samples; found {listed}. "
             "Give every sample all modalities and a label."
         )

@@ -52,7 +52,7 @@ def evaluated(
         assert out.unimodal_logits is not None
         logits = [out.logits, *out.unimodal_logits.to(out.logits.dtype)]
         rows = torch.stack([
-            torch.stack([criterion(each, target), metric(each, target)]) for each in logits
+            torch.stack([criterion(output, target), metric(output, target)]) for output in logits
         ])  # fmt: skip
         size = len(out.logits)
         sums, count = sums + size * rows.to(wide), count + size
@@ -98,9 +98,9 @@ def batches(loader: Iterable[Mapping[str, Any]], device: torch.device) -> Iterat
     """
     for batch in loader:
         if not isinstance(batch, Mapping) or "target" not in batch:
-            found = list(batch) if isinstance(batch, Mapping) else f"a {type(batch).__name__}"
+            shown = list(batch) if isinstance(batch, Mapping) else f"a {type(batch).__name__}"
             raise TypeError(
-                f"`loader` should yield mappings of keywords with a 'target'; found {found}. "
+                f"`loader` should yield mappings of keywords with a 'target'; found {shown}. "
                 "Give the loader a collate function that names the modalities."
             )
         moved = map_tensors(lambda tensor: tensor.to(device, non_blocking=True), dict(batch))

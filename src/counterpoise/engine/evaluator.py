@@ -169,7 +169,7 @@ class Evaluator:
         if self.setup.level != "shared":
             return output  # nobody keeps it
         self.features[i] = own  # and not what a method made of it, for the full pass alone
-        return self.taps.hand(i, output)
+        return self.taps.share(i, output)
 
     def _opaque(self, i: int, output: Any) -> str:
         name = self.setup.modalities[i]
@@ -261,7 +261,7 @@ class Evaluator:
             if i not in known:
                 known[i] = forward(*args, **kwargs)
             output = known[i]
-            return self.taps.hand(i, output if i in coalition else self._expanded(i, output))
+            return self.taps.share(i, output if i in coalition else self._expanded(i, output))
 
         return self.logits(self.batch.of(coalition), answer)
 
@@ -336,7 +336,7 @@ class Evaluator:
             outputs[i] = forward(*args, **kwargs)
             if len(outputs) == len(self.setup.encoders) and not torch.compiler.is_compiling():
                 raise _EnoughError
-            return self.taps.hand(i, outputs[i])
+            return self.taps.share(i, outputs[i])
 
         with suppress(_EnoughError):
             self.taps.other_pass(keywords, answer)

@@ -77,24 +77,24 @@ def _outputs(
     return [outputs[i] for i in sorted(outputs)], setup.select(raw)
 
 
-def close(found: Tensor, truth: Tensor) -> bool:
+def close(values: Tensor, truth: Tensor) -> bool:
     """Return whether values are the same but for rounding, as far as their type allows."""
     tolerance = sqrt(torch.finfo(truth.dtype).eps)
     scale = truth.nan_to_num(posinf=0, neginf=0).abs().max().item()
-    return torch.allclose(found, truth, rtol=tolerance, atol=tolerance * scale, equal_nan=True)
+    return torch.allclose(values, truth, rtol=tolerance, atol=tolerance * scale, equal_nan=True)
 
 
 def _check_sum(outputs: list[Tensor], logits: Tensor, heads: Mapping[str, str]) -> None:
-    fitting = all(isinstance(each, Tensor) and each.shape == logits.shape for each in outputs)
+    fitting = all(isinstance(output, Tensor) and output.shape == logits.shape for output in outputs)
     if fitting and close(torch.stack(outputs).sum(dim=0), logits):
         return
     shapes = ", ".join(
-        str(tuple(each.shape)) if isinstance(each, Tensor) else type(each).__name__
-        for each in outputs
+        str(tuple(output.shape)) if isinstance(output, Tensor) else type(output).__name__
+        for output in outputs
     )
-    found = "another sum" if fitting else f"{shapes} for logits of shape {tuple(logits.shape)}"
+    shown = "another sum" if fitting else f"{shapes} for logits of shape {tuple(logits.shape)}"
     raise ValueError(
         "Heads should be modules whose outputs add up to the model's logits, in eval mode too; "
-        f"found {found} from {', '.join(map(repr, heads.values()))}. Name no heads where the "
+        f"found {shown} from {', '.join(map(repr, heads.values()))}. Name no heads where the "
         "fusion is not additive: responses serve any fusion."
     )

@@ -55,25 +55,25 @@ Verdict = Literal["same", "different", "nothing"]
 """Whether values are the same but for rounding; "nothing" if they could not have differed."""
 
 
-def compare(found: Tensor, truth: Tensor) -> Verdict:
+def compare(values: Tensor, truth: Tensor) -> Verdict:
     """Compare the values of coalitions, shape (S, B, ...), entry by entry.
 
     The measure is how much coalitions differ at the entry, beside rounding errors of numbers of
     its size.
     """
-    if found.shape != truth.shape:
+    if values.shape != truth.shape:
         return "different"
     finite = truth.isfinite().all(dim=0)
-    if not (found.isfinite() == truth.isfinite())[:, finite].all():
+    if not (values.isfinite() == truth.isfinite())[:, finite].all():
         return "different"
-    found, truth = found[:, finite], truth[:, finite]
+    values, truth = values[:, finite], truth[:, finite]
     if not truth.numel():
         return "nothing"
     eps = torch.finfo(truth.dtype).eps
     size = truth.abs().amax(dim=0)
     rounding = 256 * eps * (size + size.median())
     spread = truth.amax(dim=0) - truth.amin(dim=0)
-    if not ((found - truth).abs().amax(dim=0) <= sqrt(eps) * spread + rounding).all():
+    if not ((values - truth).abs().amax(dim=0) <= sqrt(eps) * spread + rounding).all():
         return "different"
     return "same" if (spread > 16 * rounding).any() else "nothing"
 
@@ -307,19 +307,19 @@ class _Inspection:
                 },
             )
             try:
-                found = _with(looped, batch=batch).others(plan, gradient=False)
+                elsewhere = _with(looped, batch=batch).others(plan, gradient=False)
             except Exception as error:
                 logger.info("With other inputs the model raised %r.", error)
                 return True
-            if compare(found, values) == "different":
+            if compare(elsewhere, values) == "different":
                 return True
         return False
 
     def _agree(self, looped: Evaluator, cheap: Facts, plan: Plan) -> bool:
         """Return whether one batch gives the values of one coalition after the other."""
         expected = looped.others(plan, gradient=False)
-        found = _with(looped, facts=cheap).others(plan, gradient=False)
-        return compare(found, expected) == "same"
+        cheap_values = _with(looped, facts=cheap).others(plan, gradient=False)
+        return compare(cheap_values, expected) == "same"
 
     def _agree_elsewhere(self, looped: Evaluator, cheap: Facts, plan: Plan) -> bool:
         """Return the same for other features, with the model's own weights and with others.
@@ -334,8 +334,8 @@ class _Inspection:
                 other.absences = _random(looped.absences, scale)
                 with weights_of(self.model, weights):
                     expected = other.others(plan, gradient=False)
-                    found = _with(other, facts=cheap).others(plan, gradient=False)
-                verdict = compare(found, expected)
+                    cheap_values = _with(other, facts=cheap).others(plan, gradient=False)
+                verdict = compare(cheap_values, expected)
                 if verdict == "different":
                     return False
                 told += verdict == "same"
@@ -348,8 +348,8 @@ class _Inspection:
         """
         spoilt = {i: map_tensors(_first_row_spoilt, f) for i, f in looped.features.items()}
         values = _with(looped, facts=cheap).others(plan, gradient=False)
-        found = _with(looped, facts=cheap, features=spoilt).others(plan, gradient=False)
-        return compare(found[:, 1:], values[:, 1:]) != "different"
+        cheap_values = _with(looped, facts=cheap, features=spoilt).others(plan, gradient=False)
+        return compare(cheap_values[:, 1:], values[:, 1:]) != "different"
 
     def _is_sum(self, looped: Evaluator) -> bool:
         """Find out whether the logits are a sum over modalities."""
@@ -500,10 +500,10 @@ def _random(trees: Mapping[int, PyTree], scale: float) -> dict[int, PyTree]:
     }
 
 
-def _equal(found: PyTree, expected: PyTree) -> bool:
+def _equal(tree: PyTree, expected: PyTree) -> bool:
     """Return whether trees are the same but for rounding; fewer rows stand for all."""
-    pairs = list(zip(tensors(found), tensors(expected), strict=False))
-    if len(tensors(found)) != len(tensors(expected)):
+    pairs = list(zip(tensors(tree), tensors(expected), strict=False))
+    if len(tensors(tree)) != len(tensors(expected)):
         return False
     for a, b in pairs:
         if a.dim() != b.dim() or any(

@@ -49,7 +49,7 @@ class Output(NamedTuple):
         lines = []
         for name, value in zip(self._fields, self, strict=True):
             if name == "diagnostics":
-                lines += [f"  {key}: {self._shown(each)}" for key, each in self.diagnostics.items()]
+                lines += [f"  {key}: {self._shown(v)}" for key, v in self.diagnostics.items()]
             elif isinstance(value, Tensor):
                 lines.append(f"  {name}: {self._shown(value)}")
         return "\n".join(["Output(", *lines, ")"])

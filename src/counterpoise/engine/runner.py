@@ -291,5 +291,5 @@ def _of_first_process(batch: Any, inputs: Mapping[str, PyTree], group: Any) -> A
 
 
 def _device(inputs: Mapping[str, PyTree]) -> torch.device:
-    found: list[Tensor] = tensors(dict(inputs))
-    return found[0].device
+    leaves: list[Tensor] = tensors(dict(inputs))
+    return leaves[0].device

@@ -68,7 +68,7 @@ class Demand(NamedTuple):
         return self.responses != "nothing" or self.unimodal != "nothing"
 
     @property
-    def plain(self) -> bool:
+    def is_plain(self) -> bool:
         """Whether a pass of the model is all that it takes."""
         return self == Demand()
 

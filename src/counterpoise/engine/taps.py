@@ -60,7 +60,7 @@ class Taps:
         self.logits: dict[int, Tensor] = {}
         self.statistics = BatchStatistics()
         self._answer: Answer = _compute
-        self._handed: dict[int, tuple[PyTree, list[int]]] = {}
+        self._shared: dict[int, tuple[PyTree, list[int]]] = {}
         self._reentrant: ReentrantCheckpoints | None = None
         self._recording = False
         self._layers = [Route(layer, layer, self._layer) for layer in layers]
@@ -88,11 +88,11 @@ class Taps:
         self.statistics.rewind()
         return self._run(keywords, answer, recording=False)
 
-    def hand(self, i: int, output: PyTree) -> PyTree:
+    def share(self, i: int, output: PyTree) -> PyTree:
         """Return an output that is kept, for the rest of the model to use, in a tree of its own."""
-        handed = map_tensors(torch.clone if i in self.cloned else _itself, output)
-        self._handed[i] = (handed, versions(handed))
-        return handed
+        shared = map_tensors(torch.clone if i in self.cloned else _itself, output)
+        self._shared[i] = (shared, versions(shared))
+        return shared
 
     def _routes(self, paths: Mapping[str, str], handler: Callable[..., Any]) -> list[Route]:
         return [
@@ -109,13 +109,13 @@ class Taps:
         routes = [*self._layers, *(self._heads if recording else ()), *encoders]
         self._recording, self._answer = recording, answer or _compute
         self.calls = {} if answer is None else {route.key: 0 for route in self._encoders}
-        self._handed = {}
+        self._shared = {}
         with Interception(routes):
             raw = self.model(**keywords)
         for i, count in self.calls.items():
             if count != 1:
                 raise RuntimeError(self._miscounted(i))
-        self._check_handed()
+        self._check_shared()
         return raw
 
     def _encoder(self, i: int, forward: Any, args: Any, kwargs: Any) -> Any:
@@ -159,9 +159,9 @@ class Taps:
             self.logits[i] = map_tensors(torch.clone, output)  # which may be added to in place
         return output
 
-    def _check_handed(self) -> None:
-        for i, (handed, before) in self._handed.items():
-            if versions(handed) == before:
+    def _check_shared(self) -> None:
+        for i, (shared, before) in self._shared.items():
+            if versions(shared) == before:
                 continue
             self.changed.add(i)
             if i not in self.cloned:
@@ -174,11 +174,11 @@ class Taps:
 
     def _miscounted(self, i: int) -> str:
         name = self.modalities[i]
-        found = "none" if self.calls[i] == 0 else "a second call"
+        shown = "none" if self.calls[i] == 0 else "a second call"
         other = ', or use coalitions="inputs"' if self.kind == "encoder" else ""
         return (
             f"The {self.kind} of modality {name!r}, {self.encoders[name]!r}, should be called "
-            f"exactly once in a forward pass of the model; found {found}. Name a module that is "
+            f"exactly once in a forward pass of the model; found {shown}. Name a module that is "
             f"called once (by `module(...)`, not by another method){other}."
         )
 

@@ -46,11 +46,11 @@ class TargetChecks:
         Raises:
             ValueError: If rows differ in number, or the score's check says so.
         """
-        for each in tensors(target):
-            if each.shape[:1] != logits.shape[:1]:
+        for leaf in tensors(target):
+            if leaf.shape[:1] != logits.shape[:1]:
                 raise ValueError(
                     f"`target` should have a row for each of the {len(logits)} rows of logits; "
-                    f"found shape {tuple(each.shape)}. Pass the labels of this batch."
+                    f"found shape {tuple(leaf.shape)}. Pass the labels of this batch."
                 )
         check = getattr(score, "check", None)
         if check is None or not values or not len(logits):

@@ -154,7 +154,7 @@ def alone_runs(recipe: Recipe, modalities: Iterable[str], fingerprint: str) -> d
     from counterpoise.measures.unimodal import alone_recipe
 
     recipes = {name: alone_recipe(recipe, name) for name in modalities}
-    return {name: Run(each, fingerprint, "always") for name, each in recipes.items()}
+    return {name: Run(unimodal, fingerprint, "always") for name, unimodal in recipes.items()}
 
 
 def teacher_runs(recipe: Recipe, fingerprint: str) -> dict[str, Run]:

@@ -98,23 +98,23 @@ def _noting(cell: Cell, store: Store, *, unless: bool) -> Iterator[None]:
 
 def _compute(cell: Cell, store: Store) -> None:
     folder = store.running / cell.key
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     start = time.monotonic()
     with _ONE_AT_A_TIME, warnings.catch_warnings(record=True) as caught, _one_thread():
         try:
-            found["record"] = cell.compute(store, folder)
+            fields["record"] = cell.compute(store, folder)
         except BaseException as raised:  # shown and reported: others are to go on
             failure = _failure(raised)
             if failure is None or lacks_room(failure):
                 raise
-            found["error"] = f"{type(failure).__name__}: {failure}"
-            found["traceback"] = traceback.format_exc()
+            fields["error"] = f"{type(failure).__name__}: {failure}"
+            fields["traceback"] = traceback.format_exc()
     best = folder / "checkpoints" / "best.ckpt"
-    if best.is_file() and "record" in found:
-        found["model"] = digest_of(best)
-    found["seconds"] = time.monotonic() - start
-    found["warnings"] = sorted({str(each.message) for each in caught})
-    _keep(cell.key, cell.identity, store, keep=cell.keep, **found)
+    if best.is_file() and "record" in fields:
+        fields["model"] = digest_of(best)
+    fields["seconds"] = time.monotonic() - start
+    fields["warnings"] = sorted({str(warning.message) for warning in caught})
+    _keep(cell.key, cell.identity, store, keep=cell.keep, **fields)
 
 
 def _failure(raised: BaseException) -> BaseException | None:
@@ -129,15 +129,15 @@ def _failure(raised: BaseException) -> BaseException | None:
 
 
 def _keep(
-    key: str, identity: dict[str, Any], store: Store, *, keep: Any = "no", **found: Any
+    key: str, identity: dict[str, Any], store: Store, *, keep: Any = "no", **fields: Any
 ) -> None:
-    record = found.get("record")
+    record = fields.get("record")
     diverged = record is not None and record.get("outcome") == "diverged"
     state: Any = "failed" if record is None else "diverged" if diverged else "done"
     known: dict[str, Any] = dict.fromkeys(("record", "traceback"))
     known["error"] = record.get("divergence") if record is not None and diverged else None
     known |= {"key": key, "identity": identity, "state": state, "code": code_digest()}
-    result = Result(**{**known, "warnings": [], **found})
+    result = Result(**{**known, "warnings": [], **fields})
     store.write(result, keep=keep if state == "done" else "no")
 
 

@@ -125,7 +125,7 @@ class Session:
 
     def _results(self, cells: Sequence[Cell]) -> dict[str, Result]:
         """Return the results that there are, without those that are to be made anew."""
-        found = {}
+        results = {}
         for cell in cells:
             result = self.store.read(cell.key)
             if result is None:
@@ -135,8 +135,8 @@ class Session:
                 self._forgotten.add(cell.key)
                 self.store.forget(cell.key)
             else:
-                found[cell.key] = result
-        return found
+                results[cell.key] = result
+        return results
 
     def _run(self, cells: Sequence[Cell], among: Sequence[Cell] = ()) -> dict[str, Result]:
         """Compute this part of cells; return the results of all."""

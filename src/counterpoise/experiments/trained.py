@@ -54,8 +54,8 @@ class Trained:
     @cached_property
     def record(self) -> dict[str, Any]:
         """The record of the run."""
-        found: dict[str, Any] = json.loads((self.folder / "record.json").read_text("utf-8"))
-        return found
+        record: dict[str, Any] = json.loads((self.folder / "record.json").read_text("utf-8"))
+        return record
 
 
 def trained(runs: Mapping[str, _Run], store: Store) -> dict[str, Trained]:
@@ -92,12 +92,12 @@ def encoders_of(runs: Mapping[str, _Run], store: Store) -> dict[str, nn.Module]:
     """
     from counterpoise.measures.unimodal import UnimodalModel, UnimodalNetwork
 
-    found = {}
+    encoders = {}
     splits = None
-    for name, each in trained(runs, store).items():
-        splits = each.recipe.data.load() if splits is None else splits
-        network = load_best(each.recipe, splits, each.folder).model
-        architecture = each.recipe.architecture
+    for name, run in trained(runs, store).items():
+        splits = run.recipe.data.load() if splits is None else splits
+        network = load_best(run.recipe, splits, run.folder).model
+        architecture = run.recipe.architecture
         assert isinstance(network, UnimodalModel)
         assert isinstance(architecture, UnimodalNetwork)
         paths = architecture.model.encoder_paths(network.model) or {}
@@ -106,5 +106,5 @@ def encoders_of(runs: Mapping[str, _Run], store: Store) -> dict[str, nn.Module]:
                 f"`model` should tell where the encoder of {name!r} is, to make a teacher of it; "
                 f"found paths of {', '.join(paths) or 'none'}. Let `encoder_paths` return them."
             )
-        found[name] = network.model.get_submodule(paths[name])
-    return found
+        encoders[name] = network.model.get_submodule(paths[name])
+    return encoders

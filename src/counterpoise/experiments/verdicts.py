@@ -12,35 +12,35 @@ from counterpoise.report.formats import Format, interval
 __all__ = ["difference_text", "nothing_shown", "null_text"]
 
 
-def difference_text(found: Judgement, form: Format) -> str:
+def difference_text(judgement: Judgement, form: Format) -> str:
     """Write a difference with its interval, signed.
 
     Example:
         >>> from counterpoise.measures.statistics import judge, mean_estimate
-        >>> (found,) = judge([mean_estimate([0.02, 0.01, 0.03, 0.02, 0.04])])
-        >>> difference_text(found, Format(1, 100)).replace(chr(160), " ")
+        >>> (judgement,) = judge([mean_estimate([0.02, 0.01, 0.03, 0.02, 0.04])])
+        >>> difference_text(judgement, Format(1, 100)).replace(chr(160), " ")
         '+2.4 (+1.0 to +3.8)'
     """
-    return interval(found.mean, *found.interval, replace(form, signed=True))
+    return interval(judgement.mean, *judgement.interval, replace(form, signed=True))
 
 
-def null_text(found: Judgement, form: Format) -> str:
+def null_text(judgement: Judgement, form: Format) -> str:
     """Say what a difference that is neither higher nor lower shows; nothing of one that is.
 
     Example:
         >>> from counterpoise.measures.statistics import judge, mean_estimate
-        >>> (found,) = judge([mean_estimate([0.02, -0.01, 0.03, 0.0, 0.01])])
-        >>> null_text(found, Format(1, 100))
+        >>> (judgement,) = judge([mean_estimate([0.02, -0.01, 0.03, 0.0, 0.01])])
+        >>> null_text(judgement, Format(1, 100))
         'undecided: 2.7 would have been found with a probability of 80%'
     """
-    if found.verdict in ("higher", "lower"):
+    if judgement.verdict in ("higher", "lower"):
         return ""
-    if found.verdict == "equivalent" and found.margin is not None:
-        return f"equivalent, within {form(found.margin)}"
-    if found.verdict == "undecided":
-        seen = f": {form(found.detectable)} would have been found with a probability of 80%"
-        return "undecided" + ("" if math.isnan(found.detectable) else seen)
-    return f"{found.verdict} to test"
+    if judgement.verdict == "equivalent" and judgement.margin is not None:
+        return f"equivalent, within {form(judgement.margin)}"
+    if judgement.verdict == "undecided":
+        seen = f": {form(judgement.detectable)} would have been found with a probability of 80%"
+        return "undecided" + ("" if math.isnan(judgement.detectable) else seen)
+    return f"{judgement.verdict} to test"
 
 
 def nothing_shown(judged: Mapping[str, Judgement], form: Format) -> str:
@@ -50,5 +50,5 @@ def nothing_shown(judged: Mapping[str, Judgement], form: Format) -> str:
         >>> nothing_shown({}, Format(1))
         ''
     """
-    nulls = {name: null_text(found, form) for name, found in judged.items()}
+    nulls = {name: null_text(judgement, form) for name, judgement in judged.items()}
     return "; ".join(f"{name} ({text})" for name, text in nulls.items() if text)

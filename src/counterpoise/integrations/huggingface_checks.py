@@ -43,8 +43,8 @@ def label_name(balanced: Balanced, args: Any) -> str:
         ValueError: If there are several.
     """
     given = getattr(args, "label_names", None)
-    found: Any = find_labels  # the library does not annotate it
-    names = list(given or found(type(balanced.model)) or ["labels"])
+    find: Any = find_labels  # the library does not annotate it
+    names = list(given or find(type(balanced.model)) or ["labels"])
     if len(names) != 1:
         raise ValueError(
             f"`args.label_names` should name the one column that is the target; found {names}. "

@@ -81,7 +81,7 @@ class BalancingCallback(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take hold of the optimisers' steps; a resumed run may start within an epoch."""
-        balanced = self._found
+        balanced = self._wrapper
         for optimizer in trainer.optimizers:
             check_groups(balanced, optimizer)
             self._handles += scale_steps(optimizer, self._rates)
@@ -115,20 +115,20 @@ class BalancingCallback(Callback):
         every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
         if self._last is None or trainer.global_step % every:
             return
-        self._found.method.check()
-        pl_module.log_dict(of_modalities(self._found, self._last))
+        self._wrapper.method.check()
+        pl_module.log_dict(of_modalities(self._wrapper, self._last))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Let a method that looks at features have those of the data."""
-        if answers(self._found.method, "on_epoch"):
+        if answers(self._wrapper.method, "on_epoch"):
             loaders = trainer.train_dataloader, trainer.val_dataloaders
-            self._found.on_epoch(*(_Converted(each, self._inputs) for each in loaders))
+            self._wrapper.on_epoch(*(_Converted(loader, self._inputs) for loader in loaders))
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Evaluate for a method that goes by validation; end training when it has finished."""
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
-        balanced = self._found
+        balanced = self._wrapper
         if answers(balanced.method, "on_validation"):
             loader = _Converted(trainer.val_dataloaders, self._inputs)
             balanced.on_validation(balanced.evaluate(loader, epoch=trainer.current_epoch))
@@ -142,7 +142,7 @@ class BalancingCallback(Callback):
         self._handles, self._last = [], None
 
     @property
-    def _found(self) -> Balanced:
+    def _wrapper(self) -> Balanced:
         assert self._balanced is not None, "found when fitting starts"
         return self._balanced
 
@@ -150,9 +150,9 @@ class BalancingCallback(Callback):
         if self._attribute is not None:
             named = [module.get_submodule(self._attribute)]
         else:
-            named = [each for each in module.modules() if isinstance(each, Balanced)]
+            named = [part for part in module.modules() if isinstance(part, Balanced)]
         if len(named) != 1 or not isinstance(named[0], Balanced):
-            kinds = ", ".join(type(each).__name__ for each in named) or "none"
+            kinds = ", ".join(type(wrapper).__name__ for wrapper in named) or "none"
             raise ValueError(
                 f"The LightningModule should hold one counterpoise.Balanced; found {kinds}. Wrap "
                 "your model in its constructor, or say by `attribute` which of several it is."
@@ -164,7 +164,7 @@ class BalancingCallback(Callback):
             self._last = out
 
     def _end_if_finished(self, trainer: Trainer) -> None:
-        if self._found.method.finished():
+        if self._wrapper.method.finished():
             trainer.should_stop = True
 
 

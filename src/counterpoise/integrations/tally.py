@@ -54,8 +54,8 @@ class EvaluationTally:
         assert out.unimodal_logits is not None
         assert out.responses is not None
         size, own = len(out.logits), [out.logits.float(), *out.unimodal_logits.float()]
-        losses = torch.stack([self.criterion(each, target) for each in own])
-        shares = torch.stack([right_share(each, target) for each in (*own, *out.responses)])
+        losses = torch.stack([self.criterion(logits, target) for logits in own])
+        shares = torch.stack([right_share(logits, target) for logits in (*own, *out.responses)])
         scores = out.scores
         if scores is None:
             scores = losses.new_full((len(self.modalities),), float("nan"))
@@ -106,12 +106,12 @@ def of_modalities(balanced: Balanced, out: Output) -> dict[str, float]:
 
     Waits for the device. Coefficients of a method that scales nothing are left out.
     """
-    method, found = balanced.method, {"response/{}/score": out.scores}
+    method, logged = balanced.method, {"response/{}/score": out.scores}
     if method.needs().responses == "gradients" or answers(method, "encoder_factors"):
-        found["coefficient/{}"] = out.coefficients
+        logged["coefficient/{}"] = out.coefficients
     return {
         what.format(name): value
-        for what, values in found.items()
+        for what, values in logged.items()
         if values is not None
         for name, value in zip(balanced.modalities, values.tolist(), strict=True)
     }

@@ -99,8 +99,8 @@ def measure(
         >>> batch = {"left": torch.randn(7, 3), "right": torch.randn(7, 5)}
         >>> batch["target"] = torch.arange(7) % 2
         >>> from counterpoise.measures import modality_metrics
-        >>> found = measure(balanced, [batch], modality_metrics(num_modalities=2))
-        >>> found["contribution"].shape
+        >>> values = measure(balanced, [batch], modality_metrics(num_modalities=2))
+        >>> values["contribution"].shape
         torch.Size([2])
     """
     check_wrapped(balanced)

@@ -85,8 +85,8 @@ def extract_features(
         >>> model = build({"left": (3,), "right": (5,)}, num_classes=2, num_features=11)
         >>> data = [{"left": torch.randn(7, 3), "right": torch.randn(7, 5)}] * 2
         >>> paths = {"left": "encoders.left", "fused": "fusion.head:input"}
-        >>> found = extract_features(model, data, paths).features
-        >>> found["left"].shape, found["fused"].shape
+        >>> features = extract_features(model, data, paths).features
+        >>> features["left"].shape, features["fused"].shape
         (torch.Size([14, 11]), torch.Size([14, 22]))
     """
     check_kind("model", model, nn.Module, "a torch.nn.Module")

@@ -191,8 +191,8 @@ class Robustness(CoalitionPerformance):
                 f"`probabilities` should hold at least one number; found {probabilities!r}. "
                 "Pass (0.0, 0.5), say."
             )
-        for each in probabilities:
-            check_range("probabilities", each, low=0, high=1)
+        for probability in probabilities:
+            check_range("probabilities", probability, low=0, high=1)
         self.probabilities = tuple(probabilities)
 
     def compute(self) -> Tensor:
@@ -295,9 +295,9 @@ def _performance(
         wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
         return -score_responses(score, wide, target).double().sum(dim=1), batch
     if not isinstance(target, Tensor) or target.is_floating_point():
-        found = target.dtype if isinstance(target, Tensor) else type(target).__name__
+        kind = target.dtype if isinstance(target, Tensor) else type(target).__name__
         raise TypeError(
-            f"`target` should be class indices for accuracy; found {found}. Pass score=, such as "
+            f"`target` should be class indices for accuracy; found {kind}. Pass score=, such as "
             "counterpoise.scores.BinaryCrossEntropy(), for other tasks."
         )
     counted = target >= 0

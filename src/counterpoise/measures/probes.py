@@ -108,10 +108,10 @@ def linear_probe(
 
 
 def standardised(x: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
-    """Return features less the mean of "train", in units of its deviation."""
-    deviation = x["train"].std(axis=0)
+    """Return features less the mean of "train", in units of its standard deviation."""
+    std = x["train"].std(axis=0)
     # What is constant in training, to rounding, tells nothing: it stays zero.
-    scale = np.where(deviation > 1e-12 * np.abs(x["train"]).max(axis=0), deviation, np.inf)
+    scale = np.where(std > 1e-12 * np.abs(x["train"]).max(axis=0), std, np.inf)
     mean = x["train"].mean(axis=0)
     return {name: (array - mean) / scale for name, array in x.items()}
 
@@ -167,11 +167,11 @@ def probe_encoders(
         "validation": extract_features(model, validation, encoders, call=call),
         "test": extract_features(model, test, encoders, call=call),
     }
-    found = {}
+    probes = {}
     for name in encoders:
-        splits = [_labelled(split, name, each) for split, each in extracted.items()]
-        found[name] = linear_probe(*splits, kind=kind, penalties=penalties)
-    return found
+        splits = [_labelled(split, name, features) for split, features in extracted.items()]
+        probes[name] = linear_probe(*splits, kind=kind, penalties=penalties)
+    return probes
 
 
 def _labelled(split: str, name: str, extracted: Extracted) -> tuple[Tensor, Tensor]:

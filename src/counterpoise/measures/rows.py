@@ -52,24 +52,24 @@ def rows(name: str, features: Features) -> NDArray[np.float64]:
 
 def check_pair(arrays: Mapping[str, NDArray[Any]], first: str, second: str) -> None:
     """Raise unless two arrays have the same number of rows, 2 or more."""
-    found, other = len(arrays[first]), len(arrays[second])
-    if found != other:
+    count, other = len(arrays[first]), len(arrays[second])
+    if count != other:
         raise ValueError(
-            f"`{first}` and `{second}` should have the same number of samples; found {found} and "
+            f"`{first}` and `{second}` should have the same number of samples; found {count} and "
             f"{other}. Extract both from the same split, in the same order."
         )
-    if found < 2:
+    if count < 2:
         raise ValueError(
             f"`{first}` should have at least 2 samples, for fewer have no covariance; found "
-            f"{found}. Use a larger split."
+            f"{count}. Use a larger split."
         )
 
 
 def check_dimensions(arrays: Mapping[str, NDArray[Any]], first: str, second: str) -> None:
     """Raise unless two arrays have rows of the same length."""
-    found, other = arrays[first].shape[1], arrays[second].shape[1]
-    if found != other:
+    size, other = arrays[first].shape[1], arrays[second].shape[1]
+    if size != other:
         raise ValueError(
-            f"`{first}` and `{second}` should have the same dimensions; found {found} and "
+            f"`{first}` and `{second}` should have the same dimensions; found {size} and "
             f"{other}. Extract both from the same model."
         )

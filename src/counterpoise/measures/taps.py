@@ -48,7 +48,7 @@ class Tap:
                 f"{path!r}. Name what of the module is the feature."
             )
         self.module, self.of_input = modules[module_path], side == "input"
-        self.index = [_step(each) for each in re.findall(r"\[([^\]]+)\]", index)]
+        self.index = [_step(step) for step in re.findall(r"\[([^\]]+)\]", index)]
         self.caught: list[Any] = []
 
     def __enter__(self) -> None:
@@ -101,13 +101,13 @@ class Tap:
                 f"found {len(caught)} calls. Name a module that is called once (by "
                 "`module(...)`, not by another method)."
             )
-        found = tensors(caught[0])
-        if len(found) != 1:
+        leaves = tensors(caught[0])
+        if len(leaves) != 1:
             raise TypeError(
-                f"{self.what} should give one tensor; found {len(found)} of them. Say which by an "
+                f"{self.what} should give one tensor; found {len(leaves)} of them. Say which by an "
                 "index, as in 'rnn[1][-1]', or name a module within it, or one that comes after."
             )
-        feature = found[0]
+        feature = leaves[0]
         if feature.shape[: len(leading)] != leading:
             raise ValueError(
                 f"{self.what} should have a row for each of {leading.numel()} samples; found shape "
@@ -126,7 +126,7 @@ def _step(text: str) -> Step:
         (-1, 'last_hidden_state', (slice(None, None, None), -1))
     """
     if "," in text:
-        return tuple(_step(each.strip()) for each in text.split(","))
+        return tuple(_step(part.strip()) for part in text.split(","))
     if text == ":":
         return slice(None)
     return int(text) if re.fullmatch(r"-?\d+", text) else text.strip("'\"")

@@ -58,8 +58,8 @@ def task_probe(
     require("A linear probe", "train", {"sklearn": "scikit-learn"})
     from sklearn.linear_model import Ridge  # type: ignore[import-untyped]
 
-    x = standardised({part: rows(part, found.features[name]) for part, found in parts.items()})
-    y = {part: found.target for part, found in parts.items()}
+    x = standardised({part: rows(part, split.features[name]) for part, split in parts.items()})
+    y = {part: split.target for part, split in parts.items()}
     best: tuple[float, Any] | None = None
     for penalty in sorted(penalties, reverse=True):
         fitted = Ridge(alpha=penalty, solver="svd").fit(x["train"], _asked(y["train"], task))

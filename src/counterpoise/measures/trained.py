@@ -65,7 +65,7 @@ def model_strengths(
         >>> _ = torch.manual_seed(0)
         >>> joint, other = (build(data.sample_shapes, data.num_classes) for _ in range(2))
         >>> alone = UnimodalModel(other, "m1", data.modalities)  # here trained on m1, as is joint
-        >>> found = model_strengths(
+        >>> strengths = model_strengths(
         ...     joint,
         ...     {"m1": alone},
         ...     Batches(data.validation),
@@ -73,7 +73,7 @@ def model_strengths(
         ...     fused="fusion.head:input",
         ...     concept="encoders.m1",
         ... )
-        >>> found["m1"] > 0
+        >>> strengths["m1"] > 0
         True
     """
     check_mapping("concepts", concepts, nn.Module, "modalities to models")
@@ -88,20 +88,20 @@ def model_strengths(
     check_paths("fused", {"fused": fused})
     for label, batches in (("fit", fit), ("test", test)):
         check_batches(label, batches)
-    splits = [list(each) if isinstance(each, Iterator) else each for each in (fit, test)]
+    splits = [list(s) if isinstance(s, Iterator) else s for s in (fit, test)]
     how: dict[str, Any] = {"call": call, "segments": segments}
     fused_of = [extract_features(model, s, {"fused": fused}, **how) for s in splits]
     strengths = {}
     for name, alone in concepts.items():
         path = named[name]
         path = f"model.{path}" if isinstance(alone, UnimodalModel) else path
-        found = [extract_features(alone, s, {"concept": path}, **how) for s in splits]
+        extracted = [extract_features(alone, s, {"concept": path}, **how) for s in splits]
         try:
             strengths[name] = competition_strength(
                 fused_of[0].features["fused"],
-                found[0].features["concept"],
+                extracted[0].features["concept"],
                 fused_of[1].features["fused"],
-                found[1].features["concept"],
+                extracted[1].features["concept"],
                 ridge,
             )
         except ValueError as error:

@@ -37,7 +37,7 @@ class Reference(NamedTuple):
 
 
 def _read() -> dict[str, Reference]:
-    found: dict[str, Reference] = {}
+    references: dict[str, Reference] = {}
     text = files("counterpoise.methods").joinpath("references.bib").read_text(encoding="utf-8")
     for entry in text.strip().split("\n\n"):
         told = {name: value.strip("{}") for name, value in re.findall(r"(\w+) = {(.*)},\n", entry)}
@@ -51,8 +51,8 @@ def _read() -> dict[str, Reference]:
             int(told["year"]),
             shown,
         )
-        found |= dict.fromkeys(told["keywords"].split(", "), reference)
-    return found
+        references |= dict.fromkeys(told["keywords"].split(", "), reference)
+    return references
 
 
 MMCOSINE = "MMCosine"
@@ -88,9 +88,9 @@ def bibtex(names: Iterable[str]) -> str:
         >>> print(bibtex(["OGM", "OGMGE"]).splitlines()[0])
         @inproceedings{peng2022balanced,
     """
-    found: dict[str, None] = {}
+    entries: dict[str, None] = {}
     for name in names:
         check_choice("name", name, (*REFERENCES, *_UNPUBLISHED))
         if name in REFERENCES:
-            found[REFERENCES[name].entry] = None
-    return "\n\n".join(found)
+            entries[REFERENCES[name].entry] = None
+    return "\n\n".join(entries)

@@ -126,25 +126,25 @@ class CGGM(Multitask):
         return shares.where(total != 0, par).clamp(0, self.clamp) + 0  # -0 becomes 0
 
     def _observe(self, signals: Signals) -> None:
-        found, shift = (each.to(self.accuracies) for each in _accuracies(signals))
-        known = found.isfinite().all()
+        accuracies, shift = (value.to(self.accuracies) for value in _accuracies(signals))
+        known = accuracies.isfinite().all()
         if self.every > 1:
-            found, shift, known = self._averaged(found, shift, known)
+            accuracies, shift, known = self._averaged(accuracies, shift, known)
         # What is zero, as before the first step, has no scale of its own.
         before = self.shift.where(self.accuracies.any(), shift)
         common = torch.minimum(shift, before)
-        gains = found * (common - shift).exp() - self.accuracies * (common - before).exp()
+        gains = accuracies * (common - shift).exp() - self.accuracies * (common - before).exp()
         self.balance = self.balance_of(gains).where(known, self.balance)
-        self.accuracies = found.where(known, self.accuracies)
+        self.accuracies = accuracies.where(known, self.accuracies)
         self.shift = shift.where(known, self.shift)
 
     def _averaged(
-        self, found: Tensor, shift: Tensor, known: Tensor
+        self, accuracies: Tensor, shift: Tensor, known: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Add a step to the sums; return their mean, its shift, and whether they are complete."""
         before = self.sums_shift.where(self.num_summed > 0, shift)
         common = torch.minimum(shift, before)
-        sums = self.sums * (common - before).exp() + found * (common - shift).exp()
+        sums = self.sums * (common - before).exp() + accuracies * (common - shift).exp()
         sums = sums.where(known, self.sums)
         common = common.where(known, self.sums_shift)
         count = self.num_summed + known

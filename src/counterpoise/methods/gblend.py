@@ -162,8 +162,8 @@ class GBlend(Multitask):
         if start >= 0 and (evaluation.epoch - start < length or not self._measures(num_measured)):
             return
         if start >= 0:
-            found = blend_weights(self.checkpoint, now, self.least_overfitting)
-            self.blend = self.blend if found is None else found
+            blend = blend_weights(self.checkpoint, now, self.least_overfitting)
+            self.blend = self.blend if blend is None else blend
             self.num_measured = self.num_measured + 1
         self.checkpoint = now
         self.checkpoint_epoch = torch.full_like(self.checkpoint_epoch, evaluation.epoch)

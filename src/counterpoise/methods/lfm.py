@@ -139,8 +139,8 @@ def fitted_weight(epoch: int) -> float:
 
 def _gradient(loss: Tensor, parameters: list[Any], group: object) -> Tensor:
     """Return the gradient of a loss in some parameters as one vector, over all processes."""
-    found = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
-    pairs = zip(found, parameters, strict=True)
+    gradients = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+    pairs = zip(gradients, parameters, strict=True)
     parts = [(torch.zeros_like(p) if g is None else g).flatten() for g, p in pairs]
     vector = torch.cat(parts)
     exact = torch.promote_types(vector.dtype, torch.float32)

@@ -76,7 +76,7 @@ class MCR(Multitask):
             total = total + self.weight * self._game(signals)
         if self.contrast:
             vectors = [_vectors(feature, len(target)) for feature in signals.features]
-            parts = [contrast(each, target, self.temperature) for each in vectors]
+            parts = [contrast(rows, target, self.temperature) for rows in vectors]
             total = total + self.contrast * torch.stack(parts).sum()
         return total
 

@@ -114,10 +114,10 @@ class MLA(Method):
             or feature.dim() != 2
             or feature.shape[1] != (size or feature.shape[1])
         ):
-            found = tuple(feature.shape) if isinstance(feature, Tensor) else type(feature).__name__
+            shown = tuple(feature.shape) if isinstance(feature, Tensor) else type(feature).__name__
             raise ValueError(
                 f"The encoder of {self.modalities[self._turn]!r} should return a tensor (B, D) "
-                f"for MLA, of one length in all modalities; found {found}. Use another method."
+                f"for MLA, of one length in all modalities; found {shown}. Use another method."
             )
         if size is None:
             self.projection = torch.eye(

@@ -136,9 +136,9 @@ def _gradients(
     flat = [p for parameters in encoders for p in parameters]
     gradients = torch.autograd.grad(loss, flat, retain_graph=True, allow_unused=True)
     reached.update(p for p, g in zip(flat, gradients, strict=True) if g is not None)
-    found, vectors = iter(gradients), []
+    remaining, vectors = iter(gradients), []
     for parameters in encoders:
-        parts = [next(found) for _ in parameters]
+        parts = [next(remaining) for _ in parameters]
         pairs = zip(parts, parameters, strict=True)
         parts = [(torch.zeros_like(p) if g is None else g).flatten() for g, p in pairs]
         vectors.append(torch.cat([*parts, loss.new_zeros(0)]))

@@ -119,24 +119,24 @@ class OPM(Method):
     def _axes_of(self, index: int, feature: PyTree) -> list[int | None]:
         """Return the axis of samples of each tensor of a feature, None where there is none."""
         assert self._spared_B is not None
-        num_rows, found, parts = len(self._spared_B), [], tensors(feature)
+        num_rows, axes, parts = len(self._spared_B), [], tensors(feature)
         for part, tensor in enumerate(parts):
             fits = [axis for axis, size in enumerate(tensor.shape[:2]) if size == num_rows]
             if len(fits) == 1:
                 self._axes[index, part] = fits[0]
             known = self._axes.get((index, part))
-            found.append(known if known in fits else fits[0] if fits else None)
+            axes.append(known if known in fits else fits[0] if fits else None)
         packed = isinstance(feature, PackedSequence) or any(
             isinstance(part, PackedSequence) for part in feature if isinstance(feature, tuple)
         )
-        if packed or all(axis is None for axis in found):
+        if packed or all(axis is None for axis in axes):
             shapes = "a packed sequence" if packed else [tuple(part.shape) for part in parts]
             raise ValueError(
                 f"The encoder of {self.modalities[index]!r} should return tensors whose first or "
                 f"second axis is that of the {num_rows} samples, for OPM to drop some; found "
                 f"{shapes}. Name a module whose output is such, or use OGM."
             )
-        return found
+        return axes
 
     def coefficients(self, signals: Signals) -> None:
         """Leave the responses alone; learn the probabilities of the next step."""

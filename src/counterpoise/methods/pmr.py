@@ -114,7 +114,7 @@ class PMR(Reminding):
         """
         num_classes, target = signals.logits.shape[1], class_labels(signals.target, "PMR")
         with torch.autocast(joint.device.type, enabled=False):
-            features = [self._vectors(m, each) for m, each in enumerate(signals.features)]
+            features = [self._vectors(m, feature) for m, feature in enumerate(signals.features)]
             self.bank.take_shape(features, num_classes)
             known_B = target.ge(0) & target.lt(num_classes)
             labels = target.where(known_B, 0)

@@ -51,8 +51,8 @@ class Relearning(Method):
         >>> _ = nn.init.constant_(encoder.weight, 9.0)
         >>> parted, mixed = torch.tensor([[0.0], [0.1], [5.0], [5.1]]), torch.arange(4) % 2
         >>> train, labels = [parted, parted], torch.tensor([0, 0, 1, 1])
-        >>> found = Features(train, labels, [parted, parted], mixed)
-        >>> method.on_epoch([encoder, nn.Identity()], lambda: found)
+        >>> features = Features(train, labels, [parted, parted], mixed)
+        >>> method.on_epoch([encoder, nn.Identity()], lambda: features)
         >>> method.gaps  # purity of 1 and of 1/2
         tensor([0.5000, 0.5000])
         >>> w = torch.tanh(torch.tensor(3 * 0.5))
@@ -129,12 +129,12 @@ class Relearning(Method):
         due = (self.epoch + 1) % self.every == 0 and int(self.num_relearned) < self.times
         if not due or not self._keeps:
             return
-        found = features()
+        extracted = features()
         purities = [
             [purity(rows, target, seed=self.seed) for rows in several]
             for several, target in (
-                (found.train, found.train_target),
-                (found.validation, found.validation_target),
+                (extracted.train, extracted.train_target),
+                (extracted.validation, extracted.validation_target),
             )
         ]
         train, validation = torch.tensor(purities, dtype=self.gaps.dtype, device=self.gaps.device)
@@ -184,8 +184,8 @@ def purity(features: Tensor, labels: Tensor, *, seed: int = 0) -> float:
     clustering = KMeans(n_clusters=len(classes), n_init=10, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # features that are all alike: one
-        found = clustering.fit_predict(scaled.cpu().double().numpy())
-    clusters = torch.from_numpy(found)
+        assigned = clustering.fit_predict(scaled.cpu().double().numpy())
+    clusters = torch.from_numpy(assigned)
     table = torch.zeros(len(classes), len(classes), dtype=torch.int64)
     table.index_put_(
         (clusters.long(), numbers.cpu()), torch.ones(len(labels), dtype=torch.int64), True

@@ -151,7 +151,7 @@ def untaught(method: Method) -> list[UMT]:
 
     Example:
         >>> from counterpoise import AGM, chain
-        >>> [each.title() for each in untaught(chain(AGM(), UMT()))]
+        >>> [m.title() for m in untaught(chain(AGM(), UMT()))]
         ['UMT']
     """
     return [part for part in method.modules() if isinstance(part, UMT) and not part.teachers]

@@ -55,8 +55,8 @@ class Attention(nn.Module):
         # Without a key the softmax is not defined on every device: attend to all, then drop it.
         some = mask.any(-1)[:, None]
         attended = (mask | ~some)[:, None, None]
-        found = F.scaled_dot_product_attention(q, k, v, attn_mask=attended, dropout_p=dropout)
-        return self._join(found) * some[..., None]
+        output = F.scaled_dot_product_attention(q, k, v, attn_mask=attended, dropout_p=dropout)
+        return self._join(output) * some[..., None]
 
     def _split(self, tokens: Tensor) -> Tensor:
         batch, length, width = tokens.shape

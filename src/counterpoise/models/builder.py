@@ -108,7 +108,7 @@ def build(
         name: _encoder(kind, checked[name], num_features, outputs[name])
         for name, kind in chosen.items()
     }
-    sizes = [each.num_features for each in encoders.values()]
+    sizes = [encoder.num_features for encoder in encoders.values()]
     maps = set(outputs.values()) == {"map"}
     return MultimodalNetwork(encoders, _fusion(fusion, sizes, num_classes, num_features, maps=maps))
 

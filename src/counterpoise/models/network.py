@@ -112,11 +112,11 @@ def _check(encoders: Mapping[str, nn.Module], fusion: nn.Module) -> None:
                 f"torch.nn.ModuleDict; found {name!r}. Rename the modality."
             )
     sizes = getattr(fusion, "sizes", None)
-    found = tuple(getattr(encoder, "num_features", None) for encoder in encoders.values())
-    if sizes is not None and None not in found and tuple(sizes) != found:
+    widths = tuple(getattr(encoder, "num_features", None) for encoder in encoders.values())
+    if sizes is not None and None not in widths and tuple(sizes) != widths:
         raise ValueError(
-            f"`fusion` should be built for features of sizes {', '.join(map(str, found))}, those "
-            f"of the encoders; found {', '.join(map(str, sizes))}. Pass sizes={found} to it."
+            f"`fusion` should be built for features of sizes {', '.join(map(str, widths))}, those "
+            f"of the encoders; found {', '.join(map(str, sizes))}. Pass sizes={widths} to it."
         )
 
 

@@ -221,14 +221,14 @@ def still(spec: Spec, *, title: str = "") -> Spec:
             inside a page, which has both beside it.
     """
     layers = [deepcopy(layer) for layer in spec["layer"] if layer.get("name") != _POINTER]
-    found = {**spec, "width": _WIDTH, "layer": layers}
+    drawing = {**spec, "width": _WIDTH, "layer": layers}
     if title:
-        found["title"] = {"text": title, "anchor": "start", "color": colour("ink")}
+        drawing["title"] = {"text": title, "anchor": "start", "color": colour("ink")}
         coloured = [layer["encoding"]["color"] for layer in layers if "color" in layer["encoding"]]
-        for each in coloured:
-            several = len(each["scale"]["domain"]) > 1
-            each["legend"] = {"orient": "top", "title": None, "columns": 3} if several else None
-    return found
+        for encoding in coloured:
+            several = len(encoding["scale"]["domain"]) > 1
+            encoding["legend"] = {"orient": "top", "title": None, "columns": 3} if several else None
+    return drawing
 
 
 def _line_records(line: Line, axis: Axis, domain: Domain) -> list[dict[str, Any]]:
@@ -259,7 +259,7 @@ def _point_record(point: Point, axis: Axis, domain: Domain) -> dict[str, Any] | 
         return None
     ends = (math.nan if end is None else factor * end for end in (point.low, point.high))
     low, high = map(domain.within, ends)
-    faint = [domain.within(factor * each) for each in finite(point.repeats)]
+    faint = [domain.within(factor * repeat) for repeat in finite(point.repeats)]
     told = interval(point.value, point.low, point.high, axis.form)
     return {
         "s": point.label,

@@ -125,12 +125,12 @@ def scatter_figure(
     """
     require_charts()
     charts = []
-    found: list[Point] = []
+    drawn: list[Point] = []
     for heading, points in panels:
         placed = [p for p in points if finite([p.value]) and finite([p.x])]
         if not placed:
             continue
-        found += placed
+        drawn += placed
         domains = (
             domain_of([p.x for p in placed], axes[0]),
             domain_of([value for p in placed for value in p.extent], axes[1]),
@@ -139,12 +139,12 @@ def scatter_figure(
         words = [f"{p.label}: {axes[0].form(p.x)}, {axes[1].form(p.value)}." for p in placed]
         opening = f"{axes[1].title} over {axes[0].title}."
         charts.append(Panel(heading, chart, " ".join([opening, *words])))
-    return Figure(title, caption, charts, _used(looks, found), "point") if charts else None
+    return Figure(title, caption, charts, _used(looks, drawn), "point") if charts else None
 
 
 def _used(looks: Mapping[str, Look], series: Sequence[Line] | Sequence[Point]) -> dict[str, Look]:
     """The looks of series that are there, in the order of `looks`."""
-    labels = {each.label for each in series}
+    labels = {mark.label for mark in series}
     return {label: look for label, look in looks.items() if label in labels}
 
 

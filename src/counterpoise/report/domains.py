@@ -46,11 +46,11 @@ class Domain:
             return None
         powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
         for steps in ((1, 2, 5), (1,)):
-            found = [step * 10.0**power for power in powers for step in steps]
-            found = [value for value in found if self.low <= value <= self.high]
-            if len(found) <= 7:
+            ticks = [step * 10.0**power for power in powers for step in steps]
+            ticks = [value for value in ticks if self.low <= value <= self.high]
+            if len(ticks) <= 7:
                 break
-        return found
+        return ticks
 
 
 def domain_of(values: Sequence[float], axis: Axis) -> Domain:
@@ -89,12 +89,12 @@ def domain_of_lines(lines: Sequence[Line], axis: Axis) -> Domain:
     The bands of factors may reach beyond: it is the lines that tell how a method acts.
     """
     everything = [v for line in lines for v in (*line.y, *line.low, *line.high)]
-    found = domain_of([v for line in lines for v in line.y] if axis.factor else everything, axis)
-    if not found.log:
+    domain = domain_of([v for line in lines for v in line.y] if axis.factor else everything, axis)
+    if not domain.log:
         return domain_of(everything, axis)
     known = finite(everything)
-    outside = sum(not found.low <= value <= found.high for value in known)
-    return replace(found, num_outside=outside, extremes=(min(known), max(known)))
+    outside = sum(not domain.low <= value <= domain.high for value in known)
+    return replace(domain, num_outside=outside, extremes=(min(known), max(known)))
 
 
 def _factors(known: list[float], levels: list[float]) -> Domain:

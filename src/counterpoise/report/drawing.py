@@ -96,12 +96,12 @@ def _compact(text: str, name: str) -> str:
     text, changes = _UNUSED.sub("", text), 1
     while changes:
         text, changes = _EMPTY.subn("", text)
-    marks = Counter(found[3] for found in _MARK.finditer(text))
+    marks = Counter(match[3] for match in _MARK.finditer(text))
     names = {mark: f"{name}-{k}" for k, mark in enumerate(marks) if marks[mark] > 1}
 
-    def placed(found: re.Match[str]) -> str:
-        used = names.get(found[3])
-        return f'<use href="#{used}" x="{found[1]}" y="{found[2]}"/>' if used else found[0]
+    def placed(match: re.Match[str]) -> str:
+        used = names.get(match[3])
+        return f'<use href="#{used}" x="{match[1]}" y="{match[2]}"/>' if used else match[0]
 
     shapes = "".join(f'<path id="{used}" {mark}/>' for mark, used in names.items())
     return (f"<defs>{shapes}</defs>" if shapes else "") + _MARK.sub(placed, text)

@@ -81,9 +81,9 @@ def plain_axis(alt: Any, axis: Axis) -> Any:
 
 def from_low(alt: Any, encoding: Any) -> Any:
     """The same axis, from the interval's lower end."""
-    found = encoding.copy()
-    found.shorthand = "l:Q"
-    return found
+    lower = encoding.copy()
+    lower.shorthand = "l:Q"
+    return lower
 
 
 def level_layers(alt: Any, axis: Axis, domain: Domain, direction: str) -> list[Any]:

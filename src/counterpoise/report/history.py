@@ -139,9 +139,9 @@ def _figures(courses: Mapping[str, Course], modalities: Sequence[str]) -> list[F
     figures = []
     for title, caption, name, axis in drawn:
         lines = [
-            Line(each, *courses[name.format(each)])
-            for each in modalities
-            if name.format(each) in courses
+            Line(modality, *courses[name.format(modality)])
+            for modality in modalities
+            if name.format(modality) in courses
         ]
         looks: dict[str, Look] = looks_of(modalities)
         figure = line_figure(title, caption, [("", lines)], looks, (Axis("step"), axis))
@@ -161,7 +161,7 @@ def _table(courses: Mapping[str, Course], modalities: Sequence[str]) -> Table:
         *("response/{}/score", "coefficient/{}"),
         *("validation/response/{}/score", "validation/response/{}/accuracy"),
     ]
-    kept = [name for name in names if any(name.format(each) in courses for each in modalities)]
+    kept = [name for name in names if any(name.format(m) in courses for m in modalities)]
     shown = [columns[0], *(columns[1 + names.index(name)] for name in kept)]
     rows = [
         (modality, *(_last(courses, name.format(modality)) for name in kept))

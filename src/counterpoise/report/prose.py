@@ -142,28 +142,28 @@ def notes(runs: Sequence[Run], metric: Metric = ACCURACY) -> list[Note]:
         Notes on the number of seeds, the data, what keeps the runs from being comparable, and
         values that are not finite.
     """
-    found = [_seed_note(runs, metric)]
+    caveats = [_seed_note(runs, metric)]
     remarks = dict.fromkeys(str(run.record["data"]["note"] or "") for run in runs)
-    found += [Note("About the data.", remark) for remark in remarks if remark]
+    caveats += [Note("About the data.", remark) for remark in remarks if remark]
     data = {str(run.record["data"]["fingerprint"]) for run in runs}
     if len(data) > 1:
-        found.append(
+        caveats.append(
             Note("Different data.", "The runs' data have different fingerprints. Do not compare.")
         )
     machines = {str(run.record["hardware"]) for run in runs}
     if len(machines) > 1:
-        found.append(
+        caveats.append(
             Note("Different machines.", "The runs' hardware differs. Do not compare their times.")
         )
     for run in runs:
         if run.record.get("outcome") == "diverged":
-            found.append(Note(f"{run.label} diverged.", str(run.record["divergence"])))
+            caveats.append(Note(f"{run.label} diverged.", str(run.record["divergence"])))
     counts = [(run.label, run.num_non_finite) for run in runs if run.num_non_finite]
     if counts:
         listed = enumerate_words([f"{label}: {count:,}" for label, count in counts])
         text = f"Recorded scores and coefficients that are missing, NaN or infinite: {listed}. "
-        found.append(Note("Values that are not finite.", text + "Curves have gaps there."))
-    return found
+        caveats.append(Note("Values that are not finite.", text + "Curves have gaps there."))
+    return caveats
 
 
 def _seed_note(runs: Sequence[Run], metric: Metric) -> Note:

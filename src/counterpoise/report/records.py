@@ -148,7 +148,7 @@ def show_setting(value: object) -> str:
     if not isinstance(value, Mapping) or "class_path" not in value:
         return str(value)
     arguments = (value.get("init_args") or {}).items()
-    shown = ", ".join(f"{key}={show_setting(each)}" for key, each in arguments)
+    shown = ", ".join(f"{key}={show_setting(argument)}" for key, argument in arguments)
     return f"{str(value['class_path']).rpartition('.')[2]}({shown})"
 
 
@@ -182,9 +182,9 @@ def _check_key(record: Record, key: str, where: str) -> None:
     place: Any = record
     for part in key.split("."):
         if not isinstance(place, Mapping) or part not in place:
-            found = sorted(map(str, place)) if isinstance(place, Mapping) else place
+            keys = sorted(map(str, place)) if isinstance(place, Mapping) else place
             raise ValueError(
-                f"{where} should have the key '{key}'; found {found} where '{part}' belongs. "
+                f"{where} should have the key '{key}'; found {keys} where '{part}' belongs. "
                 "Write None for what was not measured."
             )
         place = place[part]

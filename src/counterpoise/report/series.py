@@ -163,8 +163,8 @@ def thin(line: Line, max_points: int = MAX_POINTS) -> Line:
     bins = [slice(*pair) for pair in pairwise(edges)]
 
     def reduced(values: Sequence[float], how: Callable[[list[float]], float]) -> list[float]:
-        found = [finite(values[members]) for members in bins]
-        return [how(each) if each else math.nan for each in found]
+        binned = [finite(values[members]) for members in bins]
+        return [how(part) if part else math.nan for part in binned]
 
     return replace(
         line,

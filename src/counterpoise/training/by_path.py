@@ -31,13 +31,13 @@ def class_at(name: str, path: str | type, base: type | None = None) -> type:
         >>> class_at("optimizer", "torch.optim.Adagrad").__name__
         'Adagrad'
     """
-    found = _look_up(name, path) if isinstance(path, str) else path
-    if not isinstance(found, type) or (base is not None and not issubclass(found, base)):
+    kind = _look_up(name, path) if isinstance(path, str) else path
+    if not isinstance(kind, type) or (base is not None and not issubclass(kind, base)):
         rule = "a class" if base is None else f"a class derived from {base.__qualname__}"
         raise ValueError(
             f"`{name}` should be {rule}; found {described(path)}, which is not. Name another class."
         )
-    return found
+    return kind
 
 
 def _look_up(name: str, path: str) -> Any:
@@ -94,14 +94,14 @@ def made(name: str, given: Described, base: type | None = None) -> Any:
         )
     kind = class_at(name, given["class_path"], base)
     arguments = given.get("init_args") or {}
-    return kind(**{key: _argument(f"{name}.{key}", each) for key, each in arguments.items()})
+    return kind(**{key: _argument(f"{name}.{key}", value) for key, value in arguments.items()})
 
 
 def _argument(name: str, value: Any) -> Any:
     if isinstance(value, Mapping):
         if "class_path" in value:
             return made(name, value)
-        return {key: _argument(f"{name}.{key}", each) for key, each in value.items()}
+        return {key: _argument(f"{name}.{key}", entry) for key, entry in value.items()}
     if isinstance(value, list):
-        return [_argument(f"{name}[{index}]", each) for index, each in enumerate(value)]
+        return [_argument(f"{name}[{index}]", entry) for index, entry in enumerate(value)]
     return value

@@ -69,7 +69,7 @@ class RandomState(Callback):
         np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
         torch.set_rng_state(state["torch"].cpu())
         if state["cuda"]:
-            torch.cuda.set_rng_state_all([each.cpu() for each in state["cuda"]])
+            torch.cuda.set_rng_state_all([saved.cpu() for saved in state["cuda"]])
 
 
 class Checkpoints(Checkpoint):

@@ -123,10 +123,10 @@ class RunFolder:
         except (yaml.YAMLError, ValueError) as error:
             content = error
         if not isinstance(content, dict):
-            found = " ".join(str(content).split()) if content else "nothing in it"
+            shown = " ".join(str(content).split()) if content else "nothing in it"
             raise CorruptFileError(
                 f"`{self.config}` should hold the recipe of the run to resume; found that it "
-                f"cannot be read ({found}). Restore it, or start a new run in another folder."
+                f"cannot be read ({shown}). Restore it, or start a new run in another folder."
             )
         return content
 
@@ -141,7 +141,7 @@ class RunFolder:
             CorruptFileError: If its recipe is damaged.
         """
         kept = self.kept()
-        before, now = (_num_epochs(each) for each in (kept, recipe))
+        before, now = (_num_epochs(settings) for settings in (kept, recipe))
         longer = before is not None and now is not None and before < now
         compared = dict(recipe)
         if longer:
@@ -184,7 +184,7 @@ class RunFolder:
     def _lacks_best(self, path: Path) -> bool:
         """Whether a checkpoint knows of a best epoch whose weights are damaged or gone."""
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        values = [each.get("best_epoch") for each in state["callbacks"].values()]
+        values = [callback.get("best_epoch") for callback in state["callbacks"].values()]
         return any(value is not None for value in values) and damage(self.best) is not None
 
     def finished(self) -> dict[str, Any] | None:

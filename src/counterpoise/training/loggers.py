@@ -54,7 +54,7 @@ def own_loggers(
     Raises:
         ValueError: If a class is no logger.
     """
-    return [_logger(each, folder, name) for each in described or ()]
+    return [_logger(description, folder, name) for description in described or ()]
 
 
 def _logger(described: Described | str, folder: Path, name: str) -> Logger:

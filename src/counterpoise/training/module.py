@@ -108,7 +108,7 @@ class BalancedModule(LightningModule):
         self.schedule_settings = schedule or Constant()
         name, names = self.task.headline, balanced.modalities
         alone = {name: self.task.metric(name)}
-        every = {each: self.task.metric(each) for each in self.task.forms} | dict(metrics or {})
+        every = {form: self.task.metric(form) for form in self.task.forms} | dict(metrics or {})
         self.reported = tuple(every)
         self.batch_metric = self.task.metric(name)
         self.training_tally = Tally(alone, name, persistent=True)
@@ -240,7 +240,7 @@ class BalancedModule(LightningModule):
         self.validation_tally.update(out, target)
         own = out.unimodal_logits
         assert own is not None
-        losses = torch.stack([self.balanced.criterion(each, target) for each in own])
+        losses = torch.stack([self.balanced.criterion(logits, target) for logits in own])
         self.unimodal_tally.update(out._replace(responses=own, scores=losses), target)
 
     def on_validation_epoch_end(self) -> None:

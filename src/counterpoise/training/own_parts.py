@@ -26,7 +26,7 @@ def own_metrics(
                 f"`metrics` should have names without a slash that the task does not have, "
                 f"{', '.join(map(repr, taken))} and 'loss'; found {name!r}. Rename it."
             )
-    return {name: made(f"metrics.{name}", each, Metric) for name, each in (described or {}).items()}
+    return {name: made(f"metrics.{name}", part, Metric) for name, part in (described or {}).items()}
 
 
 def own_callbacks(described: Sequence[Described] | None) -> list[Callback]:
@@ -35,4 +35,4 @@ def own_callbacks(described: Sequence[Described] | None) -> list[Callback]:
     Raises:
         ValueError: If a class is no callback.
     """
-    return [made("callbacks", each, Callback) for each in described or ()]
+    return [made("callbacks", part, Callback) for part in described or ()]

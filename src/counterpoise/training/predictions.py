@@ -83,12 +83,12 @@ def read_predictions(path: Path, digest: str) -> dict[str, NDArray[Any]]:
     try:
         arrays = read_npz(path)
         whole = _digest({k: torch.from_numpy(v) for k, v in arrays.items()}) == digest
-        found = "others"
+        problem = "others"
     except (OSError, ValueError) as error:
-        whole, found = False, f"none that can be read ({type(error).__name__}: {error})"
+        whole, problem = False, f"none that can be read ({type(error).__name__}: {error})"
     if not whole:
         raise CorruptFileError(
-            f"`{path}` should hold the predictions that the run made; found {found}. "
+            f"`{path}` should hold the predictions that the run made; found {problem}. "
             "Make the run again."
         )
     return arrays

@@ -67,9 +67,9 @@ def describe(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return value.tolist()
     if isinstance(value, Mapping):
-        return {str(key): describe(each) for key, each in value.items()}
+        return {str(key): describe(inner) for key, inner in value.items()}
     if isinstance(value, Sequence):
-        return [describe(each) for each in value]
+        return [describe(entry) for entry in value]
     described: dict[str, Any] = {"class_path": class_path(type(value))}
     settings = _settings(value)
     return described | ({"init_args": settings} if settings else {})
@@ -78,7 +78,7 @@ def describe(value: Any) -> Any:
 def _settings(value: Any) -> dict[str, Any]:
     own = getattr(value, "settings", None)
     if callable(own):
-        return {name: describe(each) for name, each in own().items()}
+        return {name: describe(setting) for name, setting in own().items()}
     settings = {}
     for name, parameter in inspect.signature(type(value)).parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
@@ -147,12 +147,12 @@ def read_sealed(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         whole = isinstance(content, dict) and content == sealed(content)
-        found = "one whose digest is not that of what it holds"
+        problem = "one whose digest is not that of what it holds"
     except ValueError as error:  # of JSON or of UTF-8
-        whole, found = False, f"one that is not JSON ({error})"
+        whole, problem = False, f"one that is not JSON ({error})"
     if not whole:
         raise CorruptFileError(
-            f"`{path}` should be a file as it was written; found {found}. Restore or remove it."
+            f"`{path}` should be a file as it was written; found {problem}. Restore or remove it."
         )
     return dict(content)
 
@@ -180,9 +180,9 @@ def finite(value: Any) -> Any:
         {'loss': [0.5, None]}
     """
     if isinstance(value, Mapping):
-        return {key: finite(each) for key, each in value.items()}
+        return {key: finite(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [finite(each) for each in value]
+        return [finite(entry) for entry in value]
     if isinstance(value, float) and value - value != 0:
         return None
     return value

@@ -50,7 +50,7 @@ def tested_responses(record: Record) -> dict[str, float] | None:
     test, name = record["test"], headline(record).name
     if test is None:
         return None
-    return {each: test[f"response/{each}/{name}"] for each in record["data"]["modalities"]}
+    return {m: test[f"response/{m}/{name}"] for m in record["data"]["modalities"]}
 
 
 def validated(record: Record) -> dict[int, float | None]:

@@ -74,8 +74,8 @@ class Tally(nn.Module):
         self._responses = [metrics[headline].clone() for _ in modalities]
         self._metrics: list[Metric] = [self._loss, *self._whole.values()]
         self._metrics += [*self._responses, self._scores]
-        for each in self._metrics:
-            each.persistent(persistent)
+        for metric in self._metrics:
+            metric.persistent(persistent)
         self.metrics = nn.ModuleList(self._metrics)
 
     @torch.no_grad()

@@ -6,8 +6,8 @@ import shutil
 import pytest
 
 import counterpoise as cp
+from counterpoise.experiments.compare.competition_report import competition_table
 from counterpoise.experiments.compare.report import comparison_page
-from counterpoise.experiments.compare.standings import competition_table
 from counterpoise.experiments.compete import compete
 from counterpoise.experiments.computing import compute_cell
 from counterpoise.experiments.execution import loop
@@ -69,7 +69,7 @@ def test_strengths_are_those_of_the_protocol_of_competition(tmp_path):
         backend="threading",
     )
     found = made.compared(given, tmp_path / "grid")
-    ours = found.blocks[0].rows[0].competing
+    ours = found.blocks[0].rows[0].competition
     for outcome in twin.outcomes:
         for quantity in ("strength", "alone", "probe", "contribution"):
             expected = getattr(outcome, quantity)
@@ -98,7 +98,7 @@ def test_measuring_can_be_asked_for_later_and_what_is_lost_is_trained_again(tmp_
     alone = ["blobs: left alone, seed 0", "blobs: right alone, seed 0"]
     joint = "blobs: Joint, seed 0"  # whose model was not kept at first
     assert ran == [joint, *alone, joint, f"{joint}, competition"]
-    (measured,) = found.blocks[0].rows[0].competing.outcomes.values()
+    (measured,) = found.blocks[0].rows[0].competition.outcomes.values()
     store = Store(tmp_path)
     for path in store.models.iterdir():
         shutil.rmtree(path)
@@ -108,7 +108,7 @@ def test_measuring_can_be_asked_for_later_and_what_is_lost_is_trained_again(tmp_
     ran.clear()
     again = made.compared(grid(**given), tmp_path)
     assert ran == [joint, *alone, f"{joint}, competition"]
-    (repeated,) = again.blocks[0].rows[0].competing.outcomes.values()
+    (repeated,) = again.blocks[0].rows[0].competition.outcomes.values()
     assert repeated["strength"] == measured["strength"]
 
 
@@ -118,7 +118,7 @@ def test_a_run_that_failed_is_not_measured_and_a_failed_measurement_is_told(
     methods = {"Joint": None, "bad": {"method": "experiments.compare.made.Fails"}}
     found = made.compared(grid(methods=methods, seeds=1), tmp_path)
     assert not [title for title in ran if title.startswith("blobs: bad") and "competition" in title]
-    assert found.blocks[0].rows[1].competing is None
+    assert found.blocks[0].rows[1].competition is None
     store = Store(tmp_path)
     ((_, measured),) = found.measured.items()
     against = measured.identity["against"]["left"]
@@ -132,7 +132,7 @@ def test_a_run_that_failed_is_not_measured_and_a_failed_measurement_is_told(
     assert "RuntimeError: The run 'left alone' failed: OSError: the disk is full" in text
     assert "2 runs failed" in text
     repaired = made.compared(grid(methods=methods, seeds=1), tmp_path, retry_failed=True)
-    assert list(repaired.blocks[0].rows[0].competing.outcomes) == [0]
+    assert list(repaired.blocks[0].rows[0].competition.outcomes) == [0]
 
 
 def test_the_report_shows_probes_strengths_and_terms(tmp_path):
@@ -140,7 +140,7 @@ def test_the_report_shows_probes_strengths_and_terms(tmp_path):
     (block,) = found.blocks
     text = (tmp_path / "report.md").read_text().replace("\N{NO-BREAK SPACE}", " ")
     page = str(comparison_page(found).to_html()).replace("\N{NO-BREAK SPACE}", " ")
-    ours = block.rows[1].competing
+    ours = block.rows[1].competition
     strength = ours.summary("strength", "left")
     shown = f"{strength.mean:.2f} ({strength.low:.2f} to {strength.high:.2f})"
     assert shown in page

@@ -14,6 +14,7 @@ import pytest
 from counterpoise.experiments.compare.analysis import Comparison
 from counterpoise.experiments.compare.answers import answers
 from counterpoise.experiments.compare.balance import ON_AVERAGE
+from counterpoise.experiments.compare.competition_report import measurements_table
 from counterpoise.experiments.compare.listings import runs_table
 from counterpoise.experiments.compare.over_data import (
     overall_pair_table,
@@ -24,7 +25,6 @@ from counterpoise.experiments.compare.over_data import (
     relation_table,
 )
 from counterpoise.experiments.compare.prose import lead, notes
-from counterpoise.experiments.compare.standings import measurements_table
 from counterpoise.experiments.compare.tables import pairs_table, results_table
 from counterpoise.measures.statistics import (
     mean_differences,

@@ -13,7 +13,7 @@ from counterpoise.experiments.study.findings import Findings
 from counterpoise.experiments.study.observations import Observations
 from counterpoise.experiments.study.observing import observe
 from counterpoise.experiments.study.study import Case, Study
-from counterpoise.experiments.study.worlds import recipe_for
+from counterpoise.experiments.study.synthetic_settings import recipe_for
 from counterpoise.experiments.trained import Trained
 
 DATA = Synthetic((0.6, 0.2), 0.0, 0.0, num_validation=19, num_test=23, num_features=10)

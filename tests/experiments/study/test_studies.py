@@ -9,7 +9,7 @@ import pytest
 from counterpoise.experiments.study import STUDIES, study_class
 from counterpoise.experiments.study.estimates import FUSED
 from counterpoise.experiments.study.study import Study
-from counterpoise.experiments.study.worlds import SYNERGY, WORLDS, recipe_for
+from counterpoise.experiments.study.synthetic_settings import SYNERGY, WORLDS, recipe_for
 from counterpoise.experiments.trained import Trained
 from counterpoise.measures import Batches, model_strengths
 from counterpoise.measures.unimodal import alone_recipe

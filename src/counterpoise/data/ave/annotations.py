@@ -98,8 +98,8 @@ class Annotations:
         train = videos["train"]
         shared = {part: len(train & videos[part]) for part in videos if part != "train"}
         if any(shared.values()):
-            found = ", ".join(f"{number} with {part}" for part, number in shared.items())
-            warn(f"The training part shares videos with others, under two categories: {found}.")
+            listed = ", ".join(f"{number} with {part}" for part, number in shared.items())
+            warn(f"The training part shares videos with others, under two categories: {listed}.")
 
 
 def read_annotations(path: Path) -> Annotations:

@@ -139,6 +139,6 @@ class AVE(FolderSource):
     def _clips(self, archive: Archive) -> dict[str, StoredDataset]:
         part_of = archive.record["parts"]
         return {
-            part: archive.dataset([row for row, each in enumerate(part_of) if each == part])
+            part: archive.dataset([row for row, own in enumerate(part_of) if own == part])
             for part in _PARTS
         }

@@ -87,11 +87,11 @@ def _parse(file: BinaryIO, path: Path) -> Tensor:
             break
         values += block
     if len(values) != number:
-        found = "too few" if number > most else str(len(values))
-        found += " or more" if len(values) > number else ""
+        amount = "too few" if number > most else str(len(values))
+        amount += " or more" if len(values) > number else ""
         raise CorruptFileError(
             f"`{path}` should hold {' x '.join(map(str, shape))} = {number} values; found "
-            f"{found}. Get the file again."
+            f"{amount}. Get the file again."
         )
     return (
         torch.frombuffer(values, dtype=torch.uint8).view(shape)

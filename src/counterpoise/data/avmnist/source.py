@@ -69,10 +69,10 @@ class Scale:
         """Return the scale by which these values have mean 0 and standard deviation 1."""
         values = self(stored).double()
         # To six digits, lest they depend on how sums are divided among threads.
-        mean, deviation = (float(f"{float(each):.6g}") for each in (values.mean(), values.std()))
-        if not deviation > 0:  # one value alone, or none
+        mean, std = (float(f"{float(moment):.6g}") for moment in (values.mean(), values.std()))
+        if not std > 0:  # one value alone, or none
             return self
-        return replace(self, zero=self.zero + mean / self.step, step=self.step / deviation)
+        return replace(self, zero=self.zero + mean / self.step, step=self.step / std)
 
 
 @dataclass(frozen=True)
@@ -205,11 +205,11 @@ class AVMNIST(FolderSource):
                 "Only what counterpoise data build av-mnist made can be verified."
             )
         for name, expected in record["files"].items():
-            found = file_digest(self._find(name))
-            if found != expected:
+            digest = file_digest(self._find(name))
+            if digest != expected:
                 raise CorruptFileError(
                     f"`{self.folder / name}` should have content with sha256 {expected[:12]}...; "
-                    f"found {found[:12]}.... Build the data again."
+                    f"found {digest[:12]}.... Build the data again."
                 )
 
     def _record(self) -> dict[str, Any]:
@@ -239,7 +239,7 @@ class AVMNIST(FolderSource):
         labels = self._map(f"{part}_labels.npy")
         side, size = isqrt(images.shape[-1]), spectrograms.shape[-1]
         num_samples = len(labels)
-        shapes = tuple(tuple(each.shape) for each in (images, spectrograms, labels))
+        shapes = tuple(tuple(tensor.shape) for tensor in (images, spectrograms, labels))
         expected = ((num_samples, side**2), (num_samples, size, size), (num_samples,))
         if shapes != expected:
             raise ValueError(

@@ -77,11 +77,11 @@ def download_fsdd(folder: str | Path, progress: Progress | None = None) -> Path:
     archive = fetch(FSDD_PLACES, folder / "fsdd-v1.0.10.tar.gz", None, progress)
     with new_folder(recordings, what=str(recordings)) as partial:
         extract(archive, partial, ".wav", progress)
-        found = fingerprint_files(partial.iterdir())
-        if found != FSDD_FINGERPRINT:
+        fingerprint = fingerprint_files(partial.iterdir())
+        if fingerprint != FSDD_FINGERPRINT:
             raise CorruptFileError(
                 f"`{archive}` should hold recordings with fingerprint {FSDD_FINGERPRINT[:12]}...; "
-                f"found {found[:12]}... in {sum(1 for _ in partial.iterdir())} files. "
+                f"found {fingerprint[:12]}... in {sum(1 for _ in partial.iterdir())} files. "
                 "Delete it and try again."
             )
     archive.unlink()
@@ -148,9 +148,9 @@ def _check(part: str, images: Tensor, labels: Tensor) -> None:
             f"{len(images)} images for {part}. Get the original files."
         )
     if not len(labels) or int(labels.max()) > 9:
-        found = f"labels up to {int(labels.max())}" if len(labels) else "none"
+        shown = f"labels up to {int(labels.max())}" if len(labels) else "none"
         raise ValueError(
-            f"`mnist` should hold digits with labels 0 to 9; found {found} for {part}. "
+            f"`mnist` should hold digits with labels 0 to 9; found {shown} for {part}. "
             "Get the original files."
         )
     lacking = sorted(set(range(10)) - set(labels.tolist()))

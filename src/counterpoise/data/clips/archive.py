@@ -131,11 +131,11 @@ def verify_archive(folder: Path) -> None:
         CorruptFileError: If one is not as it was written.
     """
     for name, expected in _read_record(folder / RECORD)["files"].items():
-        found = file_digest(folder / name)
-        if found != expected:
+        digest = file_digest(folder / name)
+        if digest != expected:
             raise CorruptFileError(
                 f"`{folder / name}` should have content with sha256 {expected[:12]}...; "
-                f"found {found[:12]}.... Build the data again."
+                f"found {digest[:12]}.... Build the data again."
             )
 
 

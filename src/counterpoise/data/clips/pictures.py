@@ -33,12 +33,12 @@ def pictures_of(path: Path, number: int) -> list[np.ndarray[Any, Any]]:
         OSError: If there is nothing, or it may not be read.
         CorruptFileError: If there is no picture in it, or one cannot be decoded.
     """
-    found = _from_folder(path, number) if path.is_dir() else _from_video(path, number)
-    if not found:
+    pictures = _from_folder(path, number) if path.is_dir() else _from_video(path, number)
+    if not pictures:
         raise CorruptFileError(
             f"`{path}` should hold at least one picture; found none. Get the file again."
         )
-    return found
+    return pictures
 
 
 def _from_folder(folder: Path, number: int) -> list[np.ndarray[Any, Any]]:

@@ -58,22 +58,22 @@ def read_single(path: Path) -> dict[str, Part]:
     content = read_pickle(path)
     parts = {}
     for part, key in PARTS.items():
-        found = entry(path, content, key)
-        stored = entry(path, found, "regression_labels", "labels")
+        fold = entry(path, content, key)
+        stored = entry(path, fold, "regression_labels", "labels")
         sentiment = _sentiment(path, part, stored)
         values = {
             name: torch.from_numpy(
-                as_features(path, f"{name} of {part}", found[name], (len(sentiment), None, None))
+                as_features(path, f"{name} of {part}", fold[name], (len(sentiment), None, None))
             )
             for name in ("text", "audio", "vision")
-            if name in found
+            if name in fold
         }
         if len(values) < 2:
             raise CorruptFileError(
                 f"`{path}` should hold two of text, audio and vision for {part}; found "
                 f"{', '.join(values) or 'none'}. Get the file again."
             )
-        _warn_of_repeats(path, part, found)
+        _warn_of_repeats(path, part, fold)
         parts[part] = Part(values, torch.from_numpy(sentiment))
     return parts
 
@@ -112,12 +112,12 @@ def read_mels(folder: Path, vectors: Path, *, length: int = 60) -> dict[str, Par
         labels = _mapping(folder / f"{key}_sentiment.p", content[part, "sentiment"])
         ids = _shared(folder / f"{key}_sentences.p", part, words[part], mels, labels)
         path = folder / f"{key}_mels.p"
-        sounds = [as_features(path, f"sound of {each}", mels[each], (None, None)) for each in ids]
+        sounds = [as_features(path, f"sound of {name}", mels[name], (None, None)) for name in ids]
         values = {
-            "text": _stacked(vectors, [known.of(words[part][each]) for each in ids], length),
+            "text": _stacked(vectors, [known.of(words[part][name]) for name in ids], length),
             "audio": _stacked(path, sounds, length),
         }
-        sentiment = [labels[each] for each in ids]
+        sentiment = [labels[name] for name in ids]
         parts[part] = Part(
             values,
             torch.from_numpy(_sentiment(folder / f"{key}_sentiment.p", part, sentiment)),
@@ -137,7 +137,7 @@ def _mapping(path: Path, content: object) -> Mapping[Any, Any]:
 def _shared(path: Path, part: str, *contents: Mapping[Any, Any]) -> list[Any]:
     """Return the videos that all dictionaries have."""
     first, *others = contents
-    ids = [each for each in first if all(each in other for other in others)]
+    ids = [name for name in first if all(name in other for other in others)]
     if not ids:
         raise CorruptFileError(
             f"`{path}` should hold videos that the mels and labels of {part} have too; found "
@@ -151,23 +151,23 @@ def _shared(path: Path, part: str, *contents: Mapping[Any, Any]) -> list[Any]:
 def _words(path: Path, content: object) -> dict[Any, list[str]]:
     """Return each video's words, written as a list of them or as a sentence."""
     return {
-        key: text_of(each).split() if isinstance(each, (str, bytes)) else [*map(text_of, each)]
-        for key, each in _mapping(path, content).items()
+        key: text_of(text).split() if isinstance(text, (str, bytes)) else [*map(text_of, text)]
+        for key, text in _mapping(path, content).items()
     }
 
 
 def _stacked(path: Path, sequences: list[np.ndarray[Any, Any]], length: int) -> Tensor:
     """Cut or pad sequences (T, size) at the end to one length."""
-    sizes = {each.shape[1] for each in sequences}
+    sizes = {sequence.shape[1] for sequence in sequences}
     if len(sizes) > 1:
         raise CorruptFileError(
             f"`{path}` should hold steps of one size; found {', '.join(map(str, sorted(sizes)))}. "
             "Get the file again."
         )
     stacked = torch.zeros(len(sequences), length, sizes.pop())
-    for row, each in enumerate(sequences):
-        steps = min(length, len(each))
-        stacked[row, :steps] = torch.from_numpy(each[:steps])
+    for row, sequence in enumerate(sequences):
+        steps = min(length, len(sequence))
+        stacked[row, :steps] = torch.from_numpy(sequence[:steps])
     return stacked
 
 
@@ -190,11 +190,11 @@ def _sentiment(path: Path, part: str, stored: object) -> np.ndarray[Any, Any]:
     return np.ascontiguousarray(flat)
 
 
-def _warn_of_repeats(path: Path, part: str, found: Mapping[str, Any]) -> None:
+def _warn_of_repeats(path: Path, part: str, fold: Mapping[str, Any]) -> None:
     import numpy as np
 
-    if "id" not in found:
+    if "id" not in fold:
         return
-    ids = [tuple(map(text_of, np.atleast_1d(each))) for each in np.asarray(found["id"])]
+    ids = [tuple(map(text_of, np.atleast_1d(row))) for row in np.asarray(fold["id"])]
     if len(set(ids)) < len(ids):
         warn(f"{path.name} has {len(ids) - len(set(ids))} ids twice in {part}; all rows are kept.")

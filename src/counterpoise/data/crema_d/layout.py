@@ -62,8 +62,8 @@ def find_clips(root: str | Path, *, skip_missing: bool = False) -> list[Clip]:
     suffix = ".flv" if pictures.name == "VideoFlash" else ""
     clips, missing = [], []
     for stem, emotion, part in _rows(root, sounds):
-        there = [each for each in _spellings(stem) if (sounds / f"{each}.wav").is_file()]
-        seen = [each for each in _spellings(stem) if (pictures / f"{each}{suffix}").exists()]
+        there = [name for name in _spellings(stem) if (sounds / f"{name}.wav").is_file()]
+        seen = [name for name in _spellings(stem) if (pictures / f"{name}{suffix}").exists()]
         if not there or not seen:
             missing.append(stem)
             continue

@@ -170,8 +170,8 @@ def _place(word: Tensor, row: Tensor, place: float) -> None:
 def _standardise(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     for modality in ("audio", "image"):
         reference = tensors[f"train.{modality}"].double()
-        mean, deviation = float(reference.mean()), float(reference.std())
+        mean, std = float(reference.mean()), float(reference.std())
         for split in VOICES:
             name = f"{split}.{modality}"
-            tensors[name] = (tensors[name] - mean) / deviation
+            tensors[name] = (tensors[name] - mean) / std
     return tensors

@@ -100,10 +100,10 @@ class Synthesiser:
 
     def _list(self, wanted: _Voice | None) -> list[str]:
         entries = self._library.espeak_ListVoices(None if wanted is None else ctypes.byref(wanted))
-        found: list[str] = []
-        while entries[len(found)]:
-            found.append(entries[len(found)].contents.identifier.decode())
-        return found
+        identifiers: list[str] = []
+        while entries[len(identifiers)]:
+            identifiers.append(entries[len(identifiers)].contents.identifier.decode())
+        return identifiers
 
     def _collect(self, samples: ctypes._Pointer[ctypes.c_short], num: int, _: int | None) -> int:
         if samples and num > 0:

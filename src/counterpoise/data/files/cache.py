@@ -75,11 +75,11 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     stored = path.read_bytes()
     expected, content = stored[:32], memoryview(stored)[32:]
-    found = sha256(content).digest()
-    if found != expected:
+    digest = sha256(content).digest()
+    if digest != expected:
         raise CorruptFileError(
             f"`{path}` should have content with sha256 {expected.hex()[:12]}...; found "
-            f"{found.hex()[:12]}... in {len(stored)} bytes. Delete it and build it again."
+            f"{digest.hex()[:12]}... in {len(stored)} bytes. Delete it and build it again."
         )
     loaded = torch.load(io.BytesIO(content), weights_only=True)
     return loaded["tensors"], loaded["record"]

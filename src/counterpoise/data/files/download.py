@@ -99,10 +99,10 @@ def _copy(url: str, path: Path, what: str, progress: Progress | None) -> None:
 def _check(path: Path, place: object, digest: str | None) -> None:
     if digest is None:
         return
-    found = _digest_of(path)
-    if found != digest:
+    actual = _digest_of(path)
+    if actual != digest:
         raise CorruptFileError(
-            f"`{place}` should have content with sha256 {digest[:12]}...; found {found[:12]}... "
+            f"`{place}` should have content with sha256 {digest[:12]}...; found {actual[:12]}... "
             f"in {path.stat().st_size} bytes. Delete it and try again, or get it elsewhere."
         )
 

@@ -30,10 +30,10 @@ def entry(path: Path, content: object, *keys: Any) -> Any:
         for key in keys:
             if key in content:
                 return content[key]
-        found = ", ".join(map(repr, list(content)[:5])) or "nothing"
+        shown = ", ".join(map(repr, list(content)[:5])) or "nothing"
     else:
-        found = type(content).__name__
+        shown = type(content).__name__
     raise CorruptFileError(
-        f"`{path}` should hold a dictionary with {' or '.join(map(repr, keys))}; found {found}. "
+        f"`{path}` should hold a dictionary with {' or '.join(map(repr, keys))}; found {shown}. "
         "Get the file again."
     )

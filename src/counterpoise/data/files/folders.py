@@ -189,7 +189,7 @@ def make_folder(what: str, folder: Path) -> None:
 
 def _check_writable(what: str, folder: Path) -> None:
     """Raise unless files can be made in a folder, or in the nearest one above it that is there."""
-    there = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
+    there = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
     if not there.is_dir():
         raise NotADirectoryError(
             f"`{what}` should be a folder in folders; found the file {there}. "

@@ -70,13 +70,13 @@ def _read(path: Path, file: Any, name: str, shape: Sequence[int | None]) -> np.n
         or any(size not in (None, here) for here, size in zip(stored.shape, shape, strict=True))
     ):
         wanted = ", ".join("any" if size is None else str(size) for size in shape)
-        found = (
+        shown = (
             f"{stored.dtype} of shape {stored.shape}"
             if isinstance(stored, h5py.Dataset)
             else f"only {', '.join(map(repr, file)) or 'nothing'}"
         )
         raise CorruptFileError(
-            f"`{path}` should hold numbers {name!r} of shape ({wanted}); found {found}. "
+            f"`{path}` should hold numbers {name!r} of shape ({wanted}); found {shown}. "
             "Get the file again."
         )
     offset = None if stored.chunks or not stored.size else stored.id.get_offset()

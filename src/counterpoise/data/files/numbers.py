@@ -51,9 +51,9 @@ def as_features(
         numeric = False
     if not numeric or not _fits(array.shape, shape):
         wanted = ", ".join("any" if size is None else str(size) for size in shape)
-        found = f"{array.dtype} of shape {array.shape}" if numeric else type(values).__name__
+        shown = f"{array.dtype} of shape {array.shape}" if numeric else type(values).__name__
         raise CorruptFileError(
-            f"`{path}` should hold numbers of shape ({wanted}) as {what}; found {found}. "
+            f"`{path}` should hold numbers of shape ({wanted}) as {what}; found {shown}. "
             "Get the file again."
         )
     nothing = np.isneginf(array)
@@ -70,9 +70,9 @@ def as_features(
     return features
 
 
-def _fits(found: Sequence[int], expected: Sequence[int | None]) -> bool:
-    return len(found) == len(expected) and all(
-        size in (None, here) for here, size in zip(found, expected, strict=True)
+def _fits(shape: Sequence[int], expected: Sequence[int | None]) -> bool:
+    return len(shape) == len(expected) and all(
+        size in (None, here) for here, size in zip(shape, expected, strict=True)
     )
 
 

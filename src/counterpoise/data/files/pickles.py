@@ -160,12 +160,12 @@ class _Finisher:
             for key in value:
                 value[key] = self.finish(value[key], depth)
         elif isinstance(value, list):
-            value[:] = [self.finish(each, depth) for each in value]
+            value[:] = [self.finish(element, depth) for element in value]
         elif isinstance(value, Array):
-            value.elements[:] = [self.finish(each, depth) for each in value.elements]
+            value.elements[:] = [self.finish(element, depth) for element in value.elements]
             return value.whole()
         elif isinstance(value, tuple):
-            whole = tuple(self.finish(each, depth) for each in value)
+            whole = tuple(self.finish(element, depth) for element in value)
             same = all(new is old for new, old in zip(whole, value, strict=True))
             return value if same else whole
         elif not isinstance(value, set):

@@ -56,7 +56,7 @@ class Sample(NamedTuple):
             CorruptFileError: If an entry is damaged.
         """
         with self.shard.open("rb") as file:
-            found = {}
+            tensors = {}
             for name in names:
                 if name not in self.entries:
                     raise ValueError(
@@ -66,8 +66,8 @@ class Sample(NamedTuple):
                     )
                 file.seek(self.entries[name].start)
                 content = file.read(self.entries[name].size)
-                found[name] = decoded(f"{self.shard}: {self.name}.{name}", name, content)
-        return found
+                tensors[name] = decoded(f"{self.shard}: {self.name}.{name}", name, content)
+        return tensors
 
 
 def find_shards(option: str, patterns: str | Iterable[str]) -> list[Path]:
@@ -81,18 +81,18 @@ def find_shards(option: str, patterns: str | Iterable[str]) -> list[Path]:
         FileNotFoundError: If a pattern stands for no file.
         ValueError: If an environment variable in it is not set.
     """
-    found = []
+    paths = []
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
-        for each in _ranged(pattern):
-            path = expand(option, each)
+        for name in _ranged(pattern):
+            path = expand(option, name)
             matches = sorted(path.parent.glob(path.name))
             if not matches:
                 raise FileNotFoundError(
                     f"`{option}` should stand for tar files; found none for {str(path)!r}. Check "
                     "the path, or the range."
                 )
-            found += matches
-    return found
+            paths += matches
+    return paths
 
 
 def _ranged(pattern: str) -> Iterator[str]:
@@ -127,7 +127,7 @@ def index_shard(path: Path) -> list[Sample]:
             f"be read ({error}). Get it again, or unpack its compression."
         ) from error
     ends = [
-        entry.start + entry.size for each in samples.values() for entry in each.entries.values()
+        entry.start + entry.size for sample in samples.values() for entry in sample.entries.values()
     ]
     if not ends or max(ends) > path.stat().st_size:
         raise CorruptFileError(
@@ -164,17 +164,17 @@ def decoded(what: str, entry: str, content: bytes) -> Tensor:
             "pipeline of WebDataset's own to `Loaders`."
         )
     try:
-        found = _KINDS[kind](content)
+        value = _KINDS[kind](content)
     except _DAMAGED as error:
         raise CorruptFileError(
             f"`{what}` should be a {kind}; found {len(content)} bytes that cannot be read "
             f"({' '.join(str(error).split())}). Get the file again."
         ) from error
-    if not isinstance(found, Tensor):
+    if not isinstance(value, Tensor):
         raise CorruptFileError(
-            f"`{what}` should hold one tensor; found a {type(found).__name__}. Store the tensor."
+            f"`{what}` should hold one tensor; found a {type(value).__name__}. Store the tensor."
         )
-    return found
+    return value
 
 
 def _numbers(content: bytes) -> Tensor:

@@ -52,7 +52,7 @@ class Dtype:
         if not isinstance(state, tuple) or not 8 <= len(state) <= 9 or state[0] not in (3, 4):
             raise RefusedError(f"the state {_shown(state)} of an array type")
         order, *structure = state[1:5]
-        if order not in _ORDERS or any(each is not None for each in structure):
+        if order not in _ORDERS or any(part is not None for part in structure):
             raise RefusedError(f"an array type with fields, {_shown(state)}")
         if state[5] not in (-1, self.item_size):
             raise RefusedError(f"items of {_shown(state[5])} bytes in an array of {self.code}")

@@ -69,7 +69,7 @@ class MeanCorrelation(PearsonCorrCoef):
     def update(self, preds: Tensor, target: Tensor) -> None:
         """Add outputs (B, K) and their targets (B, K)."""
         one = self.num_outputs == 1
-        super().update(*(each.squeeze(1) if one else each for each in (preds.float(), target)))
+        super().update(*(v.squeeze(1) if one else v for v in (preds.float(), target)))
 
     def compute(self) -> Tensor:
         """Return the mean, a scalar."""

@@ -85,11 +85,11 @@ class Regression(Task):
 
     def check_target(self, label: str, target: Tensor) -> None:
         """Raise unless targets are finite numbers, a row for each sample."""
-        found = f"found {target.dtype} of shape {tuple(target.shape)}"
+        seen = f"found {target.dtype} of shape {tuple(target.shape)}"
         if target.shape[1:] != (self.num_targets,) or not target.is_floating_point():
             raise ValueError(
                 f"`{label}` should have numbers as target, floating point of shape "
-                f"(N, {self.num_targets}); {found}. Convert it by `.float()`, or make a column of "
+                f"(N, {self.num_targets}); {seen}. Convert it by `.float()`, or make a column of "
                 "it by `.unsqueeze(1)`."
             )
         finite = target.isfinite()

@@ -154,7 +154,7 @@ class Task(ABC):
         # At random, lest a group be of one class where classes take turns.
         order = torch.randperm(len(asked), generator=torch.Generator().manual_seed(0))
         groups = order % min(_GROUPS, len(asked))
-        left = [self.guess(known, asked[groups != each]) for each in range(int(groups.max()) + 1)]
+        left = [self.guess(known, asked[groups != group]) for group in range(int(groups.max()) + 1)]
         values = torch.tensor(left, dtype=torch.float64)
         return float(((len(left) - 1) * values.var(correction=0)).sqrt())
 

@@ -51,15 +51,13 @@ def read_single(path: Path) -> dict[str, Sequences]:
     content = read_pickle(path)
     parts = {}
     for part, keys in _PARTS.items():
-        found = entry(path, content, *keys)
-        text = as_features(path, f"text of {part}", entry(path, found, "text"), (None,) * 3)
+        fold = entry(path, content, *keys)
+        text = as_features(path, f"text of {part}", entry(path, fold, "text"), (None,) * 3)
         values = {"text": text}
         for name in ("audio", "vision"):
             what = f"{name} of {part}"
-            values[name] = as_features(
-                path, what, entry(path, found, name), (*text.shape[:2], None)
-            )
-        labels = _labels(path, entry(path, found, "labels", "label"), len(text))
+            values[name] = as_features(path, what, entry(path, fold, name), (*text.shape[:2], None))
+        labels = _labels(path, entry(path, fold, "labels", "label"), len(text))
         moved, lengths = from_padded_in_front(values, "text")
         parts[part] = _sequences(path, part, moved, lengths, labels)
     return parts
@@ -92,9 +90,9 @@ def read_features(
     for part, keys in _PARTS.items():
         ids = list(entry(folder / FILES["folds"], folds, *keys))
         num_samples += len(ids)
-        samples = [_sample(folder, content, vectors, each, context, max_length) for each in ids]
+        samples = [_sample(folder, content, vectors, key, context, max_length) for key in ids]
         labels = [
-            entry(folder / FILES["labels"], content["labels"], each, text_of(each)) for each in ids
+            entry(folder / FILES["labels"], content["labels"], key, text_of(key)) for key in ids
         ]
         target = _labels(folder / FILES["labels"], labels, len(ids))
         lengths = [len(sample["text"]) for sample in samples]
@@ -121,9 +119,9 @@ def _sample(
     pieces: dict[str, list[Any]] = {}
     for name in MODALITIES:
         path, ending = folder / FILES[name], "embedding_indexes" if name == "text" else "features"
-        found = entry(path, content[name], identity, text_of(identity))
-        before = list(entry(path, found, f"context_{ending}")) if context else []
-        pieces[name] = [*before, entry(path, found, f"punchline_{ending}")]
+        stored = entry(path, content[name], identity, text_of(identity))
+        before = list(entry(path, stored, f"context_{ending}")) if context else []
+        pieces[name] = [*before, entry(path, stored, f"punchline_{ending}")]
     indices = _indices(folder, identity, pieces["text"], len(vectors))
     sample = {"text": vectors[indices]}
     for name in ("audio", "vision"):

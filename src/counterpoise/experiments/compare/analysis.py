@@ -11,7 +11,7 @@ from typing import Any
 
 from counterpoise.data.tasks import MetricForm
 from counterpoise.experiments.compare.balance import Place, Relation, relations, slopes
-from counterpoise.experiments.compare.competing import competing
+from counterpoise.experiments.compare.competition_summary import competition_of
 from counterpoise.experiments.compare.differences import SampleValues, difference, result
 from counterpoise.experiments.compare.family import Question, judge_all
 from counterpoise.experiments.compare.grid import Grid
@@ -80,16 +80,16 @@ class Comparison:
         asked = [*((method, baseline) for method in self.grid.methods), *further]
         told, related = self._told(by_place, asked)
         overall = {
-            pair: Overall(found, won)
+            pair: Overall(judgement, won)
             for pair, won in improvements(self.outcomes, asked).items()
-            if (found := told.get(pair)) is not None
+            if (judgement := told.get(pair)) is not None
         }
         attributes = {
             "blocks": [self._block(*place, by_place, told) for place in places],
             "pairs": [
                 Pair(*place, *pair, told[pair + place]) for pair in further for place in places
             ],
-            "overall": {first: each for (first, b), each in overall.items() if b == baseline},
+            "overall": {first: summary for (first, b), summary in overall.items() if b == baseline},
             "overall_pairs": {pair: overall[pair] for pair in further if pair in overall},
             "relations": [replace(r, slope=told.get((r.method, r.quantity))) for r in related],
             "ranks": ranking(self.outcomes),
@@ -122,7 +122,7 @@ class Comparison:
         questions: dict[tuple[str, ...], Question] = {}
         questions |= {key: self._question(told, key[2:]) for key, told in differences.items()}
         questions |= {pair: self._question(told) for pair, told in expected.items()}
-        questions |= {key: Question(found) for key, found in slopes(related).items()}
+        questions |= {key: Question(estimate) for key, estimate in slopes(related).items()}
         return judge_all(questions), related
 
     def _question(self, told: Estimate | None, place: tuple[str, ...] = ()) -> Question:
@@ -141,7 +141,7 @@ class Comparison:
         by_place: Mapping[Place, Outcome],
         told: Mapping[tuple[str, ...], Judgement | None],
     ) -> Block:
-        members = [each for place, each in by_place.items() if place[:2] == (data, fusion)]
+        members = [outcome for place, outcome in by_place.items() if place[:2] == (data, fusion)]
         joint = _seconds(_of(members, _cost_reference(members, self.grid)))
         rows = [
             Row(
@@ -150,7 +150,7 @@ class Comparison:
                 _responses(outcome),
                 told[outcome.place[2], self.grid.baseline, data, fusion],
                 _ratio(_seconds(outcome), joint),
-                competing(outcome, self.measured),
+                competition_of(outcome, self.measured),
             )
             for outcome in members
         ]
@@ -159,8 +159,8 @@ class Comparison:
     @property
     def form(self) -> MetricForm:
         """How the headline metric of all data sets is called and written."""
-        found = [each.form for each in self.outcomes if each.chosen is not None]
-        return found[0] if found else MetricForm("accuracy")
+        forms = [outcome.form for outcome in self.outcomes if outcome.chosen is not None]
+        return forms[0] if forms else MetricForm("accuracy")
 
     @property
     def _bounds(self) -> tuple[float, float]:
@@ -172,9 +172,9 @@ class Comparison:
         """All that the comparison tells of differences and slopes: one family."""
         told = [row.difference for block in self.blocks for row in block.rows]
         told += [pair.difference for pair in self.pairs]
-        told += [each.difference for each in (*self.overall.values(), *self.overall_pairs.values())]
-        told += [each.slope for each in self.relations]
-        return [each for each in told if each is not None]
+        told += [pair.difference for pair in (*self.overall.values(), *self.overall_pairs.values())]
+        told += [relation.slope for relation in self.relations]
+        return [judgement for judgement in told if judgement is not None]
 
     @property
     def num_runs(self) -> int:
@@ -185,13 +185,13 @@ class Comparison:
     @property
     def failures(self) -> list[Result]:
         """Results of the runs and measurements that failed, in order."""
-        runs = [each for outcome in self.outcomes for _, _, each in outcome.failures]
-        return [*runs, *(each for each in self.measured.values() if each.state == "failed")]
+        runs = [failed for outcome in self.outcomes for _, _, failed in outcome.failures]
+        return [*runs, *(m for m in self.measured.values() if m.state == "failed")]
 
     @property
     def num_compared(self) -> int:
         """How many differences are tested, and so corrected for."""
-        return sum(each.tested for each in self.judgements)
+        return sum(judgement.tested for judgement in self.judgements)
 
     @property
     def cost_reference(self) -> str:
@@ -205,7 +205,7 @@ def _of(block: Sequence[Outcome], method: str) -> Outcome:
 
 def _responses(outcome: Outcome) -> dict[str, Interval]:
     chosen = {} if outcome.chosen is None else outcome.chosen.records
-    records = [each for each in chosen.values() if test_accuracy(each) != DIVERGED]
+    records = [record for record in chosen.values() if test_accuracy(record) != DIVERGED]
     if not records:
         return {}
     return {
@@ -223,11 +223,11 @@ def _seconds(outcome: Outcome) -> float | None:
     are of different loads.
     """
     records = {} if outcome.chosen is None else outcome.chosen.records
-    found = [
+    times = [
         record.get("processor_seconds_per_step" if _on_processor(record) else "seconds_per_step")
         for record in records.values()
     ]
-    measured = [seconds for seconds in found if seconds is not None]
+    measured = [seconds for seconds in times if seconds is not None]
     return median(measured) if measured else None
 
 

@@ -43,7 +43,7 @@ def answers(comparison: Comparison, metric: Metric = ACCURACY) -> dict[str, str]
         for row in block.rows
         if row.difference is not None
     ]
-    found = _about(baseline, told, comparison, metric)
+    by_question = _about(baseline, told, comparison, metric)
     by_second: dict[str, dict[str, list[_Told]]] = {}
     for pair in comparison.pairs:
         if pair.difference is not None:
@@ -51,8 +51,8 @@ def answers(comparison: Comparison, metric: Metric = ACCURACY) -> dict[str, str]
             here.append(_Told(pair.first, pair.title, pair.difference))
     several = {second: by_first for second, by_first in by_second.items() if len(by_first) > 1}
     for second, by_first in several.items():
-        pairs = [each for told in by_first.values() for each in told]
-        found |= _about(second, pairs, comparison, metric)
+        pairs = [difference for told in by_first.values() for difference in told]
+        by_question |= _about(second, pairs, comparison, metric)
     single = {
         f"{first} against {second}": told
         for second, by_first in by_second.items()
@@ -60,16 +60,16 @@ def answers(comparison: Comparison, metric: Metric = ACCURACY) -> dict[str, str]
         for first, told in by_first.items()
     }
     if single:
-        found["What of other pairs?"] = " ".join(
+        by_question["What of other pairs?"] = " ".join(
             f"{pair}: {_counted(told, metric)}." for pair, told in single.items()
         )
     if comparison.relations:
-        found["On which data does balancing help?"] = _relations(comparison, metric)
+        by_question["On which data does balancing help?"] = _relations(comparison, metric)
     at_ends = edges(comparison)
     if at_ends:
         listed = [f"{m} on {place} ({', '.join(paths)})" for (place, m), paths in at_ends.items()]
-        found["Which chosen settings lie at an end of their range?"] = "; ".join(listed) + "."
-    return found
+        by_question["Which chosen settings lie at an end of their range?"] = "; ".join(listed) + "."
+    return by_question
 
 
 def _about(
@@ -77,14 +77,14 @@ def _about(
 ) -> dict[str, str]:
     """The answers about differences to one method."""
     by_verdict: dict[Verdict, list[_Told]] = {}
-    for each in told:
-        by_verdict.setdefault(each.judgement.verdict, []).append(each)
+    for difference in told:
+        by_verdict.setdefault(difference.judgement.verdict, []).append(difference)
     if not by_verdict:
         return {}
     better: Verdict = "higher" if metric.higher_is_better else "lower"
     worse: Verdict = "lower" if metric.higher_is_better else "higher"
     listed = partial(_listed, show=partial(_with_interval, metric=metric), comparison=comparison)
-    brief = partial(_listed, show=lambda each: each.place, comparison=comparison)
+    brief = partial(_listed, show=lambda difference: difference.place, comparison=comparison)
     within = margin_text(comparison)
     return {
         f"Which methods beat {second}?": listed(by_verdict.get(better, ())),
@@ -99,14 +99,14 @@ def _about(
 def _listed(told: Iterable[_Told], show: Callable[[_Told], str], comparison: Comparison) -> str:
     """Each method with what a step of it costs and where it was seen."""
     by_method: dict[str, list[_Told]] = {}
-    for each in told:
-        by_method.setdefault(each.method, []).append(each)
+    for difference in told:
+        by_method.setdefault(difference.method, []).append(difference)
     said = []
-    for method, found in by_method.items():
-        costs = [each.cost for each in found if each.cost is not None]
+    for method, differences in by_method.items():
+        costs = [difference.cost for difference in differences if difference.cost is not None]
         reference = comparison.cost_reference
         cost = f" (a step takes {NUMBER(median(costs))} of that of {reference})" if costs else ""
-        said.append(f"{method}{cost} on {'; '.join(map(show, found))}.")
+        said.append(f"{method}{cost} on {'; '.join(map(show, differences))}.")
     return " ".join(said) or "None."
 
 
@@ -120,16 +120,16 @@ def _with_interval(told: _Told, metric: Metric) -> str:
 def _counted(told: Sequence[_Told], metric: Metric) -> str:
     """In which places a pair came out how."""
     places: dict[Verdict, list[str]] = {}
-    for each in told:
-        text = each.place
-        if each.judgement.verdict in ("higher", "lower"):
-            text = _with_interval(each, metric)
-        places.setdefault(each.judgement.verdict, []).append(text)
+    for difference in told:
+        text = difference.place
+        if difference.judgement.verdict in ("higher", "lower"):
+            text = _with_interval(difference, metric)
+        places.setdefault(difference.judgement.verdict, []).append(text)
     return ", ".join(
-        f"undecided on {len(found)} of {len(told)}"
+        f"undecided on {len(texts)} of {len(told)}"
         if verdict == "undecided"
-        else f"{verdict} on {'; '.join(found)}"
-        for verdict, found in places.items()
+        else f"{verdict} on {'; '.join(texts)}"
+        for verdict, texts in places.items()
     )
 
 
@@ -157,17 +157,17 @@ def _relations(comparison: Comparison, metric: Metric) -> str:
     """How the gain of all methods on average goes with what data are like."""
     names = {"strength": "competition strength", "gap": "gap between the modalities alone"}
     said = []
-    for each in comparison.relations:
-        if each.slope is None:
+    for relation in comparison.relations:
+        if relation.slope is None:
             continue
-        low, high = (_UNIT * end for end in each.slope.interval)
-        slope = interval(_UNIT * each.slope.mean, low, high, metric.difference)
+        low, high = (_UNIT * end for end in relation.slope.interval)
+        slope = interval(_UNIT * relation.slope.mean, low, high, metric.difference)
         verdict = {"higher": "it rises", "lower": "it falls"}.get(
-            each.slope.verdict, each.slope.verdict
+            relation.slope.verdict, relation.slope.verdict
         )
         said.append(
-            f"for each {_UNIT:g} more of {names[each.quantity]} the gain changes by {slope}"
-            f"{metric.in_units.replace(',', '')} over {len(each.gains)} data sets: {verdict}"
+            f"for each {_UNIT:g} more of {names[relation.quantity]} the gain changes by {slope}"
+            f"{metric.in_units.replace(',', '')} over {len(relation.gains)} data sets: {verdict}"
         )
     text = "; ".join(said)
     return f"{text[:1].upper()}{text[1:]}." if text else "Fewer than 3 data sets were measured."

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from counterpoise.experiments.compare.competing import competing
+from counterpoise.experiments.compare.competition_summary import competition_of
 from counterpoise.experiments.compare.outcomes import Outcome
 from counterpoise.experiments.store import Result
 from counterpoise.measures.statistics import Estimate, Judgement, slope
@@ -69,37 +69,37 @@ def relations(
     """
     gains = _gains(differences, outcomes)
     by_data: dict[str, list[float]] = {}
-    for found in gains.values():
-        for data, gain in found.items():
+    for of_method in gains.values():
+        for data, gain in of_method.items():
             by_data.setdefault(data, []).append(gain)
-    average = {data: fmean(found) for data, found in by_data.items()}
+    average = {data: fmean(values) for data, values in by_data.items()}
     of_all = {ON_AVERAGE: average} if len(gains) > 1 else {}
     known = _quantities(outcomes, baseline, measured)
     return [
-        Relation(method, name, {data: (x_D[data], found[data]) for data in found if data in x_D})
+        Relation(method, name, {data: (x_D[data], y_D[data]) for data in y_D if data in x_D})
         for name, x_D in known.items()
-        for method, found in (of_all | gains).items()
+        for method, y_D in (of_all | gains).items()
         if x_D
     ]
 
 
-def slopes(found: Sequence[Relation]) -> dict[tuple[str, str], Estimate]:
+def slopes(related: Sequence[Relation]) -> dict[tuple[str, str], Estimate]:
     """Return by how much the gain rises with each quantity, where that is asked and can be told.
 
     Args:
-        found: All relations of a comparison.
+        related: All relations of a comparison.
 
     Returns:
         By method, which is all of them on average where there are several, and quantity.
     """
-    several = any(each.method == ON_AVERAGE for each in found)
+    several = any(relation.method == ON_AVERAGE for relation in related)
     estimates = {}
-    for each in found:
-        if len(each.gains) < 3 or (several and each.method != ON_AVERAGE):
+    for relation in related:
+        if len(relation.gains) < 3 or (several and relation.method != ON_AVERAGE):
             continue
-        x_D, y_D = zip(*each.gains.values(), strict=True)
+        x_D, y_D = zip(*relation.gains.values(), strict=True)
         if np.ptp(x_D) > 0:
-            estimates[each.method, each.quantity] = slope(x_D, y_D)
+            estimates[relation.method, relation.quantity] = slope(x_D, y_D)
     return estimates
 
 
@@ -107,18 +107,18 @@ def _gains(
     differences: Mapping[Place, Estimate | None], outcomes: Mapping[Place, Outcome]
 ) -> dict[str, dict[str, float]]:
     """By method and data set, the mean gain over fusions; where one is missing, none."""
-    found: dict[str, dict[str, list[float | None]]] = {}
+    by_method: dict[str, dict[str, list[float | None]]] = {}
     for place, told in differences.items():
         data, _, method = place
         gain = None if told is None else outcomes[place].form.turned(told.mean)
-        found.setdefault(method, {}).setdefault(data, []).append(gain)
+        by_method.setdefault(method, {}).setdefault(data, []).append(gain)
     means = {
         method: {
             data: fmean(known)
             for data, gains in by_data.items()
             if len(known := [gain for gain in gains if gain is not None]) == len(gains)
         }
-        for method, by_data in found.items()
+        for method, by_data in by_method.items()
     }
     return {method: by_data for method, by_data in means.items() if by_data}
 
@@ -127,18 +127,18 @@ def _quantities(
     outcomes: Mapping[Place, Outcome], baseline: str, measured: Mapping[str, Result]
 ) -> dict[str, dict[str, float]]:
     """By quantity and data set, its mean over fusions; where it was not measured, nothing."""
-    found: dict[str, dict[str, list[float]]] = {name: {} for name in QUANTITIES}
+    by_quantity: dict[str, dict[str, list[float]]] = {name: {} for name in QUANTITIES}
     for (data, _, method), outcome in outcomes.items():
-        how = competing(outcome, measured) if method == baseline else None
+        how = competition_of(outcome, measured) if method == baseline else None
         if how is None or not how.outcomes:
             continue
         strengths, alone = (
             [fmean(how.values(quantity, name)) for name in how.modalities]
             for quantity in ("strength", "alone")
         )
-        found["strength"].setdefault(data, []).append(max(strengths))
-        found["gap"].setdefault(data, []).append(max(alone) - min(alone))
+        by_quantity["strength"].setdefault(data, []).append(max(strengths))
+        by_quantity["gap"].setdefault(data, []).append(max(alone) - min(alone))
     return {
         name: {data: fmean(values) for data, values in by_data.items()}
-        for name, by_data in found.items()
+        for name, by_data in by_quantity.items()
     }

@@ -59,7 +59,7 @@ class Runs:
         self, candidates: Iterable[Candidate], seeds: Iterable[int], keep: Keep = "no"
     ) -> list[GridRun]:
         """Return the run of each configuration from each seed."""
-        return [self.of(each, seed, keep) for each, seed in product(candidates, seeds)]
+        return [self.of(candidate, seed, keep) for candidate, seed in product(candidates, seeds)]
 
     def _fingerprint(self, data: DataSource) -> str:
         text = text_of(data)
@@ -125,8 +125,8 @@ def plan_measuring(grid: Grid, runs: Runs) -> dict[tuple[str, str], Measuring]:
         names = {name: alone_recipe(recipe, name) for name in splits.modalities}
         alone = {
             seed: {
-                name: runs.of(Candidate(data, fusion, f"{name} alone", 0, {}, each), seed, "always")
-                for name, each in names.items()
+                name: runs.of(Candidate(data, fusion, f"{name} alone", 0, {}, own), seed, "always")
+                for name, own in names.items()
             }
             for seed in grid.all_seeds
         }

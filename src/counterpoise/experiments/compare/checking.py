@@ -169,8 +169,8 @@ def check_budgets(
             )
         return
     for label, space in spaces.items():
-        for path, each in space.items():
-            if not isinstance(each, Choices):
+        for path, axis in space.items():
+            if not isinstance(axis, Choices):
                 raise ValueError(
                     f"`trials` should be given where a range is searched; found {path!r} of "
                     f"{label!r} in a range. Say how many configurations each method tries, or "
@@ -178,10 +178,10 @@ def check_budgets(
                 )
     counts = {label: num_combinations(space) for label, space in spaces.items()}
     if len(set(counts.values())) > 1:
-        found = ", ".join(f"{label}: {count}" for label, count in counts.items())
+        listed = ", ".join(f"{label}: {count}" for label, count in counts.items())
         raise ValueError(
             "`methods` should each try the same number of configurations, or the comparison "
-            f"is not fair; found {found}. Give each `search` as many combinations."
+            f"is not fair; found {listed}. Give each `search` as many combinations."
         )
 
 
@@ -247,4 +247,4 @@ def _check_some(name: str, values: Collection[Any]) -> None:
 
 def _repeated(values: Sequence[Any]) -> Any:
     """The first value that equals one before it; None if there is none."""
-    return next((each for at, each in enumerate(values) if each in values[:at]), None)
+    return next((value for at, value in enumerate(values) if value in values[:at]), None)

@@ -90,7 +90,7 @@ def later_additions(folder: Path) -> list[Later]:
         CorruptFileError: If the declaration is damaged.
     """
     path = folder / DECLARATION
-    return [Later(**each) for each in read_sealed(path)["later"]] if path.exists() else []
+    return [Later(**addition) for addition in read_sealed(path)["later"]] if path.exists() else []
 
 
 def _digest(grid: Grid, fingerprints: Mapping[str, str]) -> str:
@@ -136,10 +136,10 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str,
         name for name in second if name not in (*_LISTS, "name") and first.get(name) != second[name]
     ]
     old, new = before["fingerprints"], now["fingerprints"]
-    changed += [f"content of {each}" for each in new if each in old and old[each] != new[each]]
+    changed += [f"content of {data}" for data in new if data in old and old[data] != new[data]]
     return {
-        "added": {name: found for name, found in added.items() if found},
-        "removed": {name: found for name, found in removed.items() if found},
+        "added": {name: entries for name, entries in added.items() if entries},
+        "removed": {name: entries for name, entries in removed.items() if entries},
         "changed": changed,
     }
 

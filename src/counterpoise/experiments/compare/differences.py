@@ -43,13 +43,13 @@ def result(outcome: Outcome, values: SampleValues) -> Interval | None:
     if not runs:
         return None
     known = [seed for seed, run in runs.items() if run != DIVERGED]
-    found = mean_interval(list(runs.values()), step=outcome.step)
+    interval = mean_interval(list(runs.values()), step=outcome.step)
     x_RN = _matrix(outcome, known, values)
     if x_RN is not None:
         low, high = two_way_estimate(x_RN, step=_sample_step(outcome)).interval()
         if np.isfinite(low):
-            found = found._replace(low=low, high=high)
-    return found.within(*outcome.form.bounds)
+            interval = interval._replace(low=low, high=high)
+    return interval.within(*outcome.form.bounds)
 
 
 def difference(outcome: Outcome, base: Outcome, values: SampleValues) -> Estimate | None:
@@ -61,7 +61,7 @@ def difference(outcome: Outcome, base: Outcome, values: SampleValues) -> Estimat
     seeds = [seed for seed in runs if seed in others]
     if outcome is base or not seeds:
         return None
-    x_RN, base_RN = (_matrix(each, seeds, values) for each in (outcome, base))
+    x_RN, base_RN = (_matrix(side, seeds, values) for side in (outcome, base))
     if x_RN is not None and base_RN is not None and x_RN.shape == base_RN.shape:
         return two_way_difference(x_RN, base_RN, step=_sample_step(outcome))
     return paired_difference(

@@ -104,7 +104,7 @@ def estimate(grid: Grid, store: Store, execution: Execution, observer: Observer)
         result = store.read(key)
         if result is not None:
             times.setdefault(kind, []).append(_seconds(result))
-    seconds = {kind: median(found) for kind, found in times.items()}
+    seconds = {kind: median(taken) for kind, taken in times.items()}
     return _counted(grid, runs, measuring, store, seconds)
 
 
@@ -112,19 +112,19 @@ def _samples(
     grid: Grid, runs: Runs, measuring: Mapping[tuple[str, str], Measuring]
 ) -> dict[Kind, Cell]:
     """Return a cell of each kind that can be made before any other."""
-    found: dict[Kind, Cell] = {}
+    samples: dict[Kind, Cell] = {}
     seed = (grid.choosing_seeds or grid.all_seeds)[0]
     for place in grid.places:
         kind = Kind(place[0], place[2])
-        if kind not in found:
-            found[kind] = runs.of(search_of(grid, place).ask()[0], seed)
-    for (data, fusion), each in measuring.items():
-        for name, run in each.alone[grid.all_seeds[0]].items():
-            found.setdefault(Kind(data, f"{name} alone"), run)
+        if kind not in samples:
+            samples[kind] = runs.of(search_of(grid, place).ask()[0], seed)
+    for (data, fusion), plan in measuring.items():
+        for name, run in plan.alone[grid.all_seeds[0]].items():
+            samples.setdefault(Kind(data, f"{name} alone"), run)
         joint = grid.candidate((data, fusion, grid.baseline), 0, {})
-        measured = each.of(runs.of(joint, grid.all_seeds[0], "until measured"))
-        found.setdefault(Kind(data, MEASUREMENT), measured)
-    return found
+        measured = plan.of(runs.of(joint, grid.all_seeds[0], "until measured"))
+        samples.setdefault(Kind(data, MEASUREMENT), measured)
+    return samples
 
 
 def _planned(
@@ -137,14 +137,14 @@ def _planned(
         best = _best(search)
         cells += [] if best is None else runs.all([best], grid.all_seeds)
     judging = [cell for cell in cells if cell.seed not in grid.choosing_seeds]
-    found: list[tuple[Kind, Cell]] = [(_kind(cell), cell) for cell in cells]
-    for (data, _), each in measuring.items():
-        for by_name in each.alone.values():
-            found += [(Kind(data, f"{name} alone"), run) for name, run in by_name.items()]
+    planned: list[tuple[Kind, Cell]] = [(_kind(cell), cell) for cell in cells]
+    for (data, _), plan in measuring.items():
+        for by_name in plan.alone.values():
+            planned += [(Kind(data, f"{name} alone"), run) for name, run in by_name.items()]
     for cell in judging if measuring else ():
         data, fusion = cell.candidate[:2]
-        found.append((Kind(data, MEASUREMENT), measuring[data, fusion].of(cell)))
-    return found
+        planned.append((Kind(data, MEASUREMENT), measuring[data, fusion].of(cell)))
+    return planned
 
 
 def _counted(
@@ -159,13 +159,13 @@ def _counted(
     tried = Counter(place for _, cell in there if (place := _searched_at(grid, cell)))
     rounds: list[Counter[Kind]] = [Counter() for _ in range(grid.num_tries)]
     total: Counter[Kind] = Counter()
-    each = len(grid.choosing_seeds)
+    num_seeds = len(grid.choosing_seeds)
     for place in grid.places:
         kind = Kind(place[0], place[2])
-        total[kind] += grid.num_tries * each + len(grid.all_seeds)
-        left = grid.num_tries * each - tried[place]
-        for number in range(grid.num_tries if each else 0):
-            taken = min(each, left) if grid.trials is not None else left
+        total[kind] += grid.num_tries * num_seeds + len(grid.all_seeds)
+        left = grid.num_tries * num_seeds - tried[place]
+        for number in range(grid.num_tries if num_seeds else 0):
+            taken = min(num_seeds, left) if grid.trials is not None else left
             rounds[number][kind] += taken
             left -= taken
     done = Counter(kind for kind, _ in there)

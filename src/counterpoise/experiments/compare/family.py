@@ -29,10 +29,10 @@ class Question(NamedTuple):
 
 def judge_all(questions: Mapping[Any, Question]) -> dict[Any, Judgement | None]:
     """Judge all questions of a comparison together; None is the answer where nothing came out."""
-    known = {key: each for key, each in questions.items() if each.estimate is not None}
+    known = {key: question for key, question in questions.items() if question.estimate is not None}
     judged = judge(
-        [each.estimate for each in known.values() if each.estimate is not None],
-        margin=[each.margin for each in known.values()],
-        bounds=[each.bounds for each in known.values()],
+        [question.estimate for question in known.values() if question.estimate is not None],
+        margin=[question.margin for question in known.values()],
+        bounds=[question.bounds for question in known.values()],
     )
     return dict.fromkeys(questions) | dict(zip(known, judged, strict=True))

@@ -61,11 +61,11 @@ def difference_figure(comparison: Comparison, metric: Metric = ACCURACY) -> Figu
 
 def _difference(row: Row) -> list[Point]:
     """The difference to the baseline; nothing for the baseline itself."""
-    found = row.difference
-    if found is None:
+    gain = row.difference
+    if gain is None:
         return []
-    ring = found.verdict not in ("higher", "lower")
-    return [Point(row.method, found.mean, *found.interval, ring=ring, remark=found.verdict)]
+    ring = gain.verdict not in ("higher", "lower")
+    return [Point(row.method, gain.mean, *gain.interval, ring=ring, remark=gain.verdict)]
 
 
 def accuracy_figure(
@@ -103,17 +103,17 @@ def accuracy_figure(
 
 
 def _results(row: Row, label: str) -> list[Point]:
-    found = row.accuracy
-    if found is None:
+    accuracy = row.accuracy
+    if accuracy is None:
         return []
     repeats = [run for run in row.outcome.accuracies.values() if run != DIVERGED]
-    return [Point(row.method, found.mean, found.low, found.high, label, repeats=repeats)]
+    return [Point(row.method, accuracy.mean, accuracy.low, accuracy.high, label, repeats=repeats)]
 
 
 def _responses(row: Row) -> list[Point]:
     return [
-        Point(row.method, found.mean, found.low, found.high, modality)
-        for modality, found in row.responses.items()
+        Point(row.method, summary.mean, summary.low, summary.high, modality)
+        for modality, summary in row.responses.items()
     ]
 
 
@@ -176,10 +176,10 @@ def cost_figure(comparison: Comparison, metric: Metric = ACCURACY) -> Figure | N
 
 
 def _cost(row: Row) -> list[Point]:
-    found = row.accuracy
-    if found is None or row.cost is None:
+    accuracy = row.accuracy
+    if accuracy is None or row.cost is None:
         return []
-    return [Point(row.method, found.mean, found.low, found.high, row.method, x=row.cost)]
+    return [Point(row.method, accuracy.mean, accuracy.low, accuracy.high, row.method, x=row.cost)]
 
 
 def coefficient_figure(block: Block) -> Figure | None:

@@ -45,7 +45,7 @@ def read_grid(path: str | os.PathLike[str]) -> Grid:
             f"`grid` should hold settings by name; found a {type(content).__name__} in "
             f"{str(path)!r}. Write one 'name: value' a line."
         )
-    known = [each.name for each in fields(Grid)]
+    known = [field.name for field in fields(Grid)]
     for key in content:
         check_choice("grid", str(key), known)
     for key in ("data", "methods"):

@@ -124,7 +124,7 @@ class Grid:
         ...     },
         ...     seeds=3,
         ... )
-        >>> [(each.method, each.changes) for each in grid.candidates()][-1]
+        >>> [(c.method, c.changes) for c in grid.candidates()][-1]
         ('AGM', {'method.alpha': 2.0})
         >>> grid.num_cells  # 2 methods, each 2 configurations with 1 seed, and 1 with 3 others
         10
@@ -153,13 +153,13 @@ class Grid:
         check_fusions(self.fusions)
         check_search(SEARCH, self.search)
         check_flag("redraw", self.redraw)
-        found = read_seeds("search_seeds", self.search_seeds, first=FIRST_SEARCH_SEED)
-        check_disjoint(self.all_seeds, found)
+        search_seeds = read_seeds("search_seeds", self.search_seeds, first=FIRST_SEARCH_SEED)
+        check_disjoint(self.all_seeds, search_seeds)
         check_choice("baseline", self.baseline, self.methods)
         check_pairs(self.pairs, self.methods, self.baseline)
         check_competition(self.competition)
         check_range("margin", self.margin, low=0, high=1, open_low=True, open_high=True)
-        check_budgets({each: self.space(each) for each in self.methods}, self.search, self.trials)
+        check_budgets({m: self.space(m) for m in self.methods}, self.search, self.trials)
 
     @property
     def all_seeds(self) -> tuple[int, ...]:
@@ -186,8 +186,8 @@ class Grid:
     @property
     def num_cells(self) -> int:
         """How many runs the comparison takes."""
-        each = self.num_tries * len(self.choosing_seeds) + len(self.all_seeds)
-        return len(self.places) * each
+        per_place = self.num_tries * len(self.choosing_seeds) + len(self.all_seeds)
+        return len(self.places) * per_place
 
     @property
     def feature_paths(self) -> dict[str, Any]:
@@ -209,19 +209,19 @@ class Grid:
         Raises:
             ValueError: If settings do not make a recipe; the message says where in the grid.
         """
-        found, tried = [], set()
+        candidates, tried = [], set()
         for place in self.places:
             method = place[2]
             several = self._probes(method) if method not in tried else [{}]
             changes = self.combinations(method) if self.trials is None else several
             tried.add(method)
-            found += [self.candidate(place, number, each) for number, each in enumerate(changes)]
-        return found
+            candidates += [self.candidate(place, k, change) for k, change in enumerate(changes)]
+        return candidates
 
     def combinations(self, method: str) -> list[dict[str, Any]]:
         """Return all combinations of a method's lists."""
         space = self.space(method)
-        lists = [each.values for each in space.values() if isinstance(each, Choices)]
+        lists = [axis.values for axis in space.values() if isinstance(axis, Choices)]
         return [dict(zip(space, values, strict=True)) for values in product(*lists)]
 
     def candidate(self, place: Place, number: int, changes: dict[str, Any]) -> Candidate:
@@ -258,7 +258,7 @@ class Grid:
 
     def describe(self) -> dict[str, Any]:
         """Return the grid as a YAML file holds it."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+        return {setting.name: getattr(self, setting.name) for setting in fields(self)}
 
     def _below(self, data: str, fusion: str) -> list[Mapping[str, Any]]:
         """Return the layers that all methods lie on."""
@@ -271,8 +271,8 @@ class Grid:
     def _probes(self, method: str) -> list[dict[str, Any]]:
         """Return no change, and each setting alone at each of its ends."""
         ends = {
-            path: each.values if isinstance(each, Choices) else (each.low, each.high)
-            for path, each in self.space(method).items()
+            path: axis.values if isinstance(axis, Choices) else (axis.low, axis.high)
+            for path, axis in self.space(method).items()
         }
         return [{}, *({path: value} for path, values in ends.items() for value in values)]
 

@@ -96,8 +96,8 @@ def failure_table(comparison: Comparison) -> Table:
         (block.title, row.method, "measuring competition", seed, result.error)
         for block in comparison.blocks
         for row in block.rows
-        if row.competing is not None
-        for seed, result in row.competing.failures.items()
+        if row.competition is not None
+        for seed, result in row.competition.failures.items()
     ]
     return Table("Runs that ended with an error.", columns, rows)
 

@@ -61,24 +61,24 @@ class Trial:
     @property
     def failures(self) -> dict[int, Result]:
         """Results of the seeds that failed."""
-        return {seed: each for seed, each in self.results.items() if each.state == "failed"}
+        return {seed: result for seed, result in self.results.items() if result.state == "failed"}
 
     @property
     def records(self) -> dict[int, dict[str, Any]]:
         """Records of the seeds that did not fail, but for those of the search."""
         return {
-            seed: each.record
-            for seed, each in self.results.items()
-            if each.record is not None and seed not in self.search_seeds
+            seed: result.record
+            for seed, result in self.results.items()
+            if result.record is not None and seed not in self.search_seeds
         }
 
     @property
     def validation(self) -> float | None:
         """Mean validation accuracy over the seeds that decide; None unless all succeeded."""
-        found = [self.results.get(seed) for seed in self.search_seeds or self.results]
-        values = [None if each is None else validation_accuracy(each) for each in found]
+        deciding = [self.results.get(seed) for seed in self.search_seeds or self.results]
+        values = [None if result is None else validation_accuracy(result) for result in deciding]
         known = [value for value in values if value is not None]
-        return mean(known) if found and len(known) == len(found) else None
+        return mean(known) if deciding and len(known) == len(deciding) else None
 
     @property
     def merit(self) -> float | None:
@@ -159,7 +159,7 @@ class Outcome:
     @property
     def failures(self) -> list[tuple[Trial, int, Result]]:
         """All failed cells, with their trial and seed."""
-        return [(trial, *each) for trial in self.trials for each in trial.failures.items()]
+        return [(trial, *failure) for trial in self.trials for failure in trial.failures.items()]
 
     def judged(self, results: Mapping[int, Result]) -> Outcome:
         """Return the same with further results of the configuration that was chosen.
@@ -169,8 +169,8 @@ class Outcome:
         """
         best = self.trials[0] if not self.trials[0].results else self.chosen
         known = [
-            replace(each, results={**each.results, **results}) if each is best else each
-            for each in self.trials
+            replace(trial, results={**trial.results, **results}) if trial is best else trial
+            for trial in self.trials
         ]
         return Outcome(known)
 
@@ -198,8 +198,8 @@ def outcomes_of(
     for cell in cells:
         by_candidate.setdefault(cell.candidate[:4], []).append(cell)
     trials = [
-        Trial(found[0].candidate, {cell.seed: results[cell.key] for cell in found}, search_seeds)
-        for found in by_candidate.values()
+        Trial(runs[0].candidate, {cell.seed: results[cell.key] for cell in runs}, search_seeds)
+        for runs in by_candidate.values()
     ]
     grouped: dict[Place, list[Trial]] = {}
     for trial in trials:

@@ -112,15 +112,15 @@ def overall_results(comparison: Comparison, metric: Metric = ACCURACY) -> Table:
     columns += columns_of_difference("Difference", metric)
     ends = ("", "_low", "_high")
     columns += [Column(f"improvement{end}", f"improvement{end}") for end in ends]
-    found = {(first, baseline): each for first, each in comparison.overall.items()}
+    to_baseline = {(first, baseline): overall for first, overall in comparison.overall.items()}
     rows = [
         (
             *pair,
-            each.difference.estimate.num_values,
-            *numbers_of_difference(each),
-            *each.improvement[:3],
+            overall.difference.estimate.num_values,
+            *numbers_of_difference(overall),
+            *overall.improvement[:3],
         )
-        for pair, each in (found | comparison.overall_pairs).items()
+        for pair, overall in (to_baseline | comparison.overall_pairs).items()
     ]
     return Table("Over data sets.", columns, rows)
 
@@ -140,16 +140,16 @@ def _columns(against: str, metric: Metric) -> list[Column]:
     ]
 
 
-def _numbers(found: Overall | None) -> list[object]:
-    if found is None:
+def _numbers(overall: Overall | None) -> list[object]:
+    if overall is None:
         return [None] * 5
-    told = found.difference
+    told = overall.difference
     p_value = told.corrected if told.tested else None
-    return [told.estimate.num_values, told, p_value, told, found.improvement]
+    return [told.estimate.num_values, told, p_value, told, overall.improvement]
 
 
-def _share(found: Interval) -> str:
-    return interval(found.mean, found.low, found.high, PERCENT)
+def _share(share: Interval) -> str:
+    return interval(share.mean, share.low, share.high, PERCENT)
 
 
 def _rows(comparison: Comparison, method: str) -> list[Row]:
@@ -158,13 +158,13 @@ def _rows(comparison: Comparison, method: str) -> list[Row]:
 
 def _counts(comparison: Comparison, method: str) -> list[int | None]:
     told = [row.difference for row in _rows(comparison, method)]
-    found = Counter(each.verdict for each in told if each is not None)
-    return [found[verdict] if found else None for verdict in ("higher", "equivalent", "lower")]
+    counts = Counter(judgement.verdict for judgement in told if judgement is not None)
+    return [counts[verdict] if counts else None for verdict in ("higher", "equivalent", "lower")]
 
 
 def _cost(comparison: Comparison, method: str) -> float | None:
-    found = [row.cost for row in _rows(comparison, method) if row.cost is not None]
-    return median(found) if found else None
+    costs = [row.cost for row in _rows(comparison, method) if row.cost is not None]
+    return median(costs) if costs else None
 
 
 # -- how the distribution of gains lies -----------------------------------------------------------
@@ -198,7 +198,7 @@ def profile_figure(comparison: Comparison, metric: Metric = ACCURACY) -> Figure 
 
 def _gains(comparison: Comparison, method: str) -> dict[str, list[Run]]:
     """By data set, the gain of each run over the baseline's mean, higher is better."""
-    found: dict[str, list[Run]] = {}
+    gains: dict[str, list[Run]] = {}
     for block in comparison.blocks:
         rows = {row.method: row for row in block.rows}
         base, row = rows[comparison.grid.baseline], rows[method]
@@ -207,8 +207,8 @@ def _gains(comparison: Comparison, method: str) -> dict[str, list[Run]]:
         for run in row.outcome.accuracies.values():
             turned = row.outcome.form.turned
             gain = run if run == DIVERGED else turned(run) - turned(base.accuracy.mean)
-            found.setdefault(block.data, []).append(gain)
-    return found
+            gains.setdefault(block.data, []).append(gain)
+    return gains
 
 
 # -- on which data it helps -----------------------------------------------------------------------
@@ -228,9 +228,9 @@ def relation_table(comparison: Comparison, metric: Metric = ACCURACY) -> Table |
         Column("verdict", "Verdict", show=_rises, numeric=False),
     ]
     rows = [
-        (each.method, QUANTITIES[each.quantity], len(each.gains), each.slope, each.slope)
-        for each in comparison.relations
-        if each.slope is not None
+        (r.method, QUANTITIES[r.quantity], len(r.gains), r.slope, r.slope)
+        for r in comparison.relations
+        if r.slope is not None
     ]
     caption = (
         f"By how much the gain over {comparison.grid.baseline} rises with what data are like: "
@@ -242,13 +242,13 @@ def relation_table(comparison: Comparison, metric: Metric = ACCURACY) -> Table |
     return Table(caption, columns, rows) if rows else None
 
 
-def _slope(found: Judgement, metric: Metric) -> str:
-    low, high = (_UNIT * end for end in found.interval)
-    return interval(_UNIT * found.mean, low, high, metric.difference)
+def _slope(judgement: Judgement, metric: Metric) -> str:
+    low, high = (_UNIT * end for end in judgement.interval)
+    return interval(_UNIT * judgement.mean, low, high, metric.difference)
 
 
-def _rises(found: Judgement) -> str:
-    return {"higher": "rises", "lower": "falls"}.get(found.verdict, found.verdict)
+def _rises(judgement: Judgement) -> str:
+    return {"higher": "rises", "lower": "falls"}.get(judgement.verdict, judgement.verdict)
 
 
 def relation_figure(comparison: Comparison, metric: Metric = ACCURACY) -> Figure | None:
@@ -257,10 +257,10 @@ def relation_figure(comparison: Comparison, metric: Metric = ACCURACY) -> Figure
         (
             title,
             [
-                Point(data, gain, None, None, each.method, x=x)
-                for each in comparison.relations
-                if each.quantity == name and each.method != ON_AVERAGE
-                for data, (x, gain) in each.gains.items()
+                Point(data, gain, None, None, relation.method, x=x)
+                for relation in comparison.relations
+                if relation.quantity == name and relation.method != ON_AVERAGE
+                for data, (x, gain) in relation.gains.items()
             ],
         )
         for name, title in QUANTITIES.items()

@@ -49,15 +49,15 @@ def expected_differences(
     all of their differences.
     """
     table = _means_by_data(outcomes)
-    found: dict[str, dict[str, dict[str, float]]] = {}
+    by_second: dict[str, dict[str, dict[str, float]]] = {}
     for first, second in pairs:
         ours, theirs = table.get(first, {}), table.get(second, {})
         differences = {data: ours[data] - theirs[data] for data in ours if data in theirs}
         if first != second and differences:
-            found.setdefault(second, {})[first] = differences
+            by_second.setdefault(second, {})[first] = differences
     return {
         (first, second): told
-        for second, by_first in found.items()
+        for second, by_first in by_second.items()
         if len({data for differences in by_first.values() for data in differences}) > 1
         for first, told in mean_differences(by_first).items()
     }
@@ -68,10 +68,10 @@ def improvements(
 ) -> dict[tuple[str, str], Interval]:
     """Return how probably a run of the first of each pair beats one of the second."""
     runs: dict[str, dict[tuple[str, str], list[Run]]] = {}
-    for each in outcomes:
-        if each.accuracies:
-            runs.setdefault(each.place[2], {})[each.place[:2]] = _turned(each)
-    found = {}
+    for outcome in outcomes:
+        if outcome.accuracies:
+            runs.setdefault(outcome.place[2], {})[outcome.place[:2]] = _turned(outcome)
+    wins = {}
     for first, second in pairs:
         ours, theirs = runs.get(first, {}), runs.get(second, {})
         by_data: dict[str, list[float]] = {}
@@ -80,17 +80,17 @@ def improvements(
                 share = share_of_wins(ours[place], theirs[place])
                 by_data.setdefault(place[0], []).append(share)
         if by_data:
-            shares = [fmean(each) for each in by_data.values()]
+            shares = [fmean(of_data) for of_data in by_data.values()]
             fewest = min(len(runs) for runs in (*ours.values(), *theirs.values()))
-            found[first, second] = mean_share(shares, step=0.5 / fewest**2)  # of a tie
-    return found
+            wins[first, second] = mean_share(shares, step=0.5 / fewest**2)  # of a tie
+    return wins
 
 
 def ranking(outcomes: Sequence[Outcome]) -> Ranking | None:
     """Rank the methods that have a result on every data set; None for fewer than 8 of these."""
     table = _means_by_data(outcomes)
     names = list(dict.fromkeys(outcome.place[0] for outcome in outcomes))
-    turned = {each.place[0]: each.form.turned for each in outcomes if each.chosen is not None}
+    turned = {o.place[0]: o.form.turned for o in outcomes if o.chosen is not None}
     complete = {
         method: [turned[data](means[data]) for data in names]
         for method, means in table.items()
@@ -113,18 +113,18 @@ def _means_by_data(outcomes: Sequence[Outcome]) -> dict[str, dict[str, float]]:
     Diverged runs are as good as guessing. A data set of which a fusion is missing is left out for
     the method, since fusions are not alike.
     """
-    found: dict[str, dict[str, list[list[float]]]] = {}
+    by_method: dict[str, dict[str, list[list[float]]]] = {}
     for outcome in outcomes:
         data, _, method = outcome.place
         accuracies = [
             outcome.guessing if run == DIVERGED else run for run in outcome.accuracies.values()
         ]
-        found.setdefault(method, {}).setdefault(data, []).append(accuracies)
+        by_method.setdefault(method, {}).setdefault(data, []).append(accuracies)
     return {
         method: {
             data: fmean(fmean(runs) for runs in fusions)
             for data, fusions in by_data.items()
             if all(fusions)
         }
-        for method, by_data in found.items()
+        for method, by_data in by_method.items()
     }

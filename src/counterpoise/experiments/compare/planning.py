@@ -35,7 +35,7 @@ def fingerprints(candidates: Iterable[Candidate]) -> dict[str, str]:
     by_data: dict[str, list[Candidate]] = {}
     for candidate in candidates:
         by_data.setdefault(text_of(candidate.recipe.data), []).append(candidate)
-    found: dict[str, str] = {}
+    by_text: dict[str, str] = {}
     headlines: dict[str, str] = {}
     for text, members in by_data.items():
         splits = members[0].recipe.data.load()
@@ -46,8 +46,8 @@ def fingerprints(candidates: Iterable[Candidate]) -> dict[str, str]:
             if model not in built:
                 _build(candidate, splits)
                 built.add(model)
-        found[text] = splits.fingerprint
-    return found
+        by_text[text] = splits.fingerprint
+    return by_text
 
 
 def by_label(grid: Grid, known: Mapping[str, str]) -> dict[str, str]:

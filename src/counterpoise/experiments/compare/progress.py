@@ -96,11 +96,9 @@ class Progress:
             self.console.print(self._summary(), highlight=False)
 
     def _line(self, seen: _Seen) -> str:
-        found = (
-            "done" if seen.accuracy is None else f"{seen.form.text(seen.accuracy)} on validation"
-        )
-        found = found if seen.state == "done" else seen.state
-        return f"{len(self._seen)}/{self.num_cells} {seen.cell.title}: {found}"
+        text = "done" if seen.accuracy is None else f"{seen.form.text(seen.accuracy)} on validation"
+        text = text if seen.state == "done" else seen.state
+        return f"{len(self._seen)}/{self.num_cells} {seen.cell.title}: {text}"
 
     # -- the live table ----------------------------------------------------------------------
 
@@ -116,26 +114,26 @@ class Progress:
         table = Table()
         cells = [*(seen.cell for seen in self._seen.values()), *self._waiting.values()]
         tried = [cell.candidate for cell in cells if isinstance(cell, GridRun)]
-        blocks = list(dict.fromkeys((each.data, each.fusion) for each in tried))
+        blocks = list(dict.fromkeys((candidate.data, candidate.fusion) for candidate in tried))
         table.add_column("method")
         for data, fusion in blocks:
             table.add_column(" ".join(filter(None, (data, fusion))), justify="right")
-        for method in dict.fromkeys(each.method for each in tried):
+        for method in dict.fromkeys(candidate.method for candidate in tried):
             table.add_row(method, *(self._entry(method, *block) for block in blocks))
         return table
 
     def _entry(self, method: str, data: str, fusion: str) -> Text:
         place = data, fusion, method
         seen = [
-            each
-            for each in self._seen.values()
-            if isinstance(each.cell, GridRun) and each.cell.candidate[:3] == place
+            run
+            for run in self._seen.values()
+            if isinstance(run.cell, GridRun) and run.cell.candidate[:3] == place
         ]
-        known = [each.accuracy for each in seen if each.accuracy is not None]
+        known = [run.accuracy for run in seen if run.accuracy is not None]
         text = f"({len(seen)})"
         if known:
             text = f"{seen[0].form.text(mean(known)).rstrip('%')} {text}"
-        return Text(text, style="red" if any(each.state != "done" for each in seen) else "")
+        return Text(text, style="red" if any(run.state != "done" for run in seen) else "")
 
     def _summary(self) -> str:
         elapsed = time.monotonic() - self._start

@@ -41,24 +41,24 @@ def lead(comparison: Comparison) -> list[str]:
 def _outcome(comparison: Comparison) -> str:
     baseline = comparison.grid.baseline
     rows = [row for block in comparison.blocks for row in block.rows]
-    found = Counter(row.difference.verdict for row in rows if row.difference is not None)
-    count = found.total()
+    verdicts = Counter(row.difference.verdict for row in rows if row.difference is not None)
+    count = verdicts.total()
     if not count:
         return f"There is nothing to compare with {baseline}."
-    if found["too few seeds"] == count:
+    if verdicts["too few seeds"] == count:
         return f"Fewer than {FEWEST} seeds show no difference to {baseline} that could be tested."
-    shown = found["higher"] + found["lower"]
+    shown = verdicts["higher"] + verdicts["lower"]
     opening = f"Of {count} {_plural('difference', count)} to {baseline}"
     better = "" if comparison.form.higher_is_better else " (lower is better)"
-    higher = f"{found['higher']} higher, {found['lower']} lower{better}"
+    higher = f"{verdicts['higher']} higher, {verdicts['lower']} lower{better}"
     told = f"{shown} can be told from chance: {higher}" if shown else "none can be told from chance"
     rest = []
-    if found["equivalent"]:
-        verb = "is" if found["equivalent"] == 1 else "are"
+    if verdicts["equivalent"]:
+        verb = "is" if verdicts["equivalent"] == 1 else "are"
         margin = margin_text(comparison)
-        rest.append(f"{found['equivalent']} {verb} shown to be smaller than {margin}")
-    if count > shown + found["equivalent"]:
-        left = count - shown - found["equivalent"]
+        rest.append(f"{verdicts['equivalent']} {verb} shown to be smaller than {margin}")
+    if count > shown + verdicts["equivalent"]:
+        left = count - shown - verdicts["equivalent"]
         rest.append(f"{left} {_plural('remains', left, 'remain')} undecided")
     return f"{opening}, {'; '.join([told, *rest])}."
 
@@ -96,22 +96,22 @@ def facts(comparison: Comparison) -> list[tuple[str, str]]:
 
 def notes(comparison: Comparison) -> list[Note]:
     """What a reader must know before believing the numbers."""
-    found = [_about_intervals(comparison)]
+    remarks = [_about_intervals(comparison)]
     failed = len(comparison.failures)
     if failed:
         verb = "run failed and is" if failed == 1 else "runs failed and are"
-        found.append(Note("Failures.", f"{failed} {verb} listed below, with the error."))
+        remarks.append(Note("Failures.", f"{failed} {verb} listed below, with the error."))
     warned = sorted({text for _, result in _results(comparison) for text in result["warnings"]})
     if warned:
-        found.append(Note("Warnings of runs.", " ".join(warned)))
+        remarks.append(Note("Warnings of runs.", " ".join(warned)))
     about = dict.fromkeys(
         f"{block.data}: {record['data']['note']}"
         for block in comparison.blocks
         for record in block.records[:1]
         if record["data"]["note"]
     )
-    found += [Note("About the data.", text) for text in about]
-    return found + _about_later(comparison) + _about_origin(comparison)
+    remarks += [Note("About the data.", text) for text in about]
+    return remarks + _about_later(comparison) + _about_origin(comparison)
 
 
 def _about_later(comparison: Comparison) -> list[Note]:
@@ -120,7 +120,7 @@ def _about_later(comparison: Comparison) -> list[Note]:
     for later in later_additions(comparison.path):
         changes = {"added": later.added, "removed": later.removed}
         said = [
-            f"{how} {name}: {enumerate_words([str(each) for each in values])}"
+            f"{how} {name}: {enumerate_words([str(value) for value in values])}"
             for how, by_name in changes.items()
             for name, values in by_name.items()
         ]
@@ -163,7 +163,7 @@ def _about_intervals(comparison: Comparison) -> Note:
 
 def _sampling_error(block: Block) -> str | None:
     accuracies = [row.accuracy.mean for row in block.rows if row.accuracy is not None]
-    if not accuracies or any(headline(each) != headline({}) for each in block.records[:1]):
+    if not accuracies or any(headline(record) != headline({}) for record in block.records[:1]):
         return None  # other metrics are no shares of samples
     num_test, best = block.records[0]["data"]["sizes"]["test"], max(accuracies)
     error = PERCENT(math.sqrt(best * (1 - best) / num_test))
@@ -172,19 +172,19 @@ def _sampling_error(block: Block) -> str | None:
 
 def _about_origin(comparison: Comparison) -> list[Note]:
     results = _results(comparison)
-    found = []
+    remarks = []
     if len({result["code"] for _, result in results}) > 1:
         text = (
             "The runs were made by different states of this package's code under one version "
             "number. Remove the folder of cells and run all again before publishing."
         )
-        found.append(Note("Different code.", text))
+        remarks.append(Note("Different code.", text))
     machines = {str(record["hardware"]) for record, _ in results if record is not None}
     if len(machines) > 1:
-        found.append(
+        remarks.append(
             Note("Different machines.", "The runs' hardware differs: do not compare their times.")
         )
-    return found
+    return remarks
 
 
 def _results(comparison: Comparison) -> list[tuple[dict[str, Any] | None, dict[str, Any]]]:

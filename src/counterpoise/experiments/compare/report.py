@@ -8,6 +8,11 @@ from typing import Any, Final
 
 from counterpoise.experiments.compare.analysis import Comparison
 from counterpoise.experiments.compare.answers import answers
+from counterpoise.experiments.compare.competition_report import (
+    competition_figure,
+    competition_table,
+    measurements_table,
+)
 from counterpoise.experiments.compare.figures import (
     accuracy_figure,
     coefficient_figure,
@@ -26,11 +31,6 @@ from counterpoise.experiments.compare.over_data import (
 )
 from counterpoise.experiments.compare.prose import facts, lead, notes
 from counterpoise.experiments.compare.rows import Block
-from counterpoise.experiments.compare.standings import (
-    competition_figure,
-    competition_table,
-    measurements_table,
-)
 from counterpoise.experiments.compare.tables import (
     block_table,
     pair_table,
@@ -91,7 +91,7 @@ def write_comparison(
     metric = metric or metric_of(comparison.form)
     page = comparison_page(comparison, metric).write(path / "report.html")
     figures = _shown(comparison, metric)
-    drawings = [each for figure in figures for each in figure.to_files()]
+    drawings = [drawing for figure in figures for drawing in figure.to_files()]
     texts = {
         "report.md": _markdown(comparison, figures, metric),
         "results.csv": results_table(comparison, metric).to_csv(),
@@ -112,7 +112,7 @@ def comparison_page(comparison: Comparison, metric: Metric | None = None) -> Pag
     metric = metric or metric_of(comparison.form)
     shown = _shown(comparison, metric)
     sections = _sections(comparison, metric, shown)
-    parts: list[Part] = [Section(title, found) for title, found in sections if found]
+    parts: list[Part] = [Section(title, content) for title, content in sections if content]
     parts += [Section(b.title, _block_parts(b, comparison, metric)) for b in comparison.blocks]
     parts.append(Section("Terms", [terms(*_terms(comparison))]))
     parts.append(Section("Configuration", _configuration(comparison)))
@@ -134,7 +134,7 @@ def _sections(
     more = [profile_figure(comparison, metric), budget_figure(comparison, metric)]
     return [
         ("Answers", [Terms(list(answered.items()))] if answered else []),
-        *((title, _present(found)) for title, found in tables.items()),
+        *((title, _present(table)) for title, table in tables.items()),
         ("On which data it helps", _present(relation)),
         ("Learning and cost", [*shown[1:], *_present(more)]),
     ]
@@ -198,7 +198,7 @@ def _chosen(block: Block) -> list[Run]:
 
 
 def _markdown(comparison: Comparison, figures: Sequence[Figure], metric: Metric) -> str:
-    found: list[tuple[str, Table | None]] = [
+    titled: list[tuple[str, Table | None]] = [
         ("Over data sets", overall_table(comparison, metric)),
         ("Results", summary_table(comparison, metric=metric)),
         ("Further pairs over data sets", overall_pair_table(comparison, metric)),
@@ -206,13 +206,13 @@ def _markdown(comparison: Comparison, figures: Sequence[Figure], metric: Metric)
         ("On which data it helps", relation_table(comparison, metric)),
     ]
     for block in comparison.blocks:
-        found.append((block.title, block_table(block, comparison, metric)))
-        found.append(
+        titled.append((block.title, block_table(block, comparison, metric)))
+        titled.append(
             (f"{block.title}: competition of modalities", competition_table(block, metric))
         )
-    found.append(("What was tried and chosen", choice_table(comparison)))
-    found.append(("Runs that failed", failure_table(comparison)))
-    tables = [(title, table) for title, table in found if table is not None and table.rows]
+    titled.append(("What was tried and chosen", choice_table(comparison)))
+    titled.append(("Runs that failed", failure_table(comparison)))
+    tables = [(title, table) for title, table in titled if table is not None and table.rows]
     remarks = [f"**{note.title}** {note.text}" for note in notes(comparison)]
     named = "; ".join(f"{name}: {value}" for name, value in facts(comparison))
     meanings = [f"**{term}.** {GLOSSARY[term]}" for term in _terms(comparison)]

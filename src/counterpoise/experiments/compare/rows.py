@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from counterpoise.experiments.compare.competing import Competing
+from counterpoise.experiments.compare.competition_summary import CompetitionSummary
 from counterpoise.experiments.compare.outcomes import Outcome
 from counterpoise.measures.statistics import Interval, Judgement
 
@@ -24,7 +24,7 @@ class Row:
         difference: To the baseline, over the seeds that both have, judged together with all that
             the comparison tells; None for the baseline itself.
         cost: Time of a step as a ratio to joint training; None where not measured.
-        competing: How modalities compete; None where not measured.
+        competition: How modalities compete; None where not measured.
     """
 
     outcome: Outcome
@@ -32,7 +32,7 @@ class Row:
     responses: Mapping[str, Interval]
     difference: Judgement | None
     cost: float | None
-    competing: Competing | None = None
+    competition: CompetitionSummary | None = None
 
     @property
     def method(self) -> str:

@@ -91,7 +91,7 @@ def compare(
 
 def _total(grid: Grid, measuring: Mapping[tuple[str, str], Measuring]) -> int:
     """Return how many cells there are: runs, those on single modalities, measurements."""
-    alone = sum(len(each.runs) for each in measuring.values())
+    alone = sum(len(plan.runs) for plan in measuring.values())
     return grid.num_cells + alone + len(measuring) * len(grid.methods) * len(grid.all_seeds)
 
 
@@ -107,18 +107,18 @@ def _outcomes(
     searches = [search_of(grid, place) for place in grid.places]
     if grid.choosing_seeds:
         searches = run_searches(grid, runs, store, how, observer)
-        tried = [Outcome(each.trials) for each in searches]
+        tried = [Outcome(search.trials) for search in searches]
     else:
-        tried = [Outcome([Trial(candidate, {}) for candidate in each.ask()]) for each in searches]
-    best = [_best(each) for each in tried]
+        tried = [Outcome([Trial(c, {}) for c in search.ask()]) for search in searches]
+    best = [_best(outcome) for outcome in tried]
     keep: Keep = "until measured" if measuring else "no"
-    cells = runs.all([each for each in best if each is not None], grid.all_seeds, keep)
-    alone = [run for each in measuring.values() for run in each.runs]
+    cells = runs.all([chosen for chosen in best if chosen is not None], grid.all_seeds, keep)
+    alone = [run for plan in measuring.values() for run in plan.runs]
     results = Session(store, how, observer).finish([*cells, *alone])
-    found: dict[Place, dict[int, Result]] = {}
+    by_place: dict[Place, dict[int, Result]] = {}
     for cell in cells:
-        found.setdefault(cell.candidate[:3], {})[cell.seed] = results[cell.key]
-    return [each.judged(found.get(each.place, {})) for each in tried], cells
+        by_place.setdefault(cell.candidate[:3], {})[cell.seed] = results[cell.key]
+    return [outcome.judged(by_place.get(outcome.place, {})) for outcome in tried], cells
 
 
 def _best(outcome: Outcome) -> Candidate | None:
@@ -137,8 +137,8 @@ def _sample_values(outcomes: Sequence[Outcome], store: Store) -> dict[str, NDArr
         for seed, result in outcome.chosen.results.items()
         if seed in outcome.chosen.records
     ]
-    found = {result.key: store.predictions(result) for result in judged}
-    return {key: each["value"] for key, each in found.items() if each and "value" in each}
+    stored = {result.key: store.predictions(result) for result in judged}
+    return {key: arrays["value"] for key, arrays in stored.items() if arrays and "value" in arrays}
 
 
 def _measure(
@@ -161,4 +161,4 @@ def _measure(
     results = session.finish(wanted)
     for cell in cells:  # each model is measured once; those of single modalities stay
         session.store.release(cell.key)
-    return {each.joint.key: results[each.key] for each in wanted}
+    return {measurement.joint.key: results[measurement.key] for measurement in wanted}

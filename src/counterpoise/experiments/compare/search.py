@@ -63,7 +63,7 @@ class Combinations(Search):
     def ask(self) -> list[Candidate]:
         """Return them all."""
         changes = self.grid.combinations(self.place[2])
-        return [self.grid.candidate(self.place, k, each) for k, each in enumerate(changes)]
+        return [self.grid.candidate(self.place, k, change) for k, change in enumerate(changes)]
 
 
 class Trials(Search):
@@ -89,10 +89,10 @@ class Trials(Search):
         """Return the next one."""
         if self._study is None:
             self._study = self._begun()
-        distributions = {path: each.distribution for path, each in self.space.items()}
+        distributions = {path: axis.distribution for path, axis in self.space.items()}
         self._asked = self._study.ask(distributions)
         drawn = self._asked.params
-        changes = {path: each.value(drawn[path]) for path, each in self.space.items()}
+        changes = {path: axis.value(drawn[path]) for path, axis in self.space.items()}
         return [self.grid.candidate(self.place, len(self.trials), changes)]
 
     def tell(self, trials: Sequence[Trial]) -> None:
@@ -177,9 +177,9 @@ def write_search(comparison: Comparison, folder: Path) -> None:
     """
     rows = []
     for outcome in comparison.outcomes:
-        found = searched(comparison.grid, outcome)
-        for number, trial in enumerate(outcome.trials if found else ()):
-            assert found is not None
+        search = searched(comparison.grid, outcome)
+        for number, trial in enumerate(outcome.trials if search else ()):
+            assert search is not None
             chosen = trial is outcome.chosen
             data, fusion, method = outcome.place
             rows.append(
@@ -190,9 +190,9 @@ def write_search(comparison: Comparison, folder: Path) -> None:
                     "trial": number,
                     **trial.candidate.changes,
                     "validation": trial.validation,
-                    "best_so_far": found.best_so_far[number].item(),
+                    "best_so_far": search.best_so_far[number].item(),
                     "chosen": chosen,
-                    "at_edge": " ".join(found.at_edge or []) if chosen else None,
+                    "at_edge": " ".join(search.at_edge or []) if chosen else None,
                 }
             )
     if rows:
@@ -201,9 +201,9 @@ def write_search(comparison: Comparison, folder: Path) -> None:
 
 def _value(described: Mapping[str, Any], path: str) -> Any:
     """Return the setting at a dotted path of a recipe that was described; None if there is none."""
-    found: Any = described
+    value: Any = described
     for name in path.split("."):
-        if isinstance(found, Mapping) and "class_path" in found and name != "init_args":
-            found = found.get("init_args", {})
-        found = found.get(name) if isinstance(found, Mapping) else None
-    return found
+        if isinstance(value, Mapping) and "class_path" in value and name != "init_args":
+            value = value.get("init_args", {})
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value

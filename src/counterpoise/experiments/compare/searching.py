@@ -36,8 +36,8 @@ def run_searches(
     searches = [search_of(grid, place) for place in grid.places]
     whole = Session(store, replace(execution, part=None), observer)
     advance(execution.mine(searches), runs, whole.finish)
-    advance([each for each in searches if not each.is_done], runs, results_in(store))
-    left = [each for each in searches if not each.is_done]
+    advance([search for search in searches if not search.is_done], runs, results_in(store))
+    left = [search for search in searches if not search.is_done]
     if left:
         raise OtherPartsError(
             f"Part {execution.part} of the searches is done; of other parts {len(left)} of "
@@ -70,7 +70,7 @@ def advance(searches: Sequence[Search], runs: Runs, finish: Finish) -> list[Grid
                 search.tell([_trial(group, results) for group in groups])
             else:
                 trials.pop(id(search))
-        going = [each for each in going if id(each) in trials and not each.is_done]
+        going = [search for search in going if id(search) in trials and not search.is_done]
     return asked
 
 
@@ -78,17 +78,17 @@ def results_in(store: Store) -> Finish:
     """Return what finds the results that a store has, and makes none."""
 
     def find(cells: Sequence[GridRun]) -> dict[str, Result]:
-        found = {cell.key: store.read(cell.key) for cell in cells}
-        return {key: result for key, result in found.items() if result is not None}
+        results = {cell.key: store.read(cell.key) for cell in cells}
+        return {key: result for key, result in results.items() if result is not None}
 
     return find
 
 
 def _asked(search: Search, runs: Runs) -> list[list[GridRun]]:
     """Return the runs of each configuration that a search asks for."""
-    return [runs.all([each], search.grid.choosing_seeds) for each in search.ask()]
+    return [runs.all([candidate], search.grid.choosing_seeds) for candidate in search.ask()]
 
 
 def _trial(cells: Sequence[GridRun], results: dict[str, Result]) -> Trial:
-    found = {cell.seed: results[cell.key] for cell in cells}
-    return Trial(cells[0].candidate, found, list(found))
+    by_seed = {cell.seed: results[cell.key] for cell in cells}
+    return Trial(cells[0].candidate, by_seed, list(by_seed))

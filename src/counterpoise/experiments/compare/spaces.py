@@ -85,7 +85,7 @@ class Choices:
 
     def has(self, value: object) -> bool:
         """Return whether a value is among them."""
-        return any(value == each and _is_flag(value) == _is_flag(each) for each in self.values)
+        return any(value == v and _is_flag(value) == _is_flag(v) for v in self.values)
 
     def at_edge(self, value: Any) -> bool:
         """Return whether a value is the least or the largest of at least three numbers."""
@@ -139,7 +139,7 @@ def num_combinations(space: Space) -> int:
         >>> num_combinations({"a": Choices((1, 2, 3)), "b": Choices((None, "x"))})
         6
     """
-    return prod(len(each.values) for each in space.values() if isinstance(each, Choices))
+    return prod(len(axis.values) for axis in space.values() if isinstance(axis, Choices))
 
 
 def _is_flag(value: object) -> bool:

@@ -230,12 +230,12 @@ def _spread_numbers(accuracy: Interval) -> list[object]:
 
 def numbers_of_difference(pair: Row | Pair | Overall) -> list[object]:
     """What stands in these columns."""
-    found = pair.difference
-    if found is None:
+    told = pair.difference
+    if told is None:
         return [None] * 9
-    tested = [found.p_value, found.corrected, found.equivalence, found.estimate.effect]
-    tested.append(found.detectable)
-    return [*map(_known, [found.mean, *found.interval, *tested]), found.verdict]
+    tested = [told.p_value, told.corrected, told.equivalence, told.estimate.effect]
+    tested.append(told.detectable)
+    return [*map(_known, [told.mean, *told.interval, *tested]), told.verdict]
 
 
 def _known(value: float) -> float | None:
@@ -253,8 +253,8 @@ def _response_columns(block: Block, metric: Metric) -> list[Column]:
 
 
 def _response_means(row: Row, modalities: Any) -> list[float | None]:
-    found = [row.responses.get(name) for name in modalities]
-    return [None if summary is None else summary.mean for summary in found]
+    summaries = [row.responses.get(name) for name in modalities]
+    return [None if summary is None else summary.mean for summary in summaries]
 
 
 def _spread(accuracy: Interval, metric: Metric) -> str:
@@ -266,13 +266,13 @@ def _spread(accuracy: Interval, metric: Metric) -> str:
     return ", ".join(part for part in (text, lost) if part)
 
 
-def difference_text(found: Judgement, metric: Metric) -> str:
+def difference_text(judgement: Judgement, metric: Metric) -> str:
     """Difference and interval, on one line."""
-    return interval(found.mean, found.low, found.high, metric.difference)
+    return interval(judgement.mean, judgement.low, judgement.high, metric.difference)
 
 
-def verdict_text(found: Judgement, metric: Metric) -> str:
+def verdict_text(judgement: Judgement, metric: Metric) -> str:
     """What a difference shows; of an undecided one, what would have been seen."""
-    if found.verdict == "undecided" and not math.isnan(found.detectable):
-        return f"undecided ({metric.form(found.detectable)})"
-    return found.verdict
+    if judgement.verdict == "undecided" and not math.isnan(judgement.detectable):
+        return f"undecided ({metric.form(judgement.detectable)})"
+    return judgement.verdict

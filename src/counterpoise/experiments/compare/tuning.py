@@ -25,8 +25,8 @@ def budget_figure(comparison: Comparison, metric: Metric = ACCURACY) -> Figure |
             [
                 Line(row.method, [float(k + 1) for k in range(len(curve))], curve.tolist())
                 for row in block.rows
-                if (found := searched(comparison.grid, row.outcome)) is not None
-                for curve in [found.best_so_far]
+                if (search := searched(comparison.grid, row.outcome)) is not None
+                for curve in [search.best_so_far]
             ],
         )
         for block in comparison.blocks
@@ -47,9 +47,9 @@ def edges(comparison: Comparison) -> dict[tuple[str, str], list[str]]:
     By title of data set and fusion and by method, the dotted paths; those without any are left
     out.
     """
-    found = {
+    searches = {
         (block.title, row.method): searched(comparison.grid, row.outcome)
         for block in comparison.blocks
         for row in block.rows
     }
-    return {key: each.at_edge for key, each in found.items() if each is not None and each.at_edge}
+    return {key: s.at_edge for key, s in searches.items() if s is not None and s.at_edge}

@@ -23,8 +23,8 @@ IMBALANCE_TERMS: Final = (
 
 def gap_of(outcome: Outcome) -> float | None:
     """Return the best probe's accuracy less the worst's; None where encoders are not known."""
-    found = outcome.probe.values()
-    return max(found) - min(found) if found else None
+    probes = outcome.probe.values()
+    return max(probes) - min(probes) if probes else None
 
 
 def imbalance_table(competition: Competition) -> Table | None:
@@ -45,12 +45,12 @@ def imbalance_table(competition: Competition) -> Table | None:
         gap = mean_interval(gaps) if gaps else None
         for name in competition.modalities:
             known = [
-                mean_interval([getattr(each, what)[name] for each in outcomes])
-                if all(name in getattr(each, what) for each in outcomes)
+                mean_interval([getattr(outcome, what)[name] for outcome in outcomes])
+                if all(name in getattr(outcome, what) for outcome in outcomes)
                 else None
                 for what in ("utilisation", "discrepancy")
             ]
-            rows.append((method, name, *(v for each in (*known, gap) for v in _ends(each))))
+            rows.append((method, name, *(v for interval in (*known, gap) for v in _ends(interval))))
     if all(value is None for row in rows for value in row[2:]):
         return None
     caption = (
@@ -70,5 +70,5 @@ def _with_ends(name: str, group: str, show: Callable[[Any], str]) -> list[Column
     ]
 
 
-def _ends(found: Interval | None) -> tuple[float | None, ...]:
-    return (None, None, None) if found is None else (found.mean, found.low, found.high)
+def _ends(interval: Interval | None) -> tuple[float | None, ...]:
+    return (None, None, None) if interval is None else (interval.mean, interval.low, interval.high)

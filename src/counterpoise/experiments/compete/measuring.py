@@ -101,7 +101,7 @@ def _measured(
     recipe, splits, record = joint.recipe, joint.splits, joint.record
     device = _device(recipe)
     balanced = joint.balanced.to(device)
-    models = {name: each.balanced.model.to(device) for name, each in alone.items()}
+    models = {name: run.balanced.model.to(device) for name, run in alone.items()}
     segments = splits.task if paths.by_segment and isinstance(splits.task, Segments) else None
     strengths = model_strengths(
         balanced.model,
@@ -126,12 +126,12 @@ def _measured(
         "strength": strengths,
         "varying": varying,
         "fit_per_dimension": None if fitted is None else fitted / paths.num_fused,
-        "alone": {name: tested(each.record) for name, each in alone.items()},
+        "alone": {name: tested(run.record) for name, run in alone.items()},
         "probe": _probes(balanced, splits, paths, segments),
         **_contributions(balanced, splits),
         "discrepancy": _discrepancy(balanced, splits),
         "seconds": record["wall_time_seconds"],
-        "seconds_alone": sum(each.record["wall_time_seconds"] for each in alone.values()),
+        "seconds_alone": sum(run.record["wall_time_seconds"] for run in alone.values()),
     }
 
 

@@ -87,6 +87,6 @@ def competition_page(competition: Competition) -> Page:
 
 def _flatten(value: Any, prefix: str = "") -> list[tuple[str, object]]:
     if isinstance(value, dict) and value:
-        return [e for key, each in value.items() for e in _flatten(each, f"{prefix}.{key}")]
+        return [e for key, inner in value.items() for e in _flatten(inner, f"{prefix}.{key}")]
     shown = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
     return [(prefix.removeprefix("."), shown)]

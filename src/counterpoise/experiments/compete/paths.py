@@ -81,16 +81,16 @@ def find_paths(
         balanced = recipe.replace(coalitions=None).build(splits)
     names = splits.modalities
     few = list(islice(Batches(splits.test_set, batch_size=_FEW), _TRIED))
-    found = _fused(balanced) if fused is None else fused
+    fused_path = _fused(balanced) if fused is None else fused
     encoders = dict(balanced.ownership.encoders)
     if concept is None:
         balanced.validate(**few[0])
-        concepts = encoders if balanced.runner.facts.separable else dict.fromkeys(names, found)
+        concepts = encoders if balanced.runner.facts.separable else dict.fromkeys(names, fused_path)
     elif isinstance(concept, str):
         concepts = dict.fromkeys(names, concept)
     else:
         concepts = _complete(concept, names)
-    tried = {"fused": found, **{f"concept of {name}": concepts[name] for name in names}}
+    tried = {"fused": fused_path, **{f"concept of {name}": concepts[name] for name in names}}
     extract_features(balanced.model, few, tried)
     probed = _probed(balanced, few, encoders, concepts)
     by_segment = _have_segments(balanced, few, [*tried.values(), *probed.values()], splits)
@@ -98,7 +98,7 @@ def find_paths(
     features = extract_features(balanced.model, few, tried, segments=segments).features
     num_test = num_rows(splits.test_set, by_segment=by_segment)
     _check_covariances(num_test, {n: features[f"concept of {n}"] for n in names})
-    return Paths(found, concepts, probed, features["fused"].shape[1], by_segment)
+    return Paths(fused_path, concepts, probed, features["fused"].shape[1], by_segment)
 
 
 def num_rows(part: Samples, *, by_segment: bool) -> int | None:

@@ -50,8 +50,8 @@ def highest(values: Mapping[str, Sequence[float]]) -> tuple[str, list[str]]:
     """
     most = max(values, key=lambda name: fmean(values[name]))
     gaps = {
-        name: mean_interval([a - b for a, b in zip(values[most], each, strict=True)])
-        for name, each in values.items()
+        name: mean_interval([a - b for a, b in zip(values[most], other, strict=True)])
+        for name, other in values.items()
         if name != most
     }
     return most, [name for name, gap in gaps.items() if not gap.excludes_zero]
@@ -132,11 +132,11 @@ def _change(
     competition: Competition, method: str, base: str, changes: Mapping[tuple[str, str], Judgement]
 ) -> str:
     """Say by how much a method's strengths and result differ from another's."""
-    found = {name: changes[method, name] for name in competition.modalities}
-    listed = enumerate_words([f"{m} {difference_text(each, NUMBER)}" for m, each in found.items()])
+    changed = {name: changes[method, name] for name in competition.modalities}
+    listed = enumerate_words([f"{m} {difference_text(d, NUMBER)}" for m, d in changed.items()])
     text = f"{method} against {base}, seed by seed, changes competition strength by: {listed}."
     enough = len(competition.seeds) >= FEWEST
-    nulls = nothing_shown(found, NUMBER) if enough else ""
+    nulls = nothing_shown(changed, NUMBER) if enough else ""
     if nulls:
         text += f" Not told from no change: {nulls}."
     metric, result = metric_of(competition.form), changes[method, "joint"]
@@ -166,26 +166,26 @@ def _count(size: int | None) -> str:
 def notes(competition: Competition) -> list[Note]:
     """What a reader must know before believing the numbers."""
     count = len(competition.seeds)
-    found = []
+    remarks = []
     if count == 1:
-        found.append(Note("One seed proves nothing.", "There are no intervals. Run more seeds."))
+        remarks.append(Note("One seed proves nothing.", "There are no intervals. Run more seeds."))
     elif count < 5:
         text = (
             "Nothing is tested with fewer than 5. The intervals are Student's t at 95%, wide "
             "because there are few. They tell of the seed of training alone, not of other data."
         )
-        found.append(Note(f"Only {count} seeds.", text))
+        remarks.append(Note(f"Only {count} seeds.", text))
     few = _few_samples(competition)
     if few:
-        found.append(Note("Few samples to fit on.", few))
-    found.append(Note("About the data.", str(competition.data["note"])))
-    return found
+        remarks.append(Note("Few samples to fit on.", few))
+    remarks.append(Note("About the data.", str(competition.data["note"])))
+    return remarks
 
 
 def _few_samples(competition: Competition) -> str:
     """Say where the regression had few samples to be fitted on; nothing where it had enough."""
     known = [outcome.fit_per_dimension for outcome in competition.outcomes]
-    fewest = min((each for each in known if each is not None), default=FEWEST_PER_DIMENSION)
+    fewest = min((ratio for ratio in known if ratio is not None), default=FEWEST_PER_DIMENSION)
     if fewest >= FEWEST_PER_DIMENSION:
         return ""
     return (

@@ -143,7 +143,7 @@ class Competition:
     @property
     def methods(self) -> dict[str, tuple[Outcome, ...]]:
         """The outcomes of each method, by its name and, where that is not enough, settings."""
-        found: dict[str, list[Outcome]] = {}
+        by_label: dict[str, list[Outcome]] = {}
         for outcome in self.outcomes:
             same_name = [o.settings for o in self.outcomes if o.method == outcome.method]
             telling = [
@@ -152,8 +152,8 @@ class Competition:
                 if any(other.get(name) != value for other in same_name)
             ]
             label = f"{outcome.method}({', '.join(telling)})" if telling else outcome.method
-            found.setdefault(label, []).append(outcome)
-        return {label: tuple(outcomes) for label, outcomes in found.items()}
+            by_label.setdefault(label, []).append(outcome)
+        return {label: tuple(outcomes) for label, outcomes in by_label.items()}
 
     @property
     def seconds(self) -> float:
@@ -191,8 +191,8 @@ class Competition:
             what: An attribute of :class:`Outcome`, such as "strength".
             modality: Which, where the attribute has a value for each.
         """
-        found = [getattr(outcome, what) for outcome in self.methods[method]]
-        return found if modality is None else [each[modality] for each in found]
+        values = [getattr(outcome, what) for outcome in self.methods[method]]
+        return values if modality is None else [by_modality[modality] for by_modality in values]
 
     def mean(self, method: str, what: str, modality: str | None = None) -> Interval:
         """Return mean and interval over seeds; arguments as for :meth:`values`."""
@@ -209,7 +209,7 @@ class Competition:
             what: As for :meth:`values`.
             modality: As for :meth:`values`.
         """
-        pairs = (self.values(each, what, modality) for each in (method, other))
+        pairs = (self.values(name, what, modality) for name in (method, other))
         step = sqrt(2) * self._step(what)  # both move in steps
         return mean_interval([a - b for a, b in zip(*pairs, strict=True)], step=step)
 
@@ -235,7 +235,7 @@ class Competition:
         values = {name: self.values(first, "strength", name) for name in known}
         rest = sorted(known, key=lambda name: fmean(values[name]), reverse=True)
         gaps = [paired_difference(values[rest[0]], values[name]) for name in rest[1:]]
-        told = [(method, *each) for method in others for each in self._told]
+        told = [(method, *quantity) for method in others for quantity in self._told]
         changes = [
             paired_difference(
                 self.values(method, what, name),
@@ -249,8 +249,8 @@ class Competition:
         margins += [STRENGTH_MARGIN if name else of_result for _, _, name in told]
         verdicts = judge([*gaps, *changes], margin=margins)
         keys = [(method, name or what) for method, what, name in told]
-        found = dict(zip(rest[1:], verdicts[: len(gaps)], strict=True))
-        return found, dict(zip(keys, verdicts[len(gaps) :], strict=True))
+        leads = dict(zip(rest[1:], verdicts[: len(gaps)], strict=True))
+        return leads, dict(zip(keys, verdicts[len(gaps) :], strict=True))
 
     @property
     def _told(self) -> list[tuple[str, str | None]]:

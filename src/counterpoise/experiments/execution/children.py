@@ -92,8 +92,8 @@ class Children:
 
 
 def _how(death: BaseException) -> str:
-    found = re.search(r"exit codes of the workers are \{(.*)\}", str(death))
-    return found[1] if found else f"{type(death).__name__}: {death}"
+    match = re.search(r"exit codes of the workers are \{(.*)\}", str(death))
+    return match[1] if match else f"{type(death).__name__}: {death}"
 
 
 def _depend_on(parent: int) -> None:

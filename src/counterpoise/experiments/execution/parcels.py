@@ -53,7 +53,7 @@ class Parcel:
         """Pack a cell."""
         from cloudpickle import dumps  # type: ignore[import-untyped]
 
-        modules = tuple(str(Path(each).absolute()) for each in sys.path)
+        modules = tuple(str(Path(folder).absolute()) for folder in sys.path)
         return cls(
             cell.key, cell.identity, dumps(cell), path, limit, Path.cwd(), modules, versions()
         )
@@ -72,11 +72,11 @@ class Parcel:
             )
         differing = {k: v for k, v in versions().items() if self.versions.get(k) != v}
         if differing:
-            found = ", ".join(f"{name} {number}" for name, number in differing.items())
+            present = ", ".join(f"{name} {number}" for name, number in differing.items())
             wanted = ", ".join(f"{name} {self.versions.get(name)}" for name in differing)
             raise ValueError(
                 f"Workers should have the versions of the machine that started them, {wanted}; "
-                f"found {found} on {here!r}. Install the same."
+                f"found {present} on {here!r}. Install the same."
             )
 
 
@@ -105,7 +105,7 @@ def attend(parcel: Parcel, children: Children = _CHILDREN) -> bool:
 
 def _open(parcel: Parcel) -> bool:
     with _working_in(parcel.folder), ending_when_full(parcel.path):
-        sys.path.extend(each for each in parcel.modules if each not in sys.path)
+        sys.path.extend(folder for folder in parcel.modules if folder not in sys.path)
         return compute_cell(loads(parcel.content), parcel.path)
 
 

@@ -89,9 +89,9 @@ def _ray(stack: ExitStack, execution: Execution, gpu: bool) -> Pool:
 
     if execution.address is not None or not ray.is_initialized():
         _start_ray(stack, execution)
-    found = ray.cluster_resources()
-    num_gpus = int(found.get("GPU", 0)) if gpu else 0
-    number = execution.jobs or num_gpus or int(found.get("CPU", 0))
+    resources = ray.cluster_resources()
+    num_gpus = int(resources.get("GPU", 0)) if gpu else 0
+    number = execution.jobs or num_gpus or int(resources.get("CPU", 0))
     share = 1.0 if number <= num_gpus else int(1e4 * num_gpus / number) / 1e4  # Ray's unit
     remote: Any = ray.remote(num_cpus=1, num_gpus=share, max_retries=0)(_attended)
     under_way: set[Any] = set()
@@ -103,7 +103,7 @@ def _ray(stack: ExitStack, execution: Execution, gpu: bool) -> Pool:
         future.add_done_callback(lambda _: under_way.discard(reference))
         return future
 
-    stack.callback(lambda: [ray.cancel(each, force=True) for each in list(under_way)])
+    stack.callback(lambda: [ray.cancel(reference, force=True) for reference in list(under_way)])
     return Pool(submit, number, (WorkerCrashedError, OutOfMemoryError, NodeDiedError))
 
 

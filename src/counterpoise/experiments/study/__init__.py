@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from counterpoise.experiments.study.observations import Observations
     from counterpoise.experiments.study.observing import observe
     from counterpoise.experiments.study.study import Case, Study
-    from counterpoise.experiments.study.worlds import Rescaled
+    from counterpoise.experiments.study.synthetic_settings import Rescaled
     from counterpoise.experiments.trained import Trained
     from counterpoise.measures.statistics import correlation, mean_correlation, rank_correlation
 
@@ -24,7 +24,7 @@ _LAZY = {
     "Findings": ".findings",
     "Observations": ".observations",
     "Quantity": ".findings",
-    "Rescaled": ".worlds",
+    "Rescaled": ".synthetic_settings",
     "Results": ".findings",
     "Study": ".study",
     "Trained": "counterpoise.experiments.trained",
@@ -79,8 +79,8 @@ def study_class(name: str) -> "type[Study]":
         'Running average against fixed reference: what if strengths shift during training?'
     """
     check_choice("name", name, tuple(STUDIES))
-    found: type[Study] = getattr(import_module(f"{__name__}.{name}"), STUDIES[name])
-    return found
+    study: type[Study] = getattr(import_module(f"{__name__}.{name}"), STUDIES[name])
+    return study
 
 
 def __getattr__(name: str) -> Any:

@@ -19,9 +19,14 @@ from counterpoise.experiments.study.estimates import (
 )
 from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.observations import Condition, Observations
+from counterpoise.experiments.study.phrases import above, with_interval
 from counterpoise.experiments.study.study import Case, Study
-from counterpoise.experiments.study.words import above, with_interval
-from counterpoise.experiments.study.worlds import WORLDS, digits, recipe_for, true_contributions
+from counterpoise.experiments.study.synthetic_settings import (
+    WORLDS,
+    digits,
+    recipe_for,
+    true_contributions,
+)
 from counterpoise.experiments.trained import Trained
 from counterpoise.measures.statistics import Interval, correlation, mean_correlation, mean_interval
 from counterpoise.measures.unimodal import alone_recipe
@@ -145,18 +150,18 @@ def _rows(seen: Observations) -> dict[Condition, dict[str, Interval]]:
     truths = _truths(seen)
     shape = vectors["shape_accuracy"]
     rows: dict[Condition, dict[str, Interval]] = {}
-    for measure, found in vectors.items():
+    for measure, estimates in vectors.items():
         by_shape = measure.startswith("shape")
         row = {
             "truth": mean_correlation(
-                [correlation(v[: len(t)], t) for v, t in zip(found, truths, strict=True)]
+                [correlation(v[: len(t)], t) for v, t in zip(estimates, truths, strict=True)]
             ),
-            "robustness": mean_correlation(_with_the_others(found)),
+            "robustness": mean_correlation(_with_the_others(estimates)),
             "seconds": _cost(seen, "shape" if by_shape else "strength"),
             "training": mean_interval([0.0] * seen.num_seeds) if by_shape else _cost(seen, "alone"),
         }
         if measure != "shape_accuracy":
-            pairs = zip(found, shape, strict=True)
+            pairs = zip(estimates, shape, strict=True)
             row["agreement"] = mean_correlation([correlation(*pair) for pair in pairs])
         rows[(_TITLES[measure],)] = row
     return rows
@@ -178,11 +183,13 @@ def _truths(seen: Observations) -> list[list[float]]:
 
 
 def _with_the_others(vectors: list[list[float]]) -> list[float]:
-    found = []
+    correlations = []
     for index, own in enumerate(vectors):
-        others = [each for other, each in enumerate(vectors) if other != index]
-        found.append(correlation(own, [fmean(values) for values in zip(*others, strict=True)]))
-    return found
+        others = [vector for other, vector in enumerate(vectors) if other != index]
+        correlations.append(
+            correlation(own, [fmean(values) for values in zip(*others, strict=True)])
+        )
+    return correlations
 
 
 def _cost(seen: Observations, what: str) -> Interval:

@@ -12,7 +12,7 @@ from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.modulated import modulation_of
 from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.study import Case, Study
-from counterpoise.experiments.study.worlds import SYNERGY, WORLDS, digits, recipe_for
+from counterpoise.experiments.study.synthetic_settings import SYNERGY, WORLDS, digits, recipe_for
 from counterpoise.experiments.trained import Trained
 from counterpoise.experiments.verdicts import difference_text, nothing_shown
 from counterpoise.measures.statistics import Interval, judge
@@ -131,7 +131,7 @@ def _answer(seen: Observations) -> str:
     }
     judged = dict(zip(asked, judge(list(asked.values())), strict=True))
     losing, winning, equivalent = (
-        [name for name, each in judged.items() if each.verdict == verdict]
+        [name for name, change in judged.items() if change.verdict == verdict]
         for verdict in ("lower", "higher", "equivalent")
     )
     if losing:
@@ -146,7 +146,7 @@ def _answer(seen: Observations) -> str:
         )
     if winning:
         first += f" Accuracy is higher with {', '.join(winning)}."
-    told = [f"{name} {difference_text(each, PERCENT)}" for name, each in judged.items()]
+    told = [f"{name} {difference_text(change, PERCENT)}" for name, change in judged.items()]
     nulls = nothing_shown(judged, PERCENT)
     return f"{first} Against Shapley, in percentage points: {', '.join(told)}." + (
         f" Not told from Shapley: {nulls}." if nulls else ""

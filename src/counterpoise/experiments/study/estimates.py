@@ -82,7 +82,7 @@ def test_logits(trained: Trained) -> tuple[Tensor, Tensor]:
 
 def contributions_of(logits: Tensor, target: Tensor) -> dict[str, Tensor]:
     """Map the coalitions' logits to what SHAPE says, in nats and in accuracy, each (M,)."""
-    nats = torch.stack([-CrossEntropy()(each, target).mean() for each in logits])
+    nats = torch.stack([-CrossEntropy()(output, target).mean() for output in logits])
     accuracy = (logits.argmax(dim=2) == target).double().mean(dim=1)
     return {"shape_nats": contributions(nats), "shape_accuracy": contributions(accuracy)}
 
@@ -100,7 +100,7 @@ def response_scores(logits: Tensor, target: Tensor) -> dict[str, Tensor]:
     indicators = torch.nn.functional.one_hot(target, logits.shape[2])
     own = responses[:, torch.arange(len(target)), target]
     others = responses.masked_fill(indicators.bool(), -math.inf).amax(dim=2)
-    entropy = torch.stack([CrossEntropy()(each, target).mean() for each in responses])
+    entropy = torch.stack([CrossEntropy()(response, target).mean() for response in responses])
     return {
         "cross_entropy": math.log(logits.shape[2]) - entropy,
         "probability": right.mean(dim=1),
@@ -134,21 +134,21 @@ def carried(
     """
     fit, test = features_of(joint, FUSED)
     if standardise:
-        deviation = fit.std(dim=0).clamp_min(1e-12)
-        fit, test = ((each - fit.mean(dim=0)) / deviation for each in (fit, test))
-    found = {}
+        std = fit.std(dim=0).clamp_min(1e-12)
+        fit, test = ((features - fit.mean(dim=0)) / std for features in (fit, test))
+    shares = {}
     paths = concept_paths(joint)
-    for name, each in alone.items():
-        fit_concept, test_concept = features_of(each, paths[name])
-        found[name] = 1 - competition_strength(fit, fit_concept, test, test_concept, ridge)
-    return found
+    for name, trained in alone.items():
+        fit_concept, test_concept = features_of(trained, paths[name])
+        shares[name] = 1 - competition_strength(fit, fit_concept, test, test_concept, ridge)
+    return shares
 
 
 def features_of(trained: Trained, path: str) -> tuple[Tensor, Tensor]:
     """Return a feature of the validation and of the test data, each (N, D)."""
     model, parts = trained.balanced.model, (trained.splits.validation, trained.splits.test_set)
-    found = [extract_features(model, Batches(part), {"feature": path}) for part in parts]
-    return found[0].features["feature"], found[1].features["feature"]
+    extracted = [extract_features(model, Batches(part), {"feature": path}) for part in parts]
+    return extracted[0].features["feature"], extracted[1].features["feature"]
 
 
 def concept_paths(joint: Trained) -> dict[str, str]:
@@ -171,5 +171,5 @@ def training_seconds(trained: Trained) -> float:
 def seconds_of(function: Callable[[], Any]) -> tuple[Any, float]:
     """Return what a function returns, and how long it took."""
     begin = perf_counter()
-    found = function()
-    return found, perf_counter() - begin
+    value = function()
+    return value, perf_counter() - begin

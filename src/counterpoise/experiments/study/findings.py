@@ -61,8 +61,8 @@ class Quantity:
         """Write a mean with its interval.
 
         Example:
-            >>> found = Interval(0.5, 0.41, 0.59, 5)
-            >>> Quantity("Accuracy, %", share=True).text(found).replace(chr(160), " ")
+            >>> accuracy = Interval(0.5, 0.41, 0.59, 5)
+            >>> Quantity("Accuracy, %", share=True).text(accuracy).replace(chr(160), " ")
             '50.0 (41.0 to 59.0)'
         """
         return interval(value.mean, value.low, value.high, self.form)
@@ -79,19 +79,19 @@ class Results:
         rows: By condition, one label a heading, the values; where one is missing, there is none.
 
     Example:
-        >>> found = Results(
+        >>> results = Results(
         ...     "Costs",
         ...     ("method",),
         ...     {"seconds": Quantity("Seconds", digits=1)},
         ...     {("AGM",): {"seconds": Interval(1.5, 1.25, 1.75, 3)}},
         ... )
-        >>> print(found.to_markdown().replace(chr(160), " "), end="")
+        >>> print(results.to_markdown().replace(chr(160), " "), end="")
         Costs
         <BLANKLINE>
         | method | Seconds |
         | :--- | ---: |
         | AGM | 1.5 (1.2 to 1.8) |
-        >>> print(found.to_csv(), end="")
+        >>> print(results.to_csv(), end="")
         method,seconds,seconds_low,seconds_high,seconds_num
         AGM,1.5,1.25,1.75,3
     """
@@ -104,7 +104,7 @@ class Results:
     def to_table(self) -> Table:
         """Return the table for people: an interval in each cell."""
         columns = [Column(name, name, numeric=False) for name in self.headings]
-        columns += [Column(n, each.title, show=each.text) for n, each in self.quantities.items()]
+        columns += [Column(n, q.title, show=q.text) for n, q in self.quantities.items()]
         return Table(self.caption, columns, [self._cells(c) for c in self.rows])
 
     def to_markdown(self) -> str:
@@ -117,10 +117,10 @@ class Results:
         for name in self.quantities:
             columns += [Column(f"{name}{end}", name) for end in ("", "_low", "_high", "_num")]
         rows = []
-        for condition, found in self.rows.items():
+        for condition, intervals in self.rows.items():
             row: list[object] = list(condition)
             for name in self.quantities:
-                row += list(found[name][:4]) if name in found else [None] * 4
+                row += list(intervals[name][:4]) if name in intervals else [None] * 4
             rows.append(row)
         return Table(self.caption, columns, rows).to_csv()
 
@@ -136,8 +136,8 @@ class Results:
         Raises:
             ImportError: What draws charts is not installed.
         """
-        found = [self._figure(name) for name in names or self.quantities]
-        return [figure for figure in found if figure is not None]
+        figures = [self._figure(name) for name in names or self.quantities]
+        return [figure for figure in figures if figure is not None]
 
     def _figure(self, name: str) -> Figure | None:
         """Draw one quantity.
@@ -148,19 +148,19 @@ class Results:
         quantity = self.quantities[name]
         levels = [] if quantity.level is None else [Level(quantity.level)]
         axis = Axis(quantity.title, quantity.form, levels)
-        found = {condition: row[name] for condition, row in self.rows.items() if name in row}
-        first = list(dict.fromkeys(condition[0] for condition in found))
-        single = all(len(condition) == 1 for condition in found)
+        intervals = {condition: row[name] for condition, row in self.rows.items() if name in row}
+        first = list(dict.fromkeys(condition[0] for condition in intervals))
+        single = all(len(condition) == 1 for condition in intervals)
         looks = None
         if single or len(first) <= _FEW:
             headings = [""] if single else first
             panels = [
-                (heading, [_point(c[-1], v) for c, v in found.items() if heading in ("", c[0])])
+                (heading, [_point(c[-1], v) for c, v in intervals.items() if heading in ("", c[0])])
                 for heading in headings
             ]
         else:
-            panels = [("", [_point(c[0], v, label=c[-1]) for c, v in found.items()])]
-            looks = looks_of(condition[-1] for condition in found)
+            panels = [("", [_point(c[0], v, label=c[-1]) for c, v in intervals.items()])]
+            looks = looks_of(condition[-1] for condition in intervals)
         charts = [(heading, points, axis) for heading, points in panels]
         return row_figure(quantity.title, _CAPTION, charts, looks, shared=True)
 
@@ -203,7 +203,7 @@ class Findings:
     def to_page(self) -> Page:
         """Compose the page."""
         first, others = (self.figures[0] if self.figures else None), self.figures[1:]
-        parts = [Section("In numbers", [each.to_table() for each in self.results])]
+        parts = [Section("In numbers", [result.to_table() for result in self.results])]
         if others:
             parts.insert(0, Section("What else was measured", others))
         parts.append(Section("Terms", [terms("95% interval")]))
@@ -216,7 +216,7 @@ class Findings:
         """Return question, answer, notes and tables as Markdown."""
         notes = [f"**{note.title}** {note.text}" for note in self.notes]
         facts = [f"{name}: {value}." for name, value in self._facts()]
-        tables = [each.to_markdown().strip() for each in self.results]
+        tables = [result.to_markdown().strip() for result in self.results]
         drawn = [title for figure in self.figures for title in figure.titles]
         figures = [f"![{title}](figure-{k}.svg)" for k, title in enumerate(drawn, start=1)]
         answer = [f"# {self.study.question}", *self.answer]
@@ -236,9 +236,9 @@ class Findings:
 
         page = self.to_page()
         folder.mkdir(parents=True, exist_ok=True)
-        for index, each in enumerate(self.results):
+        for index, result in enumerate(self.results):
             name = "results.csv" if index == 0 else f"results-{index + 1}.csv"
-            write_atomically(folder / name, each.to_csv())
+            write_atomically(folder / name, result.to_csv())
         drawings = [drawing for figure in self.figures for drawing in figure.to_files()]
         for index, drawing in enumerate(drawings):
             write_atomically(folder / f"figure-{index + 1}.svg", drawing)

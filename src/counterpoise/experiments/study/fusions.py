@@ -12,9 +12,9 @@ from counterpoise.experiments.compete.prose import highest
 from counterpoise.experiments.study.estimates import carried, probes_of
 from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.observations import Condition, Observations
+from counterpoise.experiments.study.phrases import with_interval
 from counterpoise.experiments.study.study import Case, Study
-from counterpoise.experiments.study.words import with_interval
-from counterpoise.experiments.study.worlds import digits, recipe_for
+from counterpoise.experiments.study.synthetic_settings import digits, recipe_for
 from counterpoise.experiments.trained import Trained
 from counterpoise.measures.statistics import Interval
 from counterpoise.measures.unimodal import alone_recipe

@@ -13,9 +13,9 @@ from counterpoise.data import DataSource
 from counterpoise.experiments.study.estimates import FUSED, concept_paths, features_of
 from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.observations import Condition, Observations
+from counterpoise.experiments.study.phrases import above, with_interval
 from counterpoise.experiments.study.study import Case, Study
-from counterpoise.experiments.study.words import above, with_interval
-from counterpoise.experiments.study.worlds import digits, recipe_for
+from counterpoise.experiments.study.synthetic_settings import digits, recipe_for
 from counterpoise.experiments.trained import Trained
 from counterpoise.measures import competition_strength
 from counterpoise.measures.statistics import Interval, mean_interval
@@ -71,29 +71,29 @@ class Initialisations(Study):
         seeds = sorted({int(part.rpartition("-")[2]) for part in runs if part != "joint"})
         own = joint.recipe.seed
         fused, paths = features_of(joint, FUSED), concept_paths(joint)
-        found: dict[str, Any] = {"seed": own, "strength": {}, "floor": {}, "light": {}}
+        measured: dict[str, Any] = {"seed": own, "strength": {}, "floor": {}, "light": {}}
         for name in names:
             concepts = {seed: features_of(runs[f"{name}-{seed}"], paths[name]) for seed in seeds}
             mine = concepts[own]
-            found["strength"][name] = [
+            measured["strength"][name] = [
                 competition_strength(fused[0], c[0], fused[1], c[1]) for c in concepts.values()
             ]
-            found["light"][name] = [
+            measured["light"][name] = [
                 competition_strength(fused[0], c[0], fused[1], c[1], ridge=1e-3 * len(c[0]))
                 for c in concepts.values()
             ]
-            found["floor"][name] = [
+            measured["floor"][name] = [
                 competition_strength(mine[0], c[0], mine[1], c[1])
                 for seed, c in concepts.items()
                 if seed != own
             ]
-        return found
+        return measured
 
     def find(self, seen: Observations) -> Findings:
         """Divide what strengths vary by into the parts of joint model and concept."""
-        found = seen.measured[("joint",)]
+        measured = seen.measured[("joint",)]
         rows: dict[Condition, dict[str, Interval]] = {
-            (name,): _row(found, name) for name in found[0]["strength"]
+            (name,): _row(measured, name) for name in measured[0]["strength"]
         }
         results = Results(
             "Competition strength where joint and concept model share their initialisation, and "
@@ -123,8 +123,8 @@ class Initialisations(Study):
         return Findings(self, seen, answer, [results], figures, [Note("The set-up.", text)])
 
 
-def _row(found: Sequence[Mapping[str, Any]], name: str) -> dict[str, Interval]:
-    table = [each["strength"][name] for each in found]  # joint model x concept
+def _row(measured: Sequence[Mapping[str, Any]], name: str) -> dict[str, Interval]:
+    table = [joint["strength"][name] for joint in measured]  # joint model x concept
     same = [row[seed] for seed, row in enumerate(table)]
     other = [fmean(v for j, v in enumerate(row) if j != i) for i, row in enumerate(table)]
     by_joint = stdev(fmean(row) for row in table)
@@ -133,10 +133,10 @@ def _row(found: Sequence[Mapping[str, Any]], name: str) -> dict[str, Interval]:
         "same": mean_interval(same),
         "other": mean_interval(other),
         "change": mean_interval([a - b for a, b in zip(other, same, strict=True)]),
-        "floor": mean_interval([fmean(each["floor"][name]) for each in found]),
+        "floor": mean_interval([fmean(joint["floor"][name]) for joint in measured]),
         "by_joint": Interval(by_joint, None, None, len(table)),
         "by_concept": Interval(by_concept, None, None, len(table)),
-        "light": mean_interval([fmean(each["light"][name]) for each in found]),
+        "light": mean_interval([fmean(joint["light"][name]) for joint in measured]),
     }
 
 

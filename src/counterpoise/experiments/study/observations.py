@@ -47,10 +47,10 @@ class Observations:
 
     def values(self, condition: Condition, *path: str) -> list[Any]:
         """Return one value a seed; the path leads into the pytree."""
-        found: list[Any] = list(self.measured[condition])
+        values: list[Any] = list(self.measured[condition])
         for step in path:
-            found = [each[step] for each in found]
-        return found
+            values = [value[step] for value in values]
+        return values
 
     def mean(self, condition: Condition, *path: str) -> Interval:
         """Return mean and interval over seeds."""
@@ -77,6 +77,6 @@ class Observations:
     def describe(self) -> list[dict[str, Any]]:
         """Return everything as plain values, for a file."""
         return [
-            {"condition": list(condition), "measured": list(found)}
-            for condition, found in self.measured.items()
+            {"condition": list(condition), "measured": list(measured)}
+            for condition, measured in self.measured.items()
         ]

@@ -101,7 +101,7 @@ def observe(
     results = Session(Store(runs), how, Counting(progress)).finish(cells)
     require_done(cells, results)
     order = dict.fromkeys(cell.case.condition for cell in cells)
-    measured: dict[tuple[str, ...], list[dict[str, Any]]] = {each: [] for each in order}
+    measured: dict[tuple[str, ...], list[dict[str, Any]]] = {condition: [] for condition in order}
     for cell in sorted(cells, key=lambda cell: cell.case.seed):  # stable: conditions in order
         measured[cell.case.condition].append(results[cell.key].record or {})
     return Observations(measured)

@@ -12,7 +12,7 @@ from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.modulated import against_joint, agm_references, modulation_of
 from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.study import Case, Study
-from counterpoise.experiments.study.worlds import digits, recipe_for
+from counterpoise.experiments.study.synthetic_settings import digits, recipe_for
 from counterpoise.experiments.trained import Trained
 from counterpoise.experiments.verdicts import difference_text, nothing_shown, null_text
 from counterpoise.measures.statistics import Interval, Judgement, judge
@@ -112,8 +112,8 @@ def _judged(seen: Observations) -> dict[tuple[str, str, str], Judgement]:
         *((label, "fixed", "accuracy") for label in _DYNAMIC),
         *((label, "Joint", what) for what in ("accuracy", "weakest") for label in others),
     ]
-    found = [seen.estimate((first,), (second,), what) for first, second, what in asked]
-    return dict(zip(asked, judge(found), strict=True))
+    estimates = [seen.estimate((first,), (second,), what) for first, second, what in asked]
+    return dict(zip(asked, judge(estimates), strict=True))
 
 
 def _answer(judged: Mapping[tuple[str, str, str], Judgement]) -> list[str]:
@@ -129,10 +129,10 @@ def _answer(judged: Mapping[tuple[str, str, str], Judgement]) -> list[str]:
             f"points{'; ' + null if null else ''})"
         )
     gains, raised = (
-        {m: each for (m, base, name), each in judged.items() if (base, name) == ("Joint", what)}
+        {m: gain for (m, base, name), gain in judged.items() if (base, name) == ("Joint", what)}
         for what in ("accuracy", "weakest")
     )
-    told = [f"{label} {difference_text(each, PERCENT)}" for label, each in raised.items()]
+    told = [f"{label} {difference_text(gain, PERCENT)}" for label, gain in raised.items()]
     nulls = nothing_shown(raised, PERCENT)
     return [
         f"In accuracy {' and '.join(sentences)}.",

@@ -12,9 +12,13 @@ from counterpoise.data import Synthetic
 from counterpoise.experiments.study.estimates import contributions_of, test_logits
 from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.observations import Condition, Observations
+from counterpoise.experiments.study.phrases import with_interval
 from counterpoise.experiments.study.study import Case, Study
-from counterpoise.experiments.study.words import with_interval
-from counterpoise.experiments.study.worlds import Rescaled, recipe_for, true_contributions
+from counterpoise.experiments.study.synthetic_settings import (
+    Rescaled,
+    recipe_for,
+    true_contributions,
+)
 from counterpoise.experiments.trained import Trained
 from counterpoise.experiments.verdicts import difference_text, null_text
 from counterpoise.measures.statistics import Interval, Judgement, judge
@@ -125,9 +129,9 @@ class Reliance(Study):
 def reliance_of(trained: Trained) -> dict[str, Any]:
     """Return the first modality's share of contributions, true and found, and test accuracy."""
     truth = list(true_contributions(trained.recipe.data).values())
-    found = contributions_of(*test_logits(trained))["shape_nats"]
+    contributions = contributions_of(*test_logits(trained))["shape_nats"]
     return {
-        "reliance": float(found[0] / found.sum()),
+        "reliance": float(contributions[0] / contributions.sum()),
         "truth": truth[0] / sum(truth),
         "accuracy": float(trained.record["test"]["accuracy"]),
         "num_test": trained.record["data"]["sizes"]["test"],
@@ -143,8 +147,8 @@ def _judged(seen: Observations) -> dict[tuple[str, str, str], Judgement]:
         for speed, label in seen.conditions
         if label != "Joint"
     ]
-    found = [seen.estimate((speed, m), (speed, "Joint"), what) for speed, m, what in asked]
-    judged = judge(found, margin=[margins[what] for *_, what in asked])
+    estimates = [seen.estimate((speed, m), (speed, "Joint"), what) for speed, m, what in asked]
+    judged = judge(estimates, margin=[margins[what] for *_, what in asked])
     return dict(zip(asked, judged, strict=True))
 
 
@@ -168,7 +172,7 @@ def _answer(
             if (where, what) == (speed, "reliance")
         ]
         paragraphs.append(" ".join(sentences))
-    moves = {(m, speed): each for (speed, m, what), each in judged.items() if what == "reliance"}
+    moves = {(m, speed): move for (speed, m, what), move in judged.items() if what == "reliance"}
     return [_first(moves), *paragraphs]
 
 
@@ -183,12 +187,12 @@ def _move(moved: Judgement) -> str:
 
 def _first(moves: Mapping[tuple[str, str], Judgement]) -> str:
     """The answer in a sentence: no more than was seen, and what could have been."""
-    moving = [f"{m} ({speed})" for (m, speed), each in moves.items() if each.verdict == "higher"]
+    moving = [f"{m} ({speed})" for (m, speed), move in moves.items() if move.verdict == "higher"]
     if moving:
         return f"Yes, by: {', '.join(moving)}."
-    if all(each.verdict in ("equivalent", "lower") for each in moves.values()):
+    if all(move.verdict in ("equivalent", "lower") for move in moves.values()):
         return f"No: by none of the methods, within {PERCENT(_MARGIN)} points."
-    seen = [each.detectable for each in moves.values() if not isnan(each.detectable)]
+    seen = [move.detectable for move in moves.values() if not isnan(move.detectable)]
     if not seen:
         return "It is not shown: there are too few seeds to test."
     return (

@@ -18,9 +18,9 @@ from counterpoise.experiments.study.estimates import (
 )
 from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.observations import Condition, Observations
+from counterpoise.experiments.study.phrases import above, listed, with_interval
 from counterpoise.experiments.study.study import Case, Study
-from counterpoise.experiments.study.words import above, listed, with_interval
-from counterpoise.experiments.study.worlds import (
+from counterpoise.experiments.study.synthetic_settings import (
     SYNERGY,
     WORLDS,
     recipe_for,
@@ -134,7 +134,7 @@ class Responses(Study):
             {
                 (MEASURES[m],): {
                     **_row(points[m], nats=m in ("agm_score", "shape_nats")),
-                    "by_itself": mean_correlation([correlation(*each) for each in by_itself[m]]),
+                    "by_itself": mean_correlation([correlation(*pair) for pair in by_itself[m]]),
                 }
                 for m in MEASURES
             },
@@ -154,27 +154,27 @@ Points = Sequence[tuple[Sequence[float], Sequence[float]]]
 
 def _points(seen: Observations, measure: str, truth: str) -> Points:
     """Return, seed by seed, the estimates of all modalities of all worlds, and the truths."""
-    found = []
+    points = []
     for seed in range(seen.num_seeds):
         estimates, truths = [], []
         for condition in seen.conditions:
-            each = seen.measured[condition][seed]
-            for name, value in each[truth].items():
-                estimates.append(each["estimates"][measure][name])
+            measured = seen.measured[condition][seed]
+            for name, value in measured[truth].items():
+                estimates.append(measured["estimates"][measure][name])
                 truths.append(value)
-        found.append((estimates, truths))
-    return found
+        points.append((estimates, truths))
+    return points
 
 
 def _row(points: Points, *, nats: bool) -> dict[str, Interval]:
     row = {
-        "correlation": mean_correlation([correlation(*each) for each in points]),
-        "rank": mean_correlation([rank_correlation(*each) for each in points]),
+        "correlation": mean_correlation([correlation(*pair) for pair in points]),
+        "rank": mean_correlation([rank_correlation(*pair) for pair in points]),
     }
     if nats:
-        row["slope"] = mean_interval([_slope(*each) for each in points])
+        row["slope"] = mean_interval([_slope(*pair) for pair in points])
         row["error"] = mean_interval(
-            [fmean(abs(e - t) for e, t in zip(*each, strict=True)) for each in points]
+            [fmean(abs(e - t) for e, t in zip(*pair, strict=True)) for pair in points]
         )
     return row
 
@@ -203,15 +203,19 @@ def _by_world(seen: Observations) -> Results:
 
 def _answer(table: Results) -> list[str]:
     by_measure = {measure: row for (measure,), row in table.rows.items()}
-    found = {measure: row["correlation"] for measure, row in by_measure.items()}
+    correlations = {measure: row["correlation"] for measure, row in by_measure.items()}
     score = by_measure[MEASURES["agm_score"]]
     r, own = score["correlation"], score["by_itself"]
     in_part = "In part" if above(r, 0) else "No"
     words = "Yes, up to scale" if above(r, _RECOVERED) else in_part
     gap = "more closely" if above(own, r) else "no more closely"
-    better = [m for m, each in found.items() if above(each, r)]
-    failing = [m for m, each in found.items() if not each.excludes_zero]
-    weak = [m for m, each in found.items() if m not in failing and not above(each, _RECOVERED)]
+    better = [m for m, interval in correlations.items() if above(interval, r)]
+    failing = [m for m, interval in correlations.items() if not interval.excludes_zero]
+    weak = [
+        m
+        for m, interval in correlations.items()
+        if m not in failing and not above(interval, _RECOVERED)
+    ]
     return [
         f"{words}: the score of the responses, the nats that each one knows of the label, "
         f"correlates with the true contribution at {with_interval(r)}. A true nat is worth "
@@ -219,7 +223,7 @@ def _answer(table: Results) -> list[str]:
         f"{with_interval(score['error'])} nats on average. It tracks {gap} the information that "
         f"each modality has by itself ({with_interval(own)}), which counts what several "
         "modalities know once for each.",
-        f"Correlations with the truth: {listed(found)}. Better than the score: "
+        f"Correlations with the truth: {listed(correlations)}. Better than the score: "
         f"{enumerate_words(better)}. Below {_RECOVERED} in part of the interval: "
         f"{enumerate_words(weak)}. No correlation that could be told from none: "
         f"{enumerate_words(failing)}.",

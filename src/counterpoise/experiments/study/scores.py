@@ -11,9 +11,9 @@ from counterpoise.core.errors import check_count
 from counterpoise.experiments.study.estimates import RESPONSE_SCORES, response_scores, test_logits
 from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.observations import Condition, Observations
+from counterpoise.experiments.study.phrases import above, with_interval
 from counterpoise.experiments.study.study import Case, Study
-from counterpoise.experiments.study.words import above, with_interval
-from counterpoise.experiments.study.worlds import (
+from counterpoise.experiments.study.synthetic_settings import (
     SYNERGY,
     WORLDS,
     recipe_for,
@@ -78,12 +78,12 @@ class Scores(Study):
     @staticmethod
     def measure(runs: Mapping[str, Trained]) -> dict[str, Any]:
         """Return truths and scores of each modality."""
-        found = response_scores(*test_logits(runs["joint"]))
+        scores = response_scores(*test_logits(runs["joint"]))
         data = runs["joint"].recipe.data
         return {
             "truth": list(true_contributions(data).values()),
             "by_itself": list(true_information(data).values()),
-            "scores": {name: values.tolist() for name, values in found.items()},
+            "scores": {name: values.tolist() for name, values in scores.items()},
         }
 
     def find(self, seen: Observations) -> Findings:
@@ -119,40 +119,40 @@ class Scores(Study):
 
 
 def _correlations(seen: Observations, score: str, truth: str) -> list[float]:
-    found = []
+    correlations = []
     for seed in range(seen.num_seeds):
         measured = [seen.measured[condition][seed] for condition in seen.conditions]
-        scores = [value for each in measured for value in each["scores"][score]]
-        truths = [value for each in measured for value in each[truth]]
-        found.append(correlation(scores, truths))
-    return found
+        scores = [value for setting in measured for value in setting["scores"][score]]
+        truths = [value for setting in measured for value in setting[truth]]
+        correlations.append(correlation(scores, truths))
+    return correlations
 
 
 def _orders(seen: Observations, score: str) -> list[float]:
-    found = []
+    shares = []
     for seed in range(seen.num_seeds):
         right = total = 0
         for condition in seen.conditions:
-            each = seen.measured[condition][seed]
-            pairs = zip(each["truth"], each["scores"][score], strict=True)
+            measured = seen.measured[condition][seed]
+            pairs = zip(measured["truth"], measured["scores"][score], strict=True)
             for (truth, own), (other_truth, other) in combinations(pairs, 2):
                 if abs(truth - other_truth) > 1e-9:
                     total += 1
                     right += (own - other) * (truth - other_truth) > 0
-        found.append(right / total)
-    return found
+        shares.append(right / total)
+    return shares
 
 
 def _answer(rows: Mapping[Condition, Mapping[str, Interval]]) -> str:
     by_score = {score: row["truth"] for (score,), row in rows.items()}
     name = RESPONSE_SCORES["cross_entropy"]
     own, others = by_score[name], {s: v for s, v in by_score.items() if s != name}
-    better = [s for s, each in others.items() if above(each, own)]
-    worse = [s for s, each in others.items() if above(own, each)]
+    better = [s for s, interval in others.items() if above(interval, own)]
+    worse = [s for s, interval in others.items() if above(own, interval)]
     alike = [s for s in others if s not in better and s not in worse]
     row = rows[(name,)]
     tracks, tracks_itself = (
-        "tracks" if above(each, 0) else "does not track" for each in (own, row["by_itself"])
+        "tracks" if above(interval, 0) else "does not track" for interval in (own, row["by_itself"])
     )
     return (
         f"The cross-entropy score {tracks} the true contribution, at {with_interval(own)}. It "

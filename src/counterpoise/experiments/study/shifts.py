@@ -17,10 +17,10 @@ from counterpoise.experiments.study.modulated import (
     strengths_of_modulation,
 )
 from counterpoise.experiments.study.observations import Condition, Observations
+from counterpoise.experiments.study.phrases import with_interval
 from counterpoise.experiments.study.reliance import reliance_of
 from counterpoise.experiments.study.study import Case, Study
-from counterpoise.experiments.study.words import with_interval
-from counterpoise.experiments.study.worlds import recipe_for
+from counterpoise.experiments.study.synthetic_settings import recipe_for
 from counterpoise.experiments.trained import Trained
 from counterpoise.experiments.verdicts import difference_text, null_text
 from counterpoise.measures.statistics import Interval, judge
@@ -131,8 +131,8 @@ class Shifts(Study):
 def _answer(seen: Observations, rows: Mapping[Condition, Mapping[str, Interval]]) -> list[str]:
     others = [label for (label,) in seen.conditions if label != "Joint"]
     asked = [("running mean", "fixed"), *((label, "Joint") for label in others)]
-    found = [seen.estimate((first,), (second,), "accuracy") for first, second in asked]
-    fixed, *gains = judge(found)
+    estimates = [seen.estimate((first,), (second,), "accuracy") for first, second in asked]
+    fixed, *gains = judge(estimates)
     words = {"higher": "does better than", "lower": "does worse than"}
     word = words.get(fixed.verdict, "is not told from")
     null = null_text(fixed, PERCENT)

@@ -74,7 +74,7 @@ def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
 def mean_correlation(values: Sequence[float]) -> Interval:
     """Return the mean of correlations and its interval, by Fisher's transformation.
 
-    The transformed values are taken to be independent draws of one normal distribution, as
+    The z values are taken to be independent draws of one normal distribution, as
     correlations of different seeds nearly are; the interval stays within [-1, 1].
 
     Example:
@@ -88,10 +88,10 @@ def mean_correlation(values: Sequence[float]) -> Interval:
             "come from."
         )
     bounded = (min(max(value, -_ALMOST_ONE), _ALMOST_ONE) for value in values)
-    found = mean_interval([atanh(value) for value in bounded])
-    if found.low is None or found.high is None:
-        return Interval(tanh(found.mean), None, None, found.num_values)
-    return Interval(tanh(found.mean), tanh(found.low), tanh(found.high), found.num_values)
+    z = mean_interval([atanh(value) for value in bounded])
+    if z.low is None or z.high is None:
+        return Interval(tanh(z.mean), None, None, z.num_values)
+    return Interval(tanh(z.mean), tanh(z.low), tanh(z.high), z.num_values)
 
 
 def correlation_interval(
@@ -116,24 +116,24 @@ def correlation_interval(
         ImportError: If SciPy is not installed.
 
     Example:
-        >>> found = correlation_interval([1, 2, 3, 4, 5], [1, 3, 2, 5, 4])
-        >>> round(found.mean, 2), round(found.low, 2), round(found.high, 2)
+        >>> interval = correlation_interval([1, 2, 3, 4, 5], [1, 3, 2, 5, 4])
+        >>> round(interval.mean, 2), round(interval.low, 2), round(interval.high, 2)
         (0.8, -0.28, 0.99)
 
     Reference: Fisher 1921; Bonett and Wright, "Sample Size Requirements for Estimating Pearson,
     Kendall and Spearman Correlations", Psychometrika 2000.
     """
     check_range("confidence", confidence, low=0, high=1, open_low=True, open_high=True)
-    found = (rank_correlation if ranks else correlation)(first, second)
+    value = (rank_correlation if ranks else correlation)(first, second)
     count = len(first)
     if count < 4:
         raise ValueError(
             f"`first` should have at least 4 values for an interval; found {count}. Add pairs."
         )
-    r = min(max(found, -_ALMOST_ONE), _ALMOST_ONE)
+    r = min(max(value, -_ALMOST_ONE), _ALMOST_ONE)
     error = math.sqrt((1 + r**2 / 2 if ranks else 1) / (count - 3))
     half = float(scipy_stats().norm.isf((1 - confidence) / 2)) * error
-    return Interval(found, tanh(atanh(r) - half), tanh(atanh(r) + half), count)
+    return Interval(value, tanh(atanh(r) - half), tanh(atanh(r) + half), count)
 
 
 def slope(first: Sequence[float], second: Sequence[float]) -> Estimate:
@@ -153,8 +153,8 @@ def slope(first: Sequence[float], second: Sequence[float]) -> Estimate:
         ValueError: As :func:`correlation`, but y need not vary.
 
     Example:
-        >>> found = slope([0.5, 0.6, 0.8, 0.9, 0.7], [0.00, 0.01, 0.02, 0.04, 0.01])
-        >>> round(found.mean, 3), round(found.p_value(), 3)
+        >>> estimate = slope([0.5, 0.6, 0.8, 0.9, 0.7], [0.00, 0.01, 0.02, 0.04, 0.01])
+        >>> round(estimate.mean, 3), round(estimate.p_value(), 3)
         (0.09, 0.018)
 
     Reference: Weisberg, "Applied Linear Regression", 2005, chapter 2.
@@ -192,8 +192,8 @@ def share_interval(
         ImportError: If statsmodels is not installed.
 
     Example:
-        >>> found = share_interval(9, 10)
-        >>> round(found.low, 2), round(found.high, 2)
+        >>> interval = share_interval(9, 10)
+        >>> round(interval.low, 2), round(interval.high, 2)
         (0.6, 0.98)
 
     Reference: Brown, Cai and DasGupta, "Interval Estimation for a Binomial Proportion",

@@ -64,11 +64,11 @@ def mean_differences(differences: Mapping[str, Mapping[str, float]]) -> dict[str
         ImportError: If statsmodels is not installed.
 
     Example:
-        >>> found = mean_differences({
+        >>> estimates = mean_differences({
         ...     "AGM": {"digits": 0.01, "mfeat": 0.03, "wikipedia": -0.01},
         ...     "OGM": {"digits": 0.00, "mfeat": 0.02, "wikipedia": -0.03},
         ... })
-        >>> {method: round(each.mean, 4) for method, each in found.items()}
+        >>> {method: round(estimate.mean, 4) for method, estimate in estimates.items()}
         {'AGM': 0.01, 'OGM': -0.0033}
 
     Reference: Pinheiro and Bates, "Mixed-Effects Models in S and S-PLUS", 2000, chapter 1.
@@ -79,10 +79,10 @@ def mean_differences(differences: Mapping[str, Mapping[str, float]]) -> dict[str
             "methods to differences by data set."
         )
     by_method = {
-        method: finite_values(f"differences[{method!r}]", list(found.values()))
-        for method, found in differences.items()
+        method: finite_values(f"differences[{method!r}]", list(by_data.values()))
+        for method, by_data in differences.items()
     }
-    repeated = {d for found in differences.values() for d in found}
+    repeated = {d for by_data in differences.values() for d in by_data}
     counts = [len(values) for values in by_method.values()]
     flat = np.concatenate(list(by_method.values()))
     design, labels = _design(differences, counts)
@@ -139,8 +139,8 @@ def _fit(y: Floats, design: Floats, groups: Sequence[str]) -> tuple[Any, Any]:
         warnings.simplefilter("ignore", ModelWarning)
         warnings.simplefilter("ignore", RuntimeWarning)
         # Its default optimiser ends up with errors of any size where that variance is 0.
-        found = model.fit(reml=True, method=["powell"])
-    return scale * found.fe_params, scale * found.bse_fe
+        fitted = model.fit(reml=True, method=["powell"])
+    return scale * fitted.fe_params, scale * fitted.bse_fe
 
 
 def probability_of_improvement(
@@ -203,8 +203,8 @@ def mean_share(shares: ArrayLike, confidence: float = 0.95, *, step: float = 0.0
         ValueError: If there is no share, or one is outside [0, 1].
 
     Example:
-        >>> found = mean_share([0.9, 1.0, 0.7, 0.95, 1.0])
-        >>> round(found.mean, 2), round(found.low, 2), round(found.high, 2)
+        >>> interval = mean_share([0.9, 1.0, 0.7, 0.95, 1.0])
+        >>> round(interval.mean, 2), round(interval.low, 2), round(interval.high, 2)
         (0.91, 0.65, 0.98)
 
     Reference: Wilson, "Probable Inference, the Law of Succession, and Statistical Inference",
@@ -273,8 +273,8 @@ def performance_profile(runs: Mapping[str, Sequence[Run]], thresholds: ArrayLike
             "to runs."
         )
     shares = [
-        (numbers_of(f"runs[{data!r}]", found, diverged=-math.inf)[:, None] > tau_T).mean(axis=0)
-        for data, found in runs.items()
+        (numbers_of(f"runs[{data!r}]", results, diverged=-math.inf)[:, None] > tau_T).mean(axis=0)
+        for data, results in runs.items()
     ]
     profile: Floats = np.mean(shares, axis=0)
     return profile

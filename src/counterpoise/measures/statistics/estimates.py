@@ -147,8 +147,8 @@ def mean_estimate(
             None.
 
     Example:
-        >>> found = mean_estimate([0.5, 0.5, 0.5], step=0.12)
-        >>> round(found.mean, 3), round(found.error, 3)
+        >>> estimate = mean_estimate([0.5, 0.5, 0.5], step=0.12)
+        >>> round(estimate.mean, 3), round(estimate.error, 3)
         (0.5, 0.02)
     """
     return _student(numbers_of("values", values, diverged=diverged), step=step, unit=unit)
@@ -179,8 +179,8 @@ def paired_difference(
         ValueError: If the lengths differ, or as :func:`mean_estimate`.
 
     Example:
-        >>> found = paired_difference([0.80, 0.79, 0.83, 0.81, 0.80], [0.8, 0.78, 0.8, 0.8, 0.8])
-        >>> round(found.mean, 3), round(found.p_value(), 2)
+        >>> estimate = paired_difference([0.80, 0.79, 0.83, 0.81, 0.80], [0.8, 0.78, 0.8, 0.8, 0.8])
+        >>> round(estimate.mean, 3), round(estimate.p_value(), 2)
         (0.01, 0.14)
     """
     x_N = numbers_of("values", values, diverged=diverged)

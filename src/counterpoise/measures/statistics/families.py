@@ -166,8 +166,8 @@ def judge(
         >>> joint = [0.70, 0.71, 0.70, 0.72, 0.71]
         >>> ours = [0.74, 0.75, 0.73, 0.76, 0.75]
         >>> other = [0.71, 0.74, 0.68, 0.70, 0.75]
-        >>> found = judge([paired_difference(ours, joint), paired_difference(other, joint)])
-        >>> [each.verdict for each in found]
+        >>> judgements = judge([paired_difference(ours, joint), paired_difference(other, joint)])
+        >>> [judgement.verdict for judgement in judgements]
         ['higher', 'undecided']
 
     Reference: Holm, "A Simple Sequentially Rejective Multiple Test Procedure", 1979.

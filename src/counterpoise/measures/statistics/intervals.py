@@ -102,9 +102,9 @@ def mean_interval(
     if not known or not np.isfinite(np.asarray(known, dtype=float)).all():
         mean = float(np.mean(np.asarray(known, dtype=float))) if known else math.nan
         return Interval(mean, None, None, len(known), None, num_diverged)
-    found = mean_estimate(known, step=step)
+    estimate = mean_estimate(known, step=step)
     if len(known) == 1:
-        return Interval(found.mean, None, None, 1, None, num_diverged)
+        return Interval(estimate.mean, None, None, 1, None, num_diverged)
     std = float(np.std(np.asarray(known, dtype=float), ddof=1))
-    low, high = (None if math.isnan(end) else end for end in found.interval(confidence))
-    return Interval(found.mean, low, high, len(known), std, num_diverged)
+    low, high = (None if math.isnan(end) else end for end in estimate.interval(confidence))
+    return Interval(estimate.mean, low, high, len(known), std, num_diverged)

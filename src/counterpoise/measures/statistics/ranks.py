@@ -58,8 +58,8 @@ def rank(results: Mapping[str, Sequence[Run]], *, level: float = 0.05) -> Rankin
         ImportError: If SciPy is not installed.
 
     Example:
-        >>> found = rank({"AGM": [0.9] * 8, "Joint": [0.8] * 8, "OGM": [0.7] * 8})
-        >>> found.mean_ranks, round(found.critical_difference, 2)
+        >>> ranking = rank({"AGM": [0.9] * 8, "Joint": [0.8] * 8, "OGM": [0.7] * 8})
+        >>> ranking.mean_ranks, round(ranking.critical_difference, 2)
         ({'AGM': 1.0, 'Joint': 2.0, 'OGM': 3.0}, 1.17)
 
     Reference: Demsar, "Statistical Comparisons of Classifiers over Multiple Data Sets", JMLR
@@ -99,7 +99,7 @@ def _table(results: Mapping[str, Sequence[Run]]) -> Floats:
             f"`results` should have at least 2 methods; found {len(results)}. Pass a mapping from "
             "methods to results."
         )
-    lengths = sorted({len(found) for found in results.values()})
+    lengths = sorted({len(values) for values in results.values()})
     if len(lengths) > 1:
         raise ValueError(
             f"`results` should have as many data sets for each method; found {lengths}. Leave out "
@@ -112,7 +112,7 @@ def _table(results: Mapping[str, Sequence[Run]]) -> Floats:
         )
     return np.stack(
         [
-            numbers_of(f"results[{method!r}]", found, diverged=-math.inf)
-            for method, found in results.items()
+            numbers_of(f"results[{method!r}]", values, diverged=-math.inf)
+            for method, values in results.items()
         ]
     )

@@ -58,8 +58,8 @@ def best_so_far(validation: Sequence[Run]) -> Floats:
         >>> best_so_far(["diverged", 0.7, 0.6, 0.8]).tolist()
         [nan, 0.7, 0.7, 0.8]
     """
-    found = np.maximum.accumulate(numbers_of("validation", validation, diverged=-math.inf))
-    return np.where(np.isfinite(found), found, math.nan)
+    best = np.maximum.accumulate(numbers_of("validation", validation, diverged=-math.inf))
+    return np.where(np.isfinite(best), best, math.nan)
 
 
 def expected_best(validation: Sequence[Run], *, diverged: float | None = None) -> Floats:

@@ -48,8 +48,8 @@ def two_way_estimate(correct: ArrayLike, *, step: float = 1.0) -> Estimate:
 
     Example:
         >>> correct = [[1, 1, 0, 1, 0, 1, 1], [1, 1, 0, 1, 1, 0, 1], [1, 1, 0, 1, 0, 1, 1]]
-        >>> found = two_way_estimate(correct)
-        >>> round(found.mean, 3), round(found.error, 3)
+        >>> estimate = two_way_estimate(correct)
+        >>> round(estimate.mean, 3), round(estimate.error, 3)
         (0.714, 0.153)
 
     Reference: Searle, Casella and McCulloch, "Variance Components", 1992, section 4.3;

@@ -21,8 +21,8 @@ def class_labels(target: PyTree, user: str) -> Tensor:
     """
     if isinstance(target, Tensor) and not target.is_floating_point() and target.dim() == 1:
         return target
-    found = f"{target.dtype} {tuple(target.shape)}" if isinstance(target, Tensor) else target
+    shown = f"{target.dtype} {tuple(target.shape)}" if isinstance(target, Tensor) else target
     raise ValueError(
         f"`target` should be class labels (B,) for {user}, which is defined for classes alone; "
-        f"found {found}. Use another method for other tasks."
+        f"found {shown}. Use another method for other tasks."
     )

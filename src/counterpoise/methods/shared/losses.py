@@ -13,7 +13,7 @@ __all__ = ["criteria", "divergence"]
 def criteria(logits_M: Tensor, signals: Signals) -> Tensor:
     """Return the criterion of each of several logits, (M, B, ...) to (M,)."""
     assert signals.criterion is not None
-    return torch.stack([signals.criterion(each, signals.target) for each in logits_M])
+    return torch.stack([signals.criterion(logits, signals.target) for logits in logits_M])
 
 
 def divergence(one: Tensor, other: Tensor) -> Tensor:

@@ -101,12 +101,12 @@ class Multitask(Method):
         if self.heads is None:
             return None
         more = (logits,) if self._linear else ()
-        found = []
+        unimodal = []
         for index, (name, feature) in enumerate(zip(self.modalities, features, strict=True)):
             trains = self.trains_encoder(index)
             seen = feature if trains else map_tensors(Tensor.detach, feature)
-            found.append(self.heads[name](seen, *more))
-        return torch.stack(found)
+            unimodal.append(self.heads[name](seen, *more))
+        return torch.stack(unimodal)
 
     def unimodal_losses(self, signals: Signals) -> Tensor:
         """Return the loss of each modality's own logits, shape (M,), with graph."""

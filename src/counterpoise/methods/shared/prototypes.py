@@ -93,21 +93,21 @@ class Prototypes(nn.Module):
         together = sum_over_processes(torch.cat(parts, dim=1), group)
         counts, *sums = torch.split(together, [part.shape[1] for part in parts], dim=1)
         self.counts = self.counts + counts.squeeze(1)
-        for m, each in enumerate(sums):
-            setattr(self, f"sums{m}", getattr(self, f"sums{m}") + each)
+        for m, added in enumerate(sums):
+            setattr(self, f"sums{m}", getattr(self, f"sums{m}") + added)
 
     def renew(self, epoch: int) -> None:
         """Make prototypes of the sums and start anew, if an epoch has passed since the last."""
         if epoch == int(self.renewed):
             return
         self.renewed = torch.full_like(self.renewed, epoch)
-        found = self.counts.gt(0)
+        present = self.counts.gt(0)
         for m, old in enumerate(self.prototypes):
             new = getattr(self, f"sums{m}") / self.counts.clamp_min(1).unsqueeze(1)
             mixed = new.lerp(old, self.momentum).where(self.seen.unsqueeze(1), new)
-            setattr(self, f"prototypes{m}", mixed.where(found.unsqueeze(1), old))
+            setattr(self, f"prototypes{m}", mixed.where(present.unsqueeze(1), old))
             setattr(self, f"sums{m}", torch.zeros_like(old))
-        self.seen = self.seen | found
+        self.seen = self.seen | present
         self.counts = torch.zeros_like(self.counts)
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:

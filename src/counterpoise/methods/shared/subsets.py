@@ -32,7 +32,7 @@ def values_of(signals: Signals, subsets: Iterable[Sequence[int]], method: str) -
     """
     assert signals.values is not None
     places = {coalition: s for s, coalition in enumerate(signals.coalitions)}
-    found = []
+    values = []
     for subset in subsets:
         members = tuple(sorted(subset))
         if members not in places:
@@ -40,8 +40,8 @@ def values_of(signals: Signals, subsets: Iterable[Sequence[int]], method: str) -
                 f"Coalitions should be exact for {method}, which needs that of modalities "
                 f"{members}; found them sampled. Wrap at most 8 modalities, and give no sampling."
             )
-        found.append(signals.values[places[members]])
-    return torch.stack(found)
+        values.append(signals.values[places[members]])
+    return torch.stack(values)
 
 
 def values_alone(signals: Signals, num_modalities: int, method: str) -> Tensor:

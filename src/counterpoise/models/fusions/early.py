@@ -95,10 +95,10 @@ class MaxOut(Fusion):
         if self.grid is not None:
             features = [average_to_grid(f, self.grid) for f in features]
         mapped = [linear(f) for linear, f in zip(self.maps, features, strict=True)]
-        if len({tuple(each.shape) for each in mapped}) > 1:
-            found = ", ".join(f"{each.shape[2]} x {each.shape[3]}" for each in mapped)
+        if len({tuple(feature.shape) for feature in mapped}) > 1:
+            sizes = ", ".join(f"{feature.shape[2]} x {feature.shape[3]}" for feature in mapped)
             raise ValueError(
-                f"`features` should be maps of one size; found {found}. "
+                f"`features` should be maps of one size; found {sizes}. "
                 f"Build MaxOut with grid=4, say, to average them to one size first."
             )
         return torch.stack(mapped).amax(0)

@@ -181,16 +181,16 @@ class CrossAttention(Fusion):
         masks = [mask for _, mask in sequences]
         queries, query_mask = mapped.pop(self.query), masks.pop(self.query)
         mask = None
-        if any(each is not None for each in masks):
+        if any(own is not None for own in masks):
             mask = torch.cat(
                 [
-                    tokens.new_ones(tokens.shape[:2], dtype=torch.bool) if each is None else each
-                    for tokens, each in zip(mapped, masks, strict=True)
+                    tokens.new_ones(tokens.shape[:2], dtype=torch.bool) if own is None else own
+                    for tokens, own in zip(mapped, masks, strict=True)
                 ],
                 dim=1,
             )
-        found = self.attention(queries, torch.cat(mapped, dim=1), mask)
-        return masked_mean(self.norm(queries + found), query_mask)
+        attended = self.attention(queries, torch.cat(mapped, dim=1), mask)
+        return masked_mean(self.norm(queries + attended), query_mask)
 
 
 def _tokens(feature: Any, size: int, index: int) -> tuple[Tensor, Tensor | None]:

@@ -118,8 +118,8 @@ class _Attended(nn.Module):
         self.norm = nn.LayerNorm(width, eps=1e-6)
 
     def forward(self, queries: Tensor, keys: Tensor, mask: Tensor | None) -> Tensor:
-        found = self.dropout(self.attention(queries, keys, mask))
-        normed: Tensor = self.norm(queries + found)
+        attended = self.dropout(self.attention(queries, keys, mask))
+        normed: Tensor = self.norm(queries + attended)
         return normed
 
 
@@ -163,10 +163,10 @@ class _Block(nn.Module):
         first_mask: Tensor | None,
         second_mask: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        found = self.first_change(self.first(first, first, first_mask))
+        change = self.first_change(self.first(first, first, first_mask))
         # The guide is the first sequence as the block received it, not as it leaves it.
         guided = self.guided(self.second(second, second, second_mask), first, first_mask)
-        first, second = first + found, second + self.second_change(guided)
+        first, second = first + change, second + self.second_change(guided)
         if not self.refine:
             return first, second
         return self.refine[0](first, first_mask), self.refine[1](second, second_mask)

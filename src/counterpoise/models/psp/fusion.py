@@ -185,6 +185,6 @@ class _Propagation(nn.Module):
 
 def _draw(module: nn.Module) -> None:
     """Draw the weights of all linear maps as published: Glorot's uniform distribution."""
-    for each in module.modules():
-        if isinstance(each, nn.Linear):
-            nn.init.xavier_uniform_(each.weight)
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)

@@ -107,8 +107,8 @@ def _spec(module: str) -> ModuleSpec | None:
             return None
         if spec is None:
             return None
-        found = spec.submodule_search_locations
-        places = None if found is None else list(found)
+        locations = spec.submodule_search_locations
+        places = None if locations is None else list(locations)
     return spec
 
 
@@ -119,7 +119,7 @@ def _nearest(module: str) -> str:
     if outer and spec is None:
         return _nearest(outer)
     places = sys.path if spec is None else list(spec.submodule_search_locations or [])
-    return suggestion(inner, [each.name for each in pkgutil.iter_modules(places)])
+    return suggestion(inner, [info.name for info in pkgutil.iter_modules(places)])
 
 
 def _holds(module: str, name: str) -> bool:
@@ -154,7 +154,7 @@ def _bound(tree: ast.Module) -> Iterator[str]:
         if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             yield node.name
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
-            yield from (each.asname or each.name.partition(".")[0] for each in node.names)
+            yield from (alias.asname or alias.name.partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id
         else:

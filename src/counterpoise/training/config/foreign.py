@@ -99,15 +99,15 @@ def _with(config: Mapping[str, Any], section: str, inner: str, value: str) -> An
     if not inner or inner == "class_path":
         new = _adopted(section, value)
         return None if new is value else new
-    found, foreign = config.get(section), _FOREIGN[section]
+    described, foreign = config.get(section), _FOREIGN[section]
     inner = inner.removeprefix("init_args.")
-    if not isinstance(found, Mapping) or found.get("class_path") != _path(foreign):
+    if not isinstance(described, Mapping) or described.get("class_path") != _path(foreign):
         return None
     if inner.partition(".")[0] in foreign.own:
         return None
-    settings = found["init_args"]
+    settings = described["init_args"]
     given = {**settings.get("arguments", {}), inner: yaml.safe_load(value)}
-    return {**found, "init_args": {**settings, "arguments": given}}
+    return {**described, "init_args": {**settings, "arguments": given}}
 
 
 def _adopted(name: str, section: Any) -> Any:

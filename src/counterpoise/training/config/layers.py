@@ -112,13 +112,13 @@ def without_overridden(config: Mapping[str, Any], arguments: Sequence[str]) -> d
     kept = dict(config)
     for name, value in _pairs(arguments):
         section, _, inner = name.partition(".")
-        found = kept.get(section)
-        if not isinstance(found, Mapping):
+        described = kept.get(section)
+        if not isinstance(described, Mapping):
             continue
-        if inner and "init_args" in found:
-            below = without_overridden(found["init_args"], [f"--{inner}={value}"])
-            kept[section] = {**found, "init_args": below}
-        elif not inner and _class_of(found) and not _same_class(_class_of(found), value):
+        if inner and "init_args" in described:
+            below = without_overridden(described["init_args"], [f"--{inner}={value}"])
+            kept[section] = {**described, "init_args": below}
+        elif not inner and _class_of(described) and not _same_class(_class_of(described), value):
             del kept[section]
     return kept
 
@@ -172,7 +172,7 @@ def class_names(base: type) -> list[str]:
         >>> "AGM" in class_names(Method), "Method" in class_names(Method)
         (True, False)
     """
-    found: set[str] = set()
+    names: set[str] = set()
     pending: list[type] = base.__subclasses__()
     while pending:
         kind = pending.pop()
@@ -181,8 +181,8 @@ def class_names(base: type) -> list[str]:
             _is_ours(kind.__module__) and class_path(kind) == f"{kind.__module__}.{kind.__name__}"
         )
         if not (isabstract(kind) or kind.__name__.startswith("_") or inner):
-            found.add(kind.__name__)
-    return sorted(found)
+            names.add(kind.__name__)
+    return sorted(names)
 
 
 def _class_of(section: Any) -> str | None:

@@ -33,8 +33,8 @@ def unknown_name(config: Mapping[str, Any], kinds: Mapping[str, type]) -> str | 
         >>> unknown_name(config, {"method": Method})[-35:]
         "found 'alfa'. Did you mean 'alpha'?"
     """
-    found = (_in_section(name, kind, config.get(name)) for name, kind in kinds.items())
-    return next((text for text in found if text is not None), None)
+    texts = (_in_section(name, kind, config.get(name)) for name, kind in kinds.items())
+    return next((text for text in texts if text is not None), None)
 
 
 def _in_section(where: str, base: type | None, section: Any) -> str | None:
@@ -43,10 +43,10 @@ def _in_section(where: str, base: type | None, section: Any) -> str | None:
         return None
     kind, settings = base if is_dataclass(base) else None, section
     if "class_path" in section:
-        found = _class(where, base, str(section["class_path"]))
-        if isinstance(found, str):
-            return found
-        kind, settings = found, section.get("init_args") or {}
+        looked_up = _class(where, base, str(section["class_path"]))
+        if isinstance(looked_up, str):
+            return looked_up
+        kind, settings = looked_up, section.get("init_args") or {}
     if not isinstance(kind, type) or not isinstance(settings, Mapping):
         return None
     known = arguments_of(kind)
@@ -67,8 +67,8 @@ def _in_section(where: str, base: type | None, section: Any) -> str | None:
 def class_of(where: str, base: type | None, section: Any) -> type | None:
     """Return the class that a section of a configuration names; None where that is not known."""
     path = section.get("class_path") if isinstance(section, Mapping) else section
-    found = _class(where, base, path) if isinstance(path, str) else None
-    return found if isinstance(found, type) else None
+    looked_up = _class(where, base, path) if isinstance(path, str) else None
+    return looked_up if isinstance(looked_up, type) else None
 
 
 def _class(where: str, base: type | None, path: str) -> type | str | None:
@@ -84,10 +84,10 @@ def _class(where: str, base: type | None, path: str) -> type | str | None:
         if isinstance(module, Exception):
             return None
         parent = module
-    found = getattr(parent, last, None)
-    if found is None:
+    member = getattr(parent, last, None)
+    if member is None:
         return _missing(where, path, parent, last)
-    return found if isinstance(found, type) else None
+    return member if isinstance(member, type) else None
 
 
 def _module(path: str) -> ModuleType | Exception | None:
@@ -109,7 +109,7 @@ def _missing(where: str, path: str, parent: ModuleType | None, name: str) -> str
 
 
 def _submodules(module: ModuleType) -> list[str]:
-    return [each.name for each in pkgutil.iter_modules(getattr(module, "__path__", []))]
+    return [info.name for info in pkgutil.iter_modules(getattr(module, "__path__", []))]
 
 
 def _subclass(base: type, name: str) -> type | None:
@@ -125,10 +125,10 @@ def _subclass(base: type, name: str) -> type | None:
 def arguments_of(kind: type) -> list[str]:
     """Return the names of all arguments of a class, those that pass on to parents included."""
     known: list[str] = []
-    for each in kind.__mro__:
-        if "__init__" not in vars(each) or each is object:
+    for ancestor in kind.__mro__:
+        if "__init__" not in vars(ancestor) or ancestor is object:
             continue
-        given = list(inspect.signature(vars(each)["__init__"]).parameters.values())[1:]
+        given = list(inspect.signature(vars(ancestor)["__init__"]).parameters.values())[1:]
         known += [a.name for a in given if a.kind not in (a.VAR_POSITIONAL, a.VAR_KEYWORD)]
         if all(a.kind is not a.VAR_KEYWORD for a in given):
             break

@@ -10,7 +10,7 @@ from counterpoise.experiments.compare.outcomes import Outcome
 from counterpoise.experiments.store import Result
 from counterpoise.measures.statistics import Interval, mean_interval
 
-__all__ = ["Competing", "competing"]
+__all__ = ["CompetitionSummary", "competition_of"]
 
 
 _RESULTS = ("alone", "probe")
@@ -18,7 +18,7 @@ _RESULTS = ("alone", "probe")
 
 
 @dataclass(frozen=True)
-class Competing:
+class CompetitionSummary:
     """How modalities compete under the chosen configuration of a method.
 
     Attributes:
@@ -39,25 +39,25 @@ class Competing:
 
     def values(self, quantity: str, modality: str) -> list[float]:
         """Return a quantity of a modality by seed, such as "probe"; none if not measured."""
-        found = [outcome[quantity].get(modality) for outcome in self.outcomes.values()]
-        return [value for value in found if value is not None]
+        measured = [outcome[quantity].get(modality) for outcome in self.outcomes.values()]
+        return [value for value in measured if value is not None]
 
     def summary(self, quantity: str, modality: str) -> Interval | None:
         """Return a quantity of a modality over seeds; None if not measured."""
         values = self.values(quantity, modality)
         if not values:
             return None
-        found = mean_interval(values)
-        return found.within(*self.bounds) if quantity in _RESULTS else found
+        interval = mean_interval(values)
+        return interval.within(*self.bounds) if quantity in _RESULTS else interval
 
     def robustness(self, place: int) -> Interval | None:
         """Return the expected result at one of the probabilities of absence, over seeds."""
-        curves: list[Sequence[float]] = [each["robustness"] for each in self.outcomes.values()]
+        curves: list[Sequence[float]] = [o["robustness"] for o in self.outcomes.values()]
         values = [curve[place] for curve in curves if curve]
         return mean_interval(values).within(*self.bounds) if values else None
 
 
-def competing(outcome: Outcome, measured: Mapping[str, Result]) -> Competing | None:
+def competition_of(outcome: Outcome, measured: Mapping[str, Result]) -> CompetitionSummary | None:
     """Gather the measurements of a method's chosen runs; None if there are none.
 
     Args:
@@ -66,11 +66,11 @@ def competing(outcome: Outcome, measured: Mapping[str, Result]) -> Competing | N
     """
     chosen = outcome.chosen
     runs = {} if chosen is None else chosen.results
-    found = {seed: measured[each.key] for seed, each in runs.items() if each.key in measured}
-    if not found:
+    measurements = {seed: measured[run.key] for seed, run in runs.items() if run.key in measured}
+    if not measurements:
         return None
-    return Competing(
-        {seed: each.record for seed, each in found.items() if each.record is not None},
-        {seed: each for seed, each in found.items() if each.state == "failed"},
+    return CompetitionSummary(
+        {seed: result.record for seed, result in measurements.items() if result.record is not None},
+        {seed: result for seed, result in measurements.items() if result.state == "failed"},
         outcome.form.bounds,
     )

@@ -1,6 +1,6 @@
 """Phrases depend on the numbers."""
 
-from counterpoise.experiments.study.words import above, listed, signed, with_interval
+from counterpoise.experiments.study.phrases import above, listed, signed, with_interval
 from counterpoise.measures.statistics import Interval
 
 TIED, MINUS = "\N{NO-BREAK SPACE}", "\N{MINUS SIGN}"

@@ -54,7 +54,7 @@ def above(first: Interval, second: Interval | float) -> bool:
         >>> above(Interval(0.9, 0.8, 1.0, 5), 0.85)
         False
     """
-    num_values = [each.num_values for each in (first, second) if isinstance(each, Interval)]
+    num_values = [side.num_values for side in (first, second) if isinstance(side, Interval)]
     high = second.high if isinstance(second, Interval) else second
     if first.low is None or high is None or min(num_values) < FEWEST:
         return False

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from counterpoise.experiments.compare.analysis import Comparison
-from counterpoise.experiments.compare.competing import Competing
+from counterpoise.experiments.compare.competition_summary import CompetitionSummary
 from counterpoise.experiments.compare.rows import Block, Row
 from counterpoise.experiments.compete.results import FEWEST_PER_DIMENSION
 from counterpoise.measures.statistics import Interval
@@ -50,7 +50,7 @@ def competition_table(block: Block, metric: Metric = ACCURACY) -> Table | None:
     share = f"Contribution to {metric.title}{metric.in_units}"
     columns += [Column(f"share_{n}", n, share, metric.form) for n in names]
     columns += [Column(f"absent_{place}", often, absent, metric.form) for place, often in _ABSENT]
-    lines = [(row.method, *_numbers(found, names)) for row, found in rows]
+    lines = [(row.method, *_numbers(competition, names)) for row, competition in rows]
     caption = (
         f"Test data of {block.title}, chosen configurations, means over seeds; strengths with "
         f"their 95% interval. {_alone_sentence(rows[0][1], metric)}{_few_samples(rows[0][1])} A "
@@ -59,19 +59,19 @@ def competition_table(block: Block, metric: Metric = ACCURACY) -> Table | None:
     return Table(caption, columns, lines)
 
 
-def _measured(block: Block) -> list[tuple[Row, Competing]]:
+def _measured(block: Block) -> list[tuple[Row, CompetitionSummary]]:
     return [
-        (row, row.competing)
+        (row, row.competition)
         for row in block.rows
-        if row.competing is not None and row.competing.outcomes
+        if row.competition is not None and row.competition.outcomes
     ]
 
 
-def _numbers(found: Competing, names: Sequence[str]) -> list[object]:
-    probes = [found.summary("probe", name) for name in names]
-    shares = [found.summary("contribution", name) for name in names]
-    absent = [found.robustness(place) for place, _ in _ABSENT]
-    strengths = [found.summary("strength", name) for name in names]
+def _numbers(competition: CompetitionSummary, names: Sequence[str]) -> list[object]:
+    probes = [competition.summary("probe", name) for name in names]
+    shares = [competition.summary("contribution", name) for name in names]
+    absent = [competition.robustness(place) for place, _ in _ABSENT]
+    strengths = [competition.summary("strength", name) for name in names]
     return [*map(_mean, probes), *strengths, *map(_mean, shares), *map(_mean, absent)]
 
 
@@ -83,20 +83,20 @@ def _strength(summary: Interval) -> str:
     return interval(summary.mean, summary.low, summary.high)
 
 
-def _alone_sentence(found: Competing, metric: Metric) -> str:
+def _alone_sentence(competition: CompetitionSummary, metric: Metric) -> str:
     """Say what modalities reach alone, which is the same for all methods."""
     told = []
-    for name in found.modalities:
-        summary = found.summary("alone", name)
+    for name in competition.modalities:
+        summary = competition.summary("alone", name)
         assert summary is not None
         spread = "" if summary.std is None else f" ± {metric.form(summary.std)}"
         told.append(f"{name} {metric.form(summary.mean)}{spread}{metric.unit}")
     return f"Trained alone the network reaches: {enumerate_words(told)}."
 
 
-def _few_samples(found: Competing) -> str:
+def _few_samples(summary: CompetitionSummary) -> str:
     """Mark strengths whose regression had few samples to be fitted on."""
-    known = [each.get("fit_per_dimension", math.inf) for each in found.outcomes.values()]
+    known = [outcome.get("fit_per_dimension", math.inf) for outcome in summary.outcomes.values()]
     fewest = min(known)
     if fewest >= FEWEST_PER_DIMENSION:
         return ""
@@ -113,15 +113,15 @@ def competition_figure(block: Block, metric: Metric = ACCURACY) -> Figure | None
         return None
     names = rows[0][1].modalities
     alone = _points("trained alone", rows[0][1], "alone")
-    probes = [point for row, found in rows for point in _points(row.method, found, "probe")]
-    strengths = [point for row, found in rows for point in _points(row.method, found, "strength")]
+    probes = [p for row, summary in rows for p in _points(row.method, summary, "probe")]
+    strengths = [p for row, summary in rows for p in _points(row.method, summary, "strength")]
     strength = Axis("Competition strength", levels=[Level(1.0)])
     panels = [
         ("Probes of encoders", [*alone, *probes], Axis(metric.on("Test"), metric.form)),
         ("Competition strength", strengths, strength),
         (
             f"With each modality absent {_ABSENT[0][1]} times",
-            [point for row, found in rows for point in _robust(row.method, found)],
+            [p for row, summary in rows for p in _robust(row.method, summary)],
             Axis(f"{metric.on('Test')}, expected", metric.form),
         ),
     ]
@@ -136,19 +136,19 @@ def competition_figure(block: Block, metric: Metric = ACCURACY) -> Figure | None
     return row_figure(f"Competition of modalities on {block.title}", caption, panels, looks)
 
 
-def _points(row: str, found: Competing, quantity: str) -> list[Point]:
+def _points(row: str, competition: CompetitionSummary, quantity: str) -> list[Point]:
     points = []
-    for name in found.modalities:
-        summary = found.summary(quantity, name)
+    for name in competition.modalities:
+        summary = competition.summary(quantity, name)
         if summary is not None:
-            repeats = found.values(quantity, name)
+            repeats = competition.values(quantity, name)
             ends = summary.low, summary.high
             points.append(Point(row, summary.mean, *ends, name, repeats=repeats))
     return points
 
 
-def _robust(row: str, found: Competing) -> list[Point]:
-    summary = found.robustness(_ABSENT[0][0])
+def _robust(row: str, competition: CompetitionSummary) -> list[Point]:
+    summary = competition.robustness(_ABSENT[0][0])
     if summary is None:
         return []
     return [Point(row, summary.mean, summary.low, summary.high, _WHOLE)]
@@ -163,12 +163,12 @@ def measurements_table(comparison: Comparison) -> Table:
     ]
     rows = []
     for block in comparison.blocks:
-        for row, found in _measured(block):
+        for row, competition in _measured(block):
             chosen = row.outcome.chosen
             assert chosen is not None
-            for seed, outcome in found.outcomes.items():
+            for seed, outcome in competition.outcomes.items():
                 responses = tested_responses(chosen.records[seed]) or {}
-                for name in found.modalities:
+                for name in competition.modalities:
                     numbers = [outcome[quantity].get(name) for quantity in quantities]
                     place = (block.data, block.fusion, row.method, seed, name)
                     rows.append((*place, responses[name], *numbers))

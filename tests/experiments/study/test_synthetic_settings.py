@@ -7,7 +7,7 @@ import torch
 
 from counterpoise.data import Digits, Synthetic
 from counterpoise.data.synthetic.synthetic import Shift
-from counterpoise.experiments.study.worlds import (
+from counterpoise.experiments.study.synthetic_settings import (
     SYNERGY,
     WORLDS,
     Rescaled,
