@@ -7,6 +7,7 @@ from counterpoise.core.errors import (
     check_file_name,
     check_range,
     check_seed,
+    described,
     essence,
     suggestion,
 )
@@ -82,3 +83,9 @@ def test_the_essence_of_a_message_is_its_own_first_line_or_what_a_union_expects_
     union = "no\nErrors:\n  - Not a\n    number\n  - Expected a <class 'NoneType'>\n"
     assert essence(union) == "Not a number"
     assert essence("two\n  lines") == "two lines"
+
+
+def test_what_is_long_is_shortened_in_the_middle_and_nothing_else():
+    whole, longer = "a" * 98, "a" * 79 + "b" * 20  # with the quotation marks 100 and 101
+    assert described(whole) == repr(whole)
+    assert described(longer) == f"'{'a' * 79} ... {'b' * 14}'"

@@ -131,3 +131,20 @@ def test_a_container_of_features_may_be_emptied(level):
     for _ in range(2):
         found, expected = (b(**inputs, target=target) for b in (balanced, whole))
         torch.testing.assert_close(found.responses, expected.responses, **CLOSE)
+
+
+class ShiftedFirst(Late):
+    """Changes the features of its first modality in place."""
+
+    def forward(self, **inputs):
+        first, *others = self.features(inputs)
+        return self.head(torch.cat([first.add_(1), *others], dim=1))
+
+
+@pytest.mark.parametrize(("network", "changed"), [(Late, set()), (ShiftedFirst, {0})])
+@pytest.mark.parametrize("level", REPLAYING)
+def test_only_what_is_changed_in_place_is_cloned_after_the_first_step(level, network, changed):
+    balanced = wrap(made(network), level)
+    inputs, target = batch(3, 7)
+    balanced(**inputs, target=target).loss.backward()
+    assert balanced.runner.facts.cloned == changed

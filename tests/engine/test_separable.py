@@ -8,6 +8,7 @@ from torch import nn
 
 import counterpoise as cp
 from counterpoise.core.coalitions import exact_plan
+from counterpoise.engine.precision import precise_type
 from support.networks import CrossAttention, FiLM, Fused, Late, MaxOut, batch
 from support.wrapping import wrap_parts
 
@@ -33,6 +34,15 @@ class SumOfTowers(Fused):
         return sum(t(f) for t, f in zip(self.towers, self.features(inputs), strict=True))
 
 
+class Chosen(Late):
+    """A sum that takes columns by places that it makes anew."""
+
+    def forward(self, **inputs):
+        joined = torch.cat(self.features(inputs), dim=1)
+        places = torch.zeros(joined.shape[1], dtype=torch.int64)
+        return self.head(joined[:, places.add(1).cumsum(0).sub(1)])
+
+
 class Layered(Late):
     """A non-linear head on concatenated features."""
 
@@ -50,7 +60,7 @@ def wrapped(model, level="shared"):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("level", ["features", "shared"])
-@pytest.mark.parametrize("fusion", [Late, NormedHead, SumOfTowers])
+@pytest.mark.parametrize("fusion", [Late, NormedHead, SumOfTowers, Chosen])
 def test_sums_over_modalities_are_found(fusion, level, dtype):
     torch.manual_seed(0)
     assert wrapped(fusion(3).to(dtype), level).runner.facts.separable
@@ -77,7 +87,7 @@ def test_a_nonlinearity_that_starts_in_its_linear_regime_is_not_taken_for_a_sum(
 
 
 @pytest.mark.parametrize("level", ["features", "shared"])
-@pytest.mark.parametrize("fusion", [Late, NormedHead, SumOfTowers])
+@pytest.mark.parametrize("fusion", [Late, NormedHead, SumOfTowers, Chosen])
 def test_alone_tells_what_all_coalitions_tell(fusion, level):
     torch.manual_seed(0)
     model = fusion(4).double()
@@ -110,3 +120,10 @@ def test_sampling_that_was_asked_for_stays():
     )
     inputs, target = batch(4, 7)
     assert balanced(**inputs, target=target).sampling_error is not None
+
+
+@pytest.mark.parametrize(("size", "dtype"), [(2**27, torch.float64), (2**27 + 1, torch.float32)])
+def test_models_too_large_to_copy_are_looked_at_in_single_precision(size, dtype):
+    model = nn.Module()
+    model.weight = nn.Parameter(torch.empty(size, device="meta"))
+    assert precise_type(model, {"a": torch.zeros(2)}) == dtype

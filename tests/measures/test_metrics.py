@@ -274,3 +274,7 @@ def test_accuracy_of_a_target_that_is_no_class_is_an_error():
 def test_one_modality_is_an_error(kind):
     with pytest.raises(ValueError, match=r"`num_modalities` should be at least 2; found 1"):
         kind(1)
+
+
+def test_robustness_is_asked_for_in_tenths():
+    assert pytest.approx([k / 10 for k in range(11)]) == PROBABILITIES

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from sklearn import linear_model
 
 from counterpoise.data import Synthetic
 from counterpoise.measures import Batches, linear_probe, probe_encoders
@@ -150,3 +151,18 @@ def test_batches_without_target_are_an_error():
         ValueError, match=r"`test` should hold a 'target' in each batch; found none"
     ):
         probe_encoders(model, model.encoder_paths, *parts)
+
+
+@pytest.mark.parametrize("kind", PROBES)
+def test_a_probe_is_the_classifier_that_it_is_called(kind):
+    train, validation, test = splits(2, signal=0.9)
+    mean, std = train[0].mean(axis=0), train[0].std(axis=0)
+    classifier = {
+        "ridge": linear_model.RidgeClassifier(alpha=30.0),
+        "logistic": linear_model.LogisticRegression(C=1 / 30.0, max_iter=10_000),
+    }[kind]
+    classifier.fit((train[0] - mean) / std, train[1])
+    found = linear_probe(train, validation, test, kind=kind, penalties=(30.0,))
+    assert found.accuracy == classifier.score((test[0] - mean) / std, test[1])
+    other = next(other for other in PROBES if other != kind)
+    assert found.accuracy != linear_probe(*splits(2, signal=0.9), kind=other).accuracy

@@ -189,3 +189,10 @@ def test_two_at_one_place_are_an_error_that_names_them_and_the_place(methods, pl
 def test_wrong_arguments_are_errors_that_say_what_is_right(methods, error, message):
     with pytest.raises(error, match=message):
         cp.chain(*methods)
+
+
+def test_the_epoch_is_told_to_a_chain_and_to_all_that_are_in_it():
+    first, second = cp.Windowed(cp.AGM(), start=2), cp.UnimodalLoss()
+    chain = cp.chain(first, second)
+    chain.set_epoch(3)
+    assert (chain.epoch, first.epoch, second.epoch) == (3, 3, 3)

@@ -211,7 +211,7 @@ class _Inspection:
         self.batch.rows = self.batch.looks_like_rows(num_rows) if rows is None else rows
         if not self.batch.follows_rows(num_rows):
             return
-        few = self.batch.first(3) if num_rows > 3 else self.batch.first(max(num_rows - 1, 1))
+        few = self.batch.first(min(3, max(num_rows - 1, 1)))
         if num_rows == 1:
             few = self.batch.doubled()
         own, self.batch = self.batch, few
