@@ -294,7 +294,7 @@ class Method(nn.Module):
         return False
 
     def check(self) -> None:
-        """Raise if the state shows a mistake; waits for the device, so call rarely."""
+        """Raise if the state shows that a step went wrong; waits for the device, so call rarely."""
 
 
 def answers(method: Method, place: str) -> bool:
