@@ -12,8 +12,10 @@ export OMP_NUM_THREADS ?= 1
 demo: .venv/demo
 	$(BIN)/counterpoise demo
 
-# A page of the documentation is one namespace, so that a file stays with one process.
-test: check docs
+# What is checked without running tests takes one core each, tests take both. A page of the
+# documentation is one namespace, so that a file stays with one process.
+test: .venv/dev
+	$(MAKE) -j 2 check docs
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 check: .venv/dev

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -63,9 +63,9 @@ def halves() -> tuple[Part, Part]:
 
 def packed(name: str) -> tuple[Part, Part]:
     """Return the training and validation parts of a data set of this package."""
-    from counterpoise.data import AVMNIST, Digits, Synthetic
+    from counterpoise.data import AVMNIST, DataSource, Digits, Synthetic
 
-    sources = {
+    sources: dict[str, Callable[[], DataSource]] = {
         "digits": Digits,
         "synthetic": Synthetic,
         "av-mnist": partial(AVMNIST, audio_size=28),

@@ -22,6 +22,7 @@ from counterpoise.measures import (
     modality_metrics,
     robustness,
 )
+from counterpoise.measures.metrics import PROBABILITIES
 from measures import processes
 from support.networks import FUSIONS, Late, MaxOut, batch
 from support.oracle import response_weights

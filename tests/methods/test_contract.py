@@ -109,7 +109,7 @@ def test_parameters_that_the_loss_does_not_reach_are_never_touched(fusion, row):
 @rows()
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("fusion", ["late", "maxout", "attention"])
-@pytest.mark.parametrize("num_modalities", [2, 3, 5])
+@pytest.mark.parametrize("num_modalities", [2, 3, pytest.param(5, marks=pytest.mark.slow)])
 def test_any_fusion_number_of_modalities_and_level(num_modalities, fusion, level, row):
     model = network(fusion, num_modalities)
     run = Run(wrap(model, row.make(num_modalities), level))

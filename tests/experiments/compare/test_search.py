@@ -271,6 +271,22 @@ def test_an_estimate_measures_one_run_of_each_kind_that_the_comparison_needs(tmp
     assert (again, trained) == (found, [])
 
 
+def test_methods_are_measured_on_the_quickest_data_and_scaled_to_the_others(tmp_path):
+    data = {
+        "long": {**made.DATA["blobs"], "trainer.max_epochs": 40},
+        "short": {**made.DATA["blobs"], "trainer.max_epochs": 1},
+    }
+    found, trained = estimated(tiny(fusions=None, data=data), tmp_path)
+    assert [re.match(r"trained (\w+): (\w+)", text).groups() for text in trained] == [
+        ("long", "Joint"),
+        ("short", "Joint"),
+        ("short", "AGM"),
+    ]
+    long, short = ({m: found.seconds[Kind(name, m)] for m in TINY} for name in data)
+    assert long["AGM"] / long["Joint"] == pytest.approx(short["AGM"] / short["Joint"])
+    assert found.num_left == 4 * 5 - 3
+
+
 def test_what_is_done_is_not_estimated(finished):
     found, trained = estimated(tiny(), finished[2])
     assert (trained, found.num_left, found.seconds_left(1)) == ([], 0, 0)

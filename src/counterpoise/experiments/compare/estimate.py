@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import NamedTuple
@@ -42,7 +42,7 @@ class Estimate:
     """How many cells a comparison takes, and how long.
 
     Attributes:
-        seconds: Of one cell of each kind: the median of those that were measured.
+        seconds: Of one cell of each kind: the median of those that were measured, or derived.
         total: How many cells of each kind there are in all.
         done: How many of them have a result.
         phases: Cells that are left, by kind, in phases that wait for each other.
@@ -79,9 +79,11 @@ class Estimate:
 def estimate(grid: Grid, store: Store, execution: Execution, observer: Observer) -> Estimate:
     """Estimate how many cells a comparison will take, and how long.
 
-    Of each data set and method one run that the comparison needs anyway is made, with the first
-    fusion, unless there is one in the store; and if competition is measured, one measurement of
-    each data set, of the baseline as the layers describe it. Nothing else is trained.
+    Of each data set one run of the baseline is made, and where that takes least time one of each
+    method and, if competition is measured, of each modality alone and one measurement: all with
+    the first fusion, and only what the comparison needs anyway and what is not in the store.
+    What was not measured takes as many times a run of the baseline on the same data as it does
+    there; a modality alone as long as the baseline.
 
     Args:
         grid: What is to be compared.
@@ -96,16 +98,33 @@ def estimate(grid: Grid, store: Store, execution: Execution, observer: Observer)
     measuring = plan_measuring(grid, runs) if grid.competition else {}
     samples = _samples(grid, runs, measuring)
     planned = _planned(grid, runs, measuring, store)
-    known = {kind for kind, cell in planned if store.read(cell.key) is not None}
-    wanted = {kind: cell for kind, cell in samples.items() if kind not in known}
-    Session(store, replace(execution, part=None), observer).finish(wanted.values())
-    times: dict[Kind, list[float]] = {}
-    for kind, key in {(kind, cell.key) for kind, cell in (*planned, *wanted.items())}:
-        result = store.read(key)
-        if result is not None:
-            times.setdefault(kind, []).append(_seconds(result))
-    seconds = {kind: median(taken) for kind, taken in times.items()}
+    cells = [*planned, *samples.items()]
+    session = Session(store, replace(execution, part=None), observer)
+
+    def measured(kinds: Callable[[Kind], bool]) -> dict[Kind, float]:
+        known = _measured(cells, store)
+        wanted = [cell for kind, cell in samples.items() if kinds(kind) and kind not in known]
+        session.finish(wanted)
+        return _measured(cells, store)
+
+    seconds = measured(lambda kind: kind.what == grid.baseline)
+    baselines = {data: seconds[Kind(data, grid.baseline)] for data in grid.data}
+    cheapest = min(baselines, key=baselines.__getitem__)
+    seconds = measured(lambda kind: kind.data == cheapest)
+    for kind in samples:
+        there = seconds.get(Kind(cheapest, kind.what), baselines[cheapest])
+        seconds.setdefault(kind, baselines[kind.data] * there / baselines[cheapest])
     return _counted(grid, runs, measuring, store, seconds)
+
+
+def _measured(cells: Iterable[tuple[Kind, Cell]], store: Store) -> dict[Kind, float]:
+    """Return how long a cell of each kind takes: the median of those that have a result."""
+    times: dict[Kind, dict[str, float]] = {}
+    for kind, cell in cells:
+        result = store.read(cell.key)
+        if result is not None:
+            times.setdefault(kind, {})[cell.key] = _seconds(result)
+    return {kind: median(taken.values()) for kind, taken in times.items()}
 
 
 def _samples(
