@@ -63,7 +63,7 @@ def coalitions(num_modalities: int) -> tuple[Coalition, ...]:
 
 
 def shapley_weights(num_modalities: int, *, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Map the values of coalitions to mono-modal responses, which are their Shapley values.
+    """Map the values of coalitions to unimodal responses, which are their Shapley values.
 
     phi_m = sum over S without m of |S|! (M-|S|-1)! / M! * [v(S + m) - v(S)] + v(none) / M,
     in which v(none) cancels, so that the empty coalition is never needed.

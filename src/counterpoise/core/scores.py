@@ -1,10 +1,10 @@
-"""Per-sample losses, which score the mono-modal responses. Lower is better.
+"""Per-sample losses, which score the unimodal responses. Lower is better.
 
 A score maps logits (N, ...) and a target with N rows to N losses; any function of that form will
 do. Those here also carry ``criterion``, the ordinary scalar loss that training minimises.
 
 Reference: Li et al., "Boosting Multi-modal Model Performance with Adaptive Gradient
-Modulation", ICCV 2023, equation 5: the cross-entropy of each mono-modal response.
+Modulation", ICCV 2023, equation 5: the cross-entropy of each unimodal response.
 """
 
 from __future__ import annotations

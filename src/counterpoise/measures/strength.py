@@ -30,7 +30,7 @@ def competition_strength(
     concept_test: Features,
     ridge: float = 120.0,
 ) -> float:
-    """Map fused features and mono-modal concepts to the competition strength of a modality.
+    """Map fused features and unimodal concepts to the competition strength of a modality.
 
     A ridge regression with intercept from the fused feature of the joint model to the concept,
     the penultimate feature of a model that was trained on the modality alone, is fitted on one

@@ -65,7 +65,7 @@ class Agreement(Study):
             check_count(name, getattr(self, name), at_least=1)
 
     def cases(self) -> list[Case]:
-        """Return joint and mono-modal runs in synthetic worlds and on real data."""
+        """Return joint and unimodal runs in synthetic worlds and on real data."""
         worlds: dict[str, DataSource] = {**WORLDS}
         real = self.data or digits()
         worlds[real.name] = real

@@ -1,4 +1,4 @@
-"""The mono-modal concept and the competition strength under different fusions."""
+"""The unimodal concept and the competition strength under different fusions."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Fusions(Study):
 
     name: ClassVar[str] = "fusions"
     question: ClassVar[str] = (
-        "Do the mono-modal concept and the competition strength depend on the fusion?"
+        "Do the unimodal concept and the competition strength depend on the fusion?"
     )
 
     num_seeds: int = 3
@@ -53,7 +53,7 @@ class Fusions(Study):
         check_count("max_epochs", self.max_epochs, at_least=1)
 
     def cases(self) -> list[Case]:
-        """Return joint and mono-modal runs for each fusion."""
+        """Return joint and unimodal runs for each fusion."""
         data = self.data or digits()
         names = data.load().modalities
         cases = []
@@ -96,7 +96,7 @@ class Fusions(Study):
             ("fusion", "modality"),
             {
                 "strength": Quantity("Competition strength", level=1.0),
-                "standardised": Quantity("standardised", level=1.0),
+                "standardised": Quantity("Strength, standardised feature", level=1.0),
                 "alone": Quantity("Alone, accuracy %", share=True),
                 "probe": Quantity("Probe, accuracy %", share=True),
                 "accuracy": Quantity("Joint, accuracy %", share=True),

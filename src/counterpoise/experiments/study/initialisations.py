@@ -1,4 +1,4 @@
-"""The mono-modal concept and the competition strength under different initialisations."""
+"""The unimodal concept and the competition strength under different initialisations."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Initialisations(Study):
 
     name: ClassVar[str] = "initialisations"
     question: ClassVar[str] = (
-        "Do the mono-modal concept and the competition strength depend on the initialisation?"
+        "Do the unimodal concept and the competition strength depend on the initialisation?"
     )
 
     fusion: str = "additive"
@@ -103,7 +103,7 @@ class Initialisations(Study):
             ("modality",),
             {
                 "same": Quantity("Strength, same initialisation", level=1.0),
-                "other": Quantity("other initialisation", level=1.0),
+                "other": Quantity("Strength, other initialisation", level=1.0),
                 "change": Quantity("Change", level=0.0),
                 "floor": Quantity("Floor", level=1.0),
                 "by_joint": Quantity("Deviation over joint models"),

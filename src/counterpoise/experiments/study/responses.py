@@ -1,4 +1,4 @@
-"""Do the mono-modal responses of a late-fusion model with known contributions recover them?"""
+"""Do the unimodal responses of a late-fusion model with known contributions recover them?"""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Responses(Study):
 
     name: ClassVar[str] = "responses"
     question: ClassVar[str] = (
-        "Do the mono-modal responses of a late-fusion model with known contributions recover them?"
+        "Do the unimodal responses of a late-fusion model with known contributions recover them?"
     )
 
     fusion: str = "additive"
@@ -71,7 +71,7 @@ class Responses(Study):
             check_count(name, getattr(self, name), at_least=1)
 
     def cases(self) -> list[Case]:
-        """Return joint and mono-modal runs in each world."""
+        """Return joint and unimodal runs in each world."""
         late = self.fusion in ("additive", "concatenation")
         cases = []
         for world, data in (WORLDS if late else {**WORLDS, **SYNERGY}).items():

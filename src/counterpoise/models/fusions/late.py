@@ -55,7 +55,7 @@ class Additive(Fusion):
     """Late fusion: the logits of one linear head per modality, summed.
 
     logits = sum over m of W_m f_m + b_m. The heads are the sub-modules ``head.0``, ``head.1``,
-    ..., each called once in a forward pass: their outputs are the mono-modal logits.
+    ..., each called once in a forward pass: their outputs are the unimodal logits.
 
     Args:
         sizes: D_m, the feature sizes of two or more modalities.
