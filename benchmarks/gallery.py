@@ -20,6 +20,7 @@ import shutil
 import tempfile
 from base64 import b64decode
 from pathlib import Path
+from textwrap import wrap
 from typing import Any, NamedTuple
 
 from counterpoise.cli import main as counterpoise
@@ -175,9 +176,15 @@ def section() -> str:
         parts += [f"![{title}](gallery/{name}-{k}.svg)" for k, title in enumerate(shown, start=1)]
         if len(first.charts) > _MOST:
             parts.append(f"*{_MOST} of {len(first.charts)} charts of the page's first figure.*")
-        commands = "\n".join(f"$ {command}" for command in entry.commands)
+        commands = "\n".join(map(_wrapped, entry.commands))
         parts += [f"```text\n{commands}\n```", f"[The whole page]({entry.kept})"]
     return "\n\n".join([*parts, END])
+
+
+def _wrapped(command: str) -> str:
+    """Write a command as a shell takes it, in lines that need no scrolling."""
+    lines = wrap(f"$ {command}", 78, subsequent_indent="    ", break_on_hyphens=False)
+    return " \\\n".join(lines)
 
 
 def draw() -> None:

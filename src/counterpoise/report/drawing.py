@@ -60,7 +60,8 @@ def inline_svg(spec: Spec, *, name: str, title: str, description: str) -> Markup
     assert size is not None
     # No wider than it was drawn: its words keep their size, and the page its length.
     head = (
-        f'<svg {size[0]} style="max-width:{size[1]}px" font-size="12" role="img" aria-labelledby="{name}-title {name}-desc">'
+        f'<svg {size[0]} style="max-width:{size[1]}px" font-size="12" role="img" '
+        f'aria-labelledby="{name}-title {name}-desc">'
         f'<title id="{name}-title">{escape(title)}</title>'
         f'<desc id="{name}-desc">{escape(description)}</desc>'
     )
