@@ -122,8 +122,9 @@ def costs(path: Path) -> dict[str, str]:
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if len(cells) == 3 and cells[0] not in ("method", "---"):
             ratios = [cell.partition(" (")[0] for cell in cells[1:]]
-            found[cells[0]] = " / ".join("1" if each.endswith("ms") else each for each in ratios)
-    return {name: ratio.replace("not run", "-") for name, ratio in found.items()}
+            shown = " / ".join("1" if each.endswith("ms") else each for each in ratios)
+            found[cells[0]] = shown.replace("not run", "-").replace(" ", "\N{NO-BREAK SPACE}")
+    return found
 
 
 def results(folder: Path) -> dict[tuple[str, str], dict[str, str]]:

@@ -62,7 +62,7 @@ def _seen(rows: Sequence[Row]) -> str:
     if not seen:
         return ""
     ends = f"{PERCENT(min(seen))} to {PERCENT(max(seen))}"
-    return f" (what could have been found: {ends} points)"
+    return f" (those would have been found, with a probability of 80%, from {ends} points on)"
 
 
 def _largest(rows: Sequence[Row], baseline: str) -> str:
@@ -74,7 +74,7 @@ def _largest(rows: Sequence[Row], baseline: str) -> str:
     cost = row["step_time_ratio"]
     shown = interval(mean, low, high, POINTS)
     text = f"{row['method']} on {row['data']}, {row['fusion']}, {shown} points"
-    return text + (f", at {NUMBER(float(cost))} of the step time of {baseline}" if cost else "")
+    return text + (f", at {NUMBER(float(cost))} times the step time of {baseline}" if cost else "")
 
 
 def _claimed(report: Report, claim: Claim, methods: Sequence[str]) -> str:

@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import latex2mathml.converter
 import public_names
 from docutils.nodes import SkipNode
+from sphinx.writers.html5 import HTML5Translator
 
 import counterpoise
 
@@ -135,6 +136,14 @@ def _formula(display):
     return visit, None
 
 
+class _Opening(HTML5Translator):
+    """Lets the browser open the reports that pages link to, rather than save them."""
+
+    def visit_download_reference(self, node):
+        super().visit_download_reference(node)
+        self.body[-1] = self.body[-1].replace(' download=""', "")
+
+
 _written = {}
 
 
@@ -151,6 +160,7 @@ def _restore(app, what, name, member, options, lines):
 
 def setup(app):
     """Connect the handlers above."""
+    app.set_translator("html", _Opening)
     app.add_html_math_renderer("mathml", _formula("inline"), _formula("block"))
     app.connect("missing-reference", _resolve)
     app.connect("autodoc-skip-member", _skip)

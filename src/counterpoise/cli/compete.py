@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from counterpoise.cli.running import add_running, progress_bar, running, telling
+from counterpoise.cli.tables import print_table
 from counterpoise.experiments.compete.protocol import compete
 from counterpoise.methods import Method
 from counterpoise.training.config.reading import BASES, DEFAULTS
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from counterpoise.experiments.compete.results import Competition
     from counterpoise.measures.statistics import Interval
+    from counterpoise.report import Table
 
 __all__ = ["BASES", "DEFAULTS", "add_arguments", "run"]
 
@@ -101,33 +103,37 @@ def write_competition(competition: Competition, folder: Path) -> Path:
 
 def print_competition(competition: Competition) -> None:
     """Print a line for each method and modality, and the conclusion."""
-    from rich.box import SIMPLE_HEAD
     from rich.console import Console
-    from rich.table import Table
 
-    from counterpoise.experiments.compete.prose import lead, with_interval
-
-    def written(value: Interval | None) -> str:
-        return "-" if value is None else competition.form.text(value.mean)
+    from counterpoise.experiments.compete.prose import lead
 
     title = f"Modality competition on {competition.data['name']}, test data"
     if competition.form.name != "accuracy":
         title += f": {competition.form.title}"
-    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
-    table.pad_edge = False  # so that two modalities fit a terminal of 80 columns
-    table.add_column("method")
-    table.add_column("modality", no_wrap=True)
-    for heading in ("strength", "alone", "probe", "contribution", "joint"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for line in competition.summary():
-        table.add_row(
-            line.method,
-            line.modality,
-            with_interval(line.strength),
-            *map(written, (line.alone, line.probe, line.contribution)),
-            written(competition.mean(line.method, "joint")),
-        )
     console = Console()
-    console.print(table)
+    print_table(_means(competition), title, console=console)
     for paragraph in lead(competition):
         console.print(paragraph, highlight=False)
+
+
+def _means(competition: Competition) -> Table:
+    """The table of the page, short enough for a terminal: intervals of the strength alone."""
+    from counterpoise.experiments.compete.prose import with_interval
+    from counterpoise.report import Column, Table
+
+    def written(value: Interval) -> str:
+        return competition.form.text(value.mean)
+
+    labels = [Column(name, name, numeric=False) for name in ("method", "modality")]
+    strength = Column("strength", "strength", show=with_interval)
+    results = [Column(n, n, show=written) for n in ("alone", "probe", "contribution", "joint")]
+    rows = [
+        (
+            line.method,
+            line.modality,
+            *(line.strength, line.alone, line.probe, line.contribution),
+            competition.mean(line.method, "joint"),
+        )
+        for line in competition.summary()
+    ]
+    return Table("Means over seeds.", [*labels, strength, *results], rows)

@@ -56,10 +56,12 @@ def inline_svg(spec: Spec, *, name: str, title: str, description: str) -> Markup
     text = _drawn(spec)
     text = re.sub(r'id="([^"]+)"', rf'id="{name}-\1"', text)
     text = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
-    size = re.search(r'viewBox="[^"]+"', text)
+    size = re.search(r'viewBox="0 0 ([\d.]+) [\d.]+"', text)
     assert size is not None
+    # No wider than it was drawn: its words keep their size, and the page its length.
     head = (
-        f'<svg {size[0]} font-size="12" role="img" aria-labelledby="{name}-title {name}-desc">'
+        f'<svg {size[0]} style="max-width:{size[1]}px" font-size="12" role="img" '
+        f'aria-labelledby="{name}-title {name}-desc">'
         f'<title id="{name}-title">{escape(title)}</title>'
         f'<desc id="{name}-desc">{escape(description)}</desc>'
     )

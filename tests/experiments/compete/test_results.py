@@ -358,3 +358,22 @@ def test_the_terminal_shows_every_line_in_80_columns(capsys, monkeypatch):
     assert re.search(r"AGM +eye +0\.51 \(0\.46 to 0\.57\)", out)
     assert "…" not in out
     assert "held back most" in out
+
+
+def test_long_names_fit_as_well(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    names = ("spectrogram of the microphone", "depth", "optical_flow_of_the_left_camera")
+    method = "UnimodalLoss + Windowed(MMPareto) + OGMGE, alpha=0.8"
+    found = []
+    for seed, strength in enumerate((0.4, 0.5, 0.6)):
+        values = dict.fromkeys(("varying", "alone", "contribution"), dict.fromkeys(names, 0.5))
+        values["strength"] = dict.fromkeys(names, strength)
+        found.append(replace(outcome(method, seed, 0, 0), probe={}, **values))
+    print_competition(competition(*found))
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 80
+    assert "…" not in out
+    table = plain(out).partition("Under ")[0]
+    assert table.count("0.50 (0.25 to 0.75)") == len(names)
+    for word in [*names[0].split(), names[1], names[2][:20], "probe", "contribution"]:
+        assert word in table

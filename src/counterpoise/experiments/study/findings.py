@@ -24,7 +24,7 @@ from counterpoise.report import (
     row_figure,
     terms,
 )
-from counterpoise.report.formats import PERCENT, interval
+from counterpoise.report.formats import PERCENT, POINTS, interval
 
 if TYPE_CHECKING:
     from counterpoise.experiments.study.observations import Observations
@@ -43,8 +43,8 @@ class Quantity:
     Args:
         title: What it is, with its unit.
         digits: Digits after the point.
-        share: Whether it is a share in [0, 1], shown in percent.
-        level: Where the axis of its figure has a line, such as 0 for differences.
+        share: Whether it is a share in [0, 1], shown in percent, or a difference of shares.
+        level: Where the axis of its figure has a line: 0 for differences, which carry a sign.
     """
 
     title: str
@@ -55,7 +55,8 @@ class Quantity:
     @property
     def form(self) -> Format:
         """How values are written."""
-        return PERCENT if self.share else Format(self.digits)
+        shares = POINTS if self.level == 0 else PERCENT
+        return shares if self.share else Format(self.digits)
 
     def text(self, value: Interval) -> str:
         """Write a mean with its interval.

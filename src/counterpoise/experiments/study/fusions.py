@@ -96,7 +96,7 @@ class Fusions(Study):
             ("fusion", "modality"),
             {
                 "strength": Quantity("Competition strength", level=1.0),
-                "standardised": Quantity("standardised", level=1.0),
+                "standardised": Quantity("Strength, standardised feature", level=1.0),
                 "alone": Quantity("Alone, accuracy %", share=True),
                 "probe": Quantity("Probe, accuracy %", share=True),
                 "accuracy": Quantity("Joint, accuracy %", share=True),

@@ -103,7 +103,7 @@ class Initialisations(Study):
             ("modality",),
             {
                 "same": Quantity("Strength, same initialisation", level=1.0),
-                "other": Quantity("other initialisation", level=1.0),
+                "other": Quantity("Strength, other initialisation", level=1.0),
                 "change": Quantity("Change", level=0.0),
                 "floor": Quantity("Floor", level=1.0),
                 "by_joint": Quantity("Deviation over joint models"),

@@ -112,8 +112,8 @@ class Shifts(Study):
                 "reliance": Quantity("Share of the first modality, %", share=True),
                 "truth": Quantity("True share, %", share=True),
                 "early": Quantity("Modulation before"),
-                "during": Quantity("during the shift"),
-                "late": Quantity("after"),
+                "during": Quantity("Modulation during the shift"),
+                "late": Quantity("Modulation after"),
             },
             rows,
         )
