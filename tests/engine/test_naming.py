@@ -25,7 +25,7 @@ def test_a_broken_modality_is_named_also_when_it_breaks_batch_norm(level, name):
 
 def test_a_modality_that_is_broken_in_one_process_is_named_in_all(tmp_path):
     options = {"lr": 0.0, "broken": True}
-    arguments = (str(tmp_path), "inputs", [ROWS // 2] * 2, options)
+    arguments = (str(tmp_path), "inputs", [ROWS // 2] * 2, torch.float64, options)
     multiprocessing.spawn(work, arguments, nprocs=2, join=True)
     for rank in range(2):
         complaint = torch.load(tmp_path / f"{rank}.pt")["complaint"]

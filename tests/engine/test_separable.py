@@ -127,3 +127,25 @@ def test_models_too_large_to_copy_are_looked_at_in_single_precision(size, dtype)
     model = nn.Module()
     model.weight = nn.Parameter(torch.empty(size, device="meta"))
     assert precise_type(model, {"a": torch.zeros(2)}) == dtype
+
+
+@pytest.mark.parametrize("level", ["inputs", "shared"])
+def test_hooks_on_the_accumulation_of_gradients_outlive_every_look(level):
+    """DDP averages gradients in such hooks."""
+    model = MaxOut(3, norm=False)
+    parameters = list(model.parameters())
+    calls = dict.fromkeys(range(len(parameters)), 0)
+    kept = []
+    for place, parameter in enumerate(parameters):
+        node = parameter.view_as(parameter).grad_fn.next_functions[0][0]
+
+        def count(*_, place=place):
+            calls[place] += 1
+
+        node.register_hook(count)
+        kept.append(node)
+    balanced = wrapped(model, level)
+    for _ in range(3):  # the engine looks again at steps 1 and 2
+        inputs, target = batch(3, 7, dtype=torch.float32)
+        balanced(**inputs, target=target).loss.backward()
+    assert set(calls.values()) == {3}

@@ -70,16 +70,35 @@ def widened(tree: PyTree, dtype: torch.dtype) -> PyTree:
 
 @contextmanager
 def weights_of(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
-    """Let a model compute with other values of some parameters and buffers for a while."""
+    """Let a model compute with other values of some parameters and buffers for a while.
+
+    A parameter is replaced as a whole by one of another type: changing the type of its data would
+    make PyTorch forget the hooks by which DDP averages its gradient.
+    """
     named: dict[str, Any] = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    own = {name: named[name].data for name in weights}
+    other_type = {
+        id(own): nn.Parameter(value, requires_grad=own.requires_grad)
+        for name, value in weights.items()
+        if isinstance(own := named[name], nn.Parameter) and value.dtype != own.dtype
+    }
+    places = [
+        (module, key, own)
+        for module in model.modules()
+        for key, own in module._parameters.items()
+        if id(own) in other_type
+    ]
+    own_data = {name: named[name].data for name in weights if id(named[name]) not in other_type}
     try:
-        for name, value in weights.items():
-            named[name].data = value
+        for module, key, own in places:
+            setattr(module, key, other_type[id(own)])
+        for name in own_data:
+            named[name].data = weights[name]
         yield
     finally:
-        for name, value in own.items():
-            named[name].data = value
+        for module, key, own in places:
+            setattr(module, key, own)
+        for name, data in own_data.items():
+            named[name].data = data
 
 
 @contextmanager
