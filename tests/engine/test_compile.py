@@ -72,12 +72,22 @@ def twin_of(balanced):
 
 
 @pytest.mark.parametrize(
-    ("level", "fusion"), [*((level, MaxOut) for level in LEVELS), ("features", CrossAttention)]
+    ("level", "fusion"),
+    [
+        ("shared", MaxOut),
+        pytest.param("features", CrossAttention, marks=pytest.mark.slow),
+        *(
+            pytest.param(level, MaxOut, marks=pytest.mark.slow)
+            for level in LEVELS
+            if level != "shared"
+        ),
+    ],
 )
 def test_a_compiled_step_equals_the_eager_one_bit_for_bit(level, fusion):
     assert_compiled_equals_eager(made(fusion, level))
 
 
+@pytest.mark.slow
 def test_coalitions_one_by_one_compile_too():
     balanced = made(MaxOut, "shared")
     balanced.runner.facts = replace(balanced.runner.facts, batched=False)
