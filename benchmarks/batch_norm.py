@@ -154,12 +154,13 @@ def judge(model: nn.Module, train: Part, validation: Part) -> tuple[float, float
     return running, of_batch, renewed
 
 
-def cells(sets: list[str]) -> Iterator[Cell]:
-    """Yield all runs, seed by seed."""
+def cells(sets: list[str], networks: list[str]) -> Iterator[Cell]:
+    """Yield all runs with these networks, seed by seed."""
     for seed in SEEDS:
         for name in sets:
             for kind, fusion, how in product(NETWORKS[name], FUSIONS, METHODS):
-                yield name, kind, fusion, how, seed
+                if kind in networks:
+                    yield name, kind, fusion, how, seed
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -170,11 +171,11 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def measure(path: Path, sets: list[str], jobs: int) -> None:
+def measure(path: Path, sets: list[str], networks: list[str], jobs: int) -> None:
     """Make the runs that a file does not hold yet."""
     found = read(path)
     finished = {(r["data"], r["network"], r["fusion"], r["method"], int(r["seed"])) for r in found}
-    todo = [cell for cell in cells(sets) if cell not in finished]
+    todo = [cell for cell in cells(sets, networks) if cell not in finished]
     commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True)
     with path.open("a", newline="") as file, ProcessPoolExecutor(jobs) as pool:
         writer = csv.writer(file)
@@ -217,11 +218,13 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, default=Path("batch_norm.csv"))
     parser.add_argument("--sets", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
+    every = sorted({kind for kinds in NETWORKS.values() for kind in kinds})
+    parser.add_argument("--networks", nargs="+", choices=every, default=every)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--summary", type=Path, help="print the table of such a file and end")
     options = parser.parse_args()
     if options.summary is None:
-        measure(options.out, options.sets, options.jobs)
+        measure(options.out, options.sets, options.networks, options.jobs)
     print(summary(options.summary or options.out))
 
 
