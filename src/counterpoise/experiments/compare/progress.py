@@ -23,6 +23,7 @@ from counterpoise.experiments.cells import Cell
 from counterpoise.experiments.compare.cells import GridRun
 from counterpoise.experiments.compare.outcomes import validation_accuracy
 from counterpoise.experiments.store import Result
+from counterpoise.report.formats import duration
 from counterpoise.training.results import headline
 
 __all__ = ["Progress"]
@@ -145,18 +146,13 @@ class Progress:
         for state in ("failed", "diverged"):
             if state in states:
                 text += f"; {states.count(state)} {state}"
-        text += f"; {_duration(elapsed)}"
+        text += f"; {duration(round(elapsed))}"
         left = self.num_cells - len(self._seen)
         if num_run and left > 0:
-            text += f", about {_duration(elapsed / num_run * left)} to go"
+            text += f", about {duration(round(elapsed / num_run * left))} to go"
         return text + "."
 
 
 def _seen(cell: Cell, result: Result) -> _Seen:
     accuracy = validation_accuracy(result) if isinstance(cell, GridRun) else None
     return _Seen(cell, result.state, accuracy, headline(result.record or {}))
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
