@@ -213,6 +213,16 @@ def test_a_frozen_branch_does_not_move_nor_do_its_statistics():
     assert all(part.training for part in balanced.modules())
 
 
+def test_a_branch_thaws_as_soon_as_its_rate_is_asked_again():
+    balanced = made(Rates())
+    rates = cp.BranchRates(balanced)
+    for factors in ((0.0, 1.0), (1.0, 1.0)):
+        balanced.method.factors = factors
+        rates.refresh()
+        assert all(part.training == (factors[0] > 0) for part in balanced.model.ear.modules())
+        assert all(part.training for part in balanced.model.eye.modules())
+
+
 def test_the_loop_of_the_documentation_serves_every_method():
     """Three epochs of each, from the loop's twelve lines."""
     makes = [cp.Joint, cp.AGM, cp.MSES, cp.MSLR, cp.GBlend, cp.PMR, cp.DGL, cp.ReconBoost]

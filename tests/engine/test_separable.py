@@ -43,6 +43,14 @@ class Chosen(Late):
         return self.head(joined[:, places.add(1).cumsum(0).sub(1)])
 
 
+class Peeking(Late):
+    """A sum that is doubled where a number that it looks at is large."""
+
+    def forward(self, **inputs):
+        joined = torch.cat(self.features(inputs), dim=1)
+        return self.head(joined * 2 if joined.max().item() > 1e9 else joined)
+
+
 class Layered(Late):
     """A non-linear head on concatenated features."""
 
@@ -67,7 +75,7 @@ def test_sums_over_modalities_are_found(fusion, level, dtype):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("fusion", [MaxOut, FiLM, CrossAttention, Layered])
+@pytest.mark.parametrize("fusion", [MaxOut, FiLM, CrossAttention, Layered, Peeking])
 def test_other_fusions_are_not_taken_for_sums(fusion, dtype):
     torch.manual_seed(0)
     assert not wrapped(fusion(3).to(dtype)).runner.facts.separable

@@ -122,3 +122,10 @@ def test_shapes_that_do_not_pair_are_refused():
     message = "`baseline` should be of the shape of `correct`, (2, 3); found (3, 2). Keep the seeds"
     with pytest.raises(ValueError, match=re.escape(message)):
         two_way_difference(np.ones((2, 3)), np.ones((3, 2)))
+
+
+def test_there_are_never_fewer_degrees_of_freedom_than_of_the_seeds():
+    rng = np.random.default_rng(3)
+    found = [two_way_estimate(rng.normal(size=(5, 7))).degrees for _ in range(50)]
+    assert min(found) == 4.0
+    assert max(found) > 4.0
