@@ -77,7 +77,7 @@ def test_costs_and_outcomes_are_those_of_the_files(tmp_path):
     lines = [cells(line) for line in SCRIPT.table(tmp_path, cost).splitlines()]
     assert lines[0][5:] == ("cost", "left late")
     found = {line[0].partition(".")[2].rstrip("`"): line[5:] for line in lines[2:]}
-    assert found["Joint"] == ("1 / 1", "87.5%")
-    assert found["OGMGE"] == ("1.10 / -", "**\N{MINUS SIGN}2.5**")
+    assert found["Joint"] == ("1\N{NO-BREAK SPACE}/\N{NO-BREAK SPACE}1", "87.5%")
+    assert found["OGMGE"] == ("1.10\N{NO-BREAK SPACE}/\N{NO-BREAK SPACE}-", "**\N{MINUS SIGN}2.5**")
     assert found["AGM"] == ("-", "0.0")
     assert found["MLA"] == ("-", "-")
