@@ -2,6 +2,7 @@ import json
 import math
 import re
 import sys
+from xml.etree import ElementTree
 
 import altair
 import pytest
@@ -10,7 +11,7 @@ from counterpoise.report import Axis, Level, Line, Point, looks_of, row_figure, 
 from counterpoise.report.charts import line_chart, row_chart, scatter_chart, still
 from counterpoise.report.compose import line_figure
 from counterpoise.report.domains import Domain, domain_of, domain_of_lines
-from counterpoise.report.drawing import inline_svg, standalone_svg
+from counterpoise.report.drawing import _drawn, inline_svg, standalone_svg
 from counterpoise.report.formats import PERCENT, POINTS, Format
 from counterpoise.report.series import thin
 
@@ -192,6 +193,38 @@ def test_rounding_of_places_leaves_what_is_written_alone():
     assert ">0.123456<" in drawing
     assert "0.654321" in drawing
     assert not re.search(r' d="[^"]*\d\.\d\d', drawing)
+
+
+def marks(svg):
+    """Each shape that is drawn at a place, with the place, whether or not it is written once."""
+    root = ElementTree.fromstring(svg)
+    shapes, drawn = {}, []
+    for element in root.iter():
+        tag = element.tag.rpartition("}")[2]
+        if tag == "path" and "id" in element.attrib:
+            shapes[element.get("id")] = element.get("d"), element.get("fill")
+        elif tag == "use":
+            place = float(element.get("x")), float(element.get("y"))
+            drawn.append((*place, *shapes[element.get("href")[1:]]))
+        elif tag == "path" and (
+            at := re.match(r"translate\((.+),(.+)\)", element.get("transform", ""))
+        ):
+            drawn.append((float(at[1]), float(at[2]), element.get("d"), element.get("fill")))
+    return sorted(drawn, key=str)
+
+
+def test_shapes_that_are_written_once_stand_where_each_was_drawn():
+    points = [Point(f"row {k}", 0.1 * k, label=list(LOOKS)[k % 2]) for k in range(7)]
+    spec = row_chart(points, LOOKS, STEP, Domain(0.0, 1.0))
+    compact = inline_svg(spec, name="a", title="t", description="d")
+    assert compact.count("<use ") == 7
+    assert marks(compact) == marks(_drawn(spec))
+    assert len({place[:2] for place in marks(compact)}) == 7
+
+
+def test_what_looks_like_an_attribute_is_left_where_it_is_written():
+    spec = row_chart([Point('an opacity="1" row', 0.5)], looks_of([""]), STEP, Domain(0.0, 1.0))
+    assert 'opacity="1"' in inline_svg(spec, name="a", title="t", description="d")
 
 
 def test_points_that_are_not_finite_are_left_out():

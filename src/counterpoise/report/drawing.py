@@ -15,8 +15,9 @@ __all__ = ["chart_library", "inline_svg", "standalone_svg"]
 
 _UNUSED = re.compile(
     r' (?:(?:font-family|class|aria-[\w-]+|role|version|pointer-events)="[^"]*"'
-    r'|opacity="1"|[xy]2="0"|font-size="12px"|font-weight="normal"|stroke-width="1"|transform="translate\(0,0\)")'
+    r'|opacity="1"|font-size="12px"|font-weight="normal"|stroke-width="1"|transform="translate\(0,0\)")'
 )
+_ORIGIN = re.compile(r' [xy]2="0"')
 _EMPTY = re.compile(r'<path d="" display="none"/>|<path d="M0,0h[\d.]+v[\d.]+h-?[\d.]+Z"/>|<g></g>')
 _MARK = re.compile(r'<path transform="translate\(([-\d.]+),([-\d.]+)\)" ([^>]*)/>')
 _TAG = re.compile(r"<[^>]*>")
@@ -95,7 +96,7 @@ def _drawn(spec: Spec, title: str = "") -> str:
 
 def _compact(text: str, name: str) -> str:
     """Leave out what draws nothing, and write down once what is drawn in many places."""
-    text, changes = _UNUSED.sub("", text), 1
+    text, changes = _TAG.sub(_bare, text), 1
     while changes:
         text, changes = _EMPTY.subn("", text)
     marks = Counter(match[3] for match in _MARK.finditer(text))
@@ -107,6 +108,12 @@ def _compact(text: str, name: str) -> str:
 
     shapes = "".join(f'<path id="{used}" {mark}/>' for mark, used in names.items())
     return (f"<defs>{shapes}</defs>" if shapes else "") + _MARK.sub(placed, text)
+
+
+def _bare(tag: re.Match[str]) -> str:
+    """Leave out of a tag what is so anyhow; what is written between tags stays as it is."""
+    text = _UNUSED.sub("", tag[0])
+    return _ORIGIN.sub("", text) if text.startswith("<line ") else text
 
 
 def _rounded(number: re.Match[str]) -> str:

@@ -287,6 +287,15 @@ def test_methods_are_measured_on_the_quickest_data_and_scaled_to_the_others(tmp_
     assert found.num_left == 4 * 5 - 3
 
 
+def test_runs_that_fail_tell_nothing_of_how_long_others_take(tmp_path):
+    failing = {"method": "experiments.compare.made.Fails"}
+    found, trained = estimated(tiny(fusions=None, methods={**TINY, "bad": failing}), tmp_path)
+    assert len(trained) == 3
+    assert found.seconds[Kind("blobs", "bad")] == found.seconds[Kind("blobs", "Joint")]
+    with pytest.raises(ValueError, match=r"baseline that can be trained.*bad fails on blobs\."):
+        estimated(tiny(fusions=None, methods={**TINY, "bad": failing}, baseline="bad"), tmp_path)
+
+
 def test_what_is_done_is_not_estimated(finished):
     found, trained = estimated(tiny(), finished[2])
     assert (trained, found.num_left, found.seconds_left(1)) == ([], 0, 0)

@@ -83,7 +83,7 @@ def estimate(grid: Grid, store: Store, execution: Execution, observer: Observer)
     method and, if competition is measured, of each modality alone and one measurement: all with
     the first fusion, and only what the comparison needs anyway and what is not in the store.
     What was not measured takes as many times a run of the baseline on the same data as it does
-    there; a modality alone as long as the baseline.
+    there; a modality alone, or a method that fails there, as long as the baseline.
 
     Args:
         grid: What is to be compared.
@@ -92,7 +92,7 @@ def estimate(grid: Grid, store: Store, execution: Execution, observer: Observer)
         observer: Follows them.
 
     Raises:
-        ValueError: As :func:`counterpoise.experiments.compare.compare`.
+        ValueError: As :func:`counterpoise.experiments.compare.compare`; or if the baseline fails.
     """
     runs = Runs(redraw=grid.redraw, fingerprints=fingerprints(grid.candidates()))
     measuring = plan_measuring(grid, runs) if grid.competition else {}
@@ -108,6 +108,12 @@ def estimate(grid: Grid, store: Store, execution: Execution, observer: Observer)
         return _measured(cells, store)
 
     seconds = measured(lambda kind: kind.what == grid.baseline)
+    for data in grid.data:
+        if Kind(data, grid.baseline) not in seconds:
+            raise ValueError(
+                f"`grid` should have a baseline that can be trained, to estimate by; found that "
+                f"{grid.baseline} fails on {data}. Compare it alone to see why."
+            )
     baselines = {data: seconds[Kind(data, grid.baseline)] for data in grid.data}
     cheapest = min(baselines, key=baselines.__getitem__)
     seconds = measured(lambda kind: kind.data == cheapest)
@@ -118,11 +124,11 @@ def estimate(grid: Grid, store: Store, execution: Execution, observer: Observer)
 
 
 def _measured(cells: Iterable[tuple[Kind, Cell]], store: Store) -> dict[Kind, float]:
-    """Return how long a cell of each kind takes: the median of those that have a result."""
+    """Return how long a cell of each kind takes: the median of those that did not fail."""
     times: dict[Kind, dict[str, float]] = {}
     for kind, cell in cells:
         result = store.read(cell.key)
-        if result is not None:
+        if result is not None and result.state != "failed":  # which may end at once
             times.setdefault(kind, {})[cell.key] = _seconds(result)
     return {kind: median(taken.values()) for kind, taken in times.items()}
 
