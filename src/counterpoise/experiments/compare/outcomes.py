@@ -136,7 +136,7 @@ class Outcome:
 
     @property
     def guessing(self) -> float:
-        """The accuracy of guessing among the classes; else the metric of who guesses best."""
+        """The accuracy of guessing among the classes; else the metric of the best constant guess."""
         guess = results.guessed(self._record)
         num_classes = self._record["data"]["num_classes"]
         return 1 / float(num_classes) if num_classes or guess is None else guess
@@ -146,7 +146,7 @@ class Outcome:
 
         Args:
             points: As a share. Of an accuracy it is the margin itself; of an error, which has a
-                unit, that share of the error of who guesses best.
+                unit, that share of the error of the best constant guess.
         """
         return points if self.form.share else points * abs(self.guessing)
 
