@@ -136,7 +136,7 @@ class Outcome:
 
     @property
     def guessing(self) -> float:
-        """The accuracy of guessing among the classes; else the metric of the best constant guess."""
+        """The accuracy of guessing among the classes, or the metric of the best constant guess."""
         guess = results.guessed(self._record)
         num_classes = self._record["data"]["num_classes"]
         return 1 / float(num_classes) if num_classes or guess is None else guess
