@@ -40,9 +40,10 @@ from counterpoise.engine.loop import Loop
 from counterpoise.engine.modes import EvaluationMode
 from counterpoise.engine.output import Output
 from counterpoise.engine.ownership import Ownership
+from counterpoise.engine.passes import Demand, Tools, demand, observe
 from counterpoise.engine.runner import Runner
 from counterpoise.engine.settings import Coalitions, Modality, coalitions_of, named
-from counterpoise.engine.step import Demand, Tools, apply_method, attach_gradients, demand, observe
+from counterpoise.engine.step import apply_method, attach_gradients
 from counterpoise.engine.targets import TargetChecks
 from counterpoise.methods.agm import AGM
 from counterpoise.methods.method import Evaluation, Level, Method, Needs, answers
@@ -151,15 +152,23 @@ class Balanced(Loop):
         )
         sampling = default_sampling(len(given.names), how.attribution, how.sampling, EXACT_LIMIT)
         runner = Runner(setup, how.attribution, sampling, requested=how.sampling is not None)
-        self._tools = Tools(
-            runner, ownership, GradientScaling(), self.score, self.criterion, process_group
-        )
         method.bind(given.names, _state_dtype(model))
         check_method(method, ownership, model)
-        self._places, needs = method.places(), method.needs()
+        needs, places = method.needs(), method.places()
+        self._tools = Tools(
+            runner,
+            ownership,
+            GradientScaling(),
+            self.score,
+            self.criterion,
+            process_group,
+            needs,
+            places,
+        )
+        self.modalities, self.ownership, self.runner = given.names, ownership, runner
         asked = {
             "on": needs,
-            "watch": _watched(needs, self._places),
+            "watch": _watched(needs, places),
             "off": Needs(),
         }
         own_heads = answers(method, "unimodal_logits")
@@ -179,21 +188,6 @@ class Balanced(Loop):
             monitor=False,
         )._replace(heads=bool(ownership.heads))
         self._prepared = False
-
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        """Names of the modalities, in the order of every M axis."""
-        return self._tools.ownership.modalities
-
-    @property
-    def ownership(self) -> Ownership:
-        """Which modules and parameters belong to which modality."""
-        return self._tools.ownership
-
-    @property
-    def runner(self) -> Runner:
-        """What is known of the model by now, and how its coalitions are evaluated."""
-        return self._tools.runner
 
     @property
     def level(self) -> str:
@@ -263,7 +257,7 @@ class Balanced(Loop):
         del target
         check_call(self.model, self.modalities, inputs)
         self._inspect(*self._split(inputs))
-        attach_gradients(self._tools, self.model, self.method, self._places)
+        attach_gradients(self._tools, self.model, self.method)
 
     @torch.no_grad()
     def coalition_values(self, plan: Plan, **inputs: Any) -> Tensor:
@@ -305,12 +299,12 @@ class Balanced(Loop):
     # -- one training step -----------------------------------------------------------------------
 
     def _train(self, inputs: dict[str, Any], target: PyTree) -> Output:
-        phase = self.method.phase()
+        phase, places = self.method.phase(), self._tools.places
         wanted = self._demands[self.monitor][phase]
-        if phase == "on" and "inputs" in self._places:
+        if phase == "on" and "inputs" in places:
             modal, others = self._split(inputs)
             inputs = {**self.method.inputs(modal, target), **others}
-        if wanted.is_plain and (phase == "off" or self._places <= _BETWEEN_STEPS):
+        if wanted.is_plain and (phase == "off" or places <= _BETWEEN_STEPS):
             raw, logits = self._run(inputs)
             self._check_target(target, logits)
             loss = self.criterion(logits, target)
@@ -318,8 +312,8 @@ class Balanced(Loop):
                 logits, raw, loss, coefficients=self._ones(logits), modalities=self.modalities
             )
         else:
-            out = self._act(inputs, target, wanted)
-        if "advance" in self._places:
+            out = self._act(inputs, target, wanted, acts=phase == "on")
+        if "advance" in places:
             self.method.advance()
         return out
 
@@ -331,7 +325,7 @@ class Balanced(Loop):
         raw = self.model(**inputs)
         return raw, self.runner.setup.select(raw)
 
-    def _act(self, inputs: dict[str, Any], target: PyTree, wanted: Demand) -> Output:
+    def _act(self, inputs: dict[str, Any], target: PyTree, wanted: Demand, *, acts: bool) -> Output:
         modal, others = self._split(inputs)
         facts = Facts()
         if wanted.passes:
@@ -352,7 +346,7 @@ class Balanced(Loop):
             acting=True,
             check=partial(self._check_logits, target),
         )
-        return apply_method(self._tools, self.model, self.method, self._places, observed)
+        return apply_method(self._tools, self.model, self.method, observed, acts=acts)
 
     @torch.no_grad()
     def _respond(self, modal: dict[str, PyTree], others: dict[str, Any], target: PyTree) -> Output:
@@ -379,7 +373,7 @@ class Balanced(Loop):
             signals.responses,
             signals.scores,
             None,
-            observed.sampling_error,
+            None if observed.values is None else observed.values.sampling_error,
             signals.unimodal_logits,
             modalities=self.modalities,
         )

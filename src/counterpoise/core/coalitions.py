@@ -186,9 +186,8 @@ class Plan:
         members = [[m in s for s in (*partial, everyone)] for m in everyone]
         return cls(tuple(partial), weights, torch.tensor(members), groups)
 
-    def to(self, device: torch.device) -> Plan:
-        """Return the plan with its tensors on a device, in the widest type that it has."""
-        dtype = torch.float32 if device.type == "mps" else torch.float64
+    def to(self, device: torch.device, dtype: torch.dtype) -> Plan:
+        """Return the plan with its tensors on a device, weights of a type."""
         groups = None if self.groups is None else self.groups.to(device, dtype)
         return Plan(self.partial, self.weights.to(device, dtype), self.members.to(device), groups)
 

@@ -37,7 +37,7 @@ def value_factors(coefficients_M: Tensor, weights_MS: Tensor) -> Tensor:
         tensor([-0.2500,  0.2500,  0.7500])
     """
     factors = (coefficients_M - 1) @ weights_MS
-    factors[-1] += 1
+    factors[-1].add_(1)
     return factors
 
 

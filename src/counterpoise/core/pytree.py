@@ -39,6 +39,8 @@ def map_tensors(function: Callable[..., Any], tree: PyTree, *others: PyTree) -> 
 
 def shapes(tree: PyTree) -> list[torch.Size]:
     """Return the shapes of the tensors of a tree, in order."""
+    if isinstance(tree, Tensor):
+        return [tree.shape]
     return [tensor.shape for tensor in tensors(tree)]
 
 
@@ -49,11 +51,18 @@ def repeat_rows(tree: PyTree, times: int) -> PyTree:
 
 def expand_rows(tree: PyTree, num_rows: int) -> PyTree:
     """Show the first row of each tensor as ``num_rows`` rows, without copying."""
-    return map_tensors(lambda tensor: tensor[:1].expand(num_rows, *tensor.shape[1:]), tree)
+
+    def expanded(tensor: Tensor) -> Tensor:
+        row = tensor if len(tensor) == 1 else tensor[:1]
+        return row.expand(num_rows, *tensor.shape[1:])
+
+    return map_tensors(expanded, tree)
 
 
 def versions(tree: PyTree) -> list[int]:
     """Return the counters that in-place operations move; nothing while compiling."""
     if torch.compiler.is_compiling():
         return []
+    if isinstance(tree, Tensor):
+        return [0 if tree.is_inference() else tree._version]
     return [0 if t.is_inference() else t._version for t in tensors(tree)]

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from counterpoise.core.errors import check_count, check_range, described
-from counterpoise.core.scores import surely
 
 __all__ = ["ExponentialAverage", "Fixed", "NoReference", "Reference", "RunningMean"]
 
@@ -41,12 +40,12 @@ class Reference(nn.Module):
         """Return the weight of the scores of step 1, 2, ...: a scalar in [0, 1] like ``step``."""
         raise NotImplementedError
 
-    def observe(self, scores: Tensor, valid: Tensor) -> None:
+    def observe(self, scores: Tensor, valid: Tensor | None = None) -> None:
         """Learn from the scores of a step, unless ``valid``, a boolean scalar, says not to."""
         old = self.scores.to(torch.promote_types(self.scores.dtype, scores.dtype))
-        moved = old + self.rate((self.num_steps + 1).to(old)) * (scores - old)
-        self.scores = moved if surely(valid) else moved.where(valid, old)
-        self.num_steps.add_(valid)
+        self.num_steps.add_(1 if valid is None else valid)
+        moved = old + self.rate(self.num_steps.to(old)) * (scores - old)
+        self.scores = moved if valid is None else moved.where(valid, old)
 
 
 class RunningMean(Reference):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from math import log
+from math import isfinite, log
 from typing import Protocol
 
 import torch
@@ -31,10 +31,10 @@ __all__ = [
     "are_finite",
     "criterion_of",
     "is_distributed",
+    "known_finite",
     "mean_over_processes",
     "score_responses",
     "sum_over_processes",
-    "surely",
 ]
 
 Score = Callable[[Tensor, PyTree], Tensor]
@@ -337,11 +337,13 @@ def are_finite(values: Tensor) -> Tensor:
     return (values * 0).sum().eq(0)  # a third of the operations of ``isfinite().all()``
 
 
-def surely(flag: Tensor) -> bool:
-    """Return whether a boolean scalar is known to be true without waiting for a device.
+def known_finite(values: Tensor) -> bool:
+    """Return whether a number, or a few, are known to be finite without waiting for a device.
 
     For what need not be done then, and can be done in any case: False tells nothing.
     """
-    if flag.device.type != "cpu" or torch.compiler.is_compiling():
+    if values.device.type != "cpu" or torch.compiler.is_compiling():
         return False
-    return bool(flag.tolist())  # which reads memory, where ``bool`` of a tensor is an operation
+    told = values.tolist()
+    # This reads memory, where a sum of the tensor, and `item`, are operations.
+    return isfinite(sum(told) if isinstance(told, list) else told)

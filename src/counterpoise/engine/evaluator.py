@@ -231,7 +231,7 @@ class Evaluator:
         plain = self._gradient and not torch.compiler.is_compiling()
         with (
             EvaluationMode(self.modules, for_backward=self._gradient, copies=copies),
-            torch.set_grad_enabled(self._gradient),
+            nullcontext() if self._gradient else torch.no_grad(),
             NoCheckpoints() if plain else nullcontext(),
             self._rest_frozen() if self._freezes else nullcontext(),
         ):
@@ -299,7 +299,7 @@ class Evaluator:
     def _chunk_size(self, num_coalitions: int) -> int:
         if torch.compiler.is_compiling():
             return num_coalitions
-        row_bytes = sum(t.numel() * t.element_size() for t in tensors(self.features))
+        row_bytes = sum([t.nbytes for t in tensors(self.features)])
         size = max(1, CHUNK_BYTES // max(row_bytes, 1))
         if not self.facts.in_step:
             return size

@@ -16,7 +16,7 @@ from counterpoise.engine.batch import Batch
 from counterpoise.engine.epochs import Metric, collect, evaluated, in_eval_mode, right_share
 from counterpoise.engine.evaluator import Evaluator, Facts
 from counterpoise.engine.output import Output
-from counterpoise.engine.step import Tools
+from counterpoise.engine.passes import Tools
 from counterpoise.methods.method import Evaluation, Features, Method, answers
 
 __all__ = ["Loop"]

@@ -121,17 +121,19 @@ class Runner:
         """Return whether the model was inspected under such other keywords."""
         return self._signature(others) in self._seen
 
-    def plan(self, device: torch.device, facts: Facts) -> Plan:
-        """Return the coalitions of this step, with their weights on a device."""
-        num_modalities = len(self.setup.modalities)
+    def plan(self, facts: Facts, logits: Tensor) -> Plan:
+        """Return the coalitions of this step, with weights for logits, of float32 at least."""
+        num_modalities, device = len(self.setup.modalities), logits.device
+        dtype = torch.promote_types(logits.dtype, torch.float32)
         exact = self._exact
         if exact is None or (self.facts.separable and not facts.separable):
             if self.sampling is not None:
-                return self.sampling.plan(num_modalities).to(device)
-            return exact_plan(num_modalities, self.attribution).to(device)
-        if self._placed is None or self._placed.weights.device != device:
-            self._placed = exact.to(device)
-        return self._placed
+                return self.sampling.plan(num_modalities).to(device, dtype)
+            return exact_plan(num_modalities, self.attribution).to(device, dtype)
+        placed = self._placed
+        if placed is None or placed.weights.device != device or placed.weights.dtype != dtype:
+            placed = self._placed = exact.to(device, dtype)
+        return placed
 
     def settle(self, changed: set[int]) -> None:
         """After the first pass in train mode, clone only what was ever changed in place."""

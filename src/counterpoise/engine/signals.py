@@ -15,7 +15,13 @@ import torch
 from torch import Tensor
 
 from counterpoise.core.pytree import PyTree, tensors
-from counterpoise.core.scores import Score, mean_over_processes, score_responses, sum_over_processes
+from counterpoise.core.scores import (
+    Score,
+    known_finite,
+    mean_over_processes,
+    score_responses,
+    sum_over_processes,
+)
 
 __all__ = ["finite_modalities", "respond", "scored"]
 
@@ -31,6 +37,8 @@ def respond(values_SB: Tensor, weights_MS: Tensor) -> Tensor:
     """
     full = values_SB[-1]
     responses = (weights_MS @ values_SB.flatten(1)).view(len(weights_MS), *full.shape)
+    if known_finite(full.detach().sum()):
+        return responses
     return responses.where(full.isfinite(), full)
 
 

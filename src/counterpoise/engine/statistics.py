@@ -37,13 +37,13 @@ def normalisations(modules: Iterable[nn.Module]) -> list[nn.Module]:
     Those are batch-norm layers that are in train mode or have no running statistics, and
     instance-norm layers that keep running statistics for eval mode.
     """
-    return [module for module in modules if _uses_its_input(module)]
+    return [m for m in modules if isinstance(m, (_BatchNorm, _InstanceNorm)) and _uses_its_input(m)]
 
 
-def _uses_its_input(module: nn.Module) -> bool:
+def _uses_its_input(module: _BatchNorm | _InstanceNorm) -> bool:
     if isinstance(module, _BatchNorm):
         return module.training or (module.running_mean is None and module.running_var is None)
-    return isinstance(module, _InstanceNorm) and module.training and module.track_running_stats
+    return module.training and module.track_running_stats
 
 
 @dataclass

@@ -1,278 +1,32 @@
-"""One step: run the passes that are needed, and let the method act on their results.
+"""One step: let the method act on the results of the passes.
 
-The places of the contract, in their order: the features, the responses, the loss, the gradients.
+The places of the contract, in their order: the responses, the loss, the gradients.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
-
 import torch
 from torch import Tensor, nn
 
-from counterpoise.core.coalitions import Plan, Sampling
-from counterpoise.core.gradient_scaling import GradientScaling
 from counterpoise.core.modulation import modulate, value_factors
-from counterpoise.core.pytree import PyTree
-from counterpoise.core.scores import Criterion, Score, are_finite, surely
-from counterpoise.engine.batch import Batch
-from counterpoise.engine.evaluator import Evaluator, Facts
 from counterpoise.engine.output import Output
-from counterpoise.engine.ownership import Ownership
-from counterpoise.engine.runner import Runner
-from counterpoise.engine.signals import finite_modalities, respond, scored
-from counterpoise.methods.method import Method, Needs, Signals
+from counterpoise.engine.passes import Observed, Tools
+from counterpoise.methods.method import Method, Signals
 
-__all__ = ["Demand", "Observed", "Tools", "apply_method", "demand", "observe"]
-
-_DEPTHS = ("nothing", "values", "gradients")
-
-
-@dataclass(frozen=True)
-class Tools:
-    """What a step works with beside the model and the method; fixed when a model is wrapped."""
-
-    runner: Runner
-    ownership: Ownership
-    gradients: GradientScaling
-    score: Score
-    criterion: Criterion
-    process_group: Any
-
-
-class Demand(NamedTuple):
-    """What the passes of a step have to compute.
-
-    Attributes:
-        responses: "nothing", "values" or "gradients".
-        unimodal: The same of unimodal logits that take passes of their own.
-        features: Whether the method sees features.
-        heads: Whether it sees the logits of additive heads.
-        values: Whether it sees the values of coalitions.
-        rest_frozen: Whether gradients of coalitions reach the encoders alone.
-    """
-
-    responses: str = "nothing"
-    unimodal: str = "nothing"
-    features: bool = False
-    heads: bool = False
-    values: bool = False
-    rest_frozen: bool = False
-
-    @property
-    def passes(self) -> bool:
-        """Whether coalitions are evaluated."""
-        return self.responses != "nothing" or self.unimodal != "nothing"
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether one ordinary pass of the model is enough."""
-        return self == Demand()
-
-
-def demand(needs: Needs, ownership: Ownership, *, own_heads: bool, monitor: bool) -> Demand:
-    """Return what a method that acts asks of the passes.
-
-    Args:
-        needs: Of the method.
-        ownership: Knows of encoders and heads.
-        own_heads: Whether the method makes unimodal logits by heads of its own.
-        monitor: Whether the user wants responses in any case.
-    """
-    responses, unimodal = needs.responses, needs.unimodal_logits
-    given = bool(ownership.heads) or own_heads
-    heads = bool(ownership.heads) and unimodal != "nothing"
-    if given and not needs.values:
-        unimodal = "nothing"
-    elif not ownership.encoders:  # responses serve then
-        responses, unimodal = max(responses, unimodal, key=_DEPTHS.index), "nothing"
-    if monitor and responses == "nothing":
-        responses = "values"
-    return Demand(responses, unimodal, needs.features, heads, needs.values, needs.rest_frozen)
-
-
-class Observed(NamedTuple):
-    """The results of the passes of one step.
-
-    Attributes:
-        raw: What the model returned for the full coalition.
-        full: Its logits.
-        signals: For the method.
-        partial: Logits of the other coalitions, (S - 1, B, ...); None where nobody asked.
-        weights: W, shape (M, S), float32 or wider; None likewise.
-        sampling_error: Standard error of each response, shape (M,); None where exact.
-    """
-
-    raw: Any
-    full: Tensor
-    signals: Signals
-    partial: Tensor | None = None
-    weights: Tensor | None = None
-    sampling_error: Tensor | None = None
-
-
-def observe(
-    tools: Tools,
-    model: nn.Module,
-    method: Method,
-    batch: Batch,
-    target: PyTree,
-    wanted: Demand,
-    facts: Facts,
-    *,
-    acting: bool,
-    check: Callable[[Tensor], None] | None = None,
-) -> Observed:
-    """Run the passes of one step and make signals of them.
-
-    Args:
-        tools: What a step works with.
-        model: The user's module.
-        method: Sees features, and may replace them where it is ``acting``.
-        batch: Of this step.
-        target: What the score compares with; None: no scores.
-        wanted: What the passes have to give.
-        facts: What the engine may make use of.
-        acting: Whether this is a training step, in which scores are means over all processes.
-        check: Looks at the logits before anything is made of them.
-    """
-    features: dict[int, PyTree] = {}
-
-    def observer(i: int, feature: PyTree) -> PyTree:
-        features[i] = feature
-        return method.feature(i, feature) if acting else feature
-
-    setup = tools.runner.setup
-    if not wanted.passes:
-        statistics = setup.statistics if wanted.features else "running"
-        setup = replace(setup, level="inputs", statistics=statistics)
-    if setup.heads and not wanted.heads:
-        setup = replace(setup, heads={})
-    evaluator = Evaluator(setup, facts, model, batch, observer if wanted.features else None)
-    raw, full = evaluator.full()
-    if check is not None:
-        check(full)
-    signals = Signals(
-        full,
-        target,
-        criterion=tools.criterion,
-        score=tools.score,
-        process_group=tools.process_group,
-        features=tuple(features[i] for i in sorted(features)),
-    )
-    if features:
-        signals = signals._replace(rest=evaluator.rest)
-    observed = Observed(raw, full, signals)
-    if wanted.passes:
-        # Who sees the values themselves wants all of them, and not those that tell the others.
-        whole = replace(facts, separable=False) if wanted.values else facts
-        plan = tools.runner.plan(full.device, whole)
-        if wanted.responses != "nothing":
-            observed = _responded(tools, evaluator, plan, observed, wanted, acting=acting)
-        if wanted.unimodal != "nothing":
-            observed = _apart(evaluator, plan, observed, wanted)
-        if acting:
-            tools.runner.settle(evaluator.taps.changed)
-    return _completed(method, evaluator, observed)
-
-
-def _responded(
-    tools: Tools,
-    evaluator: Evaluator,
-    plan: Plan,
-    observed: Observed,
-    wanted: Demand,
-    *,
-    acting: bool,
-) -> Observed:
-    """Evaluate the other coalitions; make responses of all, and scores where there is a target."""
-    gradient = wanted.responses == "gradients"
-    partial = evaluator.others(plan, gradient=gradient, rest_frozen=wanted.rest_frozen)
-    signals, full = observed.signals, observed.full
-    # Differences of half-precision logits are noise: from here on float32 at least.
-    with _without_autocast(full):
-        values_SB = torch.cat([partial, full.unsqueeze(0)])
-        values_SB = values_SB.to(torch.promote_types(values_SB.dtype, torch.float32))
-        weights = plan.weights.to(values_SB)
-        responses = respond(values_SB, weights)
-        error = None if plan.groups is None else Sampling.error(plan, values_SB)
-        signals = signals._replace(responses=responses if gradient else responses.detach())
-        if wanted.values:
-            everyone = tuple(range(len(weights)))
-            signals = signals._replace(values=values_SB, coalitions=(*plan.partial, everyone))
-        if signals.target is not None:
-            scores, num_samples = scored(
-                tools.score,
-                responses.detach(),
-                signals.target,
-                over_processes=acting,
-                group=tools.process_group,
-            )
-            signals = signals._replace(scores=scores, num_samples=num_samples)
-            if acting and not surely(are_finite(scores)):
-                inputs = list(evaluator.batch.inputs.values())
-                finite = finite_modalities(
-                    inputs, plan.members, values_SB.detach(), tools.process_group
-                )
-                signals = signals._replace(finite=finite)
-    return observed._replace(
-        signals=signals, partial=partial, weights=weights, sampling_error=error
-    )
-
-
-def _without_autocast(logits: Tensor) -> AbstractContextManager[Any]:
-    kind = logits.device.type
-    active = torch.is_autocast_enabled(kind)
-    return torch.autocast(kind, enabled=False) if active else nullcontext()
-
-
-def _apart(evaluator: Evaluator, plan: Plan, observed: Observed, wanted: Demand) -> Observed:
-    """Make unimodal logits of each feature by itself, the others being zero."""
-    gradient = wanted.unimodal == "gradients"
-    partial = evaluator.others(
-        plan, gradient=gradient, zero_features=True, rest_frozen=wanted.rest_frozen
-    )
-    full = observed.full
-    with _without_autocast(full):
-        values_SB = torch.cat([partial, full.unsqueeze(0)])
-        values_SB = values_SB.to(torch.promote_types(values_SB.dtype, torch.float32))
-        logits = respond(values_SB, plan.weights.to(values_SB))
-    signals = observed.signals._replace(unimodal_logits=logits if gradient else logits.detach())
-    if wanted.values and wanted.responses == "nothing":
-        everyone = tuple(range(len(plan.weights)))
-        signals = signals._replace(values=values_SB, coalitions=(*plan.partial, everyone))
-    return observed._replace(signals=signals)
-
-
-def _completed(method: Method, evaluator: Evaluator, observed: Observed) -> Observed:
-    """Add the logits of heads, those of the method before those of the model."""
-    signals, heads = observed.signals, evaluator.taps.logits
-    if heads:
-        logits = torch.stack([heads[i] for i in sorted(heads)])
-        signals = signals._replace(unimodal_logits=logits)
-    if signals.features:
-        own = method.unimodal_logits(signals.features, observed.full)
-        if own is not None:
-            signals = signals._replace(unimodal_logits=own)
-    if signals.unimodal_logits is None:
-        signals = signals._replace(unimodal_logits=signals.responses)
-    return observed._replace(signals=signals)
+__all__ = ["apply_method", "attach_gradients"]
 
 
 def apply_method(
-    tools: Tools, model: nn.Module, method: Method, places: frozenset[str], observed: Observed
+    tools: Tools, model: nn.Module, method: Method, observed: Observed, *, acts: bool
 ) -> Output:
     """Let a method act on responses, loss and gradients.
 
     Args:
         tools: What a step works with.
         model: The user's module.
-        method: In phase "on" or "watch".
-        places: Those that the method answers.
+        method: What balances.
         observed: What the passes came to.
+        acts: Whether the method acts in this step, or only learns from it.
 
     Returns:
         What the step returns to the user.
@@ -280,28 +34,26 @@ def apply_method(
     Raises:
         ValueError: If what the method answers has another form than the contract's.
     """
-    signals, logits = observed.signals, observed.full
-    num_modalities = len(method.modalities)
-    acts = method.phase() == "on"
+    signals, logits, values = observed.signals, observed.full, observed.values
+    places = tools.places
     on_encoders = not places.isdisjoint(("encoder_factors", "encoder_gradient"))
-    if on_encoders or method.needs().owns == "encoders":
+    if on_encoders or tools.needs.owns == "encoders":
         signals = signals._replace(encoder_parameters=tools.ownership.encoder_parameters(model))
     coefficients = method.coefficients(signals) if "coefficients" in places else None
     if coefficients is None or not acts:
-        coefficients = torch.ones(num_modalities, device=logits.device)
+        coefficients = torch.ones(len(method.modalities), device=logits.device)
     else:
-        _check_coefficients(method, coefficients, observed)
-        assert observed.partial is not None
-        assert observed.weights is not None
-        factors = value_factors(coefficients.to(observed.weights), observed.weights)
-        logits = modulate(observed.full, observed.partial, factors)
-    signals = signals._replace(logits=logits)
+        _check_coefficients(tools, method, coefficients)
+        assert values is not None
+        factors = value_factors(coefficients.to(values.weights), values.weights)
+        logits = modulate(logits, values.partial, factors)
+        signals = signals._replace(logits=logits)
     loss = tools.criterion(logits, signals.target)
     if acts and not places.isdisjoint(("loss", "modality_losses", "combine")):
         loss = method.loss(loss, signals)
     _check_loss(loss)
     if acts and (on_encoders or "rest_gradient" in places):
-        scales = _scale_gradients(tools, model, method, places, signals)
+        scales = _scale_gradients(tools, model, method, signals)
         if scales is not None:
             coefficients = coefficients * scales
     return Output(
@@ -311,29 +63,27 @@ def apply_method(
         signals.responses,
         signals.scores,
         coefficients,
-        observed.sampling_error,
+        None if values is None else values.sampling_error,
         diagnostics=method.diagnostics(),
         modalities=method.modalities,
     )
 
 
 def _scale_gradients(
-    tools: Tools, model: nn.Module, method: Method, places: frozenset[str], signals: Signals
+    tools: Tools, model: nn.Module, method: Method, signals: Signals
 ) -> Tensor | None:
-    attach_gradients(tools, model, method, places)
+    attach_gradients(tools, model, method)
     scales = method.encoder_factors(signals)
     tools.gradients.set(
         signals.logits,
         scales,
         method.encoder_gradient,
-        method.rest_gradient if "rest_gradient" in places else None,
+        method.rest_gradient if "rest_gradient" in tools.places else None,
     )
     return scales
 
 
-def attach_gradients(
-    tools: Tools, model: nn.Module, method: Method, places: frozenset[str]
-) -> None:
+def attach_gradients(tools: Tools, model: nn.Module, method: Method) -> None:
     """Hook the parameters whose gradients the method changes.
 
     Raises:
@@ -347,15 +97,15 @@ def attach_gradients(
                 "Call `balanced.validate(**batch)` before `torch.compile`."
             )
         return
-    if places & {"encoder_factors", "encoder_gradient"}:
+    if tools.places & {"encoder_factors", "encoder_gradient"}:
         tools.gradients.attach(tools.ownership.encoder_parameters(model))
-    if "rest_gradient" in places:
+    if "rest_gradient" in tools.places:
         tools.gradients.attach_rest(tools.ownership.rest_parameters(model))
 
 
-def _check_coefficients(method: Method, coefficients: Tensor, observed: Observed) -> None:
+def _check_coefficients(tools: Tools, method: Method, coefficients: Tensor) -> None:
     name = type(method).__name__
-    if observed.partial is None or not method.needs().responses == "gradients":
+    if tools.needs.responses != "gradients":
         raise ValueError(
             f"`{name}.coefficients` should return factors only where `needs()` asks for responses "
             'with "gradients"; found that it does not, which leaves nothing to scale. Return '

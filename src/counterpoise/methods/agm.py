@@ -13,7 +13,7 @@ from torch import Tensor
 
 from counterpoise.core.errors import check_kind, check_range, described
 from counterpoise.core.references import Reference, RunningMean
-from counterpoise.core.scores import are_finite, surely
+from counterpoise.core.scores import are_finite, known_finite
 from counterpoise.methods.method import Method, Needs, Signals
 
 __all__ = ["AGM", "DEFAULT_BOUND", "discrepancy_ratio"]
@@ -74,8 +74,6 @@ class AGM(Method):
     num_steps: Tensor
     nonfinite_steps: Tensor
     bounded_steps: Tensor
-    lead: Tensor
-    bounded: Tensor
 
     def __init__(
         self,
@@ -106,8 +104,10 @@ class AGM(Method):
         self.register_buffer("nonfinite_steps", torch.full((num_modalities,), -1))
         self.register_buffer("bounded_steps", torch.zeros(num_modalities, dtype=torch.int64))
         # Of the last step, to be told and not to be saved.
-        self.register_buffer("lead", torch.zeros(num_modalities, dtype=dtype), persistent=False)
-        self.register_buffer("bounded", self.bounded_steps.bool(), persistent=False)
+        self._told = {
+            "lead": torch.zeros(num_modalities, dtype=dtype),
+            "bounded": self.bounded_steps.bool(),
+        }
 
     @property
     def running_scores(self) -> Tensor:
@@ -131,35 +131,36 @@ class AGM(Method):
         """
         scores = signals.scores
         assert scores is not None
-        valid = are_finite(scores)
+        valid = None if known_finite(scores) else are_finite(scores)
         lead = self._lead(scores, self.reference.scores)
-        if not surely(valid):
+        if valid is not None:
             self._record_nonfinite(valid, signals)
             lead = lead.where(valid, 0)  # of which the coefficient is 1
-        exponent = self._exponent(lead)
-        self.lead, self.bounded = lead.to(self.lead.dtype), exponent.abs().gt(self._log_bound)
-        self.bounded_steps.add_(self.bounded)
+        kappa = self._published(lead)
+        bounded_kappa = self._bounded(kappa)
+        bounded = bounded_kappa.ne(kappa)
+        self._told = {"lead": lead, "bounded": bounded}
+        self.bounded_steps.add_(bounded)
         self.num_steps.add_(1)
         self.reference.observe(scores, valid)
-        return self._of_exponent(exponent)
+        return bounded_kappa
 
     def coefficient(self, scores: Tensor, reference: Tensor) -> Tensor:
         """Return kappa for given scores and reference scores, each of shape (M,)."""
-        return self._of_exponent(self._exponent(self._lead(scores, reference)))
+        return self._bounded(self._published(self._lead(scores, reference)))
 
     def diagnostics(self) -> dict[str, Tensor]:
         """Return of the last step "lead", r - tau, and "bounded", who met the bound; (M,) each."""
-        return {"lead": self.lead, "bounded": self.bounded}
+        return dict(self._told)
 
     def _lead(self, scores: Tensor, reference: Tensor) -> Tensor:
-        ratios = discrepancy_ratio(torch.stack([scores, reference.to(scores)]))
-        return ratios[0] - ratios[1]
+        ratio, tau = discrepancy_ratio(torch.stack([scores, reference.to(scores)])).unbind()
+        return ratio - tau
 
-    def _exponent(self, lead: Tensor) -> Tensor:
-        return -self.alpha * lead.clamp(-self._clamp, self._clamp)
+    def _published(self, lead: Tensor) -> Tensor:
+        return _finite_exp(-self.alpha * lead.clamp(-self._clamp, self._clamp))
 
-    def _of_exponent(self, exponent: Tensor) -> Tensor:
-        kappa = _finite_exp(exponent)
+    def _bounded(self, kappa: Tensor) -> Tensor:
         return kappa if self.bound is None else kappa.clamp(1 / self.bound, self.bound)
 
     def check(self) -> None:
