@@ -1,10 +1,12 @@
 """Batch statistics in all coalitions: what is told, what moves, and what it is good for."""
 
 import warnings
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 import counterpoise as cp
 from counterpoise.core.coalitions import Plan
@@ -22,10 +24,46 @@ def wrapped(model, level, statistics="batch", method=None):
 def test_moments_are_those_that_the_layer_uses_with_their_gradient():
     x = torch.randn(5, 3, 2, dtype=torch.float64, requires_grad=True)
     layer = nn.BatchNorm1d(3, eps=1e-2).double()
-    mean, inverse = _Moments.apply(x, layer.eps, None)
+    mean, inverse = _Moments.apply(x, layer.eps, None, None)
     found = (x - mean[:, None]) * (inverse * layer.weight)[:, None] + layer.bias[:, None]
     torch.testing.assert_close(found, layer(x), rtol=1e-12, atol=1e-12)
-    assert torch.autograd.gradcheck(lambda x: _Moments.apply(x, 1e-2, None), (x,))
+    assert torch.autograd.gradcheck(lambda x: _Moments.apply(x, 1e-2, None, None), (x,))
+
+
+@pytest.mark.parametrize("num_axes", [0, 1, 2, 3])
+def test_moments_that_the_layer_kept_are_those_that_would_be_computed(num_axes):
+    torch.manual_seed(3)
+    layers = (nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+    layer = layers[num_axes](3, eps=1e-2).double()
+    x = torch.randn(5, 3, *[2] * num_axes, dtype=torch.float64, requires_grad=True)
+
+    def moments(x):
+        statistics = BatchStatistics()
+        statistics.record(layer, layer.forward, x)
+        ((call,),) = statistics.calls.values()
+        assert call.kept is not None
+        return call.moments
+
+    expected = _Moments.apply(x, layer.eps, None, None)
+    torch.testing.assert_close(moments(x), expected, rtol=1e-12, atol=1e-12)
+    assert torch.autograd.gradcheck(moments, (x,))
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_what_a_checkpoint_holds_back_is_not_fetched(reentrant):
+    layer, statistics, forwards = nn.BatchNorm1d(3), BatchStatistics(), []
+
+    def forward(x):
+        forwards.append(x)
+        return nn.BatchNorm1d.forward(layer, x)
+
+    x = torch.randn(7, 3, requires_grad=True)
+    run = partial(statistics.record, layer, forward)
+    checkpoint(run, x, use_reentrant=reentrant)
+    ((call,),) = statistics.calls.values()
+    assert call.kept is None
+    torch.testing.assert_close(call.moments[0], x.mean(dim=0))
+    assert len(forwards) == 1
 
 
 def test_a_batch_replayed_through_a_layer_is_the_batch_normalised():

@@ -65,9 +65,11 @@ class BatchStatistics:
 
     def record(self, module: nn.Module, forward: Callable[..., Any], x: Tensor, *more: Any) -> Any:
         """Run a layer in the full pass and keep what its statistics can be had from."""
+        output = forward(x, *more)
         if isinstance(module, _BatchNorm):
-            self.calls.setdefault((id(module), self.scope), []).append(_Call(module, x))
-        return forward(x, *more)
+            call = _Call(module, x, _kept(output))
+            self.calls.setdefault((id(module), self.scope), []).append(call)
+        return output
 
     def rewind(self) -> None:
         """Begin another pass: calls are counted from the first again."""
@@ -100,11 +102,12 @@ class BatchStatistics:
 class _Call:
     """One call of a layer in the full pass."""
 
-    __slots__ = ("_moments", "eps", "group", "x")
+    __slots__ = ("_moments", "eps", "group", "kept", "x")
 
-    def __init__(self, module: nn.Module, x: Tensor) -> None:
+    def __init__(self, module: nn.Module, x: Tensor, kept: tuple[Tensor, Tensor] | None) -> None:
         self.eps, self.x = float(module.eps), x  # type: ignore[arg-type]
         self.group = _group_of(module)
+        self.kept = kept if self.group is None else None
         self._moments: tuple[Tensor, Tensor] | None = None
 
     @property
@@ -115,8 +118,29 @@ class _Call:
         what activation checkpoints compute anew in their backward pass.
         """
         if self._moments is None:
-            self._moments = _Moments.apply(self.x, self.eps, self.group)  # type: ignore[no-untyped-call]
+            self._moments = _Moments.apply(self.x, self.eps, self.group, self.kept)  # type: ignore[no-untyped-call]
         return self._moments
+
+
+_KEEPERS = ("NativeBatchNormBackward0", "CudnnBatchNormBackward0", "MiopenBatchNormBackward0")
+"""Operations that keep the mean and h of each channel for their backward pass."""
+
+
+def _kept(output: Any) -> tuple[Tensor, Tensor] | None:
+    """Return the mean and h that made an output, where PyTorch keeps them; else None.
+
+    To compute them again takes a good part of what the layer itself takes.
+    """
+    if torch.compiler.is_compiling() or not isinstance(output, Tensor):
+        return None
+    # Within a checkpoint, or where activations are offloaded, they would be fetched back.
+    if torch._C._autograd._top_saved_tensors_default_hooks(True) is not None:
+        return None
+    node: Any = output.grad_fn
+    if node is None or node.name() not in _KEEPERS:
+        return None
+    mu, h = node._saved_result1, node._saved_result2
+    return (mu, h) if mu.numel() and mu.dtype in (torch.float32, torch.float64) else None
 
 
 def _group_of(module: nn.Module) -> Any:
@@ -134,7 +158,14 @@ class _Moments(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, eps: float, group: Any) -> tuple[Tensor, Tensor]:
+    def forward(
+        ctx: Any, x: Tensor, eps: float, group: Any, kept: tuple[Tensor, Tensor] | None
+    ) -> tuple[Tensor, Tensor]:
+        ctx.group = group
+        if kept is not None:
+            mu, h = (value.clone() for value in kept)
+            ctx.save_for_backward(x, mu, h, mu.new_full((), x.numel() // max(len(mu), 1)))
+            return mu, h
         axes = [axis for axis in range(x.dim()) if axis != 1]
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
         count = x.new_full((), x.numel() // max(x.shape[1], 1), dtype=wide.dtype)
@@ -147,15 +178,15 @@ class _Moments(torch.autograd.Function):
             count = n
         h = (v + eps).rsqrt()
         ctx.save_for_backward(x, mu, h, count)
-        ctx.group = group
         return mu, h
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
         x, mu, h, n = ctx.saved_tensors
         slope = -_summed(gradients[1], ctx.group) * h.pow(3) / n
         shift = _summed(gradients[0], ctx.group) / n - slope * mu
-        return torch.addcmul(_channels(shift, x), x, _channels(slope, x)).to(x.dtype), None, None
+        gradient = torch.addcmul(_channels(shift, x), x, _channels(slope, x)).to(x.dtype)
+        return gradient, None, None, None
 
 
 def _summed(tensor: Tensor, group: Any) -> Tensor:
