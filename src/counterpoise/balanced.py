@@ -34,19 +34,20 @@ from counterpoise.engine.arguments import (
     warn_of_statistics,
 )
 from counterpoise.engine.batch import Batch
+from counterpoise.engine.demands import Demand, Demands
 from counterpoise.engine.evaluator import Evaluator, Facts, Setup
 from counterpoise.engine.heads import check_heads
 from counterpoise.engine.loop import Loop
 from counterpoise.engine.modes import EvaluationMode
 from counterpoise.engine.output import Output
 from counterpoise.engine.ownership import Ownership
-from counterpoise.engine.passes import Demand, Tools, demand, observe
+from counterpoise.engine.passes import Tools, observe
 from counterpoise.engine.runner import Runner
 from counterpoise.engine.settings import Coalitions, Modality, coalitions_of, named
 from counterpoise.engine.step import apply_method, attach_gradients
 from counterpoise.engine.targets import TargetChecks
 from counterpoise.methods.agm import AGM
-from counterpoise.methods.method import Evaluation, Level, Method, Needs, answers
+from counterpoise.methods.method import Evaluation, Method
 
 __all__ = ["Balanced"]
 
@@ -84,6 +85,11 @@ class Balanced(Loop):
             that do not need them.
         process_group: Processes to average scores over when training is distributed. Default:
             all.
+
+    Attributes:
+        modalities: Names, in the order of every M axis.
+        ownership: Which modules and parameters belong to which modality.
+        runner: What is known of the model by now, and how its coalitions are evaluated.
 
     Shapes: logits are (B, ...) with rows of the batch first.
 
@@ -154,7 +160,6 @@ class Balanced(Loop):
         runner = Runner(setup, how.attribution, sampling, requested=how.sampling is not None)
         method.bind(given.names, _state_dtype(model))
         check_method(method, ownership, model)
-        needs, places = method.needs(), method.places()
         self._tools = Tools(
             runner,
             ownership,
@@ -162,31 +167,11 @@ class Balanced(Loop):
             self.score,
             self.criterion,
             process_group,
-            needs,
-            places,
+            method.needs(),
+            method.places(),
         )
         self.modalities, self.ownership, self.runner = given.names, ownership, runner
-        asked = {
-            "on": needs,
-            "watch": _watched(needs, places),
-            "off": Needs(),
-        }
-        own_heads = answers(method, "unimodal_logits")
-        # Those of a step with responses that nobody but the user needs, by ``monitor``.
-        self._demands = {
-            watched: {
-                phase: demand(asks, ownership, own_heads=own_heads, monitor=watched)
-                for phase, asks in asked.items()
-            }
-            for watched in (False, True)
-        }
-        # In evaluation heads are listened to whether or not the method goes by them.
-        self._respond_demand = demand(
-            Needs("values", _seen(needs.unimodal_logits), features=needs.features),
-            ownership,
-            own_heads=own_heads,
-            monitor=False,
-        )._replace(heads=bool(ownership.heads))
+        self._demands = Demands(method, ownership)
         self._prepared = False
 
     @property
@@ -300,7 +285,7 @@ class Balanced(Loop):
 
     def _train(self, inputs: dict[str, Any], target: PyTree) -> Output:
         phase, places = self.method.phase(), self._tools.places
-        wanted = self._demands[self.monitor][phase]
+        wanted = self._demands.training(phase, monitor=self.monitor)
         if phase == "on" and "inputs" in places:
             modal, others = self._split(inputs)
             inputs = {**self.method.inputs(modal, target), **others}
@@ -350,7 +335,7 @@ class Balanced(Loop):
 
     @torch.no_grad()
     def _respond(self, modal: dict[str, PyTree], others: dict[str, Any], target: PyTree) -> Output:
-        wanted = self._respond_demand
+        wanted = self._demands.evaluation
         facts = self.runner.facts_now(others)
         batch = Batch(self.modalities, modal, others, self.absent)
         observed = observe(
@@ -387,7 +372,7 @@ class Balanced(Loop):
     def _prepare(self, modal: dict[str, PyTree], others: dict[str, Any]) -> None:
         """Check heads, and let those of the method learn their sizes, on the first batch."""
         check_heads(self.runner.setup, self.model, modal, others, self.absent)
-        acting = self._demands[self.monitor]["on"]
+        acting = self._demands.training("on", monitor=self.monitor)
         goes_backward = "gradients" in (acting.responses, acting.unimodal)
         if self.training and goes_backward:
             warn_of_statistics(self.runner.setup.statistics, self.model)
@@ -403,7 +388,8 @@ class Balanced(Loop):
 
     def _check_target(self, target: PyTree, logits: Tensor) -> None:
         if not (target is None or torch.compiler.is_compiling()):
-            scored = self._own_loss or not self._demands[self.monitor]["on"].is_plain
+            acting = self._demands.training("on", monitor=self.monitor)
+            scored = self._own_loss or not acting.is_plain
             self._target_checks(self.score, logits, target, values=scored)
 
     def _ones(self, logits: Tensor) -> Tensor:
@@ -414,18 +400,6 @@ def _default_score(criterion: Criterion | None) -> CrossEntropy:
     """Return the cross-entropy, which leaves out the labels that the criterion leaves out."""
     ignored = getattr(criterion, "ignore_index", None)
     return CrossEntropy(ignore_index=ignored) if isinstance(ignored, int) else CrossEntropy()
-
-
-def _watched(needs: Needs, places: frozenset[str]) -> Needs:
-    """Return what a method needs that learns and does not act."""
-    if "coefficients" not in places:
-        return Needs()
-
-    return Needs(responses=_seen(needs.responses), unimodal_logits=_seen(needs.unimodal_logits))
-
-
-def _seen(depth: Level) -> Level:
-    return "values" if depth == "gradients" else depth
 
 
 def _state_dtype(model: nn.Module) -> torch.dtype:

@@ -18,15 +18,14 @@ from counterpoise.core.gradient_scaling import GradientScaling
 from counterpoise.core.pytree import PyTree
 from counterpoise.core.scores import Criterion, Score, known_finite
 from counterpoise.engine.batch import Batch
+from counterpoise.engine.demands import Demand
 from counterpoise.engine.evaluator import Evaluator, Facts
 from counterpoise.engine.ownership import Ownership
 from counterpoise.engine.runner import Runner
 from counterpoise.engine.signals import finite_modalities, respond, scored
 from counterpoise.methods.method import Method, Needs, Signals
 
-__all__ = ["Demand", "Observed", "Tools", "Values", "demand", "observe"]
-
-_DEPTHS = ("nothing", "values", "gradients")
+__all__ = ["Observed", "Tools", "Values", "observe"]
 
 
 @dataclass(frozen=True)
@@ -52,60 +51,6 @@ class Tools:
     process_group: Any
     needs: Needs
     places: frozenset[str]
-
-
-class Demand(NamedTuple):
-    """What the passes of a step have to compute.
-
-    Attributes:
-        responses: "nothing", "values" or "gradients".
-        unimodal: The same of unimodal logits that take passes of their own.
-        features: Whether the method sees features.
-        heads: Whether it sees the logits of additive heads.
-        values: Whether it sees the values of coalitions.
-        rest_frozen: Whether gradients of coalitions reach the encoders alone.
-    """
-
-    responses: str = "nothing"
-    unimodal: str = "nothing"
-    features: bool = False
-    heads: bool = False
-    values: bool = False
-    rest_frozen: bool = False
-
-    @property
-    def passes(self) -> bool:
-        """Whether coalitions are evaluated."""
-        return self.responses != "nothing" or self.unimodal != "nothing"
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether one ordinary pass of the model is enough."""
-        return self == _PLAIN
-
-
-_PLAIN = Demand()
-
-
-def demand(needs: Needs, ownership: Ownership, *, own_heads: bool, monitor: bool) -> Demand:
-    """Return what a method that acts asks of the passes.
-
-    Args:
-        needs: Of the method.
-        ownership: Knows of encoders and heads.
-        own_heads: Whether the method makes unimodal logits by heads of its own.
-        monitor: Whether the user wants responses in any case.
-    """
-    responses, unimodal = needs.responses, needs.unimodal_logits
-    given = bool(ownership.heads) or own_heads
-    heads = bool(ownership.heads) and unimodal != "nothing"
-    if given and not needs.values:
-        unimodal = "nothing"
-    elif not ownership.encoders:  # responses serve then
-        responses, unimodal = max(responses, unimodal, key=_DEPTHS.index), "nothing"
-    if monitor and responses == "nothing":
-        responses = "values"
-    return Demand(responses, unimodal, needs.features, heads, needs.values, needs.rest_frozen)
 
 
 class Values(NamedTuple):

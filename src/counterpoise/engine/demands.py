@@ -1,0 +1,110 @@
+"""What a step asks of its passes: found out once, when a model is wrapped."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from counterpoise.engine.ownership import Ownership
+from counterpoise.methods.method import LEVELS, Level, Method, Needs, Phase, answers
+
+__all__ = ["Demand", "Demands"]
+
+
+class Demand(NamedTuple):
+    """What the passes of a step have to compute.
+
+    Attributes:
+        responses: "nothing", "values" or "gradients".
+        unimodal: The same of unimodal logits that take passes of their own.
+        features: Whether the method sees features.
+        heads: Whether it sees the logits of additive heads.
+        values: Whether it sees the values of coalitions.
+        rest_frozen: Whether gradients of coalitions reach the encoders alone.
+    """
+
+    responses: Level = "nothing"
+    unimodal: Level = "nothing"
+    features: bool = False
+    heads: bool = False
+    values: bool = False
+    rest_frozen: bool = False
+
+    @property
+    def passes(self) -> bool:
+        """Whether coalitions are evaluated."""
+        return self.responses != "nothing" or self.unimodal != "nothing"
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether one ordinary pass of the model is enough."""
+        return self == _PLAIN
+
+
+_PLAIN = Demand()
+
+
+class Demands:
+    """What each kind of step asks of its passes.
+
+    Args:
+        method: What balances, bound already.
+        ownership: Knows of encoders and heads.
+
+    Attributes:
+        evaluation: What an evaluation asks that is to show responses and unimodal logits.
+    """
+
+    def __init__(self, method: Method, ownership: Ownership) -> None:
+        needs = method.needs()
+        asked: dict[Phase, Needs] = {
+            "on": needs,
+            "watch": _watched(needs, method.places()),
+            "off": Needs(),
+        }
+        own_heads = answers(method, "unimodal_logits")
+        self._training = {
+            (phase, monitor): _demand(asks, ownership, own_heads=own_heads, monitor=monitor)
+            for phase, asks in asked.items()
+            for monitor in (False, True)
+        }
+        # In evaluation heads are listened to whether or not the method goes by them.
+        self.evaluation = _demand(
+            Needs("values", _seen(needs.unimodal_logits), features=needs.features),
+            ownership,
+            own_heads=own_heads,
+            monitor=False,
+        )._replace(heads=bool(ownership.heads))
+
+    def training(self, phase: Phase, *, monitor: bool) -> Demand:
+        """Return what a training step asks.
+
+        Args:
+            phase: Of the method.
+            monitor: Whether the user wants responses in any case.
+        """
+        return self._training[phase, monitor]
+
+
+def _demand(needs: Needs, ownership: Ownership, *, own_heads: bool, monitor: bool) -> Demand:
+    """Return what a method that acts asks; ``own_heads``: it makes unimodal logits itself."""
+    responses, unimodal = needs.responses, needs.unimodal_logits
+    given = bool(ownership.heads) or own_heads
+    heads = bool(ownership.heads) and unimodal != "nothing"
+    if given and not needs.values:
+        unimodal = "nothing"
+    elif not ownership.encoders:  # responses serve then
+        responses, unimodal = max(responses, unimodal, key=LEVELS.index), "nothing"
+    if monitor and responses == "nothing":
+        responses = "values"
+    return Demand(responses, unimodal, needs.features, heads, needs.values, needs.rest_frozen)
+
+
+def _watched(needs: Needs, places: frozenset[str]) -> Needs:
+    """Return what a method needs that learns and does not act."""
+    if "coefficients" not in places:
+        return Needs()
+    return Needs(responses=_seen(needs.responses), unimodal_logits=_seen(needs.unimodal_logits))
+
+
+def _seen(depth: Level) -> Level:
+    return "values" if depth == "gradients" else depth
