@@ -156,6 +156,10 @@ def heads():
         ((cp.UnimodalLoss(), cp.GBlend()), "UnimodalLoss and GBlend, which both act at `loss`"),
         ((cp.PMR(), cp.MMPareto()), "PMR and MMPareto, which both act at `loss`"),
         ((cp.MMPareto(), cp.MMPareto()), "MMPareto and MMPareto, which both act at `loss`"),
+        (
+            (cp.MMPareto(), cp.DGL(), cp.MSES()),
+            "DGL and MSES, which both act at `loss`",
+        ),
         ((cp.MSLR(), cp.MSES()), "MSLR and MSES, which both act at `learning_rates`"),
         (
             (cp.UnimodalLoss(heads=heads()), cp.MMPareto(heads=heads())),
@@ -196,3 +200,21 @@ def test_the_epoch_is_told_to_a_chain_and_to_all_that_are_in_it():
     chain = cp.chain(first, second)
     chain.set_epoch(3)
     assert (chain.epoch, first.epoch, second.epoch) == (3, 3, 3)
+
+
+def test_a_chain_learns_when_bound_where_its_members_act():
+    class Undecided(cp.Method):
+        """Says where it acts only when it knows the modalities."""
+
+        def places(self):
+            return frozenset({"coefficients"} if self.modalities else ())
+
+        def needs(self):
+            return cp.Needs(responses="gradients")
+
+        def coefficients(self, signals):
+            return torch.full((len(self.modalities),), 0.5)
+
+    chain = cp.chain(Undecided(), cp.Joint())
+    chain.bind(["ear", "eye"])
+    assert chain.coefficients(cp.Signals(None, None)).tolist() == [0.5, 0.5]

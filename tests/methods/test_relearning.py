@@ -59,6 +59,19 @@ def test_relearning_sets_encoders_back_by_the_gap_of_purities():
     assert balanced.training
 
 
+def test_encoders_are_set_back_every_so_many_epochs_and_so_many_times():
+    """With every=3 after epochs 2 and 5, which are the two times, and no more after that."""
+    balanced = wrapped(network("late", 2), cp.Relearning(every=3, times=2))
+    data = loader(range(1))
+    counts = []
+    for epoch in range(9):
+        balanced.method.set_epoch(epoch)
+        balanced(**data[0]).loss.backward()
+        balanced.on_epoch(data, data)
+        counts.append(int(balanced.method.num_relearned))
+    assert counts == [0, 0, 1, 1, 1, 2, 2, 2, 2]
+
+
 def test_a_loop_that_hands_on_no_features_is_told_once():
     method = cp.Relearning(every=2)
     method.bind(NAMES)

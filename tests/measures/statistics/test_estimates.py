@@ -9,6 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
+from counterpoise.data.files import extras
 from counterpoise.measures.statistics import (
     DIVERGED,
     Estimate,
@@ -17,6 +18,7 @@ from counterpoise.measures.statistics import (
     mean_interval,
     paired_difference,
 )
+from counterpoise.measures.statistics.runs import scipy_stats
 from support.properties import repeatable
 
 AGM = [0.81, 0.79, 0.84, 0.80, 0.83, 0.86, 0.78]
@@ -188,3 +190,10 @@ def test_an_interval_ends_where_means_can_lie():
 def test_nothing_is_an_error():
     with pytest.raises(ValueError, match=r"`values` should hold at least one value; found none\."):
         mean_interval([])
+
+
+def test_without_scipy_statistics_say_how_to_install_it(monkeypatch):
+    real = extras.find_spec
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "scipy" else real(name))
+    with pytest.raises(ImportError, match=r'needs scipy.*pip install "counterpoise\[train\]"'):
+        scipy_stats()
