@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 import counterpoise as cp
+from counterpoise.core import scores
 from counterpoise.core.scores import criterion_of, mean_over_processes, score_responses
 from support.properties import repeatable
 
@@ -169,3 +170,18 @@ def test_the_criterion_of_a_plain_function_is_its_mean():
 def test_a_floor_that_is_no_probability_is_an_error(make, floor):
     with pytest.raises(ValueError, match=r"`floor` should be finite, above 0 and at most 1; found"):
         make(floor=floor)
+
+
+def test_sums_are_over_the_processes_of_the_group(monkeypatch):
+    asked = []
+
+    def all_reduce(tensor, group=None):
+        asked.append(group)
+        tensor.mul_(3)  # as three processes with the same would
+
+    monkeypatch.setattr(scores, "is_distributed", lambda: True)
+    monkeypatch.setattr(torch.distributed, "all_reduce", all_reduce)
+    assert scores.sum_over_processes(torch.tensor([1.0, 2.0]), "ours").tolist() == [3.0, 6.0]
+    mean, count = scores.mean_over_processes(torch.tensor([[1.0, 2.0], [3.0, 5.0]]), "ours")
+    assert (mean.tolist(), count.item()) == ([1.5, 4.0], 6)
+    assert asked == ["ours", "ours"]

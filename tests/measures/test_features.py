@@ -68,6 +68,40 @@ def test_features_are_those_of_the_modules_flattened(net):
     assert not found.features["map"].requires_grad
 
 
+def determinants(x):
+    return torch.linalg.slogdet(x.flatten(1)[:, :4].view(-1, 2, 2))
+
+
+class Told(nn.Module):
+    """A module that returns a mapping with a named tuple in it."""
+
+    def forward(self, x):
+        return {"last": determinants(x), "x": x}
+
+
+@pytest.mark.parametrize(
+    ("path", "of"),
+    [
+        ("pair[1]", lambda x: (x + 1).flatten(1)),
+        ("told[x]", lambda x: x.flatten(1)),
+        ("told[last][logabsdet]", lambda x: determinants(x)[1][:, None]),
+        ("told[last][-2]", lambda x: determinants(x)[0][:, None]),
+    ],
+)
+def test_an_index_leads_into_what_a_module_returns(path, of):
+    model = nn.Sequential()
+    model.pair, model.told = Pair(), Told()
+    model.forward = lambda x: (model.pair(x), model.told(x))
+    x = torch.cat([each["x"] for each in data()])
+    found = extract_features(model, data(), {"entry": path}).features["entry"]
+    torch.testing.assert_close(found, of(x))
+
+
+def test_an_index_without_an_entry_is_an_error(net):
+    with pytest.raises(ValueError, match=r"should lead to an entry; found a tuple, which has none"):
+        extract_features(net, data(), {"a": "pair[2]"})
+
+
 def test_all_paths_share_one_pass_in_eval_mode_and_flags_come_back(net):
     net.first.eval()
     flags, statistics = [m.training for m in net.modules()], net.norm.running_mean.clone()
