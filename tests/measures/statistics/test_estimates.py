@@ -97,7 +97,8 @@ def test_equal_values_without_a_step_have_no_error_and_are_not_tested():
 def test_an_interval_of_fewer_than_five_values_is_not_tested():
     interval = mean_interval([0.2, 0.3, 0.4, 0.35])
     assert interval.low > 0
-    assert not (interval.testable or interval.excludes_zero)
+    assert not interval.testable
+    assert not interval.excludes_zero
     assert not Interval(0.3, None, None, 7).testable
 
 
