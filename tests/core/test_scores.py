@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 import counterpoise as cp
-from counterpoise.core import scores
+from counterpoise.core import scores as module
 from counterpoise.core.scores import criterion_of, mean_over_processes, score_responses
 from support.properties import repeatable
 
@@ -179,9 +179,9 @@ def test_sums_are_over_the_processes_of_the_group(monkeypatch):
         asked.append(group)
         tensor.mul_(3)  # as three processes with the same would
 
-    monkeypatch.setattr(scores, "is_distributed", lambda: True)
+    monkeypatch.setattr(module, "is_distributed", lambda: True)
     monkeypatch.setattr(torch.distributed, "all_reduce", all_reduce)
-    assert scores.sum_over_processes(torch.tensor([1.0, 2.0]), "ours").tolist() == [3.0, 6.0]
-    mean, count = scores.mean_over_processes(torch.tensor([[1.0, 2.0], [3.0, 5.0]]), "ours")
+    assert module.sum_over_processes(torch.tensor([1.0, 2.0]), "ours").tolist() == [3.0, 6.0]
+    mean, count = module.mean_over_processes(torch.tensor([[1.0, 2.0], [3.0, 5.0]]), "ours")
     assert (mean.tolist(), count.item()) == ([1.5, 4.0], 6)
     assert asked == ["ours", "ours"]
