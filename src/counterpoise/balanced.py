@@ -35,7 +35,7 @@ from counterpoise.engine.arguments import (
 )
 from counterpoise.engine.batch import Batch
 from counterpoise.engine.demands import Demand, Demands
-from counterpoise.engine.evaluator import Evaluator, Facts, Setup
+from counterpoise.engine.evaluator import Evaluator
 from counterpoise.engine.heads import check_heads
 from counterpoise.engine.loop import Loop
 from counterpoise.engine.modes import EvaluationMode
@@ -44,6 +44,7 @@ from counterpoise.engine.ownership import Ownership
 from counterpoise.engine.passes import Tools, observe
 from counterpoise.engine.runner import Runner
 from counterpoise.engine.settings import Coalitions, Modality, coalitions_of, named
+from counterpoise.engine.setup import Facts, Setup
 from counterpoise.engine.step import apply_method, attach_gradients
 from counterpoise.engine.targets import TargetChecks
 from counterpoise.methods.agm import AGM

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import counterpoise as cp
-from counterpoise.engine.inspection import are_probabilities, compare
+from counterpoise.engine.agreement import are_probabilities, compare
 from counterpoise.engine.signals import scored
 
 INF, NAN = float("inf"), float("nan")

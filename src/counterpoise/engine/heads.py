@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from counterpoise.core.absence import AbsentValues
 from counterpoise.core.pytree import PyTree, map_tensors
 from counterpoise.engine.batch import Batch
-from counterpoise.engine.evaluator import Setup
 from counterpoise.engine.precision import left_as_it_was
+from counterpoise.engine.setup import Setup
 from counterpoise.engine.taps import Taps
 
 __all__ = ["check_heads"]

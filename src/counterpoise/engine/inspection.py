@@ -2,9 +2,7 @@
 
 The engine's values are held against whole-model passes: so a wrong level is an error before the
 first training step, and what makes coalitions cheap is used only where it changes nothing.
-Everything is looked at in high precision, outside autocast. Values are compared entry by entry,
-with differences between coalitions as the measure: logits of -1e9 would hide all others. What is
-the same for all coalitions, or not finite, tells nothing, and nothing is concluded from it.
+Everything is looked at in high precision, outside autocast.
 
 Legend: S coalitions beside the full one, B rows of the batch.
 """
@@ -15,8 +13,7 @@ import logging
 from collections.abc import Mapping
 from copy import copy, deepcopy
 from dataclasses import dataclass, field, replace
-from math import sqrt
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,12 +21,21 @@ from torch import Tensor, nn
 from counterpoise.core.absence import AbsentValues
 from counterpoise.core.coalitions import Coalition, Plan
 from counterpoise.core.pytree import PyTree, map_tensors, tensors, versions
+from counterpoise.engine.agreement import adds_up, are_probabilities, compare, equal
 from counterpoise.engine.batch import Batch
-from counterpoise.engine.evaluator import Evaluator, Facts, Setup
+from counterpoise.engine.evaluator import Evaluator
 from counterpoise.engine.precision import left_as_it_was, precise, precise_type, weights_of, widened
+from counterpoise.engine.probes import (
+    first_row_spoilt,
+    other_values,
+    poisoned,
+    random_like,
+    random_rest,
+)
 from counterpoise.engine.separability import is_sum
+from counterpoise.engine.setup import Facts, Setup
 
-__all__ = ["Findings", "are_probabilities", "compare", "conclude", "holds"]
+__all__ = ["Findings", "conclude", "holds"]
 
 logger = logging.getLogger(__name__)
 
@@ -49,33 +55,6 @@ class Findings:
 
     facts: Facts
     probabilities: bool = False
-
-
-Verdict = Literal["same", "different", "nothing"]
-"""Whether values are the same but for rounding; "nothing" if they could not have differed."""
-
-
-def compare(values: Tensor, truth: Tensor) -> Verdict:
-    """Compare the values of coalitions, shape (S, B, ...), entry by entry.
-
-    The measure is how much coalitions differ at the entry, beside rounding errors of numbers of
-    its size.
-    """
-    if values.shape != truth.shape:
-        return "different"
-    finite = truth.isfinite().all(dim=0)
-    if not (values.isfinite() == truth.isfinite())[:, finite].all():
-        return "different"
-    values, truth = values[:, finite], truth[:, finite]
-    if not truth.numel():
-        return "nothing"
-    eps = torch.finfo(truth.dtype).eps
-    size = truth.abs().amax(dim=0)
-    rounding = 256 * eps * (size + size.median())
-    spread = truth.amax(dim=0) - truth.amin(dim=0)
-    if not ((values - truth).abs().amax(dim=0) <= sqrt(eps) * spread + rounding).all():
-        return "different"
-    return "same" if (spread > 16 * rounding).any() else "nothing"
 
 
 @torch.no_grad()
@@ -203,7 +182,7 @@ class _Inspection:
         truth = self._truth(plan)
         if compare(values, truth[:-1]) == "different":
             return False
-        return len(plan.partial) == 2 or not facts.separable or _adds_up(truth)
+        return len(plan.partial) == 2 or not facts.separable or adds_up(truth)
 
     def _cut(self, full: Tensor, rows: frozenset[str] | None = None) -> None:
         """Go on with few rows if the model takes them; a single row is doubled instead."""
@@ -245,7 +224,7 @@ class _Inspection:
             if i not in readers
             and not self.batch.absent.varies(i)
             and looped.fits(i, one[i])
-            and _equal(one[i], many[i])
+            and equal(one[i], many[i])
         )
         return replace(facts, single=single)
 
@@ -272,7 +251,7 @@ class _Inspection:
             readers |= {
                 i
                 for i in outputs
-                if not (_equal(varied[i], outputs[i]) and _equal(given[i], arguments[i]))
+                if not (equal(varied[i], outputs[i]) and equal(given[i], arguments[i]))
             }
         return readers
 
@@ -297,7 +276,7 @@ class _Inspection:
         It is given other inputs, and the same outputs: inputs at hand may be ones that happen to
         make no difference, such as a mask of a batch without padding.
         """
-        for spoil in (_poisoned, other_values):
+        for spoil in (poisoned, other_values):
             batch = replace(
                 self.batch,
                 one_stand_in=None,
@@ -328,10 +307,10 @@ class _Inspection:
         """
         own: dict[str, Tensor] = {}
         told = 0
-        for weights in (own, _random_rest(self.setup, self.model)):
+        for weights in (own, random_rest(self.setup, self.model)):
             for scale in _SCALES:
-                other = _with(looped, features=_random(looped.features, scale))
-                other.absences = _random(looped.absences, scale)
+                other = _with(looped, features=random_like(looped.features, scale))
+                other.absences = random_like(looped.absences, scale)
                 with weights_of(self.model, weights):
                     expected = other.others(plan, gradient=False)
                     cheap_values = _with(other, facts=cheap).others(plan, gradient=False)
@@ -346,7 +325,7 @@ class _Inspection:
 
         Unlike numbers they get through paths whose weights are zero today.
         """
-        spoilt = {i: map_tensors(_first_row_spoilt, f) for i, f in looped.features.items()}
+        spoilt = {i: map_tensors(first_row_spoilt, f) for i, f in looped.features.items()}
         values = _with(looped, facts=cheap).others(plan, gradient=False)
         cheap_values = _with(looped, facts=cheap, features=spoilt).others(plan, gradient=False)
         return compare(cheap_values[:, 1:], values[:, 1:]) != "different"
@@ -417,15 +396,6 @@ class _Inspection:
             )
 
 
-def _adds_up(truth: Tensor) -> bool:
-    """Return whether values are sums of what members give alone: M alone, all but each, all."""
-    M = len(truth) // 2
-    alone, rest, full = truth[:M], truth[M:-1], truth[-1]
-    empty = (alone.sum(dim=0) - full) / (M - 1)
-    predicted = torch.cat([alone, full - alone + empty])
-    return compare(predicted, torch.cat([alone, rest])) != "different"
-
-
 def _with(evaluator: Evaluator, **changes: Any) -> Evaluator:
     """Return a copy of an evaluator whose full pass was run, with other attributes."""
     other = copy(evaluator)
@@ -466,75 +436,3 @@ def _replay_differs(setup: Setup, values: Tensor, truth: Tensor) -> str:
         "mode, keep state between calls, or use an encoder's internals: use "
         'coalitions="inputs".'
     )
-
-
-def are_probabilities(logits: Tensor) -> bool:
-    """Return whether every row of logits is one of probabilities of classes."""
-    if logits.dim() < 2 or logits.shape[1] < 2:
-        return False
-    total = logits.sum(dim=1)
-    return bool(logits.ge(0).all() and total.sub(1).abs().le(1e-4).all())
-
-
-def _random_rest(setup: Setup, model: nn.Module) -> dict[str, Tensor]:
-    """Return random values for whatever the rest of the model computes with, by name."""
-    encoders = tuple(f"{path}." for path in setup.encoders.values())
-    kinds = (torch.float32, torch.float64)
-    values = {}
-    for name, p in model.named_parameters():
-        if not name.startswith(encoders) and p.dtype in kinds and p.numel():
-            fan_in = max(p[0].numel(), 1) if p.dim() > 1 else 4
-            values[name] = torch.randn_like(p) / sqrt(fan_in)
-    for name, buffer in model.named_buffers():
-        if not name.startswith(encoders) and buffer.dtype in kinds:
-            values[name] = torch.rand_like(buffer)  # a variance has to stay positive
-    return values
-
-
-def _random(trees: Mapping[int, PyTree], scale: float) -> dict[int, PyTree]:
-    return {
-        i: map_tensors(
-            lambda t: scale * torch.randn_like(t) if t.is_floating_point() else t.clone(), tree
-        )
-        for i, tree in trees.items()
-    }
-
-
-def _equal(tree: PyTree, expected: PyTree) -> bool:
-    """Return whether trees are the same but for rounding; fewer rows stand for all."""
-    pairs = list(zip(tensors(tree), tensors(expected), strict=False))
-    if len(tensors(tree)) != len(tensors(expected)):
-        return False
-    for a, b in pairs:
-        if a.dim() != b.dim() or any(
-            n not in (1, m) for n, m in zip(a.shape, b.shape, strict=True)
-        ):
-            return False
-        if not (a.is_floating_point() or a.is_complex()):
-            if not torch.equal(a.expand_as(b), b):
-                return False
-            continue
-        eps = torch.finfo(b.dtype).eps
-        size = float(b.abs().max()) if b.numel() else 0.0
-        if not torch.allclose(a.expand_as(b), b, rtol=256 * eps, atol=256 * eps * size):
-            return False
-    return True
-
-
-def other_values(tensor: Tensor) -> Tensor:
-    """Return random values of the same kind: normal, fair coins, or the given ones or 0."""
-    if tensor.is_floating_point():
-        return torch.randn_like(tensor)
-    coin = torch.rand(tensor.shape, device=tensor.device) < 0.5
-    return coin if tensor.dtype == torch.bool else tensor.where(coin, 0)
-
-
-def _poisoned(tensor: Tensor) -> Tensor:
-    return torch.full_like(tensor, float("nan")) if tensor.is_floating_point() else tensor
-
-
-def _first_row_spoilt(tensor: Tensor) -> Tensor:
-    spoilt = tensor.clone()
-    if tensor.is_floating_point():
-        spoilt[0] = float("nan")
-    return spoilt

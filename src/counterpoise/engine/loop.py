@@ -14,9 +14,10 @@ from counterpoise.core.scores import Criterion
 from counterpoise.engine.arguments import check_call, require_target
 from counterpoise.engine.batch import Batch
 from counterpoise.engine.epochs import Metric, collect, evaluated, in_eval_mode, right_share
-from counterpoise.engine.evaluator import Evaluator, Facts
+from counterpoise.engine.evaluator import Evaluator
 from counterpoise.engine.output import Output
 from counterpoise.engine.passes import Tools
+from counterpoise.engine.setup import Facts
 from counterpoise.methods.method import Evaluation, Features, Method, answers
 
 __all__ = ["Loop"]

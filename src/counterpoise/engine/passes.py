@@ -19,9 +19,10 @@ from counterpoise.core.pytree import PyTree
 from counterpoise.core.scores import Criterion, Score, known_finite
 from counterpoise.engine.batch import Batch
 from counterpoise.engine.demands import Demand
-from counterpoise.engine.evaluator import Evaluator, Facts
+from counterpoise.engine.evaluator import Evaluator
 from counterpoise.engine.ownership import Ownership
 from counterpoise.engine.runner import Runner
+from counterpoise.engine.setup import Facts
 from counterpoise.engine.signals import finite_modalities, respond, scored
 from counterpoise.methods.method import Method, Needs, Signals
 

@@ -20,8 +20,9 @@ from counterpoise.core.absence import AbsentValues
 from counterpoise.core.coalitions import Plan, Sampling, exact_plan, separable_plan
 from counterpoise.core.pytree import PyTree, map_tensors, tensors
 from counterpoise.core.scores import is_distributed
-from counterpoise.engine.evaluator import Facts, Setup
-from counterpoise.engine.inspection import Findings, are_probabilities, conclude, holds
+from counterpoise.engine.agreement import are_probabilities
+from counterpoise.engine.inspection import Findings, conclude, holds
+from counterpoise.engine.setup import Facts, Setup
 
 __all__ = ["Runner"]
 
