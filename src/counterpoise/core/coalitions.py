@@ -186,6 +186,16 @@ class Plan:
         members = [[m in s for s in (*partial, everyone)] for m in everyone]
         return cls(tuple(partial), weights, torch.tensor(members), groups)
 
+    @classmethod
+    def unweighted(cls, partial: Sequence[Coalition], num_modalities: int) -> Plan:
+        """Make a plan for values alone: all weights are zero.
+
+        Example:
+            >>> Plan.unweighted([(0,), (1,)], num_modalities=2).weights.shape
+            torch.Size([2, 3])
+        """
+        return cls.make(partial, torch.zeros(num_modalities, len(partial) + 1))
+
     def to(self, device: torch.device, dtype: torch.dtype) -> Plan:
         """Return the plan with its tensors on a device, weights of a type."""
         groups = None if self.groups is None else self.groups.to(device, dtype)

@@ -333,7 +333,7 @@ class _Inspection:
     def _is_sum(self, looped: Evaluator) -> bool:
         """Find out whether the logits are a sum over modalities."""
         names = self.setup.modalities
-        alone = Plan.make([self._everyone], torch.zeros(len(names), 2))
+        alone = Plan.unweighted([self._everyone], len(names))
         marked = {i: (looped.features[i], self.batch.inputs[name]) for i, name in enumerate(names)}
         try:
             return is_sum(lambda: looped.others(alone, gradient=False), marked)
@@ -411,7 +411,7 @@ def _telling_plan(num_modalities: int) -> Plan:
     alone: list[Coalition] = [(i,) for i in everyone]
     rest: list[Coalition] = [tuple(j for j in everyone if j != i) for i in everyone]
     partial = list(dict.fromkeys(alone + rest))
-    return Plan.make(partial, torch.zeros(num_modalities, len(partial) + 1))
+    return Plan.unweighted(partial, num_modalities)
 
 
 def _check_absent(setup: Setup, plan: Plan, full: Tensor, truth: Tensor) -> None:

@@ -61,7 +61,7 @@ def coalition_logits(balanced: Balanced, batch: Batch) -> Tensor:
     inputs = {name: value for name, value in batch.items() if name != "target"}
     check_call(balanced.model, names, inputs)
     partial = every_coalition(len(names))[:-1]
-    plan = Plan.make(partial, torch.zeros(len(names), len(partial) + 1))
+    plan = Plan.unweighted(partial, len(names))
     with EvaluationMode(balanced.model.modules()):
         values = balanced.coalition_values(plan, **inputs)
     torch.clear_autocast_cache()  # of weights cast without gradient, if within autocast

@@ -177,6 +177,10 @@ def test_slopes_are_those_of_a_regression():
     assert found.p_value() == pytest.approx(theirs.pvalue)
     assert (found.degrees, found.num_values, found.unit) == (5, 7, "data sets")
     assert math.isnan(slope([1, 2, 3], [2, 4, 6]).error)  # all on a line: nothing says how surely
+    line = [1e12 * (0.3 * x + 0.1) for x in (0.1, 0.2, 0.7)]
+    assert math.isnan(slope([0.1, 0.2, 0.7], line).error)  # whatever the unit
     assert slope([1, 2, 3], [5, 5, 5]).mean == 0
+    with pytest.raises(ValueError, match="first"):
+        slope([1, 1, 1], [5, 5, 5])
     with pytest.raises(ValueError, match="`first` should vary"):
         slope([1, 1, 1], [1, 2, 3])

@@ -27,8 +27,8 @@ def draw(rng, num_seeds, num_samples, *, seed=0.3, sample=1.5, own=0.5):
     return method(), method()
 
 
-def slow_variance(x_RN):
-    """The analysis of variance, term by term."""
+def slow_squares(x_RN):
+    """The analysis of variance, term by term: mean squares of rows, columns and the rest."""
     R, N = x_RN.shape
     mean = x_RN.mean()
     rows = sum((x_RN[r].mean() - mean) ** 2 for r in range(R)) * N / (R - 1)
@@ -38,6 +38,12 @@ def slow_variance(x_RN):
         for r in range(R)
         for n in range(N)
     ) / ((R - 1) * (N - 1))
+    return rows, columns, rest
+
+
+def slow_variance(x_RN):
+    R, N = x_RN.shape
+    rows, columns, rest = slow_squares(x_RN)
     by_seed, by_sample = (rows - rest) / N, (columns - rest) / R
     return by_seed / R + by_sample / N + rest / (R * N)
 
@@ -48,7 +54,25 @@ def test_the_error_is_that_of_the_variance_components():
     assert found.mean == pytest.approx(x_RN.mean())
     assert found.error == pytest.approx(math.sqrt(slow_variance(x_RN)))
     assert found.num_values == 5
-    assert 4 <= found.degrees < 30 + 4
+    # Satterthwaite's: of a sum of mean squares, each with its own degrees of freedom.
+    squares, own = slow_squares(x_RN), (4, 30, 4 * 30)
+    scaled = [square / (5 * 31) for square in squares]
+    expected = slow_variance(x_RN) ** 2 / sum(v**2 / d for v, d in zip(scaled, own, strict=True))
+    assert found.degrees == pytest.approx(expected)
+    assert 4 < expected < 30 + 4
+
+
+def test_results_that_are_all_alike_have_no_error_and_the_degrees_of_the_seeds():
+    found = two_way_estimate(np.full((5, 7), 0.25), step=0)
+    assert (found.mean, found.degrees, found.num_values) == (0.25, 4, 5)
+    assert math.isnan(found.error)
+
+
+def test_what_rounding_leaves_of_results_that_are_all_alike_gives_no_certainty():
+    """The error is then that of the step, and its degrees those of the seeds and samples."""
+    found = two_way_estimate(np.full((5, 7), 0.3), step=1)
+    assert found.error == pytest.approx(1 / 7)
+    assert 4 <= found.degrees <= 4 + 6
 
 
 def test_the_mean_is_that_over_seeds_and_the_interval_is_wider():

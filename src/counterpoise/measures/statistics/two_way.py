@@ -96,11 +96,12 @@ def _crossed(x_RN: Floats, step: float) -> Estimate:
     a = float(by_seed.var(ddof=1)) / R
     b = float(by_sample.var(ddof=1)) / N
     c = float(np.square(rest).sum()) / ((R - 1) * (N - 1)) / (R * N)
-    variance = max(a + b - c, a, b, (step / N) ** 2)
+    estimated = max(a + b - c, a, b)
+    variance = max(estimated, (step / N) ** 2)
     if variance <= _ROUNDING * float(np.square(x_RN).max()):
         return Estimate(mean, math.nan, R - 1, R, "seeds and samples")
     spread = a**2 / (R - 1) + b**2 / (N - 1) + c**2 / ((R - 1) * (N - 1))
-    degrees = max(variance**2 / spread, R - 1.0) if spread else R - 1.0
+    degrees = max(estimated**2 / spread, R - 1.0) if spread else R - 1.0
     std = math.sqrt(a * R) or math.nan
     return Estimate(mean, math.sqrt(variance), degrees, R, "seeds and samples", std)
 
