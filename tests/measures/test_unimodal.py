@@ -9,6 +9,7 @@ from torch import nn
 import counterpoise as cp
 from counterpoise.data import Synthetic
 from counterpoise.measures import UnimodalModel, UnimodalNetwork
+from counterpoise.measures.unimodal import _row_axes
 from counterpoise.training import Network
 from support.networks import FUSIONS, MaxOut, batch
 from support.wrapping import Calls, assert_same, gradients
@@ -156,3 +157,17 @@ def test_unknown_modalities_and_encoders_are_errors():
         ValueError, match=r"The encoder of modality 'ear' should be the path .* found 'e'"
     ):
         UnimodalModel(model, "eye", model.names, encoders={"ear": "e"})
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "axes"),
+    [
+        (torch.zeros(3, 1), torch.zeros(3, 2), [1]),
+        (torch.zeros(1, 1), torch.zeros(2, 2), None),  # two axes grow
+        (torch.zeros(3), torch.zeros(3), None),  # none does
+        (torch.zeros(2, 5), torch.zeros(3, 5), None),  # not from one to two
+        ([torch.zeros(1)], [torch.zeros(1), torch.zeros(1)], None),
+    ],
+)
+def test_the_axis_of_rows_is_the_one_that_grows_from_one_to_two(one, two, axes):
+    assert _row_axes(one, two) == axes
