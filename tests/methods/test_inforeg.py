@@ -69,7 +69,7 @@ def test_infoReg_ends_the_prime_window_where_the_trace_no_longer_grows():
         assert float(method.trace[0]) == pytest.approx(square)
     method.set_epoch(3)
     assert primes == [True, True, True]
-    assert not method.prime[0]
+    assert method.prime.tolist() == [False, False]  # nor does one grow that was never there
     assert infostep(method, parameters)[0].tolist() == [1, 1]
 
 
@@ -81,3 +81,12 @@ def test_infoReg_resumes_in_mid_epoch_from_the_same_start():
     resumed, _ = infoed()
     resumed.load_state_dict(method.state_dict())
     close(infostep(resumed, parameters)[1], infostep(method, parameters)[1])
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("nan")])
+def test_infoReg_leaves_gradients_that_are_not_finite_out_of_its_trace(number):
+    method, parameters = infoed()
+    infostep(method, parameters)
+    before = method.trace.clone()
+    infostep(method, parameters, scale=number)
+    assert torch.equal(method.trace, before)

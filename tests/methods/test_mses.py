@@ -276,7 +276,7 @@ def test_branches_are_needed():
     [
         ({"patience": 0}, ValueError, r"`patience` should be at least 1; found 0\."),
         ({"patience": 1.5}, TypeError, r"`patience` should be an integer; found 1\.5\."),
-        ({"smoothing": 1.0}, ValueError, r"`smoothing` should be finite, at least 0 and at most"),
+        ({"smoothing": 1.0}, ValueError, r"`smoothing` should be finite, at least 0 and below 1"),
         ({"smoothing": -0.1}, ValueError, r"`smoothing` should be finite, at least 0 .*found -0"),
         ({"weights": [1.0]}, ValueError, r"`weights` should have a number for each of m0, m1;"),
         ({"heads": {"m0": nn.Identity()}}, ValueError, r"`heads` should have a head for each of"),

@@ -21,6 +21,11 @@ def test_worked_example_of_reconboost():
     )
     joint = torch.tensor(0.0)
     assert float(method.loss(joint, signals).detach()) == pytest.approx(-4.4 * log(0.8))
+    unlabelled = signals._replace(
+        target=torch.tensor([1, -100]),
+        unimodal_logits=signals.unimodal_logits.expand(-1, 2, -1),
+    )
+    assert float(method.loss(joint, unlabelled).detach()) == pytest.approx(-4.4 * log(0.8))
     method.set_epoch(4)  # all together: the sum of log odds, log 4 + log 1.5 = log 6
     loss = method.loss(joint, signals)
     assert float(loss.detach()) == pytest.approx(-log(6 / 7))

@@ -90,7 +90,7 @@ class MSES(Reminding, Multitask):
         super().__init__(heads, weights)
         check_per_modality("weights", weights)
         check_count("patience", patience, at_least=1)
-        check_range("smoothing", smoothing, low=0, high=1 - 1e-12)
+        check_range("smoothing", smoothing, low=0, high=1, open_high=True)
         self.patience, self.smoothing, self.weights = patience, smoothing, weights
         self.snapshots = Snapshots()
 

@@ -131,6 +131,8 @@ def test_improvement_is_the_mean_over_data_sets():
     shares = [share_of_wins(ours[d], joint[d]) for d in "ab"]
     assert found == mean_share(shares, step=0.5 / 4)
     assert found.mean == pytest.approx(np.mean(shares))
+    same = probability_of_improvement({"a": [9, 8, 7, 2], "b": [9, 8, 7, 2]}, {"a": [5], "b": [5]})
+    assert same == mean_share([0.75, 0.75], step=0.5 / 4)  # alike, for all that four runs can tell
     with pytest.raises(
         ValueError, match=r"`runs` and `baseline` should have a data set in common; found \["
     ):
