@@ -24,8 +24,9 @@ from counterpoise.data.clips.sound import (
     repeat,
 )
 from counterpoise.data.files.cache import CorruptFileError
+from counterpoise.data.files.fingerprints import file_digest
 from counterpoise.data.files.folders import new_folder
-from counterpoise.data.files.npy import RowWriter, file_digest
+from counterpoise.data.files.npy import RowWriter
 
 if TYPE_CHECKING:
     import numpy as np
