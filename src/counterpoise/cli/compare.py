@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from counterpoise.experiments.compare.analysis import Comparison
     from counterpoise.experiments.compare.grid import Grid
 
-__all__ = ["add_arguments", "print_tables", "run"]
-
 _WORKERS = (4, 16, 64)
 """Numbers of workers that an estimate is told for, beside this machine."""
 

@@ -13,8 +13,6 @@ from counterpoise.training.options import TrainerOptions
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
 
-__all__ = ["add_flag", "normalised", "what_was_meant"]
-
 
 def add_flag(parser: Any, name: str, text: str, *, default: bool = True) -> None:
     """Add ``--name`` and ``--no-name``.

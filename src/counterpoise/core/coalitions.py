@@ -20,21 +20,6 @@ from torch import Tensor
 
 from counterpoise.core.errors import check_count
 
-__all__ = [
-    "ATTRIBUTIONS",
-    "EXACT_LIMIT",
-    "MOST_MODALITIES",
-    "Coalition",
-    "Plan",
-    "Sampling",
-    "alone_weights",
-    "coalitions",
-    "exact_plan",
-    "leave_one_out_weights",
-    "separable_plan",
-    "shapley_weights",
-]
-
 Coalition = tuple[int, ...]
 
 MOST_MODALITIES = 20

@@ -31,8 +31,6 @@ from counterpoise.training.record import write_json
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Keep", "Result", "Store", "content_key", "default_runs"]
-
 Keep = Literal["no", "until measured", "always"]
 """Whether a run's model is kept: not at all, until its command has measured it, or for good."""
 

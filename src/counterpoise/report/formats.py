@@ -10,22 +10,6 @@ from typing import Final
 from counterpoise.core.errors import check_count
 from counterpoise.core.fields import check_fields
 
-__all__ = [
-    "FACTOR",
-    "MISSING",
-    "NUMBER",
-    "PERCENT",
-    "POINTS",
-    "P_VALUE",
-    "Format",
-    "decimals",
-    "duration",
-    "enumerate_words",
-    "interval",
-    "milliseconds",
-    "significant",
-]
-
 MISSING: Final = "\N{EN DASH}"
 _MINUS: Final = "\N{MINUS SIGN}"
 _TIED: Final = "\N{NO-BREAK SPACE}"

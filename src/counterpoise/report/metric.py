@@ -8,8 +8,6 @@ from typing import Final
 from counterpoise.data.tasks import MetricForm
 from counterpoise.report.formats import PERCENT, POINTS, Format, interval
 
-__all__ = ["ACCURACY", "Metric", "metric_of"]
-
 
 @dataclass(frozen=True)
 class Metric:

@@ -7,8 +7,6 @@ from contextlib import contextmanager
 
 from torch import Tensor
 
-__all__ = ["DivergedError", "check_finite", "diverging"]
-
 
 class DivergedError(FloatingPointError):
     """Training has left the finite numbers, whatever the method: the run ends with that."""

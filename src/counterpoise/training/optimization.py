@@ -11,17 +11,6 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from counterpoise.core.errors import check_count, check_flag, check_range
 
-__all__ = [
-    "SGD",
-    "Adam",
-    "AdamW",
-    "Constant",
-    "Cosine",
-    "Optimizer",
-    "Schedule",
-    "StepLR",
-]
-
 Groups = list[dict[str, Any]]
 
 

@@ -28,8 +28,6 @@ from counterpoise.data.files.folders import new_folder
 from counterpoise.data.files.npy import RowWriter
 from counterpoise.data.files.streams import stream
 
-__all__ = ["FORMAT", "build", "principal_components"]
-
 FORMAT = 1
 """Raised whenever a build with the same options gives other data."""
 

@@ -31,9 +31,6 @@ from counterpoise.data.folder_source import FolderSource
 from counterpoise.data.tasks import Classification
 from counterpoise.data.tensors import MultimodalDataset
 
-__all__ = ["AVMNIST", "Scale"]
-
-
 _SAMPLES = 1000  # whose mean and deviation stand for those of all
 
 

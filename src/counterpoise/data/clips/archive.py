@@ -21,8 +21,6 @@ from counterpoise.data.files.npy import map_npy
 from counterpoise.data.files.streams import stream
 from counterpoise.data.stored import Read, StoredDataset
 
-__all__ = ["Archive", "open_archive", "verify_archive"]
-
 
 @dataclass(frozen=True, eq=False)
 class Archive:

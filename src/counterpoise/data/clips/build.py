@@ -31,8 +31,6 @@ from counterpoise.data.files.npy import RowWriter
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["FORMAT", "RECORD", "Clip", "Forms", "build"]
-
 FORMAT = 1
 """Raised whenever a build with the same options gives other data."""
 

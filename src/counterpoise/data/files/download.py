@@ -16,8 +16,6 @@ from counterpoise.data.files.cache import CorruptFileError
 from counterpoise.data.files.fingerprints import file_digest
 from counterpoise.data.files.folders import explaining_full_disk, make_folder
 
-__all__ = ["Progress", "extract", "fetch", "fingerprint_files"]
-
 Progress = Callable[[str, int, int], None]
 """Is told what is being done, how much of it is done, and how much there is (0: not known)."""
 

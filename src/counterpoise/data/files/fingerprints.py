@@ -9,8 +9,6 @@ from typing import Protocol
 
 from torch import Tensor
 
-__all__ = ["file_digest", "update_with_tensor"]
-
 
 class _Digest(Protocol):
     def update(self, data: bytes | ctypes.Array[ctypes.c_char], /) -> None: ...

@@ -14,8 +14,6 @@ from torch import Tensor
 
 from counterpoise.data.files.cache import CorruptFileError
 
-__all__ = ["RowWriter", "check_finite_rows", "map_npy"]
-
 _ROWS = 1000  # that are looked at together
 _NAMES = {torch.uint8: "uint8", torch.float32: "float32"}
 

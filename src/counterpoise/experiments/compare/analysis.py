@@ -37,8 +37,6 @@ from counterpoise.methods import Joint
 from counterpoise.report import Metric, metric_of
 from counterpoise.training.results import tested_responses
 
-__all__ = ["Comparison"]
-
 
 @dataclass(frozen=True)
 class Comparison:

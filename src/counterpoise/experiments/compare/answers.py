@@ -15,8 +15,6 @@ from counterpoise.measures.statistics import Judgement, Verdict
 from counterpoise.report import Metric
 from counterpoise.report.formats import NUMBER, P_VALUE, interval
 
-__all__ = ["answers"]
-
 _UNIT = 0.1  # of a competition strength, or of an accuracy
 
 

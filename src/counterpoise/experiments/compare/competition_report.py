@@ -26,8 +26,6 @@ from counterpoise.report.formats import enumerate_words, interval
 from counterpoise.report.theme import tone
 from counterpoise.training.results import tested_responses
 
-__all__ = ["competition_figure", "competition_table", "measurements_table"]
-
 _WHOLE = "whole model"
 _ABSENT = ((2, "1 in 5"), (5, "1 in 2"))
 """Places in the curve of robustness, and how often each modality is absent there."""

@@ -26,14 +26,6 @@ from counterpoise.report import (
 from counterpoise.report.formats import enumerate_words
 from counterpoise.report.series import finite
 
-__all__ = [
-    "accuracy_figure",
-    "coefficient_figure",
-    "cost_figure",
-    "curve_figure",
-    "difference_figure",
-]
-
 
 def difference_figure(comparison: Comparison) -> Figure | None:
     """The difference of each method to the baseline, all on one axis; None where there is none."""

@@ -12,8 +12,6 @@ from counterpoise.core.errors import check_choice, check_path
 from counterpoise.experiments.compare.grid import Grid
 from counterpoise.training.config.loader import load
 
-__all__ = ["read_grid"]
-
 
 def read_grid(path: str | os.PathLike[str]) -> Grid:
     """Read a grid from a YAML file.

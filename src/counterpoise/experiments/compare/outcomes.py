@@ -14,8 +14,6 @@ from counterpoise.experiments.store import Result
 from counterpoise.measures.statistics import DIVERGED, Run
 from counterpoise.training import results
 
-__all__ = ["Outcome", "Trial", "test_accuracy", "validation_accuracy"]
-
 
 def validation_accuracy(result: Result) -> float | None:
     """Return the validation accuracy of the epoch that was kept; None if the cell failed.

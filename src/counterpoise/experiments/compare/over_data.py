@@ -36,15 +36,6 @@ from counterpoise.report import (
 )
 from counterpoise.report.formats import NUMBER, P_VALUE, PERCENT, interval
 
-__all__ = [
-    "overall_pair_table",
-    "overall_results",
-    "overall_table",
-    "profile_figure",
-    "relation_figure",
-    "relation_table",
-]
-
 _VERDICTS = ("higher", "equivalent", "lower")
 _UNIT = 0.1
 """What slopes are told for: a tenth of a competition strength, or ten points of accuracy."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from counterpoise.core.files import write_atomically
 from counterpoise.experiments.compare.analysis import Comparison
 from counterpoise.experiments.compare.answers import answers
 from counterpoise.experiments.compare.competition_report import (
@@ -52,9 +53,6 @@ from counterpoise.report import (
 )
 from counterpoise.report.configuration import configuration
 from counterpoise.report.records import Run
-from counterpoise.training.record import write_atomically
-
-__all__ = ["comparison_page", "write_comparison"]
 
 _TERMS: Final = (
     *("Interval", "Higher, lower", "Equivalent", "Undecided", "Too few seeds", "Effect"),

@@ -15,19 +15,6 @@ from counterpoise.report import Column, Format, Metric, Table
 from counterpoise.report.formats import NUMBER, P_VALUE, interval
 from counterpoise.report.theme import tone
 
-__all__ = [
-    "block_table",
-    "columns_of_difference",
-    "difference_text",
-    "margin_text",
-    "numbers_of_difference",
-    "pair_table",
-    "pairs_table",
-    "results_table",
-    "summary_table",
-    "verdict_text",
-]
-
 _EFFECT = Format(1, signed=True)
 _TIED = "\N{NO-BREAK SPACE}"
 

@@ -6,8 +6,6 @@ from counterpoise.experiments.compare.analysis import Comparison
 from counterpoise.experiments.compare.search import searched
 from counterpoise.report import Axis, Figure, Line, line_figure, looks_of
 
-__all__ = ["budget_figure", "edges"]
-
 
 def budget_figure(comparison: Comparison) -> Figure | None:
     """The best validation result by the number of trials, a chart for each data set and fusion.

@@ -27,8 +27,6 @@ from counterpoise.measures.unimodal import alone_recipe
 from counterpoise.report.formats import duration
 from counterpoise.report.page import Note
 
-__all__ = ["Agreement"]
-
 _TITLES: Final = {
     name: MEASURES[name]
     for name in ("carried", "carried_standardised", "shape_accuracy", "shape_nats")

@@ -19,8 +19,6 @@ from counterpoise.methods import AGM, Joint
 from counterpoise.report.formats import PERCENT
 from counterpoise.report.page import Note
 
-__all__ = ["Attributions"]
-
 _ATTRIBUTIONS: Final = {
     "Shapley": "shapley",
     "leave-one-out": "leave_one_out",

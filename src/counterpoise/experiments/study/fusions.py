@@ -20,8 +20,6 @@ from counterpoise.measures.unimodal import alone_recipe
 from counterpoise.report.formats import enumerate_words
 from counterpoise.report.page import Note
 
-__all__ = ["Fusions"]
-
 _FUSIONS = ("additive", "concatenation", "maxout", "film", "gated", "cross_attention")
 
 

@@ -21,8 +21,6 @@ from counterpoise.measures.statistics import Interval, mean_interval
 from counterpoise.measures.unimodal import alone_recipe
 from counterpoise.report.page import Note
 
-__all__ = ["Initialisations"]
-
 
 @dataclass(frozen=True)
 class Initialisations(Study):

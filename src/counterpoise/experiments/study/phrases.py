@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from counterpoise.measures.statistics import FEWEST, Interval
 from counterpoise.report.formats import Format, enumerate_words, interval
 
-__all__ = ["above", "listed", "with_interval"]
-
 
 def with_interval(value: Interval, digits: int = 2, factor: float = 1.0) -> str:
     """Write a mean with its interval.

@@ -19,8 +19,6 @@ from counterpoise.report.formats import PERCENT
 from counterpoise.report.page import Note
 from counterpoise.training.results import tested_responses
 
-__all__ = ["References"]
-
 _DYNAMIC = ("running mean", "exponential average")
 
 

@@ -21,8 +21,6 @@ from counterpoise.methods import AGM, OGMGE, Joint, Method, UnimodalLoss
 from counterpoise.report.formats import PERCENT
 from counterpoise.report.page import Note
 
-__all__ = ["Reliance", "reliance_of"]
-
 _DATA = Synthetic(unique=(0.5, 0.2), redundancy=0.2, synergy=0.0)
 _SPEEDS: Mapping[str, tuple[float, float]] = {
     "both learnt alike": (1.0, 1.0),

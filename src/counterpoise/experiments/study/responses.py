@@ -37,8 +37,6 @@ from counterpoise.measures.unimodal import alone_recipe
 from counterpoise.report.formats import enumerate_words
 from counterpoise.report.page import Note
 
-__all__ = ["Responses"]
-
 _RECOVERED = 0.9
 """The correlation with the truth from which on a measure is said to recover contributions."""
 

@@ -23,8 +23,6 @@ from counterpoise.measures.statistics import Interval, correlation, mean_correla
 from counterpoise.report.formats import enumerate_words
 from counterpoise.report.page import Note
 
-__all__ = ["Scores"]
-
 
 @dataclass(frozen=True)
 class Scores(Study):

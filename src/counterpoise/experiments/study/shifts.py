@@ -25,8 +25,6 @@ from counterpoise.measures.statistics import Interval, judge
 from counterpoise.report.formats import PERCENT
 from counterpoise.report.page import Note
 
-__all__ = ["Shifts", "against_joint", "agm_references"]
-
 _BEFORE, _AFTER = (0.5, 0.1), (0.1, 0.5)
 _REDUNDANCY = 0.2
 

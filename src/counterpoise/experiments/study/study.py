@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from counterpoise.experiments.study.findings import Findings
     from counterpoise.experiments.study.observations import Observations
 
-__all__ = ["Case", "Study", "Trained"]
-
 
 @dataclass(frozen=True)
 class Case:

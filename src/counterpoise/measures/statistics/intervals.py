@@ -12,8 +12,6 @@ from counterpoise.core.errors import check_range, described
 from counterpoise.measures.statistics.estimates import FEWEST, mean_estimate
 from counterpoise.measures.statistics.runs import DIVERGED, Run, floats_of
 
-__all__ = ["Interval", "mean_interval"]
-
 
 class Interval(NamedTuple):
     """A mean and where it lies.

@@ -7,8 +7,6 @@ from typing import Any
 
 import yaml
 
-__all__ = ["load"]
-
 
 class _Loader(yaml.SafeLoader):
     """Reads plain values, and mappings whose keys differ."""

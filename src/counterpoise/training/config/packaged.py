@@ -10,8 +10,6 @@ import yaml
 from counterpoise.core.errors import suggestion
 from counterpoise.training.config.loader import load
 
-__all__ = ["find", "names", "read"]
-
 _FOLDER = Path(__file__).parent
 
 

@@ -10,8 +10,6 @@ from typing import Any
 
 from counterpoise.core.errors import suggestion
 
-__all__ = ["arguments_of", "class_of", "unknown_name"]
-
 
 def unknown_name(config: Mapping[str, Any], kinds: Mapping[str, type]) -> str | None:
     """Look in a configuration that was refused for a setting that there is not.
