@@ -54,16 +54,6 @@ class Format:
         sign = "+" if self.signed and shown else ""
         return f"{shown:{sign},.{self.digits}f}".replace("-", _MINUS)
 
-    @property
-    def d3(self) -> str:
-        """The same format for values already multiplied, as charts take it.
-
-        Example:
-            >>> PERCENT.d3, POINTS.d3
-            (',.1f', '+,.1f')
-        """
-        return f"{'+' if self.signed else ''},.{self.digits}f"
-
 
 def decimals(digits: int) -> Format:
     """The format of so many digits after the point."""

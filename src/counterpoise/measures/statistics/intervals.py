@@ -44,13 +44,6 @@ class Interval(NamedTuple):
             return False
         return self.low > 0 or self.high < 0  # of NaN neither holds
 
-    @property
-    def ends(self) -> tuple[float, float]:
-        """Both ends, NaN where there are none, as a figure takes them."""
-        if self.low is None or self.high is None:
-            return math.nan, math.nan
-        return self.low, self.high
-
     def within(self, least: float, most: float) -> Interval:
         """Keep the interval where means can lie, which Student's t knows nothing of.
 
