@@ -5,6 +5,10 @@ another that it imports, wherever in the file the import stands; the floors are 
 along arrows. A circle is a set of files, or of rooms, that import each other.
 
     python benchmarks/house.py [path of the package]
+    python benchmarks/house.py --by-feature
+
+The second counts what serves the features of the package's first form apart from what came later,
+by the list of files in ``house_later.yaml``.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ import ast
 import io
 import sys
 import tokenize
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +25,7 @@ from pathlib import Path
 __all__ = ["FLOORS", "LIGHT", "SIDE", "House"]
 
 PACKAGE = Path(__file__).parents[1] / "src" / "counterpoise"
+LATER = Path(__file__).with_name("house_later.yaml")
 
 FLOORS = (
     *(("__main__",), ("cli",), ("experiments",), ("__init__",)),
@@ -92,6 +97,35 @@ class House:
     def num_code_lines(self) -> int:
         """Lines that hold more than a comment or a part of a docstring."""
         return sum(len(_code_lines(text, self._trees[n])) for n, text in self.sources.items())
+
+    def by_feature(self, later: Mapping[str, Iterable[str]]) -> dict[str, int]:
+        """Count the lines of features that came later, and of the rest.
+
+        Args:
+            later: By feature, the files and folders that would not be there without it.
+
+        Returns:
+            By feature, the lines of its files; first, under "", those of all other files.
+
+        Raises:
+            ValueError: If a path leads to no file, or a file stands there twice.
+        """
+        lines = {"": self.num_lines}
+        counted: set[str] = set()
+        for feature, paths in later.items():
+            lines[feature] = 0
+            for path in paths:
+                dotted = path.removesuffix(".py").replace("/", ".")
+                files = {n for n in self.sources if n == dotted or n.startswith(f"{dotted}.")}
+                if not files or files & counted:
+                    raise ValueError(
+                        f"`{path}` should be files that stand there once; found "
+                        f"{'no file' if not files else 'it twice'}. Mend the list."
+                    )
+                counted |= files
+                lines[feature] += sum(len(self.sources[name].splitlines()) for name in files)
+            lines[""] -= lines[feature]
+        return lines
 
     @property
     def num_arrows(self) -> int:
@@ -215,8 +249,24 @@ def _components(graph: Graph) -> list[set[str]]:
     return found
 
 
+def print_by_feature() -> None:
+    """Print the lines of later features, and of what serves those of then, as Markdown."""
+    import yaml
+
+    lines = House().by_feature(yaml.safe_load(LATER.read_text("utf-8")))
+    then = lines.pop("")
+    print("| serves | lines |\n|---|---|")
+    print(f"| features of the first form (700b65e) | {then:,} |")
+    print(f"| features that came later | {sum(lines.values()):,} |")
+    for feature, count in lines.items():
+        print(f"| — {feature} | {count:,} |")
+
+
 def main() -> None:
     """Print the counts."""
+    if sys.argv[1:] == ["--by-feature"]:
+        print_by_feature()
+        return
     house = House(Path(sys.argv[1]).resolve()) if len(sys.argv) > 1 else House()
     print(f"lines    {house.num_lines:,}")
     print(f"code     {house.num_code_lines:,}")

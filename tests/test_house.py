@@ -114,3 +114,19 @@ def test_counts(build, script, capsys, monkeypatch):
     shown = capsys.readouterr().out.split("\n")
     assert shown[:4] == ["lines    10", "code     5", "files    2", "rooms    2: cli, core"]
     assert shown[4:] == ["floors   2", "arrows   1", "circles  0", ""]
+
+
+def test_lines_by_feature(house, build, script, capsys, monkeypatch):
+    small = build({"cli/a.py": "A = 1\n" * 2, "core/b.py": "B = 1\n" * 3, "core/c.py": "C = 1\n"})
+    assert small.by_feature({"more": ["core"]}) == {"": 2, "more": 4}
+    assert small.by_feature({"more": ["core/b.py"], "most": []}) == {"": 3, "more": 3, "most": 0}
+    with pytest.raises(ValueError, match=r"`core/d\.py` should be .* found no file\. Mend"):
+        small.by_feature({"more": ["core/d.py"]})
+    with pytest.raises(ValueError, match=r"`core/b\.py` should be .* found it twice"):
+        small.by_feature({"more": ["core"], "most": ["core/b.py"]})
+    monkeypatch.setattr("sys.argv", ["house.py", "--by-feature"])
+    script.main()
+    rows = [row.split(" | ") for row in capsys.readouterr().out.splitlines()[2:]]
+    counts = [int(count.strip(" |").replace(",", "")) for _, count in rows]
+    assert counts[0] + counts[1] == house.num_lines
+    assert counts[1] == sum(counts[2:])

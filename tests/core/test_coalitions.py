@@ -11,10 +11,8 @@ from hypothesis import strategies as st
 
 import counterpoise as cp
 from counterpoise.core.coalitions import (
-    alone_weights,
     coalitions,
     exact_plan,
-    leave_one_out_weights,
     separable_plan,
 )
 from support.oracle import response_weights
@@ -180,8 +178,11 @@ def test_leave_one_out_and_alone_pick_the_right_values(game):
     num_players, values = game
     table = as_table(num_players, values)
     everyone = tuple(range(num_players))
-    left_out = leave_one_out_weights(num_players) @ values
-    alone = alone_weights(num_players) @ values
+    left_out, alone = (
+        plan.weights
+        @ torch.tensor([table[s] for s in (*plan.partial, everyone)], dtype=torch.float64)
+        for plan in (exact_plan(num_players, name) for name in ("leave_one_out", "alone"))
+    )
     for m in everyone:
         rest = tuple(j for j in everyone if j != m)
         assert left_out[m].item() == pytest.approx(table[everyone] - table[rest])
@@ -216,16 +217,15 @@ def test_membership_says_who_is_in_each_coalition_and_everyone_in_the_last(
     assert plan.members[:, -1].all()
 
 
-@pytest.mark.parametrize("make", [cp.shapley_weights, coalitions, alone_weights])
+@pytest.mark.parametrize("make", [cp.shapley_weights, coalitions])
 def test_no_modality_is_an_error(make):
     with pytest.raises(ValueError, match=r"`num_modalities` should be at least 1; found 0\."):
         make(0)
 
 
-@pytest.mark.parametrize("make", [leave_one_out_weights, separable_plan])
-def test_leaving_one_out_of_one_is_an_error(make):
+def test_one_modality_alone_is_no_sum():
     with pytest.raises(ValueError, match=r"`num_modalities` should be at least 2; found 1\."):
-        make(1)
+        separable_plan(1)
 
 
 @pytest.mark.parametrize("number", [2.0, "2", True, None])

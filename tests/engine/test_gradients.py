@@ -89,6 +89,16 @@ def by_hand(model, names, weights, coefficients, inputs, target):
     return responses.detach()
 
 
+# Of three modalities: columns alone, in pairs (0, 1), (0, 2), (1, 2), all together.
+WEIGHTS = {
+    "shapley": cp.shapley_weights(3),
+    "leave_one_out": torch.tensor(
+        [[0, 0, 0, 0, 0, -1, 1], [0, 0, 0, 0, -1, 0, 1], [0, 0, 0, -1, 0, 0, 1]]
+    ).double(),
+    "alone": torch.eye(3, 7).double(),
+}
+
+
 @pytest.mark.parametrize("attribution", ATTRIBUTIONS)
 @pytest.mark.parametrize("fusion", FUSIONS)
 @pytest.mark.parametrize("level", LEVELS)
@@ -99,7 +109,7 @@ def test_given_coefficients_scale_the_gradients_of_responses(level, fusion, attr
     method = Given(0.25, 1.0, 3.5)
     out = wrap(model, level, method, attribution=attribution)(**inputs, target=target)
     out.loss.backward()
-    weights = ATTRIBUTIONS[attribution](3)
+    weights = WEIGHTS[attribution]
     responses = by_hand(twin, twin.names, weights, method.given, inputs, target)
     torch.testing.assert_close(out.responses, responses, **CLOSE)
     for name, expected in gradients(twin).items():

@@ -10,7 +10,8 @@ import torch
 
 from counterpoise.data import Classification
 from counterpoise.data.files.cache import CorruptFileError
-from counterpoise.experiments.store import Result, Store, content_key, default_runs, digest_of
+from counterpoise.data.files.fingerprints import file_digest
+from counterpoise.experiments.store import Result, Store, content_key, default_runs
 from counterpoise.training.predictions import Predictions
 
 IDENTITY = {"recipe": {"seed": 3}, "data": "f" * 64}
@@ -34,7 +35,7 @@ def leave_run(store, content=b"weights"):
     (store.running / KEY / "tensorboard").mkdir()
     for name in ("best.ckpt", "last.ckpt"):
         (folder / name).write_bytes(content)
-    return digest_of(folder / "best.ckpt")
+    return file_digest(folder / "best.ckpt")
 
 
 def test_a_result_is_read_as_it_was_written(store):

@@ -126,10 +126,9 @@ def test_a_metric_says_what_it_is_called_written_and_which_way_is_better():
     assert ACCURACY.heading == "Accuracy, %"
     assert ACCURACY.on("Test", "of the probe") == "Test accuracy of the probe, %"
     assert (ACCURACY.text(0.5), ACCURACY.direction) == ("50.0%", "higher is better")
-    assert ACCURACY.best([0.25, 0.75]) == 0.75
     error = Metric("mae", "absolute error", "", Format(3), Format(3, signed=True), "", False, False)
     assert (error.heading, error.in_units) == ("Absolute error", "")
-    assert (error.text(0.25), error.best([0.25, 0.75])) == ("0.250", 0.25)
+    assert error.text(0.25) == "0.250"
     assert error.direction == "lower is better"
 
 

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from counterpoise.core.files import plain_cell
 from counterpoise.data.files.cache import CorruptFileError
 from counterpoise.data.files.folders import DiskFullError
 from counterpoise.training import Cosine, train
 from counterpoise.training.folder import RunFolder
-from counterpoise.training.record import plain_cell, read_sealed, sealed, write_csv, write_json
+from counterpoise.training.record import read_sealed, sealed, write_csv, write_json
 from counterpoise.training.sealing import DirectCheckpoints, damage, seal
 from training import runs
 from training.runs import recipe, same_bits

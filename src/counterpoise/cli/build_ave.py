@@ -16,8 +16,6 @@ from counterpoise.data.files.folders import check_new
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
 
-__all__ = ["add_arguments", "run"]
-
 _FORMS = Forms(seconds=10.0, times=1)  # a video lasts ten seconds, and is not repeated
 
 

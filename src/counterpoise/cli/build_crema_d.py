@@ -16,8 +16,6 @@ from counterpoise.data.files.folders import check_new
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
 
-__all__ = ["PACKAGES", "add_arguments", "add_common", "run"]
-
 PACKAGES = {
     "numpy": "numpy",
     "PIL": "pillow",

@@ -23,8 +23,6 @@ from counterpoise.data.files.folders import check_new
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
 
-__all__ = ["add_arguments", "building", "run"]
-
 _NO_NOISE = "none"
 
 

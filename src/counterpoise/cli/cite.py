@@ -11,8 +11,6 @@ from counterpoise.methods.bibliography import MMCOSINE, REFERENCES, bibtex, name
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
 
-__all__ = ["add_arguments", "names_of", "run"]
-
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add what to cite."""

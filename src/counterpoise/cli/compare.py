@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from counterpoise.experiments.compare.analysis import Comparison
     from counterpoise.experiments.compare.grid import Grid
 
-__all__ = ["add_arguments", "print_tables", "run"]
-
 _WORKERS = (4, 16, 64)
 """Numbers of workers that an estimate is told for, beside this machine."""
 
@@ -125,11 +123,9 @@ def print_tables(comparison: Comparison) -> None:
     """Print a table for each data set and fusion, as narrow as a terminal, and one over all."""
     from counterpoise.experiments.compare.over_data import overall_table
     from counterpoise.experiments.compare.tables import summary_table
-    from counterpoise.report import metric_of
 
-    metric = metric_of(comparison.form)
     for block in comparison.blocks:
-        print_table(summary_table(comparison, [block], metric), block.title)
-    ranks = overall_table(comparison, metric)
+        print_table(summary_table(comparison, [block]), block.title)
+    ranks = overall_table(comparison)
     if ranks is not None:
         print_table(ranks, "All together")

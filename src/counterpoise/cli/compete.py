@@ -10,7 +10,6 @@ from counterpoise.cli.running import add_running, progress_bar, running, telling
 from counterpoise.cli.tables import print_table
 from counterpoise.experiments.compete.protocol import compete
 from counterpoise.methods import Method
-from counterpoise.training.config.reading import BASES, DEFAULTS
 from counterpoise.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from counterpoise.experiments.compete.results import Competition
     from counterpoise.measures.statistics import Interval
     from counterpoise.report import Table
-
-__all__ = ["BASES", "DEFAULTS", "add_arguments", "run"]
 
 _OPTIONS = ("methods", "num_seeds", "fused", "concept", "ridge")
 
@@ -88,9 +85,10 @@ def write_competition(competition: Competition, folder: Path) -> Path:
     Raises:
         ImportError: If what draws charts is not installed.
     """
+    from counterpoise.core.files import write_atomically
     from counterpoise.experiments.compete.imbalance import imbalance_table
     from counterpoise.experiments.compete.page import competition_page
-    from counterpoise.training.record import write_atomically, write_json
+    from counterpoise.training.record import write_json
 
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "competition.json", competition.describe())

@@ -16,8 +16,6 @@ from counterpoise.core.errors import check_count
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
 
-__all__ = ["add_arguments", "demo", "run"]
-
 _RECIPES = ("digits-joint", "digits-agm")
 
 _CAVEAT = (

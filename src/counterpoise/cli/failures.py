@@ -8,8 +8,6 @@ from pathlib import Path
 
 from counterpoise.core.errors import essence, is_ours
 
-__all__ = ["Interrupted", "in_one_line", "users_place"]
-
 TRACEBACK = "COUNTERPOISE_TRACEBACK"
 """The environment variable with which errors are raised instead of told."""
 

@@ -13,8 +13,6 @@ from counterpoise.core.errors import suggestion
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
 
-__all__ = ["KINDS", "add_arguments", "listed", "run"]
-
 
 def _methods() -> dict[str, str]:
     import counterpoise as cp

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from jsonargparse import ArgumentParser
 
-__all__ = ["COMMANDS", "Command", "main"]
-
 
 class Command(NamedTuple):
     """A subcommand.

@@ -13,8 +13,6 @@ from counterpoise.training.options import TrainerOptions
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
 
-__all__ = ["add_flag", "normalised", "what_was_meant"]
-
 
 def add_flag(parser: Any, name: str, text: str, *, default: bool = True) -> None:
     """Add ``--name`` and ``--no-name``.
@@ -158,7 +156,7 @@ def _settings(config: Mapping[str, Any], bases: Mapping[str, type]) -> list[str]
     """The settings of the classes that a configuration names, as options."""
     options = []
     for section, base in bases.items():
-        kind = class_of(section, base, config.get(section))
+        kind = class_of(base, config.get(section))
         if kind is not None:
             options += [f"--{section}.{name}" for name in arguments_of(kind)]
     return options

@@ -10,8 +10,6 @@ from jsonargparse import ArgumentParser
 
 from counterpoise.core.class_paths import class_path
 
-__all__ = ["Parser"]
-
 _CLASS = re.compile(r"(?<=class_path: )counterpoise\.[\w.]+")
 
 

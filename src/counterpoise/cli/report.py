@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
 
-__all__ = ["add_arguments", "run", "run_report"]
-
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the runs, and where the page goes."""

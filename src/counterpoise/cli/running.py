@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from counterpoise.experiments.session import Progress
 
-__all__ = ["add_running", "progress_bar", "running", "telling"]
-
 _NAMES = ("runs", "backend", "jobs", "address", "time_limit", "part", "retry_failed")
 
 

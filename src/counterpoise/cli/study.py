@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from counterpoise.experiments.study.findings import Findings
 
-__all__ = ["add_arguments", "check_words", "run"]
-
 AFTER_INTERRUPT = "The same command goes on where it was."
 
 

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from counterpoise.report import Column, Table
 
-__all__ = ["print_table"]
-
 _WIDEST_WORDS = 24  # of text, which is wrapped beyond
 _BETWEEN = 3  # columns
 

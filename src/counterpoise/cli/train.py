@@ -11,15 +11,12 @@ from typing import TYPE_CHECKING
 from counterpoise.cli.failures import Interrupted
 from counterpoise.cli.options import add_flag
 from counterpoise.methods.umt import untaught
-from counterpoise.training.config.reading import BASES, DEFAULTS
 from counterpoise.training.processes import is_first_process
 from counterpoise.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser, Namespace
     from torch import nn
-
-__all__ = ["BASES", "DEFAULTS", "add_arguments", "run"]
 
 
 def add_arguments(parser: ArgumentParser) -> None:

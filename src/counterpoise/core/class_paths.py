@@ -6,8 +6,6 @@ import sys
 from collections.abc import Iterator
 from types import ModuleType
 
-__all__ = ["class_path"]
-
 
 def class_path(kind: type) -> str:
     """Map a class to the shortest path under which its package exports it.

@@ -20,21 +20,6 @@ from torch import Tensor
 
 from counterpoise.core.errors import check_count
 
-__all__ = [
-    "ATTRIBUTIONS",
-    "EXACT_LIMIT",
-    "MOST_MODALITIES",
-    "Coalition",
-    "Plan",
-    "Sampling",
-    "alone_weights",
-    "coalitions",
-    "exact_plan",
-    "leave_one_out_weights",
-    "separable_plan",
-    "shapley_weights",
-]
-
 Coalition = tuple[int, ...]
 
 MOST_MODALITIES = 20
@@ -106,56 +91,9 @@ def _shapley_weight(num_modalities: int, size: int, *, member: bool) -> float:
     return -1 / (num_modalities * comb(num_modalities - 1, size))
 
 
-def leave_one_out_weights(num_modalities: int, *, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Attribute to each modality what the whole loses without it: phi_m = v(all) - v(all - m).
-
-    Args:
-        num_modalities: M, at least 2.
-        dtype: Of the result.
-
-    Returns:
-        Shape (M, 2^M - 1). The responses need not sum to the value of the full coalition.
-
-    Example:
-        >>> leave_one_out_weights(2)
-        tensor([[ 0., -1.,  1.],
-                [-1.,  0.,  1.]], dtype=torch.float64)
-    """
-    check_count("num_modalities", num_modalities, at_least=2)
-    columns = coalitions(num_modalities)
-    weights = torch.zeros(num_modalities, len(columns), dtype=torch.float64)
-    weights[:, -1] = 1
-    for m in range(num_modalities):
-        rest = tuple(j for j in range(num_modalities) if j != m)
-        weights[m, columns.index(rest)] = -1
-    return weights.to(dtype)
-
-
-def alone_weights(num_modalities: int, *, dtype: torch.dtype = torch.float64) -> Tensor:
-    """Attribute to each modality what it says with all others absent: phi_m = v({m}).
-
-    Args:
-        num_modalities: M, at least 1.
-        dtype: Of the result.
-
-    Returns:
-        Shape (M, 2^M - 1). The responses need not sum to the value of the full coalition.
-
-    Example:
-        >>> alone_weights(2)
-        tensor([[1., 0., 0.],
-                [0., 1., 0.]], dtype=torch.float64)
-    """
-    columns = coalitions(num_modalities)
-    return torch.eye(num_modalities, len(columns), dtype=torch.float64).to(dtype)
-
-
-ATTRIBUTIONS = {
-    "shapley": shapley_weights,
-    "leave_one_out": leave_one_out_weights,
-    "alone": alone_weights,
-}
-"""Ways to make responses of values, by the name that :class:`counterpoise.Balanced` takes."""
+ATTRIBUTIONS = ("shapley", "leave_one_out", "alone")
+"""Ways to make responses of values: by Shapley; what the whole loses without a modality, v(all) -
+v(all - m); what a modality says with all others absent, v({m})."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +145,7 @@ def exact_plan(num_modalities: int, attribution: str = "shapley") -> Plan:
 
     Args:
         num_modalities: M, at least 2.
-        attribution: A key of :data:`ATTRIBUTIONS`.
+        attribution: One of :data:`ATTRIBUTIONS`.
 
     Returns:
         A plan without sampling error; coalitions of weight zero are left out of it.

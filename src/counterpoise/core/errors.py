@@ -10,25 +10,6 @@ from types import BuiltinFunctionType, FunctionType
 
 import torch
 
-__all__ = [
-    "check_choice",
-    "check_count",
-    "check_file_name",
-    "check_flag",
-    "check_function",
-    "check_kind",
-]
-__all__ += [
-    "check_list",
-    "check_mapping",
-    "check_names",
-    "check_path",
-    "check_range",
-    "check_seed",
-    "check_text",
-]
-__all__ += ["described", "essence", "is_ours", "suggestion"]
-
 
 def described(value: object) -> str:
     """Say in a few words what was found: plain values as they are, all others by their kind.

@@ -20,8 +20,6 @@ from counterpoise.core.errors import (
     check_text,
 )
 
-__all__ = ["check_fields"]
-
 
 def check_fields(instance: Any, *names: str, empty: tuple[str, ...] = ()) -> None:
     """Raise unless the fields of a dataclass are what their annotations say.

@@ -11,9 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import Variable
 
-__all__ = ["GradientScaling"]
-
-
 _NONE = -1
 
 

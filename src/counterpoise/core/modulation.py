@@ -14,8 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["modulate", "value_factors"]
-
 
 def value_factors(coefficients_M: Tensor, weights_MS: Tensor) -> Tensor:
     """Map coefficients of responses to factors of the gradient on each coalition's value.

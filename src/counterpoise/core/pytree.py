@@ -13,8 +13,6 @@ import torch
 from torch import Tensor
 from torch.utils import _pytree as pytree  # the one PyTorch itself uses; stable since 2.0
 
-__all__ = ["PyTree", "expand_rows", "map_tensors", "repeat_rows", "shapes", "tensors", "versions"]
-
 PyTree = Any
 """A tensor, or a container of trees."""
 

@@ -20,17 +20,6 @@ from counterpoise.core.errors import check_function, check_text, described
 from counterpoise.core.pytree import PyTree, map_tensors
 from counterpoise.data.tasks import Task, task_of
 
-__all__ = [
-    "TARGET",
-    "Batch",
-    "Batched",
-    "Drawing",
-    "Samples",
-    "Splits",
-    "shapes_of",
-    "size_of",
-]
-
 TARGET = "target"
 """The key of the labels in a batch; no modality can have this name."""
 

@@ -9,8 +9,6 @@ from torch import Tensor
 
 from counterpoise.data.files.streams import stream
 
-__all__ = ["held_out", "stratified"]
-
 
 def stratified(
     rows: Tensor, labels: Tensor, *, share: float = 0.1, seed: int = 0

@@ -16,8 +16,6 @@ from typing import Any
 
 import torch
 
-__all__ = ["Stream", "drawing", "seed_generators"]
-
 
 class Stream:
     """States of the three global generators, which code may draw from in place of the present ones.

@@ -25,8 +25,6 @@ from counterpoise.data.tensors import MultimodalDataset
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Features"]
-
 _RESERVED = ("label", "train_idx", "test_idx")
 
 

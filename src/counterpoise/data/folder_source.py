@@ -9,8 +9,6 @@ from counterpoise.data.files.cache import cache_directory
 from counterpoise.data.files.paths import expand
 from counterpoise.data.source import DataSource
 
-__all__ = ["FolderSource"]
-
 
 @dataclass(frozen=True)
 class FolderSource(DataSource):

@@ -9,8 +9,6 @@ from typing import Any
 from counterpoise.core.errors import check_names, check_text, described, suggestion
 from counterpoise.data.contract import TARGET, Batch
 
-__all__ = ["Layout", "Modalities"]
-
 Modalities = Sequence[str] | Mapping[str, str | Sequence[str]]
 """Names of entries; or names of modalities, each with its entry or, for a pytree, its entries."""
 

@@ -21,8 +21,6 @@ from counterpoise.data.source import DataSource
 from counterpoise.data.tasks import Task, task_of
 from counterpoise.data.tensors import leaves
 
-__all__ = ["LoadedSamples", "Loaders"]
-
 
 class LoadedSamples:
     """Samples that come in the batches of a loader; they have no numbers.

@@ -11,8 +11,6 @@ from torch.utils.data import Dataset
 from counterpoise.core.pytree import map_tensors
 from counterpoise.data.contract import Batch
 
-__all__ = ["NumberedDataset"]
-
 
 class NumberedDataset(Dataset[Batch]):
     """Maps indices to a batch; one sample is a batch of one without its first dimension.

@@ -17,8 +17,6 @@ from counterpoise.data.source import DataSource
 from counterpoise.data.synthetic.synthetic import Synthetic
 from counterpoise.data.ur_funny.source import URFunny
 
-__all__ = ["SOURCES", "load", "register"]
-
 SOURCES: dict[str, type[DataSource]] = {
     source.name: source
     for source in (

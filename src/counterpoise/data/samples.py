@@ -20,8 +20,6 @@ from counterpoise.data.layout import Layout, Modalities
 from counterpoise.data.numbered import NumberedDataset
 from counterpoise.data.tensors import leaves
 
-__all__ = ["SampleDataset"]
-
 Collate = Callable[[list[Any]], Any]
 
 _LOOKED_AT = 16

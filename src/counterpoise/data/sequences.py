@@ -18,8 +18,6 @@ from counterpoise.data.stored import StoredDataset
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Sequences", "from_padded_in_front", "with_mask"]
-
 
 @dataclass(frozen=True, eq=False)
 class Sequences:

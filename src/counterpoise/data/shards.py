@@ -19,8 +19,6 @@ from counterpoise.data.samples import SampleDataset
 from counterpoise.data.source import DataSource
 from counterpoise.data.tasks import Classification, Task
 
-__all__ = ["Shards"]
-
 
 @dataclass(frozen=True)
 class Shards(DataSource):

@@ -8,8 +8,6 @@ from typing import Any, ClassVar
 
 from counterpoise.data.contract import Splits
 
-__all__ = ["DataSource"]
-
 
 class DataSource(ABC):
     """A recipe for a data set: its options are constructor arguments, `load` does the work.

@@ -23,8 +23,6 @@ from counterpoise.data.contract import TARGET, Batch
 from counterpoise.data.files.fingerprints import update_with_tensor
 from counterpoise.data.numbered import NumberedDataset
 
-__all__ = ["Read", "StoredDataset"]
-
 Read = Callable[[Tensor], Batch]
 """Maps rows of the storage (B,) to each modality's name and its samples (B, ...)."""
 

@@ -25,8 +25,6 @@ from counterpoise.data.contract import TARGET, Batch, shapes_of
 from counterpoise.data.files.fingerprints import update_with_tensor
 from counterpoise.data.numbered import NumberedDataset
 
-__all__ = ["MultimodalDataset", "Transform"]
-
 Transform = Callable[[PyTree], PyTree]
 
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from counterpoise.training.recipe import Recipe
 
-__all__ = ["unimodal_teachers"]
-
 
 def unimodal_teachers(
     recipe: Recipe,

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from counterpoise.methods import Method
     from counterpoise.training import Recipe
 
-__all__ = ["Cell", "Run", "alone_runs", "code_digest", "loading"]
-
 _MODALITIES: dict[str, tuple[str, ...]] = {}  # by the description of the data
 
 

@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from filelock import Timeout
 
+from counterpoise.data.files.fingerprints import file_digest
 from counterpoise.experiments.cells import Cell, code_digest
 from counterpoise.experiments.execution.full_disk import lacks_room
-from counterpoise.experiments.store import Result, Store, digest_of
+from counterpoise.experiments.store import Result, Store
 
 __all__ = ["MOST_DEATHS", "compute_cell", "keep_failure"]
 
@@ -111,7 +112,7 @@ def _compute(cell: Cell, store: Store) -> None:
             fields["traceback"] = traceback.format_exc()
     best = folder / "checkpoints" / "best.ckpt"
     if best.is_file() and "record" in fields:
-        fields["model"] = digest_of(best)
+        fields["model"] = file_digest(best)
     fields["seconds"] = time.monotonic() - start
     fields["warnings"] = sorted({str(warning.message) for warning in caught})
     _keep(cell.key, cell.identity, store, keep=cell.keep, **fields)

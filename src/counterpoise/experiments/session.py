@@ -10,9 +10,6 @@ from counterpoise.experiments.execution.loop import run_cells
 from counterpoise.experiments.execution.settings import Execution
 from counterpoise.experiments.store import Result, Store
 
-__all__ = ["Counting", "FailedCellsError", "Observer", "OtherPartsError", "Progress", "Session"]
-__all__ += ["require_done"]
-
 Progress = Callable[[int, int, str], None]
 """Is told how many things are done, of how many, and what was done last."""
 

@@ -24,13 +24,12 @@ from filelock import FileLock  # comes with PyTorch
 
 from counterpoise.core.errors import check_path
 from counterpoise.data.files.cache import CorruptFileError
+from counterpoise.data.files.fingerprints import file_digest
 from counterpoise.training.predictions import PREDICTIONS, read_predictions
 from counterpoise.training.record import write_json
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-__all__ = ["Keep", "Result", "Store", "content_key", "default_runs", "digest_of"]
 
 Keep = Literal["no", "until measured", "always"]
 """Whether a run's model is kept: not at all, until its command has measured it, or for good."""
@@ -192,7 +191,7 @@ class Store:
         if result is None or not model.is_dir():
             return False
         path = model / "checkpoints" / "best.ckpt"
-        if path.is_file() and digest_of(path) == result.model:
+        if path.is_file() and file_digest(path) == result.model:
             return True
         self._set_aside(model, "its checkpoint is not the one that training wrote")
         return False
@@ -247,12 +246,3 @@ class Store:
 def _digest_of_predictions(result: Result) -> str | None:
     kept = (result.record or {}).get("predictions")
     return None if kept is None else str(kept["digest"])
-
-
-def digest_of(path: Path) -> str:
-    """Return the sha256 of a file, in hexadecimal digits."""
-    digest = sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

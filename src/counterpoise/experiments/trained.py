@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from counterpoise.experiments.store import Store
     from counterpoise.training.recipe import Recipe
 
-__all__ = ["Trained", "encoders_of", "load_best", "trained"]
-
 
 class _Run(Protocol):
     @property

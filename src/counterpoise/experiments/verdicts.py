@@ -9,8 +9,6 @@ from dataclasses import replace
 from counterpoise.measures.statistics import Judgement
 from counterpoise.report.formats import Format, interval
 
-__all__ = ["difference_text", "nothing_shown", "null_text"]
-
 
 def difference_text(judgement: Judgement, form: Format) -> str:
     """Write a difference with its interval, signed.

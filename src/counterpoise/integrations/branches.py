@@ -11,8 +11,6 @@ from counterpoise.balanced import Balanced
 from counterpoise.engine.rates import BranchRates
 from counterpoise.methods import answers
 
-__all__ = ["Handle", "check_groups", "scale_steps"]
-
 
 class Handle(Protocol):
     """What undoes a registration."""

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 else:
     _Base = object
 
-__all__ = ["BalancedTrainer", "BalancedTrainerMixin"]
-
 _DELEGATED = ("activation_checkpointing_enable", "gradient_checkpointing_enable")
 
 

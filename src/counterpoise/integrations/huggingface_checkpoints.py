@@ -11,8 +11,6 @@ from torch import nn
 
 from counterpoise.balanced import Balanced
 
-__all__ = ["FILE", "load_rest", "save_rest", "warn_of_missing"]
-
 FILE = "counterpoise.pt"
 """The file in the checkpoint's folder."""
 

@@ -10,8 +10,6 @@ from transformers.utils.generic import find_labels
 from counterpoise.balanced import Balanced
 from counterpoise.methods import answers
 
-__all__ = ["check_trainer", "label_name"]
-
 
 def check_trainer(model: Any, args: Any, keywords: Mapping[str, Any], data: Any = None) -> None:
     """Check what a Trainer is made of.

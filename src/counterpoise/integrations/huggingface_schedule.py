@@ -11,8 +11,6 @@ from counterpoise.engine.rates import BranchRates
 from counterpoise.integrations.branches import Handle, scale_steps
 from counterpoise.methods import Evaluation, answers
 
-__all__ = ["MethodSchedule"]
-
 
 class MethodSchedule(TrainerCallback):
     """Tells the method of a Trainer's wrapped model what happens between its steps.

@@ -15,8 +15,6 @@ from counterpoise.integrations.branches import Handle, check_groups, scale_steps
 from counterpoise.integrations.tally import of_modalities
 from counterpoise.methods import answers
 
-__all__ = ["BalancingCallback"]
-
 Inputs = Callable[[Any], Mapping[str, Any]]
 """From a batch of the loader to the keywords of the wrapped model, with "target"."""
 

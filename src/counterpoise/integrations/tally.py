@@ -14,8 +14,6 @@ from counterpoise.engine.epochs import right_share
 from counterpoise.engine.output import Output
 from counterpoise.methods.method import Evaluation, answers
 
-__all__ = ["EvaluationTally", "of_modalities"]
-
 
 class EvaluationTally:
     """Sums over the samples of an evaluation: of the model and of each modality's own logits.

@@ -8,8 +8,6 @@ from torchmetrics.wrappers import MultioutputWrapper
 
 from counterpoise.core.errors import check_count
 
-__all__ = ["CoalitionMetric"]
-
 
 class CoalitionMetric(MultioutputWrapper):
     """Maps the logits of every coalition to a metric of each: v(S) of any task.

@@ -19,9 +19,6 @@ from torch import Tensor
 from counterpoise.core.coalitions import Coalition, coalitions, shapley_weights
 from counterpoise.core.errors import check_kind, described
 
-__all__ = ["alone", "contributions", "cooperation", "every_coalition", "num_modalities_of"]
-__all__ += ["robustness"]
-
 
 def every_coalition(num_modalities: int) -> tuple[Coalition, ...]:
     """List all subsets of the modalities: none, then those of one modality and so on, all last.

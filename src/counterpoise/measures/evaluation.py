@@ -19,8 +19,6 @@ from counterpoise.measures.features import Batch, check_batch, check_batches, pl
 if TYPE_CHECKING:
     import torchmetrics
 
-__all__ = ["coalition_logits", "measure"]
-
 
 @torch.no_grad()
 def coalition_logits(balanced: Balanced, batch: Batch) -> Tensor:

@@ -24,8 +24,6 @@ from counterpoise.measures.taps import Tap
 if TYPE_CHECKING:
     from counterpoise.data import Samples, Segments
 
-__all__ = ["Batch", "Batches", "Call", "Extracted", "extract_features"]
-
 Batch = Mapping[str, Any]
 Call = Callable[[nn.Module, Batch], object]
 """Runs a module on a batch; what it returns is not looked at."""

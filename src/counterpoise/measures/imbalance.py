@@ -13,8 +13,6 @@ from counterpoise.core.errors import check_kind
 from counterpoise.core.scores import CrossEntropy
 from counterpoise.measures.contributions import every_coalition, num_modalities_of
 
-__all__ = ["accuracy_gap", "conditional_utilisation", "discrepancy_ratios"]
-
 
 def conditional_utilisation(performances: Tensor) -> Tensor:
     """Map performances of coalitions to how much of the whole each modality adds to the others.

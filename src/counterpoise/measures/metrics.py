@@ -22,16 +22,6 @@ from counterpoise.core.pytree import PyTree, tensors
 from counterpoise.core.scores import Score, score_responses
 from counterpoise.measures.contributions import alone, contributions, cooperation, robustness
 
-__all__ = [
-    "Alone",
-    "CoalitionPerformance",
-    "Contribution",
-    "Cooperation",
-    "ResponsePerformance",
-    "Robustness",
-    "modality_metrics",
-]
-
 PROBABILITIES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 """Of absence, at which robustness curves are computed unless told otherwise."""
 

@@ -21,8 +21,6 @@ from counterpoise.measures.features import (
 )
 from counterpoise.measures.rows import Features, check_dimensions, check_pair, rows
 
-__all__ = ["PENALTIES", "PROBES", "Probe", "linear_probe", "probe_encoders"]
-
 PENALTIES = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
 """Weights of the squared coefficients that a probe chooses among unless told otherwise."""
 

@@ -12,8 +12,6 @@ from torch import Tensor
 
 from counterpoise.core.errors import described
 
-__all__ = ["Features", "check_dimensions", "check_pair", "rows"]
-
 Features = Tensor | ArrayLike
 """Features of N samples, shape (N, D): a tensor on any device, or what NumPy takes."""
 

@@ -18,8 +18,6 @@ from counterpoise.core.errors import check_range
 from counterpoise.data.files.extras import require
 from counterpoise.measures.rows import Features, check_dimensions, check_pair, rows
 
-__all__ = ["competition_strength", "varying_directions"]
-
 _ROUNDING = 4.0  # a direction that varies by no more units of rounding does not vary
 
 

@@ -12,8 +12,6 @@ from torch import Tensor, nn
 from counterpoise.core.errors import suggestion
 from counterpoise.core.pytree import map_tensors, tensors
 
-__all__ = ["Tap"]
-
 _PLACE = re.compile(r"([^:\[\]]*)(?::(\w*))?((?:\[[^\[\]]+\])*)")
 Step = int | str | slice | tuple[Any, ...]
 

@@ -17,8 +17,6 @@ from counterpoise.measures.features import Extracted
 from counterpoise.measures.probes import PENALTIES, standardised
 from counterpoise.measures.rows import rows
 
-__all__ = ["task_probe"]
-
 
 def task_probe(
     parts: Mapping[str, Extracted],

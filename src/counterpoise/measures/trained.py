@@ -15,8 +15,6 @@ from counterpoise.measures.unimodal import UnimodalModel
 if TYPE_CHECKING:
     from counterpoise.data import Segments
 
-__all__ = ["model_strengths"]
-
 
 def model_strengths(
     model: nn.Module,

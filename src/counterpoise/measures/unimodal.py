@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from counterpoise.data import Splits
     from counterpoise.training.recipe import Recipe
 
-__all__ = ["UnimodalModel", "UnimodalNetwork", "alone_recipe"]
-
 
 class UnimodalModel(nn.Module):
     """Runs a model with every modality but one absent, whatever it is given for the others.

@@ -17,8 +17,6 @@ from torch import Tensor, nn
 from counterpoise.core.errors import check_range
 from counterpoise.models._checks import check_heads
 
-__all__ = ["Attention", "masked_mean", "read_sequence"]
-
 
 class Attention(nn.Module):
     """Map queries and keys of one width to, for each query, a weighted mean of the keys' values.

@@ -21,8 +21,6 @@ from counterpoise.models.fusions import (
 )
 from counterpoise.models.network import MultimodalNetwork
 
-__all__ = ["ENCODERS", "FUSIONS", "build"]
-
 ENCODERS = ("auto", "mlp", "lenet", "resnet8", "resnet18", "transformer")
 """Names of encoders that :func:`build` knows. ``"auto"`` chooses by the number of dimensions."""
 

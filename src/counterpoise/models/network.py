@@ -10,8 +10,6 @@ from torch import nn
 from counterpoise.core.errors import check_kind, check_mapping, described, suggestion
 from counterpoise.models.fusions.late import Heads
 
-__all__ = ["MultimodalNetwork"]
-
 
 class MultimodalNetwork(nn.Module):
     """Map one input per modality, by name, to logits: encode each, fuse the features in order.

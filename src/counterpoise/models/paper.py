@@ -19,8 +19,6 @@ from counterpoise.models.joint_encoding import JointEncoding, TokenEncoder
 from counterpoise.models.network import MultimodalNetwork
 from counterpoise.models.psp import GuideEncoder, MapEncoder, PositiveSamplePropagation
 
-__all__ = ["PAPER_NETWORKS", "paper_network"]
-
 Shapes = Mapping[str, Sequence[int]]
 
 

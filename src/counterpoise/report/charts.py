@@ -34,8 +34,6 @@ from counterpoise.report.theme import colour
 if TYPE_CHECKING:
     import altair as alt
 
-__all__ = ["Spec", "line_chart", "require_charts", "row_chart", "scatter_chart", "still"]
-
 Spec = dict[str, Any]
 
 _WIDTH: Final = 340  # of a drawing; where scripts run, a chart is as wide as its place

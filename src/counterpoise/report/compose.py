@@ -11,8 +11,6 @@ from counterpoise.report.figure import Figure, Panel
 from counterpoise.report.formats import FACTOR, interval
 from counterpoise.report.series import MAX_POINTS, Axis, Line, Look, Point, finite, thin
 
-__all__ = ["line_figure", "row_figure", "scatter_figure"]
-
 
 def line_figure(
     title: str,

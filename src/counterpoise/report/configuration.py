@@ -9,9 +9,6 @@ from counterpoise.report.page import Details, Part
 from counterpoise.report.records import Run
 from counterpoise.report.table import Column, Table
 
-__all__ = ["configuration"]
-
-
 # Series are drawn; the chosen epoch stands among the results, counted from 1.
 _LEFT_OUT: Final = {"epochs", "steps", "best_epoch"}
 _CAPTION: Final = "Entries of the record; a dot leads into a group. A dash: none."

@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 
 from counterpoise.report.series import Axis, Line, finite
 
-__all__ = ["Domain", "domain_of", "domain_of_lines"]
-
 _SPAN_OF_LINEAR = 3.0
 _SHARE_INSIDE = 0.98
 _FAR = 3.0

@@ -11,8 +11,6 @@ from markupsafe import Markup, escape
 from counterpoise.report.charts import Spec, require_charts, still
 from counterpoise.report.theme import CONFIG, light_colours
 
-__all__ = ["chart_library", "inline_svg", "standalone_svg"]
-
 _UNUSED = re.compile(
     r' (?:(?:font-family|class|aria-[\w-]+|role|version|pointer-events)="[^"]*"'
     r'|opacity="1"|font-size="12px"|font-weight="normal"|stroke-width="1"|transform="translate\(0,0\)")'

@@ -12,19 +12,6 @@ from counterpoise.report.domains import Domain
 from counterpoise.report.series import Axis, Look
 from counterpoise.report.theme import colour
 
-__all__ = [
-    "fill",
-    "from_low",
-    "inline",
-    "level_layers",
-    "look",
-    "plain_axis",
-    "point_shape",
-    "range_of",
-    "scale_of",
-    "value_axis",
-]
-
 
 def inline(alt: Any, records: list[dict[str, Any]]) -> Any:
     """Records as the data of a chart."""

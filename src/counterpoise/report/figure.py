@@ -15,8 +15,6 @@ from counterpoise.report.drawing import inline_svg, standalone_svg
 from counterpoise.report.page import Part
 from counterpoise.report.series import Look
 
-__all__ = ["Figure", "Panel"]
-
 
 @dataclass(frozen=True)
 class Panel:

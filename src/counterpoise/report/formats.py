@@ -10,22 +10,6 @@ from typing import Final
 from counterpoise.core.errors import check_count
 from counterpoise.core.fields import check_fields
 
-__all__ = [
-    "FACTOR",
-    "MISSING",
-    "NUMBER",
-    "PERCENT",
-    "POINTS",
-    "P_VALUE",
-    "Format",
-    "decimals",
-    "duration",
-    "enumerate_words",
-    "interval",
-    "milliseconds",
-    "significant",
-]
-
 MISSING: Final = "\N{EN DASH}"
 _MINUS: Final = "\N{MINUS SIGN}"
 _TIED: Final = "\N{NO-BREAK SPACE}"
@@ -69,16 +53,6 @@ class Format:
         shown = round(self.factor * value, self.digits) + 0.0  # adding 0.0 turns -0 into 0
         sign = "+" if self.signed and shown else ""
         return f"{shown:{sign},.{self.digits}f}".replace("-", _MINUS)
-
-    @property
-    def d3(self) -> str:
-        """The same format for values already multiplied, as charts take it.
-
-        Example:
-            >>> PERCENT.d3, POINTS.d3
-            (',.1f', '+,.1f')
-        """
-        return f"{'+' if self.signed else ''},.{self.digits}f"
 
 
 def decimals(digits: int) -> Format:

@@ -9,8 +9,6 @@ from typing import Final
 from counterpoise.core.errors import check_choice
 from counterpoise.report.page import Terms
 
-__all__ = ["GLOSSARY", "terms"]
-
 GLOSSARY: Final = {
     "95% interval": (
         "Where the mean over ever more seeds lies with a confidence of 95%, by Student's t: of 100 "

@@ -17,8 +17,6 @@ from counterpoise.report.page import Page, Part, Section
 from counterpoise.report.series import Axis, Level, Line, Look, looks_of
 from counterpoise.report.table import Column, Table
 
-__all__ = ["write_log_report"]
-
 _TRAINING, _VALIDATION = "training", "validation"
 _OF_MODALITY = re.compile(r"(?:validation/)?response/(.+)/\w+|coefficient/(.+)")
 

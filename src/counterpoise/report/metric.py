@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from counterpoise.data.tasks import MetricForm
-from counterpoise.report.formats import PERCENT, POINTS, Format, interval
-
-__all__ = ["ACCURACY", "Metric", "metric_of"]
+from counterpoise.report.formats import PERCENT, POINTS, Format
 
 
 @dataclass(frozen=True)
@@ -73,14 +71,6 @@ class Metric:
             '91.2%'
         """
         return f"{self.form(value)}{self.unit}"
-
-    def with_interval(self, mean: float, low: float | None, high: float | None) -> str:
-        """A mean with its interval, without the unit, which the heading has."""
-        return interval(mean, low, high, self.form)
-
-    def best(self, values: list[float]) -> float:
-        """The best of several values."""
-        return max(values) if self.higher_is_better else min(values)
 
     def _with_unit(self, heading: str) -> str:
         return f"{heading}, {self.unit}" if self.unit else heading

@@ -5,8 +5,6 @@ from __future__ import annotations
 import gzip
 from base64 import b64encode
 
-__all__ = ["packed"]
-
 
 def packed(text: str) -> str:
     """Compress text to characters that need no escaping; the page's script unpacks it.

@@ -27,8 +27,6 @@ from counterpoise.report.charts import Spec
 from counterpoise.report.packing import packed
 from counterpoise.report.theme import CONFIG, style_sheet
 
-__all__ = ["Details", "Note", "Page", "Part", "Section", "Terms"]
-
 
 @functools.cache
 def _environment() -> Environment:

@@ -12,8 +12,6 @@ from counterpoise.report.metric import ACCURACY, Metric
 from counterpoise.report.page import Note
 from counterpoise.report.records import Run, modalities_of
 
-__all__ = ["facts", "lead", "notes"]
-
 _MAX_LISTED: Final = 4  # runs that a sentence names one by one
 
 

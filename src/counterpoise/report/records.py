@@ -9,8 +9,6 @@ from typing import Any, Final
 
 from counterpoise.report.metric import ACCURACY, Metric
 
-__all__ = ["Run", "modalities_of", "read_runs", "show_setting"]
-
 Record = Mapping[str, Any]
 
 # What the report reads of a record; a dot leads into a nested mapping.

@@ -23,8 +23,6 @@ from counterpoise.report.trajectories import (
     score_figure,
 )
 
-__all__ = ["run_page", "run_table", "write_run_report"]
-
 _FIRST: Final = Column("method", "Method", numeric=False)
 _TERMS: Final = ("Response", "Score s", "Discrepancy ratio r", "Coefficient κ", "Step time")
 

@@ -11,8 +11,6 @@ from statistics import fmean
 from counterpoise.report.formats import NUMBER, Format
 from counterpoise.report.theme import dash, shape, tone
 
-__all__ = ["MAX_POINTS", "Axis", "Level", "Line", "Look", "Point", "finite", "looks_of", "thin"]
-
 MAX_POINTS = 60
 """Of a line in a chart: more would show the noise, not the course."""
 

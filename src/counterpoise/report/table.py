@@ -17,8 +17,6 @@ from counterpoise.core.files import plain_cell
 from counterpoise.report.formats import MISSING, NUMBER
 from counterpoise.report.page import Part
 
-__all__ = ["Column", "Table"]
-
 
 @dataclass(frozen=True)
 class Column:

@@ -10,8 +10,6 @@ from functools import cache
 from importlib import resources
 from typing import Any, Final
 
-__all__ = ["CONFIG", "NUM_TONES", "colour", "dash", "light_colours", "shape", "style_sheet", "tone"]
-
 NUM_TONES: Final = 6
 _DASHES: Final = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
 _SHAPES: Final = ("circle", "square", "triangle-up", "diamond")

@@ -13,8 +13,6 @@ from counterpoise.report.metric import ACCURACY, Metric
 from counterpoise.report.records import Run, modalities_of, show_setting
 from counterpoise.report.series import Axis, Level, Line, Look, Point, looks_of
 
-__all__ = ["coefficient_figure", "curve_figure", "result_figure", "score_figure"]
-
 _WHOLE = "whole model"
 
 

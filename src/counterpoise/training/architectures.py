@@ -15,8 +15,6 @@ from counterpoise.models import ENCODERS, FUSIONS, MultimodalNetwork, build
 if TYPE_CHECKING:
     from counterpoise.data import Splits
 
-__all__ = ["Architecture", "Network"]
-
 
 class Architecture(ABC):
     """Builds a network for a data set. Subclass it, as a frozen dataclass, to train your own.

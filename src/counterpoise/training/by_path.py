@@ -10,8 +10,6 @@ from counterpoise.core.class_paths import class_path
 from counterpoise.core.errors import described, suggestion
 from counterpoise.training.config.class_modules import check_class_path
 
-__all__ = ["Described", "class_at", "made", "path_of"]
-
 Described = Mapping[str, Any]
 """An object as a recipe holds it: "class_path", and "init_args" where it takes any."""
 

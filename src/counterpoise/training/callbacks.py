@@ -14,8 +14,6 @@ from lightning.pytorch.callbacks import Checkpoint
 from counterpoise.core.errors import check_count, check_flag, check_path, check_text
 from counterpoise.training.sealing import seal, sync_folder
 
-__all__ = ["Checkpoints", "RandomState"]
-
 
 class RandomState(Callback):
     """Keeps the state of every random generator in checkpoints: torch's, NumPy's and Python's.

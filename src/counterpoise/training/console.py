@@ -12,8 +12,6 @@ from rich.table import Table
 from counterpoise.data.tasks import MetricForm
 from counterpoise.training.results import headline, tested, tested_responses
 
-__all__ = ["print_runs"]
-
 Record = Mapping[str, Any]
 
 

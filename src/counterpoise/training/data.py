@@ -14,8 +14,6 @@ from counterpoise.core.errors import check_count, check_flag, check_kind, check_
 from counterpoise.data.contract import Batched, Samples, Splits
 from counterpoise.training.own_loader import OwnLoader
 
-__all__ = ["BatchLoader", "EpochOrder", "MultimodalDataModule"]
-
 
 class EpochOrder(Sampler[list[int]]):
     """Yields the indices of each batch of one epoch, from a given batch on.

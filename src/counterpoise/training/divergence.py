@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from torch import Tensor
-
-__all__ = ["DivergedError", "check_finite", "diverging", "require_done"]
 
 
 class DivergedError(FloatingPointError):
@@ -53,22 +50,3 @@ def diverging() -> Iterator[None]:
         yield
     except FloatingPointError as error:
         raise DivergedError(str(error)) from error
-
-
-def require_done(record: Mapping[str, Any]) -> None:
-    """Raise if a run diverged whose model is needed next.
-
-    Args:
-        record: As :func:`counterpoise.training.train` returns it.
-
-    Raises:
-        DivergedError: If its "outcome" is "diverged".
-
-    Example:
-        >>> require_done({"name": "digits-agm-0", "outcome": "done"})
-    """
-    if record.get("outcome", "done") == "diverged":
-        raise DivergedError(
-            f"`{record['name']}` should be a run with finite losses; found that it diverged: "
-            f"{record['divergence']}"
-        )

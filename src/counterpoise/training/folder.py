@@ -18,8 +18,6 @@ from counterpoise.training.predictions import PREDICTIONS
 from counterpoise.training.record import read_sealed, write_csv, write_json, write_yaml
 from counterpoise.training.sealing import damage
 
-__all__ = ["RunFolder", "check_new"]
-
 
 def check_new(path: Path, *, or_else: str = "remove it") -> None:
     """Raise unless the path is free or an empty folder.

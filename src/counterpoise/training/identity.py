@@ -11,8 +11,6 @@ from counterpoise.training.module import BalancedModule
 from counterpoise.training.recipe import Recipe
 from counterpoise.training.record import versions
 
-__all__ = ["identity", "test_results"]
-
 
 def identity(recipe: Recipe, splits: Splits, module: BalancedModule) -> dict[str, Any]:
     """Return what was trained on what, in plain types."""

@@ -16,8 +16,6 @@ from torch.utils.tensorboard.summary import hparams
 
 from counterpoise.training.by_path import Described, class_at, made
 
-__all__ = ["SettingsLogged", "curves", "finishing", "flat_settings", "own_loggers"]
-
 
 def curves(folder: Path, start: Path | None) -> TensorBoardLogger:
     """Return TensorBoard's logger of a run in a folder.

@@ -23,8 +23,6 @@ from counterpoise.training.optimization import SGD, Constant, Optimizer, Schedul
 from counterpoise.training.predictions import Predictions
 from counterpoise.training.tally import Tally
 
-__all__ = ["BalancedModule"]
-
 Batch = dict[str, Any]
 
 

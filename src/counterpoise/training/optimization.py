@@ -11,17 +11,6 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from counterpoise.core.errors import check_count, check_flag, check_range
 
-__all__ = [
-    "SGD",
-    "Adam",
-    "AdamW",
-    "Constant",
-    "Cosine",
-    "Optimizer",
-    "Schedule",
-    "StepLR",
-]
-
 Groups = list[dict[str, Any]]
 
 
@@ -79,7 +68,32 @@ class SGD(Optimizer):
 
 
 @dataclass(frozen=True)
-class Adam(Optimizer):
+class _Adaptive(Optimizer):
+    """Steps of each parameter by its own moments; below it, how weights decay."""
+
+    kind: ClassVar[Any]
+
+    learning_rate: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_range("learning_rate", self.learning_rate, low=0)
+        check_range("weight_decay", self.weight_decay, low=0)
+        if not isinstance(self.betas, (tuple, list)) or len(self.betas) != 2:
+            raise TypeError(f"`betas` should be two numbers; found {self.betas!r}. Pass a pair.")
+        for index, beta in enumerate(self.betas):
+            check_range(f"betas[{index}]", beta, low=0, high=1, open_high=True)
+
+    def build(self, groups: Groups) -> optim.Optimizer:
+        """Return the optimiser of ``torch.optim`` that has the class's name."""
+        settings = {"lr": self.learning_rate, "betas": self.betas}
+        built: optim.Optimizer = self.kind(groups, weight_decay=self.weight_decay, **settings)
+        return built
+
+
+@dataclass(frozen=True)
+class Adam(_Adaptive):
     """Adam, with weight decay as an L2 penalty.
 
     Args:
@@ -96,24 +110,11 @@ class Adam(Optimizer):
         0.001
     """
 
-    learning_rate: float = 1e-3
-    betas: tuple[float, float] = (0.9, 0.999)
-    weight_decay: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_range("learning_rate", self.learning_rate, low=0)
-        check_range("weight_decay", self.weight_decay, low=0)
-        _check_betas(self.betas)
-
-    def build(self, groups: Groups) -> optim.Optimizer:
-        """Return ``torch.optim.Adam``."""
-        return optim.Adam(
-            groups, lr=self.learning_rate, betas=self.betas, weight_decay=self.weight_decay
-        )
+    kind: ClassVar[Any] = optim.Adam
 
 
 @dataclass(frozen=True)
-class AdamW(Optimizer):
+class AdamW(_Adaptive):
     """Adam, with weight decay apart from the gradient: the usual choice for transformers.
 
     Args:
@@ -130,27 +131,9 @@ class AdamW(Optimizer):
         0.01
     """
 
-    learning_rate: float = 1e-3
-    betas: tuple[float, float] = (0.9, 0.999)
+    kind: ClassVar[Any] = optim.AdamW
+
     weight_decay: float = 0.01
-
-    def __post_init__(self) -> None:
-        check_range("learning_rate", self.learning_rate, low=0)
-        check_range("weight_decay", self.weight_decay, low=0)
-        _check_betas(self.betas)
-
-    def build(self, groups: Groups) -> optim.Optimizer:
-        """Return ``torch.optim.AdamW``."""
-        return optim.AdamW(
-            groups, lr=self.learning_rate, betas=self.betas, weight_decay=self.weight_decay
-        )
-
-
-def _check_betas(betas: tuple[float, float]) -> None:
-    if not isinstance(betas, (tuple, list)) or len(betas) != 2:
-        raise TypeError(f"`betas` should be two numbers; found {betas!r}. Pass a pair.")
-    for index, beta in enumerate(betas):
-        check_range(f"betas[{index}]", beta, low=0, high=1, open_high=True)
 
 
 class Schedule(ABC):

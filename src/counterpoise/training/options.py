@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from counterpoise.core.errors import check_choice, check_count, check_flag, check_range, check_text
 
-__all__ = ["PRECISIONS", "TrainerOptions"]
-
 PRECISIONS = ("32-true", "64-true", "bf16-mixed", "16-mixed")
 """Number formats in which a run can compute."""
 

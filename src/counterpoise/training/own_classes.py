@@ -17,8 +17,6 @@ from counterpoise.training.optimization import Groups, Optimizer, Schedule
 if TYPE_CHECKING:
     from counterpoise.data import Splits
 
-__all__ = ["Module", "TorchOptimizer", "TorchSchedule"]
-
 
 @dataclass(frozen=True)
 class Module(Architecture):

@@ -10,8 +10,6 @@ from torch.utils.data import DataLoader, DistributedSampler, IterableDataset
 from counterpoise.data.contract import Batch, Batched
 from counterpoise.data.drawing import Stream, seed_generators
 
-__all__ = ["OwnLoader"]
-
 
 class OwnLoader:
     """Iterates over the user's loader, and remembers which batch comes next.

@@ -9,8 +9,6 @@ from torchmetrics import Metric
 
 from counterpoise.training.by_path import Described, made
 
-__all__ = ["own_callbacks", "own_metrics"]
-
 
 def own_metrics(
     described: Mapping[str, Described] | None, taken: Iterable[str]

@@ -23,8 +23,6 @@ from counterpoise.training.architectures import Architecture
 if TYPE_CHECKING:
     from counterpoise.data import Splits
 
-__all__ = ["PaperNetwork"]
-
 
 @dataclass(frozen=True)
 class PaperNetwork(Architecture):

@@ -19,8 +19,6 @@ from counterpoise.data.tasks import Task
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["PREDICTIONS", "Predictions", "read_predictions"]
-
 PREDICTIONS = "predictions.npz"
 """Name of the file in the folder of a run."""
 

@@ -10,8 +10,6 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-__all__ = ["Bar", "Lines", "progress_callbacks"]
-
 
 def progress_callbacks(show: bool, console: Console | None = None) -> list[Callback]:
     """Return the callbacks that show progress on this console; none if it is switched off."""

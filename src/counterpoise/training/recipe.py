@@ -32,8 +32,6 @@ from counterpoise.training.optimization import SGD, Optimizer, Schedule, StepLR
 from counterpoise.training.options import TrainerOptions
 from counterpoise.training.record import describe
 
-__all__ = ["Recipe"]
-
 _OPTIONS = TrainerOptions()
 
 _KINDS: tuple[tuple[str, type, str], ...] = (

@@ -21,19 +21,6 @@ from counterpoise.core.class_paths import class_path
 from counterpoise.core.files import plain_cell, write_atomically
 from counterpoise.data.files.cache import CorruptFileError
 
-__all__ = [
-    "describe",
-    "finite",
-    "hardware",
-    "read_sealed",
-    "sealed",
-    "versions",
-    "write_atomically",
-    "write_csv",
-    "write_json",
-    "write_yaml",
-]
-
 _PLAIN = (bool, int, float, str, type(None))
 
 

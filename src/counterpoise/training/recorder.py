@@ -14,8 +14,6 @@ from torch import Tensor
 
 from counterpoise.core.errors import check_count, check_names, check_text
 
-__all__ = ["Recorder"]
-
 
 # Lightning calls callbacks of this type last, when the module has logged the epoch.
 class Recorder(Checkpoint):

@@ -7,8 +7,6 @@ from typing import Any
 
 from counterpoise.data.tasks import MetricForm
 
-__all__ = ["guessed", "headline", "tested", "tested_responses", "validated"]
-
 Record = Mapping[str, Any]
 
 _ACCURACY = MetricForm("accuracy")

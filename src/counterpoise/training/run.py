@@ -46,8 +46,6 @@ from counterpoise.training.recorder import Recorder
 from counterpoise.training.sealing import DirectCheckpoints
 from counterpoise.training.surroundings import interruptible, process_as, quiet
 
-__all__ = ["train"]
-
 
 def train(
     recipe: Recipe,

@@ -16,8 +16,6 @@ from typing import Any, BinaryIO
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
-__all__ = ["DirectCheckpoints", "damage", "seal", "sync_folder"]
-
 _MARK = b"counterpoise sha256 "
 _COMMENT = len(_MARK) + 64
 _END = b"PK\x05\x06"  # of the record that ends a zip archive, 22 bytes with an empty comment

@@ -15,8 +15,6 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from counterpoise.training.options import TrainerOptions
 
-__all__ = ["interruptible", "process_as", "quiet"]
-
 
 @contextmanager
 def quiet() -> Iterator[None]:

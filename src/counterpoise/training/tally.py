@@ -10,8 +10,6 @@ from torchmetrics import Metric
 
 from counterpoise.engine.output import Output
 
-__all__ = ["Tally"]
-
 
 class _SampleMean(Metric):
     """The mean over samples of means over batches; without the wait that torchmetrics' has."""

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from counterpoise.data.files.cache import CorruptFileError
-from counterpoise.data.files.npy import RowWriter, file_digest, map_npy
+from counterpoise.data.files.fingerprints import file_digest
+from counterpoise.data.files.npy import RowWriter, map_npy
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])

@@ -12,7 +12,7 @@ import counterpoise as cp
 from counterpoise.experiments.compare.analysis import Comparison
 from counterpoise.experiments.compare.cells import Runs
 from counterpoise.experiments.compare.grid import Grid
-from counterpoise.experiments.compare.outcomes import outcomes_of
+from counterpoise.experiments.compare.outcomes import Outcome, Trial
 from counterpoise.experiments.compare.planning import text_of
 from counterpoise.experiments.store import Result
 
@@ -178,3 +178,16 @@ def compared(given, path, **options):
 
     here = {"runs": path, "backend": "threading", "progress": False}
     return compare(given, path, **(here | options))
+
+
+def outcomes_of(cells, results, search_seeds):
+    """Results by configuration and by method, in the order of the cells."""
+    by_candidate = {}
+    for cell in cells:
+        by_candidate.setdefault(cell.candidate[:4], []).append(cell)
+    by_place = {}
+    for runs in by_candidate.values():
+        by_seed = {cell.seed: results[cell.key] for cell in runs}
+        trial = Trial(runs[0].candidate, by_seed, search_seeds)
+        by_place.setdefault(trial.candidate[:3], []).append(trial)
+    return [Outcome(trials) for trials in by_place.values()]

@@ -127,7 +127,7 @@ def test_a_run_that_failed_is_not_measured_and_a_failed_measurement_is_told(
     store.write(type(lost)(**broken))
     store.forget(measured.key)
     found = made.compared(grid(methods=methods, seeds=1), tmp_path)
-    assert competition_table(found.blocks[0]) is None
+    assert competition_table(found.blocks[0], found.metric) is None
     text = (tmp_path / "report.md").read_text()
     assert "RuntimeError: The run 'left alone' failed: OSError: the disk is full" in text
     assert "2 runs failed" in text

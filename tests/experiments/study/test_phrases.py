@@ -1,9 +1,9 @@
 """Phrases depend on the numbers."""
 
-from counterpoise.experiments.study.phrases import above, listed, signed, with_interval
+from counterpoise.experiments.study.phrases import above, listed, with_interval
 from counterpoise.measures.statistics import Interval
 
-TIED, MINUS = "\N{NO-BREAK SPACE}", "\N{MINUS SIGN}"
+TIED = "\N{NO-BREAK SPACE}"
 ONE = Interval(0.125, None, None, 1)
 
 
@@ -11,13 +11,6 @@ def test_an_interval_is_written_only_where_there_is_one():
     text = with_interval(Interval(0.123, 0.1, 0.146, 3), 1, 100)
     assert text.replace(TIED, " ") == "12.3 (10.0 to 14.6)"
     assert with_interval(ONE, 3) == "0.125"
-    assert signed(ONE, 1, 100) == "+12.5"
-
-
-def test_signs_are_written_on_both_sides_of_zero():
-    text = signed(Interval(-0.5, -1.25, 0.25, 3)).replace(TIED, " ").replace(MINUS, "-")
-    assert text == "-0.50 (-1.25 to +0.25)"
-    assert signed(Interval(-0.001, None, None, 1)) == "0.00"
 
 
 def test_the_highest_comes_first():

@@ -14,8 +14,6 @@ from counterpoise.data.files.cache import CorruptFileError
 from counterpoise.data.files.numbers import warn
 from counterpoise.data.files.tables import read_table
 
-__all__ = ["PARTS", "SECONDS", "Annotations", "Event", "read_annotations"]
-
 SECONDS = 10
 """Segments of a video, each of one second."""
 

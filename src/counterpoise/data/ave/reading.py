@@ -22,8 +22,6 @@ from counterpoise.data.stored import StoredDataset
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["FeatureFiles", "read_features"]
-
 _FILES = {"audio": "audio_feature.h5", "vision": "visual_feature.h5"}
 _LABELS = ("labels.h5", "right_labels.h5", "right_label.h5")
 _ORDERS = {"train": "train_order.h5", "validation": "val_order.h5", "test": "test_order.h5"}

@@ -14,8 +14,6 @@ from counterpoise.data.folder_source import FolderSource
 from counterpoise.data.stored import StoredDataset
 from counterpoise.data.tasks import Classification, Segments
 
-__all__ = ["AVE"]
-
 _PARTS = ("train", "validation", "test")
 _NOTES = {
     "segments": "Features of videos of ten seconds; the target is the event of each second, or "

@@ -8,8 +8,6 @@ from counterpoise.data.ave.annotations import PARTS, read_annotations
 from counterpoise.data.ave.reading import find
 from counterpoise.data.clips.build import Clip
 
-__all__ = ["find_clips"]
-
 
 def find_clips(root: Path) -> tuple[list[Clip], tuple[str, ...]]:
     """List the videos of the three parts, each as often as it is listed, and the classes.

@@ -18,18 +18,6 @@ from counterpoise.core.errors import suggestion
 from counterpoise.data.avmnist.wav import read_wav, resample
 from counterpoise.data.files.streams import stream
 
-__all__ = [
-    "PARTS",
-    "SAMPLE_RATE",
-    "NoiseClips",
-    "Recording",
-    "assign",
-    "divide",
-    "find_recordings",
-    "load_speech",
-    "power_spectrogram",
-]
-
 SAMPLE_RATE = 8000
 """Samples a second of the recordings."""
 

@@ -23,11 +23,10 @@ from counterpoise.data.avmnist.sources import Handwriting, read_mnist
 from counterpoise.data.avmnist.spectrogram import coloured_noise
 from counterpoise.data.files.download import Progress, fingerprint_files
 from counterpoise.data.files.extras import require
+from counterpoise.data.files.fingerprints import file_digest
 from counterpoise.data.files.folders import new_folder
-from counterpoise.data.files.npy import RowWriter, file_digest
+from counterpoise.data.files.npy import RowWriter
 from counterpoise.data.files.streams import stream
-
-__all__ = ["FORMAT", "build", "principal_components"]
 
 FORMAT = 1
 """Raised whenever a build with the same options gives other data."""

@@ -15,8 +15,6 @@ from torch import Tensor
 from counterpoise.data.files.cache import CorruptFileError
 from counterpoise.data.files.originals import open_original
 
-__all__ = ["read_idx"]
-
 _UNSIGNED_BYTE = 8
 _MOST_DIMENSIONS = 64  # of a tensor
 _MOST_UNPACKED = 1100  # bytes from one: the format of gzip allows 1032

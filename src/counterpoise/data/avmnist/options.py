@@ -7,8 +7,6 @@ from typing import Literal
 
 from counterpoise.core.errors import check_choice, check_count, check_range
 
-__all__ = ["PRESETS", "RECORD", "Options", "check_speaker_is_held_out"]
-
 RECORD = "av-mnist.json"
 """The file beside the arrays that says how they were made."""
 

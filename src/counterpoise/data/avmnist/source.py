@@ -24,14 +24,12 @@ from counterpoise.data.avmnist.options import RECORD
 from counterpoise.data.contract import Splits
 from counterpoise.data.files.cache import CorruptFileError
 from counterpoise.data.files.extras import require
-from counterpoise.data.files.npy import check_finite_rows, file_digest, map_npy
+from counterpoise.data.files.fingerprints import file_digest
+from counterpoise.data.files.npy import check_finite_rows, map_npy
 from counterpoise.data.files.streams import stream
 from counterpoise.data.folder_source import FolderSource
 from counterpoise.data.tasks import Classification
 from counterpoise.data.tensors import MultimodalDataset
-
-__all__ = ["AVMNIST", "Scale"]
-
 
 _SAMPLES = 1000  # whose mean and deviation stand for those of all
 

@@ -14,8 +14,6 @@ from counterpoise.data.files.cache import CorruptFileError
 from counterpoise.data.files.download import Progress, extract, fetch, fingerprint_files
 from counterpoise.data.files.folders import new_folder
 
-__all__ = ["Handwriting", "download_fsdd", "download_mnist", "read_mnist"]
-
 MNIST_PLACES = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",

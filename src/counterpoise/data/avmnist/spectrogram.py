@@ -12,8 +12,6 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-__all__ = ["LogMel", "add_noise", "coloured_noise"]
-
 
 @dataclass(frozen=True)
 class LogMel:

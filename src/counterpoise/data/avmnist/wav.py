@@ -11,8 +11,6 @@ from torch import Tensor
 from counterpoise.data.files.cache import CorruptFileError
 from counterpoise.data.files.originals import open_original
 
-__all__ = ["read_wav", "resample"]
-
 
 def read_wav(path: str | Path, sample_rate: int | None = None) -> tuple[Tensor, int]:
     """Read a recording of one channel and 16 bits.

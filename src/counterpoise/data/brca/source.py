@@ -22,8 +22,6 @@ from counterpoise.data.tensors import MultimodalDataset
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["BRCA"]
-
 _MODALITIES = {"mrna": 1, "methylation": 2, "mirna": 3}
 
 

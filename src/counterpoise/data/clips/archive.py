@@ -16,11 +16,10 @@ from counterpoise.data.clips.build import FORMAT, RECORD
 from counterpoise.data.clips.views import normalise, random_view, see, whole_view
 from counterpoise.data.contract import Batch
 from counterpoise.data.files.cache import CorruptFileError
-from counterpoise.data.files.npy import file_digest, map_npy
+from counterpoise.data.files.fingerprints import file_digest
+from counterpoise.data.files.npy import map_npy
 from counterpoise.data.files.streams import stream
 from counterpoise.data.stored import Read, StoredDataset
-
-__all__ = ["Archive", "open_archive", "verify_archive"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,13 +24,12 @@ from counterpoise.data.clips.sound import (
     repeat,
 )
 from counterpoise.data.files.cache import CorruptFileError
+from counterpoise.data.files.fingerprints import file_digest
 from counterpoise.data.files.folders import new_folder
-from counterpoise.data.files.npy import RowWriter, file_digest
+from counterpoise.data.files.npy import RowWriter
 
 if TYPE_CHECKING:
     import numpy as np
-
-__all__ = ["FORMAT", "RECORD", "Clip", "Forms", "build"]
 
 FORMAT = 1
 """Raised whenever a build with the same options gives other data."""

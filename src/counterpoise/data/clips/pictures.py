@@ -13,8 +13,6 @@ from counterpoise.data.files.lfs import open_data
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["pictures_of", "sound_of"]
-
 _KINDS = {".jpg", ".jpeg", ".png"}
 
 

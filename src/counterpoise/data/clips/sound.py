@@ -15,8 +15,6 @@ from counterpoise.data.files.lfs import open_data
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["HOP", "RATE", "WINDOW", "log_spectrogram", "num_frames", "read_sound", "repeat"]
-
 RATE = 22_050
 """Samples a second of what is transformed."""
 

@@ -9,8 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-__all__ = ["MEAN", "STD", "View", "normalise", "random_view", "see", "whole_view"]
-
 MEAN = (0.485, 0.456, 0.406)
 """Of red, green and blue over ImageNet, in [0, 1]."""
 

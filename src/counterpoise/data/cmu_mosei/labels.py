@@ -7,8 +7,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-__all__ = ["BINARISATIONS", "Binarisation", "Task", "target_of"]
-
 Task = Literal["binary", "regression", "seven"]
 
 Binarisation = Literal["non-negative", "without-zero", "positive"]

@@ -19,8 +19,6 @@ from counterpoise.data.files.vectors import Vectors
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["PARTS", "Part", "read_mels", "read_single"]
-
 PARTS = {"train": "train", "validation": "valid", "test": "test"}
 """Our name and the files' of each part."""
 

@@ -20,8 +20,6 @@ from counterpoise.data.sequences import with_mask
 from counterpoise.data.tasks import Classification, Regression
 from counterpoise.data.tensors import MultimodalDataset
 
-__all__ = ["CMUMOSEI", "CMUMOSI"]
-
 _WORDS = "train_sentences.p"
 
 

@@ -11,8 +11,6 @@ from counterpoise.data.clips.build import Clip
 from counterpoise.data.files.lfs import refuse_stub
 from counterpoise.data.files.tables import read_table
 
-__all__ = ["CLASSES", "actor_of", "find_clips"]
-
 CLASSES = ("NEU", "HAP", "SAD", "FEA", "DIS", "ANG")
 """Neutral, happy, sad, fear, disgust, anger: class 0 to 5, as the field numbers them."""
 

@@ -17,8 +17,6 @@ from counterpoise.data.files.extras import require
 from counterpoise.data.folder_source import FolderSource
 from counterpoise.data.tasks import Classification
 
-__all__ = ["CREMAD"]
-
 _NOTES = {
     "field": "The division that the field uses; all 91 actors are in every part of it, so that "
     "known voices and faces are tested.",

@@ -30,8 +30,6 @@ from counterpoise.data.source import DataSource
 from counterpoise.data.tasks import Classification
 from counterpoise.data.tensors import MultimodalDataset
 
-__all__ = ["Digits"]
-
 FORMAT = 2
 """Raised whenever a build with the same options gives other data."""
 

@@ -19,8 +19,6 @@ from counterpoise.data.digits.speech import SAMPLE_RATE, Synthesiser, Utterance
 from counterpoise.data.files.cache import write
 from counterpoise.data.files.streams import stream
 
-__all__ = ["ACCENTS", "VOICES", "build", "image_rows", "load_images", "main"]
-
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 # Speakers in no two splits. Of those that sound nearly alike (by the spectra of the ten words)

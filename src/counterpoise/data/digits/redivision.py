@@ -11,8 +11,6 @@ from counterpoise.data.contract import TARGET
 from counterpoise.data.digits.digits_build import image_rows, load_images
 from counterpoise.data.files.streams import stream
 
-__all__ = ["redivided"]
-
 _PARTS = ("train", "validation")
 
 

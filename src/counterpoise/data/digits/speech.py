@@ -15,8 +15,6 @@ from torch import Tensor
 
 from counterpoise.core.errors import suggestion
 
-__all__ = ["SAMPLE_RATE", "Synthesiser", "Utterance"]
-
 SAMPLE_RATE = 22050
 """Samples a second that eSpeak NG's own voices are made with."""
 

@@ -17,8 +17,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["CorruptFileError", "cache_directory", "read", "write"]
-
 
 class CorruptFileError(ValueError):
     """A file whose bytes are not those that were written."""

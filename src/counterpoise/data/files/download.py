@@ -13,9 +13,8 @@ from urllib.request import urlopen
 
 from counterpoise.core.files import replacing
 from counterpoise.data.files.cache import CorruptFileError
+from counterpoise.data.files.fingerprints import file_digest
 from counterpoise.data.files.folders import explaining_full_disk, make_folder
-
-__all__ = ["Progress", "extract", "fetch", "fingerprint_files"]
 
 Progress = Callable[[str, int, int], None]
 """Is told what is being done, how much of it is done, and how much there is (0: not known)."""
@@ -99,20 +98,12 @@ def _copy(url: str, path: Path, what: str, progress: Progress | None) -> None:
 def _check(path: Path, place: object, digest: str | None) -> None:
     if digest is None:
         return
-    actual = _digest_of(path)
+    actual = file_digest(path)
     if actual != digest:
         raise CorruptFileError(
             f"`{place}` should have content with sha256 {digest[:12]}...; found {actual[:12]}... "
             f"in {path.stat().st_size} bytes. Delete it and try again, or get it elsewhere."
         )
-
-
-def _digest_of(path: Path) -> str:
-    digest = sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def fingerprint_files(paths: Iterable[Path]) -> str:
@@ -124,7 +115,7 @@ def fingerprint_files(paths: Iterable[Path]) -> str:
     """
     digest = sha256()
     for path in sorted(paths, key=lambda path: path.name):
-        digest.update(f"{path.name}\0{_digest_of(path)}\n".encode())
+        digest.update(f"{path.name}\0{file_digest(path)}\n".encode())
     return digest.hexdigest()
 
 

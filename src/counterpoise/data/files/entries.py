@@ -8,8 +8,6 @@ from typing import Any
 
 from counterpoise.data.files.cache import CorruptFileError
 
-__all__ = ["entry"]
-
 
 def entry(path: Path, content: object, *keys: Any) -> Any:
     """Return what a dictionary has under the first of some keys that it has.

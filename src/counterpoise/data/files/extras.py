@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.util import find_spec
 
-__all__ = ["require"]
-
 
 def require(what: str, extra: str, packages: Mapping[str, str]) -> None:
     """Raise unless all packages that something needs can be imported; imports none of them.

@@ -1,13 +1,13 @@
-"""Content hashes of tensors."""
+"""Content hashes of tensors and files."""
 
 from __future__ import annotations
 
 import ctypes
+from hashlib import sha256
+from pathlib import Path
 from typing import Protocol
 
 from torch import Tensor
-
-__all__ = ["update_with_tensor"]
 
 
 class _Digest(Protocol):
@@ -35,3 +35,12 @@ def update_with_tensor(digest: _Digest, name: str, tensor: Tensor) -> None:
     if num_bytes:
         # A view of the memory, since .numpy() would make NumPy a requirement and know no bfloat16.
         digest.update((ctypes.c_char * num_bytes).from_address(stored.data_ptr()))
+
+
+def file_digest(path: Path) -> str:
+    """Return the sha256 of a file, hexadecimal."""
+    digest = sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -12,8 +12,6 @@ from tempfile import TemporaryFile
 
 from counterpoise.core.files import says_full
 
-__all__ = ["DiskFullError", "check_new", "explaining_full_disk", "make_folder", "new_folder"]
-
 _ELSEWHERE = "choose another folder; COUNTERPOISE_CACHE moves the cache."
 
 

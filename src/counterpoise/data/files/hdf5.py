@@ -12,8 +12,6 @@ from counterpoise.data.files.lfs import refuse_stub
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["read_hdf5"]
-
 _BLOCK_BYTES = 1 << 26
 
 

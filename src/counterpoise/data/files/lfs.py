@@ -8,8 +8,6 @@ from typing import BinaryIO
 from counterpoise.data.files.cache import CorruptFileError
 from counterpoise.data.files.originals import open_original
 
-__all__ = ["is_stub", "open_data", "refuse_stub"]
-
 _BEGINNING = b"version https://git-lfs"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from hashlib import sha256
 from math import prod
 from pathlib import Path
 from tokenize import TokenError
@@ -14,8 +13,6 @@ import torch
 from torch import Tensor
 
 from counterpoise.data.files.cache import CorruptFileError
-
-__all__ = ["RowWriter", "check_finite_rows", "file_digest", "map_npy"]
 
 _ROWS = 1000  # that are looked at together
 _NAMES = {torch.uint8: "uint8", torch.float32: "float32"}
@@ -134,15 +131,6 @@ def map_npy(path: str | Path) -> Tensor:
         raise TypeError(
             f"`{path}` should hold numbers; found {array.dtype}. Build or get it again."
         ) from error
-
-
-def file_digest(path: Path) -> str:
-    """Return the sha256 of a file, hexadecimal."""
-    digest = sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def check_finite_rows(path: Path, stored: Tensor) -> None:

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["read_npz"]
-
 _MOST_UNPACKED = 1100  # bytes from one: the format allows 1032
 _UNREADABLE = (
     *(ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error),

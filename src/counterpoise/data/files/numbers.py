@@ -13,8 +13,6 @@ from counterpoise.data.files.cache import CorruptFileError
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["as_features", "sampled_digest", "text_of"]
-
 _BLOCKS, _BLOCK_BYTES = 256, 4096
 
 

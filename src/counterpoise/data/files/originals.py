@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["open_original"]
-
 
 def open_original(path: Path) -> BinaryIO:
     """Open a file to read its bytes.

@@ -6,8 +6,6 @@ import os
 import re
 from pathlib import Path
 
-__all__ = ["expand"]
-
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 
 

@@ -17,8 +17,6 @@ from counterpoise.data.files.cache import CorruptFileError
 from counterpoise.data.files.lfs import open_data
 from counterpoise.data.files.stand_ins import NAMES, Array, RefusedError
 
-__all__ = ["UnsafePickleError", "read_pickle"]
-
 # What plain data never need: objects from outside the file, classes by number, instances.
 _REFUSED = {
     *("PERSID", "BINPERSID", "EXT1", "EXT2", "EXT4", "NEXT_BUFFER"),

@@ -23,8 +23,6 @@ from counterpoise.data.files.cache import CorruptFileError
 from counterpoise.data.files.extras import require
 from counterpoise.data.files.paths import expand
 
-__all__ = ["Entry", "Sample", "decoded", "find_shards", "index_shard"]
-
 _DAMAGED = (
     *(ValueError, TypeError, OSError, EOFError, SyntaxError, RuntimeError, LookupError),
     *(UnpicklingError, struct.error),

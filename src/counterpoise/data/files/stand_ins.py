@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["NAMES", "Array", "RefusedError"]
-
 _TYPE = re.compile(r"([<>=|]?)(b1|[iu][1248]|f[248]|S\d{1,7}|U\d{1,7}|O[48]?)")
 _ORDERS = ("<", ">", "=", "|")
 _ARRAY = "numpy.ndarray"  # the class itself does nothing: it is only an argument

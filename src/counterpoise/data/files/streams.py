@@ -6,8 +6,6 @@ from hashlib import sha256
 
 import torch
 
-__all__ = ["stream"]
-
 
 def stream(seed: int, *purpose: str) -> torch.Generator:
     """Return a generator of its own for each seed and purpose.

@@ -9,8 +9,6 @@ from pathlib import Path
 from counterpoise.data.files.cache import CorruptFileError
 from counterpoise.data.files.lfs import open_data
 
-__all__ = ["read_table"]
-
 
 def read_table(
     path: str | Path, columns: int | None = None, *, delimiter: str = ","

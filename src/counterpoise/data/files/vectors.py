@@ -13,8 +13,6 @@ from counterpoise.data.files.lfs import open_data
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["Vectors"]
-
 
 @dataclass(frozen=True, eq=False)
 class Vectors:

@@ -23,8 +23,6 @@ from counterpoise.data.folder_source import FolderSource
 from counterpoise.data.samples import SampleDataset
 from counterpoise.data.tasks import Classification
 
-__all__ = ["KineticsSounds"]
-
 _SIZE = 224
 
 

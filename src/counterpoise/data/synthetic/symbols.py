@@ -29,8 +29,6 @@ from torch import Tensor
 from counterpoise.core.errors import check_count, check_range
 from counterpoise.data.files.streams import stream
 
-__all__ = ["ENUMERATION_LIMIT", "SymbolModel"]
-
 ENUMERATION_LIMIT = 2**24
 """The largest table of joint probabilities that is enumerated (128 MiB of float64)."""
 

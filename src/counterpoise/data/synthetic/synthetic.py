@@ -24,8 +24,6 @@ from counterpoise.data.synthetic.truth import Truth, enumerate_truth
 from counterpoise.data.tasks import Classification
 from counterpoise.data.tensors import MultimodalDataset
 
-__all__ = ["Shift", "Synthetic"]
-
 CONFUSION_LIMIT = 1e-4
 """The highest probability of reading one symbol for another at which the truth is claimed."""
 

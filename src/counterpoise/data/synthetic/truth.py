@@ -18,8 +18,6 @@ from torch import Tensor
 from counterpoise.core.coalitions import coalitions, shapley_weights
 from counterpoise.core.errors import check_choice
 
-__all__ = ["Truth", "enumerate_truth"]
-
 
 @dataclass(frozen=True, eq=False)
 class Truth:

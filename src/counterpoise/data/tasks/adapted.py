@@ -13,15 +13,6 @@ from torchmetrics.classification import (
 )
 from torchmetrics.regression import MeanAbsoluteError, MeanSquaredError, PearsonCorrCoef
 
-__all__ = [
-    "AbsoluteErrors",
-    "LabelAccuracy",
-    "LabelF1",
-    "LabelPrecision",
-    "MeanCorrelation",
-    "SquaredErrors",
-]
-
 
 class _OfLogits(Metric):
     """Tells probabilities, and integers, to the metric behind it.

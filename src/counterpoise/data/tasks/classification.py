@@ -17,8 +17,6 @@ from counterpoise.data.tasks.task import Task, check_classes, check_integers
 if TYPE_CHECKING:
     from torchmetrics import Metric
 
-__all__ = ["Classification", "log_shares", "task_of"]
-
 
 @dataclass(frozen=True)
 class Classification(Task):

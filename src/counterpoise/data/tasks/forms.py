@@ -12,8 +12,6 @@ from torch import Tensor
 from counterpoise.core.errors import check_count
 from counterpoise.core.fields import check_fields
 
-__all__ = ["MetricForm"]
-
 _LEAST = 1e-12
 """What counts as the least error, so that none at all has a reciprocal."""
 

@@ -17,8 +17,6 @@ from counterpoise.data.tasks.task import Task
 if TYPE_CHECKING:
     from torchmetrics import Metric
 
-__all__ = ["MultiLabel"]
-
 
 @dataclass(frozen=True)
 class MultiLabel(Task):

@@ -16,8 +16,6 @@ from counterpoise.data.tasks.task import Task
 if TYPE_CHECKING:
     from torchmetrics import Metric
 
-__all__ = ["Regression"]
-
 _LOSSES: dict[str, Callable[[], Score]] = {"squared": SquaredError, "absolute": AbsoluteError}
 
 

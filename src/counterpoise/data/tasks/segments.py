@@ -19,8 +19,6 @@ from counterpoise.data.tasks.task import Task, check_classes
 if TYPE_CHECKING:
     from torchmetrics import Metric
 
-__all__ = ["Segments"]
-
 
 @dataclass(frozen=True)
 class Segments(Task):

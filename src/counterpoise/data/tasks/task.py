@@ -16,8 +16,6 @@ from counterpoise.data.tasks.forms import MetricForm
 if TYPE_CHECKING:
     from torchmetrics import Metric
 
-__all__ = ["Task", "check_classes", "check_integers"]
-
 _CHUNK = 1024
 """Samples that the level of guessing is computed on at a time."""
 

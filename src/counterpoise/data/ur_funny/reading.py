@@ -17,8 +17,6 @@ from counterpoise.data.sequences import Sequences, from_padded_in_front
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["FILES", "MODALITIES", "read_features", "read_single"]
-
 MODALITIES = ("text", "audio", "vision")
 
 FILES = {

@@ -13,8 +13,6 @@ from counterpoise.data.folder_source import FolderSource
 from counterpoise.data.tasks import Classification
 from counterpoise.data.ur_funny.reading import FILES, read_features, read_single
 
-__all__ = ["URFunny"]
-
 _SINGLE = "humor.pkl"
 
 

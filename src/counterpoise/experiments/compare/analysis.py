@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import inf
 from pathlib import Path
 from statistics import mean, median
@@ -33,9 +34,8 @@ from counterpoise.measures.statistics import (
     mean_interval,
 )
 from counterpoise.methods import Joint
+from counterpoise.report import Metric, metric_of
 from counterpoise.training.results import tested_responses
-
-__all__ = ["Comparison"]
 
 
 @dataclass(frozen=True)
@@ -155,6 +155,11 @@ class Comparison:
             for outcome in members
         ]
         return Block(data, fusion, rows)
+
+    @cached_property
+    def metric(self) -> Metric:
+        """The headline metric of all data sets, as the report writes it."""
+        return metric_of(self.form)
 
     @property
     def form(self) -> MetricForm:

@@ -12,10 +12,8 @@ from counterpoise.experiments.compare.analysis import Comparison
 from counterpoise.experiments.compare.tables import difference_text, margin_text
 from counterpoise.experiments.compare.tuning import edges
 from counterpoise.measures.statistics import Judgement, Verdict
-from counterpoise.report import ACCURACY, Metric
+from counterpoise.report import Metric
 from counterpoise.report.formats import NUMBER, P_VALUE, interval
-
-__all__ = ["answers"]
 
 _UNIT = 0.1  # of a competition strength, or of an accuracy
 
@@ -29,21 +27,21 @@ class _Told(NamedTuple):
     cost: float | None = None
 
 
-def answers(comparison: Comparison, metric: Metric = ACCURACY) -> dict[str, str]:
+def answers(comparison: Comparison) -> dict[str, str]:
     """Map the questions of a comparison to their answers.
 
     Which methods beat the baseline, by how much, how surely, at what cost; which do worse; which
     are equivalent; what could not be decided; the same against whatever is the second of several
     further pairs; what of the others; and on which data balancing helps.
     """
-    baseline = comparison.grid.baseline
+    baseline, metric = comparison.grid.baseline, comparison.metric
     told = [
         _Told(row.method, block.title, row.difference, row.cost)
         for block in comparison.blocks
         for row in block.rows
         if row.difference is not None
     ]
-    by_question = _about(baseline, told, comparison, metric)
+    by_question = _about(baseline, told, comparison)
     by_second: dict[str, dict[str, list[_Told]]] = {}
     for pair in comparison.pairs:
         if pair.difference is not None:
@@ -52,7 +50,7 @@ def answers(comparison: Comparison, metric: Metric = ACCURACY) -> dict[str, str]
     several = {second: by_first for second, by_first in by_second.items() if len(by_first) > 1}
     for second, by_first in several.items():
         pairs = [difference for told in by_first.values() for difference in told]
-        by_question |= _about(second, pairs, comparison, metric)
+        by_question |= _about(second, pairs, comparison)
     single = {
         f"{first} against {second}": told
         for second, by_first in by_second.items()
@@ -64,7 +62,7 @@ def answers(comparison: Comparison, metric: Metric = ACCURACY) -> dict[str, str]
             f"{pair}: {_counted(told, metric)}." for pair, told in single.items()
         )
     if comparison.relations:
-        by_question["On which data does balancing help?"] = _relations(comparison, metric)
+        by_question["On which data does balancing help?"] = _relations(comparison)
     at_ends = edges(comparison)
     if at_ends:
         listed = [f"{m} on {place} ({', '.join(paths)})" for (place, m), paths in at_ends.items()]
@@ -72,10 +70,9 @@ def answers(comparison: Comparison, metric: Metric = ACCURACY) -> dict[str, str]
     return by_question
 
 
-def _about(
-    second: str, told: Iterable[_Told], comparison: Comparison, metric: Metric
-) -> dict[str, str]:
+def _about(second: str, told: Iterable[_Told], comparison: Comparison) -> dict[str, str]:
     """The answers about differences to one method."""
+    metric = comparison.metric
     by_verdict: dict[Verdict, list[_Told]] = {}
     for difference in told:
         by_verdict.setdefault(difference.judgement.verdict, []).append(difference)
@@ -153,8 +150,9 @@ def _undecided(by_verdict: Mapping[Verdict, list[_Told]], metric: Metric) -> str
     return " ".join(said) or "Nothing."
 
 
-def _relations(comparison: Comparison, metric: Metric) -> str:
+def _relations(comparison: Comparison) -> str:
     """How the gain of all methods on average goes with what data are like."""
+    metric = comparison.metric
     names = {"strength": "competition strength", "gap": "gap between the modalities alone"}
     said = []
     for relation in comparison.relations:

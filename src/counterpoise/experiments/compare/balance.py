@@ -17,8 +17,6 @@ from counterpoise.experiments.compare.outcomes import Outcome
 from counterpoise.experiments.store import Result
 from counterpoise.measures.statistics import Estimate, Judgement, slope
 
-__all__ = ["ON_AVERAGE", "QUANTITIES", "Place", "Relation", "relations", "slopes"]
-
 Place = tuple[str, str, str]
 """Labels of data set, fusion and method."""
 

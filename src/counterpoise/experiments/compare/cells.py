@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from counterpoise.data import DataSource
     from counterpoise.experiments.compete.measuring import Competing
 
-__all__ = ["GridRun", "Measuring", "Runs", "plan_measuring", "title_of"]
-
 
 @dataclass(frozen=True)
 class GridRun(Run):

@@ -10,19 +10,6 @@ from counterpoise.experiments.compare.layering import FIELDS, check_layer
 from counterpoise.experiments.compare.spaces import Choices, Space, num_combinations, read_space
 from counterpoise.models import FUSIONS
 
-__all__ = [
-    "SEARCH",
-    "check_budgets",
-    "check_competition",
-    "check_disjoint",
-    "check_fusions",
-    "check_layers",
-    "check_pairs",
-    "check_search",
-    "check_text",
-    "read_seeds",
-]
-
 SEARCH = "search"
 """The key of a method's layer that holds what is to be tried."""
 

@@ -11,7 +11,6 @@ from counterpoise.experiments.compare.rows import Block, Row
 from counterpoise.experiments.compete.results import FEWEST_PER_DIMENSION
 from counterpoise.measures.statistics import Interval
 from counterpoise.report import (
-    ACCURACY,
     Axis,
     Column,
     Figure,
@@ -27,14 +26,12 @@ from counterpoise.report.formats import enumerate_words, interval
 from counterpoise.report.theme import tone
 from counterpoise.training.results import tested_responses
 
-__all__ = ["competition_figure", "competition_table", "measurements_table"]
-
 _WHOLE = "whole model"
 _ABSENT = ((2, "1 in 5"), (5, "1 in 2"))
 """Places in the curve of robustness, and how often each modality is absent there."""
 
 
-def competition_table(block: Block, metric: Metric = ACCURACY) -> Table | None:
+def competition_table(block: Block, metric: Metric) -> Table | None:
     """A row for each method: probes, strengths, contributions; None where nothing was measured."""
     rows = _measured(block)
     if not rows:
@@ -106,7 +103,7 @@ def _few_samples(summary: CompetitionSummary) -> str:
     )
 
 
-def competition_figure(block: Block, metric: Metric = ACCURACY) -> Figure | None:
+def competition_figure(block: Block, metric: Metric) -> Figure | None:
     """Probes and strengths of each modality, and robustness; None where nothing was measured."""
     rows = _measured(block)
     if not rows:

@@ -10,9 +10,6 @@ from counterpoise.experiments.compare.outcomes import Outcome
 from counterpoise.experiments.store import Result
 from counterpoise.measures.statistics import Interval, mean_interval
 
-__all__ = ["CompetitionSummary", "competition_of"]
-
-
 _RESULTS = ("alone", "probe")
 """Quantities that are values of the headline metric."""
 

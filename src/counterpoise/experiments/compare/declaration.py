@@ -12,8 +12,6 @@ from counterpoise.experiments.compare.grid import Grid
 from counterpoise.experiments.store import Store, content_key
 from counterpoise.training.record import read_sealed, sealed, versions, write_json
 
-__all__ = ["DECLARATION", "Later", "declare", "later_additions"]
-
 DECLARATION = "grid.json"
 """Name of the file in the folder of the report."""
 

@@ -24,8 +24,6 @@ from counterpoise.measures.statistics import (
     two_way_estimate,
 )
 
-__all__ = ["SampleValues", "difference", "result"]
-
 SampleValues = Mapping[str, NDArray[Any]]
 """By key of a run the metric of each test sample, (N,): whether it was right, or its error."""
 

@@ -19,8 +19,6 @@ from counterpoise.experiments.execution.settings import Execution
 from counterpoise.experiments.session import Observer, Session
 from counterpoise.experiments.store import Result, Store
 
-__all__ = ["MEASUREMENT", "Estimate", "Kind", "estimate"]
-
 MEASUREMENT = "measurement of competition"
 """What cells are called that measure competition."""
 

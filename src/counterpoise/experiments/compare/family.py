@@ -8,8 +8,6 @@ from typing import Any, Final, NamedTuple
 
 from counterpoise.measures.statistics import Estimate, Judgement, judge
 
-__all__ = ["Question", "judge_all"]
-
 _ANYWHERE: Final = (-math.inf, math.inf)
 
 

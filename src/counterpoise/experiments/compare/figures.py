@@ -11,7 +11,6 @@ from counterpoise.experiments.compare.analysis import Comparison
 from counterpoise.experiments.compare.rows import Block, Row
 from counterpoise.measures.statistics import DIVERGED
 from counterpoise.report import (
-    ACCURACY,
     Axis,
     Figure,
     Level,
@@ -27,23 +26,10 @@ from counterpoise.report import (
 from counterpoise.report.formats import enumerate_words
 from counterpoise.report.series import finite
 
-__all__ = [
-    "accuracy_figure",
-    "coefficient_figure",
-    "cost_figure",
-    "curve_figure",
-    "difference_figure",
-]
 
-
-def difference_figure(comparison: Comparison, metric: Metric = ACCURACY) -> Figure | None:
-    """The difference of each method to the baseline, all on one axis; None where there is none.
-
-    Args:
-        comparison: The numbers.
-        metric: The headline number.
-    """
-    baseline = comparison.grid.baseline
+def difference_figure(comparison: Comparison) -> Figure | None:
+    """The difference of each method to the baseline, all on one axis; None where there is none."""
+    baseline, metric = comparison.grid.baseline, comparison.metric
     axis = Axis(f"Difference to {baseline}{metric.in_units}", metric.difference, [Level(0.0)])
     single = len(comparison.blocks) == 1
     panels = [
@@ -68,17 +54,14 @@ def _difference(row: Row) -> list[Point]:
     return [Point(row.method, gain.mean, *gain.interval, ring=ring, remark=gain.verdict)]
 
 
-def accuracy_figure(
-    block: Block, comparison: Comparison, metric: Metric = ACCURACY
-) -> Figure | None:
+def accuracy_figure(block: Block, comparison: Comparison) -> Figure | None:
     """The test result of each method and of its responses; None where there is no result.
 
     Args:
         block: Data set and fusion.
         comparison: What it belongs to.
-        metric: The headline number.
     """
-    baseline = comparison.grid.baseline
+    baseline, metric = comparison.grid.baseline, comparison.metric
     base = next(row for row in block.rows if row.method == baseline)
     levels = [] if base.accuracy is None else [Level(base.accuracy.mean)]
     whole = "whole model"
@@ -117,13 +100,9 @@ def _responses(row: Row) -> list[Point]:
     ]
 
 
-def curve_figure(comparison: Comparison, metric: Metric = ACCURACY) -> Figure | None:
-    """Learning curves: the validation result over epochs, a chart for each data set and fusion.
-
-    Args:
-        comparison: The numbers.
-        metric: The headline number.
-    """
+def curve_figure(comparison: Comparison) -> Figure | None:
+    """Learning curves: the validation result over epochs, a chart for each data set and fusion."""
+    metric = comparison.metric
     panels = [
         (block.title, [line for row in block.rows for line in _curve(row, metric)])
         for block in comparison.blocks
@@ -151,18 +130,13 @@ def _curve(row: Row, metric: Metric) -> list[Line]:
     return [Line(row.method, epochs, means, lows, highs, band=False)]
 
 
-def cost_figure(comparison: Comparison, metric: Metric = ACCURACY) -> Figure | None:
-    """The test result against the time of a step, a chart for each data set and fusion.
-
-    Args:
-        comparison: The numbers.
-        metric: The headline number.
-    """
+def cost_figure(comparison: Comparison) -> Figure | None:
+    """The test result against the time of a step, a chart for each data set and fusion."""
     panels = [
         (block.title, [point for row in block.rows for point in _cost(row)])
         for block in comparison.blocks
     ]
-    reference = comparison.cost_reference
+    reference, metric = comparison.cost_reference, comparison.metric
     axes = (
         Axis(f"Step time \N{MULTIPLICATION SIGN} {reference}", levels=[Level(1.0)]),
         Axis(metric.on("Test"), metric.form),

@@ -6,13 +6,9 @@ import os
 from dataclasses import fields
 from pathlib import Path
 
-import yaml
-
 from counterpoise.core.errors import check_choice, check_path
 from counterpoise.experiments.compare.grid import Grid
 from counterpoise.training.config.loader import load
-
-__all__ = ["read_grid"]
 
 
 def read_grid(path: str | os.PathLike[str]) -> Grid:
@@ -32,19 +28,7 @@ def read_grid(path: str | os.PathLike[str]) -> Grid:
         raise FileNotFoundError(
             f"`grid` should be a YAML file; found no file {str(path)!r}. Check the path."
         )
-    try:
-        content = load(path)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        problem = " ".join(str(error).split())
-        raise ValueError(
-            f"`grid` should be a YAML file; found {str(path)!r}, which is not: {problem}. "
-            "Correct it there."
-        ) from error
-    if not isinstance(content, dict):
-        raise ValueError(
-            f"`grid` should hold settings by name; found a {type(content).__name__} in "
-            f"{str(path)!r}. Write one 'name: value' a line."
-        )
+    content = load(path, "grid")
     known = [field.name for field in fields(Grid)]
     for key in content:
         check_choice("grid", str(key), known)

@@ -34,8 +34,6 @@ from counterpoise.training.config.reading import BASES
 if TYPE_CHECKING:
     from counterpoise.training import Recipe
 
-__all__ = ["Candidate", "Grid", "Place"]
-
 Layers = dict[str, dict[str, Any] | None]
 
 Place = tuple[str, str, str]

@@ -23,15 +23,6 @@ from counterpoise.training.config.unknown import unknown_name
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
 
-__all__ = [
-    "FIELDS",
-    "Layer",
-    "check_layer",
-    "compose",
-    "laid_over",
-    "starting_point",
-]
-
 Layer = Mapping[str, Any]
 
 FIELDS = tuple(field.name for field in fields(Recipe) if field.name not in ("seed", "name"))

@@ -14,8 +14,6 @@ from counterpoise.report import Column, Table, metric_of
 from counterpoise.report.records import show_setting
 from counterpoise.training.results import tested
 
-__all__ = ["choice_table", "failure_table", "runs_table"]
-
 
 def runs_table(comparison: Comparison) -> Table:
     """Every run, a row each; test results of chosen configurations only."""

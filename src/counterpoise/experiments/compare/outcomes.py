@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf, isfinite
 from statistics import mean
 from typing import Any
 
 from counterpoise.data.tasks import MetricForm
-from counterpoise.experiments.compare.cells import GridRun
-from counterpoise.experiments.compare.grid import Candidate, Place
+from counterpoise.experiments.compare.grid import Candidate
 from counterpoise.experiments.store import Result
 from counterpoise.measures.statistics import DIVERGED, Run
 from counterpoise.training import results
-
-__all__ = ["Outcome", "Trial", "outcomes_of", "test_accuracy", "validation_accuracy"]
 
 
 def validation_accuracy(result: Result) -> float | None:
@@ -179,29 +176,3 @@ class Outcome:
         measured = [(trial.merit, trial) for trial in self.trials]
         known = [(merit, trial) for merit, trial in measured if merit is not None]
         return max(known, key=lambda pair: pair[0])[1] if known else None
-
-
-def outcomes_of(
-    cells: Iterable[GridRun], results: Mapping[str, Result], search_seeds: Sequence[int] = ()
-) -> list[Outcome]:
-    """Gather results by configuration and by method.
-
-    Args:
-        cells: Cells that have a result.
-        results: Results by key.
-        search_seeds: The seeds by which configurations are chosen; none if there is no choice.
-
-    Returns:
-        An outcome for each data set, fusion and method, in the order of the cells.
-    """
-    by_candidate: dict[tuple[str, str, str, int], list[GridRun]] = {}
-    for cell in cells:
-        by_candidate.setdefault(cell.candidate[:4], []).append(cell)
-    trials = [
-        Trial(runs[0].candidate, {cell.seed: results[cell.key] for cell in runs}, search_seeds)
-        for runs in by_candidate.values()
-    ]
-    grouped: dict[Place, list[Trial]] = {}
-    for trial in trials:
-        grouped.setdefault(trial.candidate[:3], []).append(trial)
-    return [Outcome(members) for members in grouped.values()]

@@ -21,7 +21,6 @@ from counterpoise.experiments.compare.tables import (
 )
 from counterpoise.measures.statistics import DIVERGED, Interval, Judgement, Run, performance_profile
 from counterpoise.report import (
-    ACCURACY,
     Axis,
     Column,
     Figure,
@@ -37,26 +36,17 @@ from counterpoise.report import (
 )
 from counterpoise.report.formats import NUMBER, P_VALUE, PERCENT, interval
 
-__all__ = [
-    "overall_pair_table",
-    "overall_results",
-    "overall_table",
-    "profile_figure",
-    "relation_figure",
-    "relation_table",
-]
-
 _VERDICTS = ("higher", "equivalent", "lower")
 _UNIT = 0.1
 """What slopes are told for: a tenth of a competition strength, or ten points of accuracy."""
 
 
-def overall_table(comparison: Comparison, metric: Metric = ACCURACY) -> Table | None:
+def overall_table(comparison: Comparison) -> Table | None:
     """A row for each method: what holds over data sets; None where nothing does."""
     baseline = comparison.grid.baseline
     columns = [
         Column("method", "Method", numeric=False),
-        *_columns(baseline, metric),
+        *_columns(baseline, comparison.metric),
         *(Column(verdict, verdict, "On single data sets") for verdict in _VERDICTS),
         Column(
             "step_time",
@@ -93,23 +83,23 @@ def overall_table(comparison: Comparison, metric: Metric = ACCURACY) -> Table | 
     return Table(caption, columns, rows) if comparison.overall else None
 
 
-def overall_pair_table(comparison: Comparison, metric: Metric = ACCURACY) -> Table | None:
+def overall_pair_table(comparison: Comparison) -> Table | None:
     """A row for each further pair: what holds over data sets; None where nothing does."""
     columns = [
         Column("method", "Method", numeric=False),
         Column("second", "Against", numeric=False),
-        *_columns("", metric),
+        *_columns("", comparison.metric),
     ]
     rows = [(*pair, *_numbers(told)) for pair, told in comparison.overall_pairs.items()]
     caption = "Further pairs over data sets, a data set counting once, by a mixed model."
     return Table(caption, columns, rows) if rows else None
 
 
-def overall_results(comparison: Comparison, metric: Metric = ACCURACY) -> Table:
+def overall_results(comparison: Comparison) -> Table:
     """All numbers over data sets, to the baseline and of further pairs, for the CSV file."""
     baseline = comparison.grid.baseline
     columns = [Column(name, name) for name in ("first", "second", "num_data_sets")]
-    columns += columns_of_difference("Difference", metric)
+    columns += columns_of_difference("Difference", comparison.metric)
     ends = ("", "_low", "_high")
     columns += [Column(f"improvement{end}", f"improvement{end}") for end in ends]
     to_baseline = {(first, baseline): overall for first, overall in comparison.overall.items()}
@@ -170,7 +160,7 @@ def _cost(comparison: Comparison, method: str) -> float | None:
 # -- how the distribution of gains lies -----------------------------------------------------------
 
 
-def profile_figure(comparison: Comparison, metric: Metric = ACCURACY) -> Figure | None:
+def profile_figure(comparison: Comparison) -> Figure | None:
     """The share of runs whose gain over the baseline's mean exceeds each threshold, by method."""
     gains = {method: _gains(comparison, method) for method in comparison.grid.methods}
     known = [v for by in gains.values() for runs in by.values() for v in runs if v != DIVERGED]
@@ -178,7 +168,7 @@ def profile_figure(comparison: Comparison, metric: Metric = ACCURACY) -> Figure 
         return None
     low, high = (float(end) for end in np.quantile(known, [0.02, 0.98]))
     thresholds = np.linspace(low, high, 41)
-    shown = thresholds * metric.difference.factor
+    shown = thresholds * comparison.metric.difference.factor
     lines = [
         Line(method, shown.tolist(), performance_profile(runs, thresholds).tolist())
         for method, runs in gains.items()
@@ -191,7 +181,7 @@ def profile_figure(comparison: Comparison, metric: Metric = ACCURACY) -> Figure 
         "threshold. A curve above another's everywhere is of a method that is better at every "
         "quantile. Seeds and data sets are mixed here: no test is made of it."
     )
-    along = Axis(f"Gain over the mean of {baseline}{metric.in_units}")
+    along = Axis(f"Gain over the mean of {baseline}{comparison.metric.in_units}")
     axes = along, Axis("Share of runs above it, %", PERCENT)
     return line_figure("Performance profiles", caption, [("", lines)], looks_of(gains), axes)
 
@@ -214,8 +204,9 @@ def _gains(comparison: Comparison, method: str) -> dict[str, list[Run]]:
 # -- on which data it helps -----------------------------------------------------------------------
 
 
-def relation_table(comparison: Comparison, metric: Metric = ACCURACY) -> Table | None:
+def relation_table(comparison: Comparison) -> Table | None:
     """How gains go with what data are like, a row for each method; None where it is not known."""
+    metric = comparison.metric
     columns = [
         Column("method", "Method", numeric=False),
         Column("quantity", "The gain over", numeric=False),
@@ -251,7 +242,7 @@ def _rises(judgement: Judgement) -> str:
     return {"higher": "rises", "lower": "falls"}.get(judgement.verdict, judgement.verdict)
 
 
-def relation_figure(comparison: Comparison, metric: Metric = ACCURACY) -> Figure | None:
+def relation_figure(comparison: Comparison) -> Figure | None:
     """Gains over what data are like, a chart for each quantity; None where it is not known."""
     panels = [
         (
@@ -271,7 +262,7 @@ def relation_figure(comparison: Comparison, metric: Metric = ACCURACY) -> Figure
     )
     axes = (
         Axis("in [0, 1]", NUMBER),
-        Axis(f"Gain{metric.in_units}", metric.difference, [Level(0.0)]),
+        Axis(f"Gain{comparison.metric.in_units}", comparison.metric.difference, [Level(0.0)]),
     )
     looks = looks_of(comparison.grid.methods)
     return scatter_figure("On which data it helps", caption, panels, looks, axes)

@@ -25,8 +25,6 @@ from counterpoise.measures.statistics import (
     share_of_wins,
 )
 
-__all__ = ["Overall", "expected_differences", "improvements", "ranking"]
-
 
 class Overall(NamedTuple):
     """Two methods over all data sets.

@@ -16,8 +16,6 @@ from counterpoise.training.record import describe
 if TYPE_CHECKING:
     from counterpoise.data import Splits
 
-__all__ = ["by_label", "fingerprints", "text_of"]
-
 
 def fingerprints(candidates: Iterable[Candidate]) -> dict[str, str]:
     """Load each data set once and build each network for it, so that mistakes show at once.

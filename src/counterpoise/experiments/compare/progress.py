@@ -26,8 +26,6 @@ from counterpoise.experiments.store import Result
 from counterpoise.report.formats import duration
 from counterpoise.training.results import headline
 
-__all__ = ["Progress"]
-
 
 class _Seen(NamedTuple):
     """A cell that is finished: what became of it, and its validation accuracy if it has one."""

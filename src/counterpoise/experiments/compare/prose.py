@@ -16,8 +16,6 @@ from counterpoise.report import Note
 from counterpoise.report.formats import PERCENT, duration, enumerate_words
 from counterpoise.training.results import headline
 
-__all__ = ["facts", "lead", "notes"]
-
 
 def lead(comparison: Comparison) -> list[str]:
     """The result in two paragraphs: what is distinguishable, and what was compared."""

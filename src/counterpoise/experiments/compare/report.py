@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from counterpoise.core.files import write_atomically
 from counterpoise.experiments.compare.analysis import Comparison
 from counterpoise.experiments.compare.answers import answers
 from counterpoise.experiments.compare.competition_report import (
@@ -43,20 +44,15 @@ from counterpoise.report import (
     GLOSSARY,
     Details,
     Figure,
-    Metric,
     Page,
     Part,
     Section,
     Table,
     Terms,
-    metric_of,
     terms,
 )
 from counterpoise.report.configuration import configuration
 from counterpoise.report.records import Run
-from counterpoise.training.record import write_atomically
-
-__all__ = ["comparison_page", "write_comparison"]
 
 _TERMS: Final = (
     *("Interval", "Higher, lower", "Equivalent", "Undecided", "Too few seeds", "Effect"),
@@ -68,9 +64,7 @@ _COMPETITION_TERMS: Final = (
 )
 
 
-def write_comparison(
-    comparison: Comparison, path: Path, metric: Metric | None = None
-) -> list[Path]:
+def write_comparison(comparison: Comparison, path: Path) -> list[Path]:
     """Write ``report.html``, ``report.md`` and all numbers into a folder.
 
     ``results.csv`` holds those of each method, ``pairs.csv`` of further pairs, ``overall.csv``
@@ -80,7 +74,6 @@ def write_comparison(
     Args:
         comparison: The numbers.
         path: The folder.
-        metric: The headline number. Default: that of the task.
 
     Returns:
         The files. Equal comparisons give equal bytes.
@@ -88,16 +81,15 @@ def write_comparison(
     Raises:
         ImportError: If what draws charts is not installed.
     """
-    metric = metric or metric_of(comparison.form)
-    page = comparison_page(comparison, metric).write(path / "report.html")
-    figures = _shown(comparison, metric)
+    page = comparison_page(comparison).write(path / "report.html")
+    figures = _shown(comparison)
     drawings = [drawing for figure in figures for drawing in figure.to_files()]
     texts = {
-        "report.md": _markdown(comparison, figures, metric),
-        "results.csv": results_table(comparison, metric).to_csv(),
+        "report.md": _markdown(comparison, figures),
+        "results.csv": results_table(comparison).to_csv(),
         "runs.csv": runs_table(comparison).to_csv(),
-        "pairs.csv": pairs_table(comparison, metric).to_csv(),
-        "overall.csv": overall_results(comparison, metric).to_csv(),
+        "pairs.csv": pairs_table(comparison).to_csv(),
+        "overall.csv": overall_results(comparison).to_csv(),
     }
     if comparison.measured:
         texts["competition.csv"] = measurements_table(comparison).to_csv()
@@ -107,13 +99,12 @@ def write_comparison(
     return [page, *(path / name for name in texts)]
 
 
-def comparison_page(comparison: Comparison, metric: Metric | None = None) -> Page:
+def comparison_page(comparison: Comparison) -> Page:
     """Return the page, for those who want to add parts to it."""
-    metric = metric or metric_of(comparison.form)
-    shown = _shown(comparison, metric)
-    sections = _sections(comparison, metric, shown)
+    shown = _shown(comparison)
+    sections = _sections(comparison, shown)
     parts: list[Part] = [Section(title, content) for title, content in sections if content]
-    parts += [Section(b.title, _block_parts(b, comparison, metric)) for b in comparison.blocks]
+    parts += [Section(b.title, _block_parts(b, comparison)) for b in comparison.blocks]
     parts.append(Section("Terms", [terms(*_terms(comparison))]))
     parts.append(Section("Configuration", _configuration(comparison)))
     first = shown[0] if shown else None
@@ -121,17 +112,15 @@ def comparison_page(comparison: Comparison, metric: Metric | None = None) -> Pag
     return Page(comparison.grid.name, *told)
 
 
-def _sections(
-    comparison: Comparison, metric: Metric, shown: Sequence[Figure]
-) -> list[tuple[str, list[Part]]]:
+def _sections(comparison: Comparison, shown: Sequence[Figure]) -> list[tuple[str, list[Part]]]:
     """What holds for the whole comparison, in the order in which a reader asks."""
-    answered = answers(comparison, metric)
+    answered = answers(comparison)
     tables = {
-        "Results": [overall_table(comparison, metric), summary_table(comparison, metric=metric)],
-        "Further pairs": [overall_pair_table(comparison, metric), pair_table(comparison, metric)],
+        "Results": [overall_table(comparison), summary_table(comparison)],
+        "Further pairs": [overall_pair_table(comparison), pair_table(comparison)],
     }
-    relation = [relation_figure(comparison, metric), relation_table(comparison, metric)]
-    more = [profile_figure(comparison, metric), budget_figure(comparison, metric)]
+    relation = [relation_figure(comparison), relation_table(comparison)]
+    more = [profile_figure(comparison), budget_figure(comparison)]
     return [
         ("Answers", [Terms(list(answered.items()))] if answered else []),
         *((title, _present(table)) for title, table in tables.items()),
@@ -144,19 +133,19 @@ def _present(parts: Iterable[Part | None]) -> list[Part]:
     return [part for part in parts if part is not None]
 
 
-def _shown(comparison: Comparison, metric: Metric) -> list[Figure]:
+def _shown(comparison: Comparison) -> list[Figure]:
     """The figures of the whole comparison, the one that shows the finding first."""
-    drawn = [draw(comparison, metric) for draw in (difference_figure, curve_figure, cost_figure)]
+    drawn = [draw(comparison) for draw in (difference_figure, curve_figure, cost_figure)]
     return [figure for figure in drawn if figure is not None]
 
 
-def _block_parts(block: Block, comparison: Comparison, metric: Metric) -> list[Part]:
+def _block_parts(block: Block, comparison: Comparison) -> list[Part]:
     figures = [
-        accuracy_figure(block, comparison, metric),
-        competition_figure(block, metric),
+        accuracy_figure(block, comparison),
+        competition_figure(block, comparison.metric),
         coefficient_figure(block),
     ]
-    tables = [block_table(block, comparison, metric), competition_table(block, metric)]
+    tables = [block_table(block, comparison), competition_table(block, comparison.metric)]
     drawn = [figure for figure in figures if figure is not None]
     return [*drawn, Details("All numbers", [table for table in tables if table is not None])]
 
@@ -197,18 +186,21 @@ def _chosen(block: Block) -> list[Run]:
     return runs
 
 
-def _markdown(comparison: Comparison, figures: Sequence[Figure], metric: Metric) -> str:
+def _markdown(comparison: Comparison, figures: Sequence[Figure]) -> str:
     titled: list[tuple[str, Table | None]] = [
-        ("Over data sets", overall_table(comparison, metric)),
-        ("Results", summary_table(comparison, metric=metric)),
-        ("Further pairs over data sets", overall_pair_table(comparison, metric)),
-        ("Further pairs", pair_table(comparison, metric)),
-        ("On which data it helps", relation_table(comparison, metric)),
+        ("Over data sets", overall_table(comparison)),
+        ("Results", summary_table(comparison)),
+        ("Further pairs over data sets", overall_pair_table(comparison)),
+        ("Further pairs", pair_table(comparison)),
+        ("On which data it helps", relation_table(comparison)),
     ]
     for block in comparison.blocks:
-        titled.append((block.title, block_table(block, comparison, metric)))
+        titled.append((block.title, block_table(block, comparison)))
         titled.append(
-            (f"{block.title}: competition of modalities", competition_table(block, metric))
+            (
+                f"{block.title}: competition of modalities",
+                competition_table(block, comparison.metric),
+            )
         )
     titled.append(("What was tried and chosen", choice_table(comparison)))
     titled.append(("Runs that failed", failure_table(comparison)))
@@ -220,6 +212,6 @@ def _markdown(comparison: Comparison, figures: Sequence[Figure], metric: Metric)
     titles = [title for figure in figures for title in figure.titles]
     drawn = [f"![{title}](figure-{k}.svg)" for k, title in enumerate(titles, start=1)]
     finding, *rest = lead(comparison)
-    told = [f"**{asked}** {answer}" for asked, answer in answers(comparison, metric).items()]
+    told = [f"**{asked}** {answer}" for asked, answer in answers(comparison).items()]
     head = [f"# {comparison.grid.name}", finding, *drawn[:1], *told, *rest, f"{named}.", *remarks]
     return "\n\n".join([*head, *sections, *drawn[1:], "## Terms", *meanings]) + "\n"

@@ -10,8 +10,6 @@ from counterpoise.experiments.compare.competition_summary import CompetitionSumm
 from counterpoise.experiments.compare.outcomes import Outcome
 from counterpoise.measures.statistics import Interval, Judgement
 
-__all__ = ["Block", "Pair", "Row"]
-
 
 @dataclass(frozen=True)
 class Row:

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from counterpoise.experiments.compare.analysis import Comparison
 
-__all__ = ["Combinations", "Search", "Searched", "Trials", "search_of", "searched", "write_search"]
-
 
 class Search(ABC):
     """The search of one method in one place.

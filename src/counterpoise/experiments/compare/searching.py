@@ -13,8 +13,6 @@ from counterpoise.experiments.execution.settings import Execution
 from counterpoise.experiments.session import Observer, OtherPartsError, Session
 from counterpoise.experiments.store import Result, Store
 
-__all__ = ["advance", "results_in", "run_searches"]
-
 Finish = Callable[[Sequence[GridRun]], dict[str, Result]]
 """Maps runs to their results by key, as far as there are any."""
 

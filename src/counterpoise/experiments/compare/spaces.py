@@ -14,8 +14,6 @@ from counterpoise.measures.statistics import is_at_edge
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-__all__ = ["Choices", "Range", "Space", "num_combinations", "read_space"]
-
 _DIGITS = 4  # of a number that is tried: more would only make it hard to read
 
 

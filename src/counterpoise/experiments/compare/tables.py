@@ -11,40 +11,24 @@ from counterpoise.experiments.compare.analysis import Comparison
 from counterpoise.experiments.compare.overall import Overall
 from counterpoise.experiments.compare.rows import Block, Pair, Row
 from counterpoise.measures.statistics import Interval, Judgement
-from counterpoise.report import ACCURACY, Column, Format, Metric, Table
+from counterpoise.report import Column, Format, Metric, Table
 from counterpoise.report.formats import NUMBER, P_VALUE, interval
 from counterpoise.report.theme import tone
-
-__all__ = [
-    "block_table",
-    "columns_of_difference",
-    "difference_text",
-    "margin_text",
-    "numbers_of_difference",
-    "pair_table",
-    "pairs_table",
-    "results_table",
-    "summary_table",
-    "verdict_text",
-]
 
 _EFFECT = Format(1, signed=True)
 _TIED = "\N{NO-BREAK SPACE}"
 
 
-def summary_table(
-    comparison: Comparison, blocks: Sequence[Block] | None = None, metric: Metric = ACCURACY
-) -> Table:
+def summary_table(comparison: Comparison, blocks: Sequence[Block] | None = None) -> Table:
     """A row for each data set, fusion and method: accuracy, difference to the baseline, verdict.
 
     Args:
         comparison: The numbers.
         blocks: Which of its data sets and fusions, named in a column if they are several.
             Default: all.
-        metric: The headline number.
     """
     blocks = comparison.blocks if blocks is None else blocks
-    baseline = comparison.grid.baseline
+    baseline, metric = comparison.grid.baseline, comparison.metric
     against = f"Against {baseline}{metric.in_units}"
     columns = [
         Column("method", "Method", numeric=False),
@@ -96,10 +80,10 @@ def _corrected(comparison: Comparison, opening: str, where: str) -> str:
     return f"{opening} {told} {where}" if count else ""
 
 
-def block_table(block: Block, comparison: Comparison, metric: Metric = ACCURACY) -> Table:
+def block_table(block: Block, comparison: Comparison) -> Table:
     """All numbers of one data set and fusion, a row for each method."""
-    columns = [Column("method", "Method", numeric=False), *_statistics(comparison, metric)]
-    columns += _response_columns(block, metric)
+    columns = [Column("method", "Method", numeric=False), *_statistics(comparison)]
+    columns += _response_columns(block, comparison.metric)
     reference = comparison.cost_reference
     columns.append(
         Column("step_time_ratio", f"Step time \N{MULTIPLICATION SIGN} {reference}", "", NUMBER)
@@ -119,8 +103,9 @@ def block_table(block: Block, comparison: Comparison, metric: Metric = ACCURACY)
     return Table(caption, columns, rows)
 
 
-def pair_table(comparison: Comparison, metric: Metric = ACCURACY) -> Table | None:
+def pair_table(comparison: Comparison) -> Table | None:
     """A row for each further pair that the grid names, block by block; None if there is none."""
+    metric = comparison.metric
     group = f"Difference{metric.in_units}"
     columns = [
         Column("first", "Method", numeric=False),
@@ -140,16 +125,16 @@ def pair_table(comparison: Comparison, metric: Metric = ACCURACY) -> Table | Non
     return Table(caption, columns, rows) if rows else None
 
 
-def results_table(comparison: Comparison, metric: Metric = ACCURACY) -> Table:
+def results_table(comparison: Comparison) -> Table:
     """All numbers of all data sets and fusions, for the CSV file."""
     modalities = dict.fromkeys(name for block in comparison.blocks for name in block.modalities)
     columns = [
         Column("data", "Data set", numeric=False),
         Column("fusion", "Fusion", numeric=False),
         Column("method", "Method", numeric=False),
-        *_statistics(comparison, metric),
+        *_statistics(comparison),
         Column("interval_over", "Interval over"),
-        *(Column(f"response/{name}/{metric.name}", name) for name in modalities),
+        *(Column(f"response/{name}/{comparison.metric.name}", name) for name in modalities),
         Column("step_time_ratio", "Step time ratio"),
     ]
     rows = [
@@ -168,12 +153,12 @@ def results_table(comparison: Comparison, metric: Metric = ACCURACY) -> Table:
     return Table("All results of chosen configurations.", columns, rows)
 
 
-def pairs_table(comparison: Comparison, metric: Metric = ACCURACY) -> Table:
+def pairs_table(comparison: Comparison) -> Table:
     """All numbers of the further pairs, for the CSV file."""
     names = ("first", "second", "data", "fusion")
     columns = [Column(name, name.capitalize()) for name in names]
     columns += [
-        *columns_of_difference("Difference", metric),
+        *columns_of_difference("Difference", comparison.metric),
         Column("interval_over", "Interval over"),
     ]
     rows: list[tuple[object, ...]] = [
@@ -188,7 +173,8 @@ def _over(pair: Row | Pair) -> str | None:
     return None if pair.difference is None else pair.difference.estimate.unit
 
 
-def _statistics(comparison: Comparison, metric: Metric) -> list[Column]:
+def _statistics(comparison: Comparison) -> list[Column]:
+    metric = comparison.metric
     group, show = metric.on("Test"), metric.form
     difference = f"Difference to {comparison.grid.baseline}{metric.in_units}"
     return [

@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from counterpoise.experiments.compare.analysis import Comparison
 from counterpoise.experiments.compare.search import searched
-from counterpoise.report import ACCURACY, Axis, Figure, Line, Metric, line_figure, looks_of
-
-__all__ = ["budget_figure", "edges"]
+from counterpoise.report import Axis, Figure, Line, line_figure, looks_of
 
 
-def budget_figure(comparison: Comparison, metric: Metric = ACCURACY) -> Figure | None:
+def budget_figure(comparison: Comparison) -> Figure | None:
     """The best validation result by the number of trials, a chart for each data set and fusion.
 
-    Args:
-        comparison: The numbers.
-        metric: The headline number.
-
-    Returns:
-        The figure; None where nothing was searched.
+    None where nothing was searched.
     """
+    metric = comparison.metric
     panels = [
         (
             block.title,

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from counterpoise.report import Column, Table
 
-__all__ = ["IMBALANCE_TERMS", "gap_of", "imbalance_table"]
-
 IMBALANCE_TERMS: Final = (
     "Conditional utilisation rate",
     "Discrepancy ratio \N{GREEK SMALL LETTER RHO}",

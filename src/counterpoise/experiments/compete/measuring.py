@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from counterpoise.data import Splits
     from counterpoise.training.recipe import Recipe
 
-__all__ = ["RIDGE", "Competing"]
-
 RIDGE = 120.0
 """Penalty of the regression that competition strengths come from, as published."""
 

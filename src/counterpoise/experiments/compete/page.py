@@ -22,8 +22,6 @@ from counterpoise.report import (
     terms,
 )
 
-__all__ = ["competition_page", "strength_figure"]
-
 _TERMS: Final = (
     *("Competition strength", "Concept", "Concept varies in", "Alone", "Probe", "Contribution"),
     "95% interval",

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from counterpoise.data import Samples, Splits
     from counterpoise.training.recipe import Recipe
 
-__all__ = ["Paths", "find_paths", "num_rows"]
-
 _FEW, _TRIED = 8, 4
 """Samples in a batch, and batches, that paths are tried on: several, for they may be of unequal
 lengths."""

@@ -18,8 +18,6 @@ from counterpoise.report.formats import (
     interval,
 )
 
-__all__ = ["facts", "highest", "lead", "notes", "with_interval"]
-
 
 def with_interval(value: Interval, form: Format = NUMBER) -> str:
     """Write a mean with its interval, if it has one.

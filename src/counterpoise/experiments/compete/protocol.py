@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from counterpoise.data import Splits
 
-__all__ = ["Progress", "compete"]
-
 
 def compete(
     recipe: Recipe,

@@ -22,9 +22,6 @@ from counterpoise.training.results import headline
 if TYPE_CHECKING:
     from counterpoise.report import Table
 
-__all__ = ["FEWEST_PER_DIMENSION", "Competition", "Outcome", "Summary"]
-
-
 STRENGTH_MARGIN: Final = 0.05
 """The largest difference of competition strengths that does not matter: a twentieth of the way from
 all being carried to nothing."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, ClassVar, Final
 
-from counterpoise.core.errors import check_count
 from counterpoise.data import DataSource
 from counterpoise.experiments.study.estimates import (
     MEASURES,
@@ -21,19 +20,12 @@ from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.phrases import above, with_interval
 from counterpoise.experiments.study.study import Case, Study
-from counterpoise.experiments.study.synthetic_settings import (
-    WORLDS,
-    digits,
-    recipe_for,
-    true_contributions,
-)
+from counterpoise.experiments.study.synthetic_settings import WORLDS, digits, true_contributions
 from counterpoise.experiments.trained import Trained
 from counterpoise.measures.statistics import Interval, correlation, mean_correlation, mean_interval
 from counterpoise.measures.unimodal import alone_recipe
 from counterpoise.report.formats import duration
 from counterpoise.report.page import Note
-
-__all__ = ["Agreement"]
 
 _TITLES: Final = {
     name: MEASURES[name]
@@ -57,17 +49,12 @@ class Agreement(Study):
     question: ClassVar[str] = (
         "Competition strength against SHAPE: do they agree, how robust are they, what do they cost?"
     )
+    fewest: ClassVar[Mapping[str, int]] = {"num_seeds": 3}
 
     fusion: str = "additive"
     num_train: int = 4000
     max_epochs: int = 10
     data: DataSource | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_count("num_seeds", self.num_seeds, at_least=3)
-        for name in ("num_train", "max_epochs"):
-            check_count(name, getattr(self, name), at_least=1)
 
     def cases(self) -> list[Case]:
         """Return joint and unimodal runs in synthetic worlds and on real data."""
@@ -78,13 +65,7 @@ class Agreement(Study):
         for world, data in worlds.items():
             names = data.load().modalities
             for seed in range(self.num_seeds):
-                joint = recipe_for(
-                    data,
-                    self.fusion,
-                    max_epochs=self.max_epochs,
-                    seed=seed,
-                    num_train=self.num_train,
-                )
+                joint = self.recipe(data, seed)
                 alone = {name: alone_recipe(joint, name) for name in names}
                 cases.append(Case((world,), seed, {"joint": joint, **alone}))
         return cases

@@ -6,21 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
-from counterpoise.core.errors import check_count, check_range
 from counterpoise.data import DataSource
 from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.modulated import modulation_of
 from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.study import Case, Study
-from counterpoise.experiments.study.synthetic_settings import SYNERGY, WORLDS, digits, recipe_for
+from counterpoise.experiments.study.synthetic_settings import SYNERGY, WORLDS, digits
 from counterpoise.experiments.trained import Trained
 from counterpoise.experiments.verdicts import difference_text, nothing_shown
 from counterpoise.measures.statistics import Interval, judge
 from counterpoise.methods import AGM, Joint
 from counterpoise.report.formats import PERCENT
 from counterpoise.report.page import Note
-
-__all__ = ["Attributions"]
 
 _ATTRIBUTIONS: Final = {
     "Shapley": "shapley",
@@ -51,12 +48,6 @@ class Attributions(Study):
     alpha: float = 1.0
     data: DataSource | None = None
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("num_train", "max_epochs"):
-            check_count(name, getattr(self, name), at_least=1)
-        check_range("alpha", self.alpha, low=0)
-
     def cases(self) -> list[Case]:
         """Return a run for each data set, attribution and seed, and joint training."""
         real = self.data or digits()
@@ -69,13 +60,7 @@ class Attributions(Study):
         for world, data in worlds.items():
             for label in ("Joint", *_ATTRIBUTIONS):
                 for seed in range(self.num_seeds):
-                    recipe = recipe_for(
-                        data,
-                        self.fusion,
-                        max_epochs=self.max_epochs,
-                        seed=seed,
-                        num_train=self.num_train,
-                    )
+                    recipe = self.recipe(data, seed)
                     if label == "Joint":
                         recipe = recipe.replace(method=Joint())
                     else:

@@ -26,21 +26,6 @@ from counterpoise.measures import (
     probe_encoders,
 )
 
-__all__ = [
-    "FUSED",
-    "MEASURES",
-    "RESPONSE_SCORES",
-    "carried",
-    "concept_paths",
-    "contributions_of",
-    "features_of",
-    "probes_of",
-    "response_scores",
-    "seconds_of",
-    "test_logits",
-    "training_seconds",
-]
-
 FUSED: Final = "fusion.head:input"
 """Where the fused feature is taken in networks of this package."""
 

@@ -29,9 +29,6 @@ from counterpoise.report.formats import PERCENT, POINTS, interval
 if TYPE_CHECKING:
     from counterpoise.experiments.study.observations import Observations
 
-__all__ = ["Findings", "Quantity", "Results"]
-
-
 _FEW: Final = 3  # first labels that have charts of their own
 _CAPTION: Final = "Points: means over seeds, with their 95% intervals."
 
@@ -233,7 +230,8 @@ class Findings:
         Raises:
             ImportError: What draws charts is not installed.
         """
-        from counterpoise.training.record import describe, versions, write_atomically, write_json
+        from counterpoise.core.files import write_atomically
+        from counterpoise.training.record import describe, versions, write_json
 
         page = self.to_page()
         folder.mkdir(parents=True, exist_ok=True)

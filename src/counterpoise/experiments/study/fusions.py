@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from counterpoise.core.errors import check_count
 from counterpoise.data import DataSource
 from counterpoise.experiments.compete.prose import highest
 from counterpoise.experiments.study.estimates import carried, probes_of
@@ -14,14 +13,12 @@ from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.phrases import with_interval
 from counterpoise.experiments.study.study import Case, Study
-from counterpoise.experiments.study.synthetic_settings import digits, recipe_for
+from counterpoise.experiments.study.synthetic_settings import digits
 from counterpoise.experiments.trained import Trained
 from counterpoise.measures.statistics import Interval
 from counterpoise.measures.unimodal import alone_recipe
 from counterpoise.report.formats import enumerate_words
 from counterpoise.report.page import Note
-
-__all__ = ["Fusions"]
 
 _FUSIONS = ("additive", "concatenation", "maxout", "film", "gated", "cross_attention")
 
@@ -50,7 +47,6 @@ class Fusions(Study):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "fusions", tuple(self.fusions))
-        check_count("max_epochs", self.max_epochs, at_least=1)
 
     def cases(self) -> list[Case]:
         """Return joint and unimodal runs for each fusion."""
@@ -59,7 +55,7 @@ class Fusions(Study):
         cases = []
         for fusion in self.fusions:
             for seed in range(self.num_seeds):
-                joint = recipe_for(data, fusion, max_epochs=self.max_epochs, seed=seed)
+                joint = self.recipe(data, seed, fusion=fusion)
                 alone = {name: alone_recipe(joint, name) for name in names}
                 cases.append(Case((fusion,), seed, {"joint": joint, **alone}))
         return cases

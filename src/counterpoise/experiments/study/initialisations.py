@@ -8,21 +8,18 @@ from itertools import pairwise, product
 from statistics import fmean, stdev
 from typing import Any, ClassVar
 
-from counterpoise.core.errors import check_count
 from counterpoise.data import DataSource
 from counterpoise.experiments.study.estimates import FUSED, concept_paths, features_of
 from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.phrases import above, with_interval
 from counterpoise.experiments.study.study import Case, Study
-from counterpoise.experiments.study.synthetic_settings import digits, recipe_for
+from counterpoise.experiments.study.synthetic_settings import digits
 from counterpoise.experiments.trained import Trained
 from counterpoise.measures import competition_strength
 from counterpoise.measures.statistics import Interval, mean_interval
 from counterpoise.measures.unimodal import alone_recipe
 from counterpoise.report.page import Note
-
-__all__ = ["Initialisations"]
 
 
 @dataclass(frozen=True)
@@ -40,23 +37,17 @@ class Initialisations(Study):
     question: ClassVar[str] = (
         "Do the unimodal concept and the competition strength depend on the initialisation?"
     )
+    fewest: ClassVar[Mapping[str, int]] = {"num_seeds": 3}
 
     fusion: str = "additive"
     max_epochs: int = 8
     data: DataSource | None = None
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_count("num_seeds", self.num_seeds, at_least=3)
-        check_count("max_epochs", self.max_epochs, at_least=1)
-
     def cases(self) -> list[Case]:
         """Return a case for each joint initialisation, with the concepts of all."""
         data = self.data or digits()
         seeds = range(self.num_seeds)
-        joint = [
-            recipe_for(data, self.fusion, max_epochs=self.max_epochs, seed=seed) for seed in seeds
-        ]
+        joint = [self.recipe(data, seed) for seed in seeds]
         concepts = {
             f"{name}-{seed}": alone_recipe(joint[seed], name)
             for seed, name in product(seeds, data.load().modalities)

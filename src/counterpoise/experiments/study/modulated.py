@@ -13,8 +13,6 @@ from counterpoise.measures.statistics import Judgement
 from counterpoise.methods import AGM, Joint, Method
 from counterpoise.report.formats import PERCENT
 
-__all__ = ["against_joint", "agm_references", "modulation_of", "strengths_of_modulation"]
-
 
 def agm_references(alpha: float) -> dict[str, Method]:
     """Return joint training, and AGM with each kind of reference."""

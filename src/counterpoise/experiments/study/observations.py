@@ -8,8 +8,6 @@ from typing import Any, Final
 
 from counterpoise.measures.statistics import Estimate, Interval, mean_interval, paired_difference
 
-__all__ = ["Condition", "Observations"]
-
 Condition = tuple[str, ...]
 """What a row of the table is about, such as ("digits", "AGM"); one label a column."""
 

@@ -20,8 +20,6 @@ from counterpoise.experiments.trained import trained
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["observe"]
-
 
 @dataclass(frozen=True)
 class Measured(Cell):

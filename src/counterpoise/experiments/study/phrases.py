@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from counterpoise.measures.statistics import FEWEST, Interval
 from counterpoise.report.formats import Format, enumerate_words, interval
 
-__all__ = ["above", "listed", "signed", "with_interval"]
-
 
 def with_interval(value: Interval, digits: int = 2, factor: float = 1.0) -> str:
     """Write a mean with its interval.
@@ -18,16 +16,6 @@ def with_interval(value: Interval, digits: int = 2, factor: float = 1.0) -> str:
         '0.50 (0.41 to 0.59)'
     """
     return interval(value.mean, value.low, value.high, Format(digits, factor))
-
-
-def signed(value: Interval, digits: int = 2, factor: float = 1.0) -> str:
-    """Write a difference with its interval.
-
-    Example:
-        >>> signed(Interval(0.012, -0.004, 0.028, 5), 1, 100).replace(chr(160), " ")
-        '+1.2 (\N{MINUS SIGN}0.4 to +2.8)'
-    """
-    return interval(value.mean, value.low, value.high, Format(digits, factor, signed=True))
 
 
 def listed(values: Mapping[str, Interval], digits: int = 2, factor: float = 1.0) -> str:

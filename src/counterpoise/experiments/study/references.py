@@ -6,21 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from counterpoise.core.errors import check_count, check_range
 from counterpoise.data import DataSource
 from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.modulated import against_joint, agm_references, modulation_of
 from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.study import Case, Study
-from counterpoise.experiments.study.synthetic_settings import digits, recipe_for
+from counterpoise.experiments.study.synthetic_settings import digits
 from counterpoise.experiments.trained import Trained
 from counterpoise.experiments.verdicts import difference_text, nothing_shown, null_text
 from counterpoise.measures.statistics import Interval, Judgement, judge
 from counterpoise.report.formats import PERCENT
 from counterpoise.report.page import Note
 from counterpoise.training.results import tested_responses
-
-__all__ = ["References"]
 
 _DYNAMIC = ("running mean", "exponential average")
 
@@ -45,24 +42,11 @@ class References(Study):
     alpha: float = 1.0
     data: DataSource | None = None
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_count("max_epochs", self.max_epochs, at_least=1)
-        check_range("alpha", self.alpha, low=0)
-
     def cases(self) -> list[Case]:
         """Return a run for each reference and seed."""
         data = self.data or digits()
         return [
-            Case(
-                (label,),
-                seed,
-                {
-                    "run": recipe_for(
-                        data, self.fusion, max_epochs=self.max_epochs, seed=seed
-                    ).replace(method=method)
-                },
-            )
+            Case((label,), seed, {"run": self.recipe(data, seed).replace(method=method)})
             for label, method in agm_references(self.alpha).items()
             for seed in range(self.num_seeds)
         ]

@@ -7,26 +7,19 @@ from dataclasses import dataclass
 from math import isnan
 from typing import Any, ClassVar
 
-from counterpoise.core.errors import check_count
 from counterpoise.data import Synthetic
 from counterpoise.experiments.study.estimates import contributions_of, test_logits
 from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.phrases import with_interval
 from counterpoise.experiments.study.study import Case, Study
-from counterpoise.experiments.study.synthetic_settings import (
-    Rescaled,
-    recipe_for,
-    true_contributions,
-)
+from counterpoise.experiments.study.synthetic_settings import Rescaled, true_contributions
 from counterpoise.experiments.trained import Trained
 from counterpoise.experiments.verdicts import difference_text, null_text
 from counterpoise.measures.statistics import Interval, Judgement, judge
 from counterpoise.methods import AGM, OGMGE, Joint, Method, UnimodalLoss
 from counterpoise.report.formats import PERCENT
 from counterpoise.report.page import Note
-
-__all__ = ["Reliance", "reliance_of"]
 
 _DATA = Synthetic(unique=(0.5, 0.2), redundancy=0.2, synergy=0.0)
 _SPEEDS: Mapping[str, tuple[float, float]] = {
@@ -67,24 +60,13 @@ class Reliance(Study):
     num_train: int = 2000
     max_epochs: int = 10
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("num_train", "max_epochs"):
-            check_count(name, getattr(self, name), at_least=1)
-
     def cases(self) -> list[Case]:
         """Return a run for each speed, method and seed."""
         cases = []
         for speed, factors in _SPEEDS.items():
             for label, method in _methods().items():
                 for seed in range(self.num_seeds):
-                    recipe = recipe_for(
-                        Rescaled(_DATA, factors),
-                        self.fusion,
-                        max_epochs=self.max_epochs,
-                        seed=seed,
-                        num_train=self.num_train,
-                    ).replace(method=method)
+                    recipe = self.recipe(Rescaled(_DATA, factors), seed).replace(method=method)
                     cases.append(Case((speed, label), seed, {"run": recipe}))
         return cases
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, ClassVar
 
-from counterpoise.core.errors import check_count
 from counterpoise.experiments.study.estimates import (
     MEASURES,
     carried,
@@ -23,7 +22,6 @@ from counterpoise.experiments.study.study import Case, Study
 from counterpoise.experiments.study.synthetic_settings import (
     SYNERGY,
     WORLDS,
-    recipe_for,
     true_contributions,
     true_information,
 )
@@ -38,8 +36,6 @@ from counterpoise.measures.statistics import (
 from counterpoise.measures.unimodal import alone_recipe
 from counterpoise.report.formats import enumerate_words
 from counterpoise.report.page import Note
-
-__all__ = ["Responses"]
 
 _RECOVERED = 0.9
 """The correlation with the truth from which on a measure is said to recover contributions."""
@@ -65,24 +61,13 @@ class Responses(Study):
     num_train: int = 4000
     max_epochs: int = 10
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("num_train", "max_epochs"):
-            check_count(name, getattr(self, name), at_least=1)
-
     def cases(self) -> list[Case]:
         """Return joint and unimodal runs in each world."""
         late = self.fusion in ("additive", "concatenation")
         cases = []
         for world, data in (WORLDS if late else {**WORLDS, **SYNERGY}).items():
             for seed in range(self.num_seeds):
-                joint = recipe_for(
-                    data,
-                    self.fusion,
-                    max_epochs=self.max_epochs,
-                    seed=seed,
-                    num_train=self.num_train,
-                )
+                joint = self.recipe(data, seed)
                 alone = {name: alone_recipe(joint, name) for name in data.modalities}
                 cases.append(Case((world,), seed, {"joint": joint, **alone}))
         return cases

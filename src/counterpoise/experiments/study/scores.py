@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, ClassVar
 
-from counterpoise.core.errors import check_count
 from counterpoise.experiments.study.estimates import RESPONSE_SCORES, response_scores, test_logits
 from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.observations import Condition, Observations
@@ -16,7 +15,6 @@ from counterpoise.experiments.study.study import Case, Study
 from counterpoise.experiments.study.synthetic_settings import (
     SYNERGY,
     WORLDS,
-    recipe_for,
     true_contributions,
     true_information,
 )
@@ -24,8 +22,6 @@ from counterpoise.experiments.trained import Trained
 from counterpoise.measures.statistics import Interval, correlation, mean_correlation, mean_interval
 from counterpoise.report.formats import enumerate_words
 from counterpoise.report.page import Note
-
-__all__ = ["Scores"]
 
 
 @dataclass(frozen=True)
@@ -48,29 +44,12 @@ class Scores(Study):
     num_train: int = 4000
     max_epochs: int = 10
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("num_train", "max_epochs"):
-            check_count(name, getattr(self, name), at_least=1)
-
     def cases(self) -> list[Case]:
         """Return joint runs in each world."""
         late = self.fusion in ("additive", "concatenation")
         worlds = WORLDS if late else {**WORLDS, **SYNERGY}
         return [
-            Case(
-                (world,),
-                seed,
-                {
-                    "joint": recipe_for(
-                        data,
-                        self.fusion,
-                        max_epochs=self.max_epochs,
-                        seed=seed,
-                        num_train=self.num_train,
-                    )
-                },
-            )
+            Case((world,), seed, {"joint": self.recipe(data, seed)})
             for world, data in worlds.items()
             for seed in range(self.num_seeds)
         ]

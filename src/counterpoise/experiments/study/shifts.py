@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any, ClassVar
 
-from counterpoise.core.errors import check_count, check_range
 from counterpoise.data import Synthetic
 from counterpoise.data.synthetic.synthetic import Shift
 from counterpoise.experiments.study.findings import Findings, Quantity, Results
@@ -20,14 +19,11 @@ from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.phrases import with_interval
 from counterpoise.experiments.study.reliance import reliance_of
 from counterpoise.experiments.study.study import Case, Study
-from counterpoise.experiments.study.synthetic_settings import recipe_for
 from counterpoise.experiments.trained import Trained
 from counterpoise.experiments.verdicts import difference_text, null_text
 from counterpoise.measures.statistics import Interval, judge
 from counterpoise.report.formats import PERCENT
 from counterpoise.report.page import Note
-
-__all__ = ["Shifts", "against_joint", "agm_references"]
 
 _BEFORE, _AFTER = (0.5, 0.1), (0.1, 0.5)
 _REDUNDANCY = 0.2
@@ -49,17 +45,12 @@ class Shifts(Study):
     question: ClassVar[str] = (
         "Running average against fixed reference: what if strengths shift during training?"
     )
+    fewest: ClassVar[Mapping[str, int]] = {"max_epochs": 6}
 
     fusion: str = "gated"
     num_train: int = 2000
     max_epochs: int = 12
     alpha: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_count("num_train", self.num_train, at_least=1)
-        check_count("max_epochs", self.max_epochs, at_least=6)
-        check_range("alpha", self.alpha, low=0)
 
     def cases(self) -> list[Case]:
         """Return a run for each reference and seed."""
@@ -72,13 +63,7 @@ class Shifts(Study):
         for label, method in agm_references(self.alpha).items():
             for seed in range(self.num_seeds):
                 data = Synthetic(_BEFORE, _REDUNDANCY, 0.0, shifts=shifts)
-                recipe = recipe_for(
-                    replace(data, seed=seed),
-                    self.fusion,
-                    max_epochs=self.max_epochs,
-                    seed=seed,
-                    num_train=self.num_train,
-                ).replace(method=method)
+                recipe = self.recipe(replace(data, seed=seed), seed).replace(method=method)
                 cases.append(Case((label,), seed, {"run": recipe}))
         return cases
 

@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from counterpoise.core.errors import check_count
+from counterpoise.core.errors import check_count, check_range
+from counterpoise.data import DataSource
 from counterpoise.experiments.study.observations import Condition
+from counterpoise.experiments.study.synthetic_settings import recipe_for
 from counterpoise.experiments.trained import Trained
 from counterpoise.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from counterpoise.experiments.study.findings import Findings
     from counterpoise.experiments.study.observations import Observations
-
-__all__ = ["Case", "Study", "Trained"]
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,38 @@ class Case:
 class Study(ABC):
     """A question that the tool answers by experiment. Subclasses are frozen dataclasses.
 
+    Options of theirs that are called ``num_train``, ``max_epochs`` or ``alpha`` are checked here.
+
     Args:
         num_seeds: Repeats of each condition, at least 2, for there are intervals to give.
     """
 
     name: ClassVar[str]
     question: ClassVar[str]
+    fewest: ClassVar[Mapping[str, int]] = {"num_seeds": 2, "num_train": 1, "max_epochs": 1}
+    """What options of these names have to be at least, as far as a study has them."""
 
     num_seeds: int = 5
 
     def __post_init__(self) -> None:
-        check_count("num_seeds", self.num_seeds, at_least=2)
+        for name, least in {**Study.fewest, **self.fewest}.items():
+            if hasattr(self, name):
+                check_count(name, getattr(self, name), at_least=least)
+        if hasattr(self, "alpha"):
+            check_range("alpha", self.alpha, low=0)
+
+    def recipe(self, data: DataSource, seed: int, *, fusion: str | None = None) -> Recipe:
+        """Return how the study trains on data from a seed: as long, and on as much, as it says.
+
+        Args:
+            data: The data set.
+            seed: As in :func:`~counterpoise.experiments.study.synthetic_settings.recipe_for`.
+            fusion: Of the network. Default: that of the study.
+        """
+        own: Any = self
+        num_train = getattr(self, "num_train", None)
+        fusion = own.fusion if fusion is None else fusion
+        return recipe_for(data, fusion, max_epochs=own.max_epochs, seed=seed, num_train=num_train)
 
     @abstractmethod
     def cases(self) -> list[Case]:

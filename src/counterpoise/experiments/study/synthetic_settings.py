@@ -11,16 +11,6 @@ from counterpoise.data import DataSource, MultimodalDataset, Samples, Splits, Sy
 from counterpoise.data.synthetic.truth import Truth
 from counterpoise.training import SGD, Network, Recipe, TrainerOptions
 
-__all__ = [
-    "SYNERGY",
-    "WORLDS",
-    "Rescaled",
-    "digits",
-    "recipe_for",
-    "true_contributions",
-    "true_information",
-]
-
 WORLDS: Mapping[str, Synthetic] = {
     "one knows most": Synthetic(unique=(0.7, 0.1), redundancy=0.0, synergy=0.0),
     "uneven": Synthetic(unique=(0.5, 0.2), redundancy=0.2, synergy=0.0),

@@ -14,15 +14,6 @@ from counterpoise.measures.statistics.estimates import Estimate
 from counterpoise.measures.statistics.intervals import Interval, mean_interval
 from counterpoise.measures.statistics.runs import finite_values, floats_of, scipy_stats
 
-__all__ = [
-    "correlation",
-    "correlation_interval",
-    "mean_correlation",
-    "rank_correlation",
-    "share_interval",
-    "slope",
-]
-
 _ALMOST_ONE = 1 - 1e-12  # where Fisher's transformation is still finite
 
 

@@ -26,15 +26,6 @@ from counterpoise.measures.statistics.runs import (
     student_quantile,
 )
 
-__all__ = [
-    "mean_differences",
-    "mean_share",
-    "performance_profile",
-    "probability_of_improvement",
-    "share_of_wins",
-]
-
-
 _ROUNDING = 1e-12
 """Below which a share is 0 but for rounding, or 1."""
 

@@ -23,8 +23,6 @@ from counterpoise.measures.statistics.runs import (
     student_tail,
 )
 
-__all__ = ["FEWEST", "Estimate", "mean_estimate", "paired_difference"]
-
 FEWEST: Final = 5
 """The fewest values that anything is tested with: with fewer, a deviation is hardly known."""
 

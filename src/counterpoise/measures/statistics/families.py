@@ -19,8 +19,6 @@ from counterpoise.measures.statistics.estimates import FEWEST, Estimate
 from counterpoise.measures.statistics.power import detectable_difference, equivalence_p_value
 from counterpoise.measures.statistics.runs import Floats, floats_of
 
-__all__ = ["Correction", "Judgement", "Verdict", "corrected_p_values", "judge"]
-
 Correction = Literal["holm", "bonferroni"]
 """How p-values are corrected for how many there are."""
 

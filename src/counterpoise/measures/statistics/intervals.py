@@ -12,8 +12,6 @@ from counterpoise.core.errors import check_range, described
 from counterpoise.measures.statistics.estimates import FEWEST, mean_estimate
 from counterpoise.measures.statistics.runs import DIVERGED, Run, floats_of
 
-__all__ = ["Interval", "mean_interval"]
-
 
 class Interval(NamedTuple):
     """A mean and where it lies.
@@ -45,13 +43,6 @@ class Interval(NamedTuple):
         if self.low is None or self.high is None or not self.testable:
             return False
         return self.low > 0 or self.high < 0  # of NaN neither holds
-
-    @property
-    def ends(self) -> tuple[float, float]:
-        """Both ends, NaN where there are none, as a figure takes them."""
-        if self.low is None or self.high is None:
-            return math.nan, math.nan
-        return self.low, self.high
 
     def within(self, least: float, most: float) -> Interval:
         """Keep the interval where means can lie, which Student's t knows nothing of.

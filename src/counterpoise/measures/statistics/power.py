@@ -15,8 +15,6 @@ from counterpoise.core.errors import check_kind, check_range
 from counterpoise.measures.statistics.estimates import Estimate
 from counterpoise.measures.statistics.runs import Floats, scipy_stats, student_tail
 
-__all__ = ["detectable_difference", "equivalence_p_value", "power"]
-
 _NODES: Final = np.linspace(-8, 8, 257)
 """Normal quantiles by which the chi2 distribution is summed: to 1e-9 from 2 degrees on."""
 

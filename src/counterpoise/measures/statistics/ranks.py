@@ -14,8 +14,6 @@ import numpy as np
 from counterpoise.core.errors import check_mapping, check_range
 from counterpoise.measures.statistics.runs import Floats, Run, numbers_of, scipy_stats
 
-__all__ = ["FEWEST_DATA_SETS", "Ranking", "rank"]
-
 FEWEST_DATA_SETS: Final = 8
 """Below it the distributions of rank statistics are rough, and their power next to nothing."""
 

@@ -12,17 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from counterpoise.core.errors import described
 from counterpoise.data.files.extras import require
 
-__all__ = [
-    "DIVERGED",
-    "Floats",
-    "Run",
-    "finite_values",
-    "numbers_of",
-    "scipy_stats",
-    "student_quantile",
-    "student_tail",
-]
-
 Floats = NDArray[np.float64]
 """An array of 64-bit floating point numbers."""
 

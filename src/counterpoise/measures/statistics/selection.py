@@ -10,8 +10,6 @@ import numpy as np
 from counterpoise.core.errors import check_range
 from counterpoise.measures.statistics.runs import Floats, Run, numbers_of
 
-__all__ = ["best_so_far", "expected_best", "is_at_edge"]
-
 
 def is_at_edge(
     choice: float, low: float, high: float, *, logarithmic: bool = False, share: float = 0.05

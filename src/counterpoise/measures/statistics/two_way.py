@@ -15,8 +15,6 @@ from counterpoise.core.errors import check_range
 from counterpoise.measures.statistics.estimates import Estimate
 from counterpoise.measures.statistics.runs import Floats, floats_of
 
-__all__ = ["two_way_difference", "two_way_estimate"]
-
 _ROUNDING = 1e-24
 """Relative to the largest square, variances below which all differences are of rounding."""
 

@@ -7,8 +7,6 @@ from torch import Tensor, nn
 from counterpoise.core.errors import check_count, check_range
 from counterpoise.models._checks import check_heads
 
-__all__ = ["FirstStateTransformer"]
-
 
 class FirstStateTransformer(nn.Module):
     """Map sequences of feature vectors to the last state of their first token.

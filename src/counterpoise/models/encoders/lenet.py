@@ -12,8 +12,6 @@ from counterpoise.core.errors import check_choice, check_count
 from counterpoise.models._checks import Output, check_images, check_sizes
 from counterpoise.models._pooling import average_to_grid
 
-__all__ = ["LeNet"]
-
 
 class LeNet(nn.Module):
     """Map images of any size from 8 x 8 on to feature vectors, or to feature maps.

@@ -10,8 +10,6 @@ from torch import Tensor, nn
 from counterpoise.core.errors import check_count, check_range
 from counterpoise.models._checks import check_sizes
 
-__all__ = ["MLP"]
-
 
 class MLP(nn.Module):
     """Map samples of any shape to feature vectors: layers of linear map, ReLU and dropout.

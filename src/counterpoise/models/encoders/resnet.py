@@ -11,8 +11,6 @@ from torch import Tensor, nn
 from counterpoise.core.errors import check_choice, check_count
 from counterpoise.models._checks import Output, check_images, check_sizes
 
-__all__ = ["ResNet", "resnet8", "resnet18"]
-
 
 class _BasicBlock(nn.Module):
     """Add to the maps, or to their 1 x 1 projection, what two 3 x 3 convolutions make of them."""

@@ -12,8 +12,6 @@ from torch import Tensor, nn
 from counterpoise.core.errors import check_choice, check_count, check_flag, check_range
 from counterpoise.models.attention import Attention, read_sequence
 
-__all__ = ["Transformer"]
-
 
 class _Block(nn.Module):
     """Add to the tokens what attention, then a two-layer network, make of them, normed first."""

@@ -19,8 +19,6 @@ from torch import Tensor, nn
 from counterpoise.core.errors import check_count, check_kind
 from counterpoise.models._checks import check_modality_sizes
 
-__all__ = ["Fusion", "Layers", "linear_head"]
-
 
 class Fusion(nn.Module, ABC):
     """Map features, one per modality in a fixed order, to logits: ``head(fuse(features))``.

@@ -14,8 +14,6 @@ from counterpoise.models._checks import check_modality_sizes, check_vectors
 from counterpoise.models.fusions.base import Fusion
 from counterpoise.models.fusions.late import Heads
 
-__all__ = ["Cosine", "CosineHead"]
-
 
 class CosineHead(nn.Module):
     """Maps a feature to scaled cosines with the weight of each class: s cos(f, W_c), no bias.

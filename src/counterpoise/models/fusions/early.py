@@ -19,8 +19,6 @@ from counterpoise.models._pooling import average_to_grid
 from counterpoise.models.encoders.resnet import ResNet
 from counterpoise.models.fusions.base import Fusion, Layers, linear_head
 
-__all__ = ["MaxOut"]
-
 
 class MaxOut(Fusion):
     """Early fusion: the elementwise maximum over modalities of linear maps, a shared network.

@@ -18,8 +18,6 @@ from counterpoise.models._checks import (
 from counterpoise.models.attention import Attention, masked_mean, read_sequence
 from counterpoise.models.fusions.base import Fusion, linear_head
 
-__all__ = ["CrossAttention", "FiLM", "Gated"]
-
 
 class FiLM(Fusion):
     """Intermediate fusion: the other modalities scale and shift the features of one.

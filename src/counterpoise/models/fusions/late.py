@@ -16,8 +16,6 @@ from counterpoise.models._checks import (
 )
 from counterpoise.models.fusions.base import Fusion, Layers, linear_head
 
-__all__ = ["Additive", "Concatenation", "Heads"]
-
 
 class Heads(nn.ModuleList):
     """Map joined features to the sum of one linear head per modality, each on its own part.

@@ -10,8 +10,6 @@ from torch import Tensor, nn
 from counterpoise.core.errors import check_count, check_range
 from counterpoise.models._checks import check_sizes
 
-__all__ = ["MaxOutLayers"]
-
 
 class MaxOutLayers(nn.Module):
     """Map vectors to feature vectors by layers that take the maximum of several linear maps.

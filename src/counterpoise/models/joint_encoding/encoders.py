@@ -11,8 +11,6 @@ from counterpoise.core.errors import check_count, check_flag
 from counterpoise.models.attention import read_sequence
 from counterpoise.models.joint_encoding.padding import real_tokens
 
-__all__ = ["TokenEncoder"]
-
 
 class TokenEncoder(nn.Module):
     """Map sequences of vectors to as many tokens each, by an LSTM or one linear map, and a mask.

@@ -12,8 +12,6 @@ from counterpoise.models._checks import check_heads, check_number
 from counterpoise.models.attention import Attention
 from counterpoise.models.fusions.base import Fusion, linear_head
 
-__all__ = ["JointEncoding"]
-
 
 class JointEncoding(Fusion):
     """Intermediate fusion: one sequence attends to itself, another to itself and to the first.

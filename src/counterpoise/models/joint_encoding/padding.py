@@ -9,8 +9,6 @@ from torch import Tensor
 from counterpoise.core.absence import Absence, Keep, Zeros
 from counterpoise.core.errors import check_kind, check_names
 
-__all__ = ["absent_tokens", "mark_padding", "real_tokens"]
-
 
 def real_tokens(tokens: Tensor) -> Tensor:
     """Return which tokens (B, T, D) are real, that is not all zeros: (B, T), boolean.

@@ -7,8 +7,6 @@ from torch import Tensor, nn
 
 from counterpoise.core.errors import check_count
 
-__all__ = ["GuideEncoder", "MapEncoder"]
-
 
 class GuideEncoder(nn.Module):
     """Map sequences of vectors to what guides attention, and to the states of an LSTM over it.

@@ -13,8 +13,6 @@ from counterpoise.models._checks import check_number
 from counterpoise.models.fusions.base import linear_head
 from counterpoise.models.psp.output import SegmentOutput
 
-__all__ = ["PositiveSamplePropagation"]
-
 
 class PositiveSamplePropagation(nn.Module):
     """Map the features of a guiding and of a guided modality to the logits of each segment.

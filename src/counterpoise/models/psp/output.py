@@ -9,8 +9,6 @@ from torch import Tensor
 
 from counterpoise.core.errors import check_count, check_kind, check_range, described
 
-__all__ = ["SegmentOutput", "event_shares", "similarity_loss"]
-
 
 class SegmentOutput(NamedTuple):
     """Logits of each segment, and how similar the two streams are in it.

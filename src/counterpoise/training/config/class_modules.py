@@ -16,8 +16,6 @@ from typing import Any
 
 from counterpoise.core.errors import suggestion
 
-__all__ = ["check_class_path", "check_class_paths"]
-
 
 def check_class_paths(config: Any, where: str = "config") -> None:
     """Check every "class_path" in a configuration, at any depth.

@@ -16,8 +16,6 @@ from torch.optim.lr_scheduler import LRScheduler
 from counterpoise.training.by_path import class_at
 from counterpoise.training.own_classes import Module, TorchOptimizer, TorchSchedule
 
-__all__ = ["adopted", "adopted_arguments"]
-
 
 class _Foreign(NamedTuple):
     """What a section takes of others, and in what it is wrapped.

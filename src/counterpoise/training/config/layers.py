@@ -12,8 +12,6 @@ from counterpoise.training.config.class_modules import check_class_path, check_c
 from counterpoise.training.config.foreign import adopted, adopted_arguments
 from counterpoise.training.config.packaged import read
 
-__all__ = ["class_names", "layered", "merge", "resolve", "without_overridden"]
-
 
 def resolve(
     arguments: Sequence[str], defaults: Mapping[str, Any], bases: Mapping[str, type]

@@ -7,8 +7,6 @@ from typing import Any
 
 import yaml
 
-__all__ = ["load"]
-
 
 class _Loader(yaml.SafeLoader):
     """Reads plain values, and mappings whose keys differ."""
@@ -27,20 +25,36 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
-def load(path: Path) -> Any:
-    """Return what a YAML file holds.
+def load(path: Path, what: str) -> dict[str, Any]:
+    """Return the mapping that a YAML file holds.
+
+    Args:
+        path: The file.
+        what: What it is given as, for messages, such as "config".
 
     Raises:
-        yaml.YAMLError: If it is no YAML, or a mapping holds a key twice.
-        UnicodeDecodeError: If it is no text.
+        ValueError: If it is no YAML, a mapping holds a key twice, or the whole is no mapping.
 
     Example:
         >>> from tempfile import TemporaryDirectory
         >>> with TemporaryDirectory() as folder:
         ...     file = Path(folder) / "grid.yaml"
         ...     _ = file.write_text("seeds: 3")
-        ...     load(file)
+        ...     load(file, "grid")
         {'seeds': 3}
     """
-    with path.open(encoding="utf-8") as file:
-        return yaml.load(file, _Loader)
+    try:
+        with path.open(encoding="utf-8") as file:
+            content = yaml.load(file, _Loader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        problem = " ".join(str(error).split())
+        raise ValueError(
+            f"`{what}` should be a YAML file; found {str(path)!r}, which is not: {problem}. "
+            "Correct it there."
+        ) from error
+    if not isinstance(content, dict):
+        raise ValueError(
+            f"`{what}` should hold settings by name; found a {type(content).__name__} in "
+            f"{str(path)!r}. Write one 'name: value' a line."
+        )
+    return content

@@ -5,12 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from counterpoise.core.errors import suggestion
 from counterpoise.training.config.loader import load
-
-__all__ = ["find", "names", "read"]
 
 _FOLDER = Path(__file__).parent
 
@@ -43,17 +39,4 @@ def read(name: str) -> dict[str, Any]:
     Raises:
         ValueError: If it is no YAML mapping.
     """
-    path = find(name)
-    try:
-        content = load(path)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(
-            f"`config` should be a YAML file; found {str(path)!r}, which is not: {error}. "
-            "Correct it there."
-        ) from error
-    if not isinstance(content, dict):
-        raise ValueError(
-            f"`config` should hold settings by name; found a {type(content).__name__} in "
-            f"{str(path)!r}. Write one 'name: value' a line."
-        )
-    return content
+    return load(find(name), "config")

@@ -13,8 +13,6 @@ from counterpoise.training.config.layers import resolve
 from counterpoise.training.optimization import Optimizer, Schedule
 from counterpoise.training.recipe import Recipe
 
-__all__ = ["BASES", "DEFAULTS", "read_recipe"]
-
 DEFAULTS: dict[str, Any] = {
     "method": {"class_path": "Joint"},
     "model": {"class_path": "Network"},

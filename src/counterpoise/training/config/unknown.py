@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import inspect
-import pkgutil
 from collections.abc import Mapping
 from dataclasses import is_dataclass
 from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 from counterpoise.core.errors import suggestion
 
-__all__ = ["arguments_of", "class_of", "unknown_name"]
-
 
 def unknown_name(config: Mapping[str, Any], kinds: Mapping[str, type]) -> str | None:
-    """Look in a configuration that was refused for a class or a setting that there is not.
+    """Look in a configuration that was refused for a setting that there is not.
+
+    Paths of classes lead somewhere, as far as that can be told before their modules are executed:
+    :func:`~counterpoise.training.config.class_modules.check_class_paths` has looked.
 
     Args:
         config: Sections by name: settings, or a class as its path, or as a mapping with
@@ -43,10 +42,7 @@ def _in_section(where: str, base: type | None, section: Any) -> str | None:
         return None
     kind, settings = base if is_dataclass(base) else None, section
     if "class_path" in section:
-        looked_up = _class(where, base, str(section["class_path"]))
-        if isinstance(looked_up, str):
-            return looked_up
-        kind, settings = looked_up, section.get("init_args") or {}
+        kind, settings = _class(base, str(section["class_path"])), section.get("init_args") or {}
     if not isinstance(kind, type) or not isinstance(settings, Mapping):
         return None
     known = arguments_of(kind)
@@ -64,52 +60,22 @@ def _in_section(where: str, base: type | None, section: Any) -> str | None:
     return None
 
 
-def class_of(where: str, base: type | None, section: Any) -> type | None:
+def class_of(base: type | None, section: Any) -> type | None:
     """Return the class that a section of a configuration names; None where that is not known."""
     path = section.get("class_path") if isinstance(section, Mapping) else section
-    looked_up = _class(where, base, path) if isinstance(path, str) else None
-    return looked_up if isinstance(looked_up, type) else None
+    return _class(base, path) if isinstance(path, str) else None
 
 
-def _class(where: str, base: type | None, path: str) -> type | str | None:
-    """The class with this path; what to say if there is none; None if that cannot be told."""
+def _class(base: type | None, path: str) -> type | None:
+    """The class with this path; None if that cannot be told, as of a module that cannot run."""
     if "." not in path:
         return None if base is None else _subclass(base, path)
-    parent: ModuleType | None = None
-    *above, last = path.split(".")
-    for number, part in enumerate(above):
-        module = _module(".".join(above[: number + 1]))
-        if module is None:
-            return _missing(where, path, parent, part)
-        if isinstance(module, Exception):
-            return None
-        parent = module
-    member = getattr(parent, last, None)
-    if member is None:
-        return _missing(where, path, parent, last)
-    return member if isinstance(member, type) else None
-
-
-def _module(path: str) -> ModuleType | Exception | None:
-    """The module; None if there is none; the error if it cannot be imported."""
+    module, _, name = path.rpartition(".")
     try:
-        return import_module(path)
-    except ModuleNotFoundError as error:
-        return None if error.name == path else error
-    except Exception as error:  # whatever a module of the caller's own raises: the parser tells it
-        return error
-
-
-def _missing(where: str, path: str, parent: ModuleType | None, name: str) -> str:
-    text = f"`{where}` should be the path of a class; found {path!r}, but "
-    if parent is None:
-        return f"{text}there is no module {name!r}. Install it, or run where it lies."
-    near = suggestion(name, [*dir(parent), *_submodules(parent)])
-    return f"{text}{parent.__name__!r} has no {name!r}.{near}"
-
-
-def _submodules(module: ModuleType) -> list[str]:
-    return [info.name for info in pkgutil.iter_modules(getattr(module, "__path__", []))]
+        member = getattr(import_module(module), name, None)
+    except Exception:  # whatever a module of the caller's own raises: the parser tells it
+        return None
+    return member if isinstance(member, type) else None
 
 
 def _subclass(base: type, name: str) -> type | None:
