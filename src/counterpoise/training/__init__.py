@@ -24,6 +24,7 @@ from counterpoise.training.paper import PaperNetwork
 from counterpoise.training.recipe import Recipe
 
 if TYPE_CHECKING:
+    from counterpoise.training.batch_norm import PreciseBatchNorm
     from counterpoise.training.callbacks import Checkpoints, RandomState
     from counterpoise.training.data import MultimodalDataModule
     from counterpoise.training.divergence import DivergedError
@@ -36,6 +37,7 @@ _LAZY = {
     "Checkpoints": "callbacks",
     "DivergedError": "divergence",
     "MultimodalDataModule": "data",
+    "PreciseBatchNorm": "batch_norm",
     "RandomState": "callbacks",
     "Recorder": "recorder",
     "train": "run",
@@ -56,6 +58,7 @@ __all__ = [
     "Network",
     "Optimizer",
     "PaperNetwork",
+    "PreciseBatchNorm",
     "RandomState",
     "Recipe",
     "Recorder",
