@@ -34,11 +34,13 @@ EVERY, FUSION = 6, "batch-norm head"
 class Random(cp.AGM):
     """Coefficients b^u and b^-u, with u drawn evenly from [-1, 1] in each step."""
 
+    draws: torch.Generator
+
     def coefficients(self, signals: cp.Signals) -> Tensor:
         """Return what was drawn, shape (2,)."""
         super().coefficients(signals)
         limit = log(DEFAULT_BOUND)
-        exponent = torch.empty(1).uniform_(-limit, limit, generator=self.generator)
+        exponent = torch.empty(1).uniform_(-limit, limit, generator=self.draws)
         return torch.cat([exponent, -exponent]).exp()
 
 
@@ -56,7 +58,8 @@ def method(name: str, seed: int) -> cp.Method:
     if name == "joint":
         return cp.Joint()
     made = {"agm": cp.AGM, "random": Random, "common": Common}[name](STRENGTH)
-    made.generator = torch.Generator().manual_seed(seed + 100)  # type: ignore[assignment]
+    if isinstance(made, Random):
+        made.draws = torch.Generator().manual_seed(seed + 100)
     return made
 
 

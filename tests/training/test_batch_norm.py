@@ -1,6 +1,10 @@
 """Running statistics estimated anew before validation."""
 
+import json
+import os
 import re
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -30,12 +34,12 @@ class Validated(Callback):
         self.states.append({k: v.clone() for k, v in model.state_dict().items()})
 
 
-def statistics(state, name, num_batches=NUM_BATCHES):
+def statistics(state, name, num_batches=NUM_BATCHES, batches=None):
     """Return mean and variance of an encoder's first layer over batches, by plain functions."""
-    loader = MultimodalDataModule(Blobs().load(), 13, seed=3).train_dataloader()
-    linear = (state[f"encoders.{name}.0.{part}"] for part in ("weight", "bias"))
-    weight, bias = linear
-    inputs = [batch[name] for batch in loader][:num_batches]
+    if batches is None:
+        batches = MultimodalDataModule(Blobs().load(), 13, seed=3).train_dataloader()
+    weight, bias = (state[f"encoders.{name}.0.{part}"] for part in ("weight", "bias"))
+    inputs = [batch[name] for batch in batches][:num_batches]
     outputs = [nn.functional.linear(x, weight, bias) for x in inputs]
     return (
         torch.stack([output.mean(dim=0) for output in outputs]).mean(dim=0),
@@ -83,19 +87,51 @@ def test_frozen_layers_and_momenta_stay(tmp_path):
     assert (learning.training, learning.momentum) == (True, 0.25)
 
 
+def best_model(folder):
+    """Return what the best epoch's checkpoint has of the model."""
+    state = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    prefix = "balanced.model."
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+
+
 def test_a_recipe_names_it_and_the_best_epoch_has_its_statistics(tmp_path):
     described = {"class_path": PATH, "init_args": {"num_batches": NUM_BATCHES}}
     states = []
     for run in ("first", "second"):
         train(recipe(callbacks=[described]), tmp_path / run, progress=False)
-        best = tmp_path / run / "checkpoints" / "best.ckpt"
-        states.append(torch.load(best, weights_only=True)["state_dict"])
-    prefix = "balanced.model."
-    state = {k.removeprefix(prefix): v for k, v in states[0].items() if k.startswith(prefix)}
+        states.append(best_model(tmp_path / run))
     for name in SIZES:
-        mean, _ = statistics(state, name)
-        torch.testing.assert_close(state[f"encoders.{name}.1.running_mean"], mean)
+        mean, _ = statistics(states[0], name)
+        torch.testing.assert_close(states[0][f"encoders.{name}.1.running_mean"], mean)
     assert same_bits(*states)
+
+
+@pytest.mark.slow
+def test_statistics_are_means_over_processes(tmp_path):
+    described = {"class_path": PATH, "init_args": {"num_batches": 2}}
+    config = recipe(trainer={"max_epochs": 1, "devices": 2, "strategy": "ddp"}).describe()
+    config |= {"callbacks": [described], "name": None}
+    path = tmp_path / "recipe.yaml"
+    path.write_text(json.dumps(config))
+    command = [sys.executable, "-m", "counterpoise", "train", "--config", str(path)]
+    result = subprocess.run(
+        [*command, "--output", str(tmp_path / "run"), "--progress", "false"],
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    state = best_model(tmp_path / "run")
+    whole = MultimodalDataModule(Blobs().load(), 26, seed=3).train_dataloader()
+    halves = [
+        {name: batch[name][part] for name in SIZES}
+        for batch in whole
+        for part in (slice(0, 13), slice(13, 26))
+    ]
+    for name in SIZES:
+        mean, var = statistics(state, name, num_batches=4, batches=halves)
+        torch.testing.assert_close(state[f"encoders.{name}.1.running_mean"], mean)
+        torch.testing.assert_close(state[f"encoders.{name}.1.running_var"], var)
 
 
 def test_what_cannot_be_is_refused():

@@ -21,10 +21,10 @@ _SHARDED = (DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy)
 class PreciseBatchNorm(Callback):
     """Estimates batch-norm layers' running statistics from training data before each validation.
 
-    Running statistics are averages over the last steps, in which the weights were others; they
-    lag behind while weights move fast, and under methods that scale gradients further. Here each
+    Running statistics are averages over the last steps, in which the weights were others. They
+    lag behind while weights move fast, and more so where a method scales gradients. Here each
     layer gets the mean over batches of the mean and of the variance that the present weights
-    give, without dropout: they are what is validated, saved as the best epoch's and tested.
+    give, without dropout. These are what is validated, saved with the best epoch and tested.
 
     With ``statistics="batch"``, the default, training itself is the same to the bit with and
     without it, since no step reads running statistics. Layers in eval mode, as those of frozen
@@ -32,20 +32,21 @@ class PreciseBatchNorm(Callback):
 
     Args:
         num_batches: Training batches of each process to estimate from, at least 1, or all where
-            there are fewer; each costs a forward pass. Default: 50.
+            there are fewer; each costs a forward pass. Default: 20; on
+            digits 8 batches of 64 gave the accuracy of all data within half a point.
 
     Raises:
         ValueError: If the strategy shards weights, which cannot run outside a step.
 
     Example:
-        >>> callback = PreciseBatchNorm(num_batches=20)
+        >>> callback = PreciseBatchNorm(num_batches=50)
 
         Or in a recipe, ``callbacks: [{class_path: counterpoise.training.PreciseBatchNorm}]``.
 
     Reference: Wu and Johnson, "Rethinking 'Batch' in BatchNorm", 2021, section 3.
     """
 
-    def __init__(self, num_batches: int = 50) -> None:
+    def __init__(self, num_batches: int = 20) -> None:
         check_count("num_batches", num_batches, at_least=1)
         self.num_batches = num_batches
         self._layers: list[_BatchNorm] | None = None
