@@ -86,6 +86,7 @@ TRAINING: list[Row] = [
         "directory": (3, None), "monitor": (3, None, ""), "every_n_steps": (0, 1.5, "x"),
         "higher_is_better": NOT_FLAGS,
     }),
+    (training.PreciseBatchNorm, {}, {"num_batches": NOT_COUNTS}),
     (training.train, {"recipe": RECIPE}, {
         "recipe": (None, "digits-agm", Synthetic(), training.Recipe), "output": (3, True, b"x"),
         "resume": NOT_FLAGS, "progress": NOT_FLAGS,
