@@ -13,6 +13,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from counterpoise.measures.statistics import (
+    Interval,
     Judgement,
     correlation,
     correlation_interval,
@@ -94,12 +95,19 @@ def judged(accuracies: Floats, num_test: int, shift: float = 0.0) -> list[Judgem
 # -- coverage ------------------------------------------------------------------------------------
 
 
+def ends(interval: Interval) -> tuple[float, float]:
+    """Return both ends of an interval, NaN where it has none."""
+    if interval.low is None or interval.high is None:
+        return math.nan, math.nan
+    return interval.low, interval.high
+
+
 def of_mean(rng: Generator, count: int, *, world: World) -> tuple[float, float, float]:
     """Accuracy over seeds."""
     values = world.draw(rng, 1, count)[0]
     found = mean_interval(values.tolist(), step=1 / world.num_test)
     mean = (1 - world.collapsed) * 0.75 + world.collapsed * 0.25
-    return *found.ends, mean
+    return *ends(found), mean
 
 
 def of_difference(rng: Generator, count: int) -> tuple[float, float, float]:
@@ -167,7 +175,7 @@ def of_seeds_and_samples(
         found = two_way_difference(ours, joint) if paired else two_way_estimate(ours)
         return *found.interval(), 0.0 if paired else EXPECTED
     over_seeds = (ours - joint if paired else ours).mean(axis=1)
-    return *mean_interval(over_seeds.tolist(), step=1 / 300).ends, 0.0 if paired else EXPECTED
+    return *ends(mean_interval(over_seeds.tolist(), step=1 / 300)), 0.0 if paired else EXPECTED
 
 
 EXPECTED = float(right_or_wrong(np.random.default_rng(0), 1, 1, 2_000_000).mean())
@@ -189,7 +197,7 @@ def of_improvement(rng: Generator, count: int) -> tuple[float, float, float]:
     ours = {str(d): (s + rng.normal(size=5)).tolist() for d, s in enumerate(ahead)}
     joint = {str(d): rng.normal(size=5).tolist() for d in range(count)}
     found = probability_of_improvement(ours, joint)
-    return *found.ends, float(scipy.special.ndtr(0.5 / math.sqrt(3)))
+    return *ends(found), float(scipy.special.ndtr(0.5 / math.sqrt(3)))
 
 
 def pairs(rng: Generator, count: int) -> tuple[list[float], list[float]]:
@@ -214,19 +222,19 @@ def of_errors(rng: Generator, count: int) -> tuple[float, float, float]:
 def of_correlation(rng: Generator, count: int, *, ranks: bool) -> tuple[float, float, float]:
     """Correlation over data sets."""
     found = correlation_interval(*pairs(rng, count), ranks=ranks)
-    return *found.ends, 6 / math.pi * math.asin(0.3) if ranks else 0.6
+    return *ends(found), 6 / math.pi * math.asin(0.3) if ranks else 0.6
 
 
 def of_mean_correlation(rng: Generator, count: int) -> tuple[float, float, float]:
     """Mean over seeds of correlations of 16 pairs each."""
     found = mean_correlation([correlation(*pairs(rng, 16)) for _ in range(count)])
     # The mean of atanh r is atanh 0.6 + 0.6 / (2 (16 - 1)), its bias for few pairs.
-    return *found.ends, math.tanh(math.atanh(0.6) + 0.6 / 30)
+    return *ends(found), math.tanh(math.atanh(0.6) + 0.6 / 30)
 
 
 def of_share(rng: Generator, count: int) -> tuple[float, float, float]:
     """Share of independent cases, true in 80%."""
-    return *share_interval(int(rng.binomial(count, 0.8)), count).ends, 0.8
+    return *ends(share_interval(int(rng.binomial(count, 0.8)), count)), 0.8
 
 
 COVERAGE: dict[str, Draw] = {

@@ -50,9 +50,6 @@ from counterpoise.engine.targets import TargetChecks
 from counterpoise.methods.agm import AGM
 from counterpoise.methods.method import Evaluation, Method
 
-__all__ = ["Balanced"]
-
-
 _BETWEEN_STEPS = frozenset(
     [
         *("inputs", "advance", "learning_rates", "set_epoch"),

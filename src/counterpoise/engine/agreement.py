@@ -17,8 +17,6 @@ from torch import Tensor
 
 from counterpoise.core.pytree import PyTree, tensors
 
-__all__ = ["Verdict", "adds_up", "are_probabilities", "compare", "equal"]
-
 Verdict = Literal["same", "different", "nothing"]
 """Whether values are the same but for rounding; "nothing" if they could not have differed."""
 

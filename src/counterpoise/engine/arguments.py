@@ -24,19 +24,6 @@ from counterpoise.engine.ownership import Ownership
 from counterpoise.engine.statistics import normalisations
 from counterpoise.methods.method import LEVELS, Method, Needs
 
-__all__ = [
-    "check_call",
-    "check_forward",
-    "check_level",
-    "check_method",
-    "check_parts",
-    "check_select",
-    "check_wrapped",
-    "default_sampling",
-    "require_target",
-    "warn_of_statistics",
-]
-
 # -- when a model is wrapped ---------------------------------------------------------------------
 
 

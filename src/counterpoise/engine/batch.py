@@ -16,8 +16,6 @@ from counterpoise.core.absence import AbsentValues
 from counterpoise.core.coalitions import Coalition
 from counterpoise.core.pytree import PyTree, expand_rows, map_tensors, repeat_rows, tensors
 
-__all__ = ["Batch"]
-
 
 @dataclass
 class Batch:

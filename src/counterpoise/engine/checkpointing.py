@@ -14,8 +14,6 @@ from typing import Any
 
 from torch.utils import checkpoint as torch_checkpoint
 
-__all__ = ["NoCheckpoints", "ReentrantCheckpoints", "checkpointed"]
-
 _GENERATOR = "_checkpoint_without_reentrant_generator"
 _generator = getattr(torch_checkpoint, _GENERATOR)
 

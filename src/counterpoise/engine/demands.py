@@ -7,8 +7,6 @@ from typing import NamedTuple
 from counterpoise.engine.ownership import Ownership
 from counterpoise.methods.method import LEVELS, Level, Method, Needs, Phase, answers
 
-__all__ = ["Demand", "Demands"]
-
 
 class Demand(NamedTuple):
     """What the passes of a step have to compute.

@@ -15,8 +15,6 @@ from counterpoise.engine.output import Output
 from counterpoise.methods.method import Evaluation
 from counterpoise.methods.shared.rows import sample_axis
 
-__all__ = ["Metric", "batches", "collect", "evaluated", "in_eval_mode", "right_share"]
-
 Metric = Callable[[Tensor, PyTree], Tensor]
 """From logits and target of a batch to a number that is higher when better, their mean."""
 

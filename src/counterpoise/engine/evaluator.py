@@ -27,8 +27,6 @@ from counterpoise.engine.setup import Facts, Setup
 from counterpoise.engine.statistics import normalisations
 from counterpoise.engine.taps import Answer, Taps
 
-__all__ = ["CHUNK_BYTES", "Evaluator", "Observer"]
-
 CHUNK_BYTES = 32 * 2**20
 """Features of coalitions are stacked up to this many bytes at a time; beyond, the rest of the
 model runs chunk after chunk, and once more for each in the backward pass."""

@@ -16,8 +16,6 @@ from counterpoise.engine.precision import left_as_it_was
 from counterpoise.engine.setup import Setup
 from counterpoise.engine.taps import Taps
 
-__all__ = ["check_heads"]
-
 
 @torch.no_grad()
 def check_heads(

@@ -35,8 +35,6 @@ from counterpoise.engine.probes import (
 from counterpoise.engine.separability import is_sum
 from counterpoise.engine.setup import Facts, Setup
 
-__all__ = ["Findings", "conclude", "holds"]
-
 logger = logging.getLogger(__name__)
 
 _SCALES = (0.3, 3.0, 30.0)

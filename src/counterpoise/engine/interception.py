@@ -13,8 +13,6 @@ from typing import Any
 
 from torch import nn
 
-__all__ = ["Interception", "Route"]
-
 
 class Route:
     """The callable that stands in for a module's forward while it is installed.

@@ -20,8 +20,6 @@ from counterpoise.engine.passes import Tools
 from counterpoise.engine.setup import Facts
 from counterpoise.methods.method import Evaluation, Features, Method, answers
 
-__all__ = ["Loop"]
-
 
 class Loop(nn.Module):
     """The part of ``Balanced`` that is called between its steps, and makes them of batches."""

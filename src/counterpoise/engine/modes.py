@@ -9,8 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-__all__ = ["EvaluationMode", "modules_of"]
-
 
 def modules_of(model: nn.Module) -> list[nn.Module]:
     """Return all modules of a model, as ``list(model.modules())`` does, several times faster."""

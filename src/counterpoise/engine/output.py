@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-__all__ = ["Output"]
-
 
 class Output(NamedTuple):
     """What ``Balanced`` returns.

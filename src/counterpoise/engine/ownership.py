@@ -15,8 +15,6 @@ from torch import nn
 from counterpoise.core.errors import suggestion
 from counterpoise.engine.settings import Named
 
-__all__ = ["Ownership"]
-
 
 class Ownership:
     """The modules that each modality owns in a model.

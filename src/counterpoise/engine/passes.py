@@ -26,8 +26,6 @@ from counterpoise.engine.setup import Facts
 from counterpoise.engine.signals import finite_modalities, respond, scored
 from counterpoise.methods.method import Method, Needs, Signals
 
-__all__ = ["Observed", "Tools", "Values", "observe"]
-
 
 @dataclass(frozen=True)
 class Tools:

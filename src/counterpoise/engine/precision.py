@@ -16,8 +16,6 @@ from torch.nn.parameter import is_lazy
 from counterpoise.core.pytree import PyTree, map_tensors, tensors
 from counterpoise.engine.modes import EvaluationMode
 
-__all__ = ["left_as_it_was", "precise", "precise_type", "weights_of"]
-
 _ORDINARY = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _DOUBLE_LIMIT = 2**27
 """Models of more numbers than this are looked at in float32: copies in float64 cost memory."""

@@ -11,8 +11,6 @@ from torch import Tensor, nn
 from counterpoise.core.pytree import PyTree, map_tensors
 from counterpoise.engine.setup import Setup
 
-__all__ = ["first_row_spoilt", "other_values", "poisoned", "random_like", "random_rest"]
-
 
 def random_rest(setup: Setup, model: nn.Module) -> dict[str, Tensor]:
     """Return random values for whatever the rest of the model computes with, by name."""

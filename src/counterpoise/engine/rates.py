@@ -10,8 +10,6 @@ from torch import nn
 
 from counterpoise.engine.arguments import check_wrapped
 
-__all__ = ["BranchRates"]
-
 
 class BranchRates:
     """Scales the learning rate of each modality's branch, on top of any schedule.

@@ -24,8 +24,6 @@ from counterpoise.engine.agreement import are_probabilities
 from counterpoise.engine.inspection import Findings, conclude, holds
 from counterpoise.engine.setup import Facts, Setup
 
-__all__ = ["Runner"]
-
 _MANY = 16
 """A keyword of more values than this is taken to vary with the batch, as an identifier does."""
 

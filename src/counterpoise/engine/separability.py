@@ -17,8 +17,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from counterpoise.core.pytree import PyTree, tensors
 
-__all__ = ["is_sum"]
-
 _LINEAR = frozenset(
     [
         "add",

@@ -13,8 +13,6 @@ from counterpoise.core.coalitions import ATTRIBUTIONS, Sampling
 from counterpoise.core.errors import check_choice, described
 from counterpoise.core.pytree import PyTree
 
-__all__ = ["LEVELS", "STATISTICS", "Coalitions", "Modality", "Named", "coalitions_of", "named"]
-
 LEVELS = ("inputs", "features", "shared")
 STATISTICS = ("batch", "running")
 

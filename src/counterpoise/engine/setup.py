@@ -8,8 +8,6 @@ from typing import Any
 
 from torch import Tensor
 
-__all__ = ["Facts", "Setup"]
-
 
 @dataclass(frozen=True)
 class Setup:

@@ -23,8 +23,6 @@ from counterpoise.core.scores import (
     sum_over_processes,
 )
 
-__all__ = ["finite_modalities", "respond", "scored"]
-
 
 def respond(values_SB: Tensor, weights_MS: Tensor) -> Tensor:
     """Map the values of coalitions to responses, (S, B, ...) to (M, B, ...).

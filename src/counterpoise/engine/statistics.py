@@ -26,8 +26,6 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 
 from counterpoise.core.scores import is_distributed
 
-__all__ = ["BatchStatistics", "normalisations"]
-
 _PLAIN_FORWARDS = (_BatchNorm.forward, SyncBatchNorm.forward)
 
 

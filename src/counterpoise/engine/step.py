@@ -13,8 +13,6 @@ from counterpoise.engine.output import Output
 from counterpoise.engine.passes import Observed, Tools
 from counterpoise.methods.method import Method, Signals
 
-__all__ = ["apply_method", "attach_gradients"]
-
 
 def apply_method(
     tools: Tools, model: nn.Module, method: Method, observed: Observed, *, acts: bool

@@ -17,8 +17,6 @@ from counterpoise.engine.checkpointing import ReentrantCheckpoints
 from counterpoise.engine.interception import Interception, Route
 from counterpoise.engine.statistics import BatchStatistics
 
-__all__ = ["Answer", "Taps"]
-
 Answer = Callable[[int, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 """What to return for an encoder's call: (its index, its own forward, args, kwargs) -> output."""
 

@@ -9,8 +9,6 @@ from torch import Tensor
 
 from counterpoise.core.pytree import PyTree, tensors
 
-__all__ = ["TargetChecks"]
-
 
 class TargetChecks:
     """Checks the targets of every batch against the logits, at next to no cost.

@@ -19,8 +19,6 @@ from counterpoise.experiments.cells import Cell, code_digest
 from counterpoise.experiments.execution.full_disk import lacks_room
 from counterpoise.experiments.store import Result, Store
 
-__all__ = ["MOST_DEATHS", "compute_cell", "keep_failure"]
-
 MOST_DEATHS = 2
 """Of processes, after which a cell counts as failed. Once may be an accident, as of memory."""
 

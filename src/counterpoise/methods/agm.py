@@ -16,8 +16,6 @@ from counterpoise.core.references import Reference, RunningMean
 from counterpoise.core.scores import are_finite, known_finite
 from counterpoise.methods.method import Method, Needs, Signals
 
-__all__ = ["AGM", "DEFAULT_BOUND", "discrepancy_ratio"]
-
 DEFAULT_BOUND = 1.5
 """Factor by which a coefficient of AGM differs from 1 at most, unless told otherwise."""
 

@@ -16,8 +16,6 @@ from counterpoise.methods.shared.evidence import mean_of_others
 from counterpoise.methods.shared.heads import Heads
 from counterpoise.methods.shared.multitask import Multitask
 
-__all__ = ["ARL"]
-
 LEAST_SHARE = 0.3
 """A share of the entropy that is smaller counts as this much, as published."""
 

@@ -13,8 +13,6 @@ from typing import NamedTuple
 from counterpoise.core.errors import check_choice
 from counterpoise.methods.method import Method
 
-__all__ = ["MMCOSINE", "REFERENCES", "Reference", "bibtex", "names_in"]
-
 
 class Reference(NamedTuple):
     """A publication.

@@ -17,8 +17,6 @@ from counterpoise.methods.shared.evidence import scaled_confidences
 from counterpoise.methods.shared.heads import Heads
 from counterpoise.methods.shared.multitask import Multitask
 
-__all__ = ["CGGM"]
-
 
 class CGGM(Multitask):
     r"""Slows encoders whose classifiers gain fast, and turns the joint gradient to the others.

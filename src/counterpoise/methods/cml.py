@@ -13,8 +13,6 @@ from counterpoise.methods.method import Method, Needs, Signals
 from counterpoise.methods.shared.losses import criteria
 from counterpoise.methods.shared.subsets import values_of
 
-__all__ = ["CML"]
-
 
 class CML(Method):
     r"""Punishes a model that is surer when a modality is taken away.

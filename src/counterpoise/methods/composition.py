@@ -12,8 +12,6 @@ from counterpoise.core.errors import check_list
 from counterpoise.methods.method import LEVELS, Method, Needs, Phase, Signals, answers
 from counterpoise.methods.shared.composite import NOBODY, Composite
 
-__all__ = ["Chain", "chain"]
-
 EXCLUSIVE = (
     *("substeps", "inputs", "feature", "unimodal_logits", "coefficients", "loss"),
     *("encoder_factors", "rest_gradient", "learning_rates"),

@@ -14,8 +14,6 @@ from counterpoise.methods.method import Method, Needs, Signals
 from counterpoise.methods.shared.losses import criteria
 from counterpoise.methods.shared.subsets import values_alone
 
-__all__ = ["DGL"]
-
 
 class DGL(Method):
     r"""Trains encoders by unimodal losses alone, and fusion and head by the joint loss alone.

@@ -16,8 +16,6 @@ from counterpoise.methods.method import Evaluation, Signals
 from counterpoise.methods.shared.heads import Heads
 from counterpoise.methods.shared.multitask import Multitask
 
-__all__ = ["GBlend", "blend_weights"]
-
 
 class GBlend(Multitask):
     r"""Weighs the modalities' losses and the joint one by how they generalise and overfit.

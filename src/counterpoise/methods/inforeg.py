@@ -22,8 +22,6 @@ from counterpoise.methods.shared.reminders import Reminding
 from counterpoise.methods.shared.settings import PerModality, check_per_modality, per_modality
 from counterpoise.methods.shared.snapshots import Snapshots
 
-__all__ = ["InfoReg"]
-
 
 class InfoReg(Reminding, Multitask):
     r"""Holds back the surer modality while it gains information fast.

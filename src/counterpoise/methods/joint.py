@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from counterpoise.methods.method import Method
 
-__all__ = ["Joint"]
-
 
 class Joint(Method):
     """Leaves the gradient as it is, at the cost of a plain step.

@@ -18,8 +18,6 @@ from counterpoise.methods.method import Needs, Signals
 from counterpoise.methods.shared.losses import divergence
 from counterpoise.methods.shared.reminders import Reminding
 
-__all__ = ["LFM", "fitted_weight"]
-
 COEFFICIENTS = (0.2046, 3.355e-3, 1.230e-4, -2.929e-6, 2.238e-8, -5.397e-11)
 LAST_EPOCH = 200
 """Beyond it the polynomial falls without end: the weight stays what it is there."""

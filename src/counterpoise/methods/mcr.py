@@ -19,8 +19,6 @@ from counterpoise.methods.shared.losses import divergence
 from counterpoise.methods.shared.multitask import Multitask
 from counterpoise.methods.shared.rows import sample_axis
 
-__all__ = ["MCR", "contrast"]
-
 
 class MCR(Multitask):
     r"""Lets modalities compete for what the prediction depends on, as players of a game.

@@ -17,8 +17,6 @@ from counterpoise.core.pytree import PyTree, map_tensors
 from counterpoise.core.scores import sum_over_processes
 from counterpoise.methods.method import Method, Needs, Signals
 
-__all__ = ["MLA"]
-
 
 class MLA(Method):
     r"""Trains one modality after the other through a shared head that does not forget the others.

@@ -15,8 +15,6 @@ from counterpoise.methods.shared.evidence import confidences, mean_of_others
 from counterpoise.methods.shared.heads import Heads
 from counterpoise.methods.shared.multitask import Multitask
 
-__all__ = ["MLB"]
-
 
 class MLB(Multitask):
     r"""Trains each modality on its own loss too, slows the surer ones and speeds up the others.

@@ -17,8 +17,6 @@ from counterpoise.methods.method import Needs, Signals
 from counterpoise.methods.shared.heads import Heads
 from counterpoise.methods.shared.multitask import Multitask
 
-__all__ = ["MMPareto", "pareto_weights"]
-
 
 class MMPareto(Multitask):
     r"""Adds each modality's own loss, and lets no encoder be pulled against the joint loss.

@@ -16,8 +16,6 @@ from counterpoise.methods.shared.reminders import Reminding
 from counterpoise.methods.shared.settings import PerModality, check_per_modality
 from counterpoise.methods.shared.snapshots import Snapshots
 
-__all__ = ["MSES"]
-
 logger = logging.getLogger(__name__)
 
 

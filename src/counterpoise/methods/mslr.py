@@ -12,8 +12,6 @@ from counterpoise.methods.method import Evaluation, Needs
 from counterpoise.methods.shared.reminders import Reminding
 from counterpoise.methods.shared.settings import PerModality, check_per_modality, per_modality
 
-__all__ = ["MSLR"]
-
 
 class MSLR(Reminding):
     r"""Gives each modality's branch a learning rate of its own.

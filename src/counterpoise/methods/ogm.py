@@ -13,8 +13,6 @@ from counterpoise.core.errors import check_flag, check_range
 from counterpoise.methods.method import Method, Needs, Signals
 from counterpoise.methods.shared.evidence import confidences, mean_of_others
 
-__all__ = ["OGM", "OGMGE"]
-
 
 class _OnTheFly(Method):
     """What OGM and OGM-GE share: everything but the noise."""

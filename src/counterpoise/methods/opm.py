@@ -17,8 +17,6 @@ from counterpoise.core.pytree import PyTree, map_tensors, tensors
 from counterpoise.methods.method import Method, Needs, Phase, Signals
 from counterpoise.methods.shared.evidence import confidences, mean_of_others
 
-__all__ = ["OPM"]
-
 SPARED = 1 / 8
 """Expected share of the samples that keep all features, for confidences to be learnt from."""
 

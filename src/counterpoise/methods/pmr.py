@@ -20,8 +20,6 @@ from counterpoise.methods.shared.labels import class_labels
 from counterpoise.methods.shared.prototypes import Prototypes
 from counterpoise.methods.shared.reminders import Reminding
 
-__all__ = ["PMR"]
-
 
 class PMR(Reminding):
     r"""Draws the features of modalities that are behind to the prototypes of their classes.

@@ -14,8 +14,6 @@ from counterpoise.methods.method import Needs, Signals
 from counterpoise.methods.shared.labels import class_labels
 from counterpoise.methods.shared.reminders import Reminding
 
-__all__ = ["ReconBoost"]
-
 
 class ReconBoost(Reminding):
     r"""Trains modalities in turns, each on what the others have left, and then all together.

@@ -17,8 +17,6 @@ from counterpoise.core.errors import check_count, check_range, check_seed
 from counterpoise.methods.method import Features, Method, Needs, Signals
 from counterpoise.methods.shared.snapshots import Snapshots
 
-__all__ = ["Relearning", "purity"]
-
 
 class Relearning(Method):
     r"""Sets encoders back towards their beginning, the more, the more they have memorised.

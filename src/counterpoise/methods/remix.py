@@ -17,8 +17,6 @@ from counterpoise.methods.shared.heads import Heads
 from counterpoise.methods.shared.multitask import Multitask
 from counterpoise.methods.shared.reminders import Reminding
 
-__all__ = ["Remix"]
-
 
 class Remix(Reminding, Multitask):
     r"""Shows of each sample only the modality that is least sure of it, batches of one modality.

@@ -11,8 +11,6 @@ from torch import Tensor, nn
 from counterpoise.core.coalitions import Coalition
 from counterpoise.core.pytree import PyTree
 
-__all__ = ["Evaluation", "Features", "Signals"]
-
 
 class Signals(NamedTuple):
     """What a method sees of a training step, after the forward passes and before the backward.

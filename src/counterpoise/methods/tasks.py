@@ -5,8 +5,6 @@ from __future__ import annotations
 from counterpoise.core.errors import check_choice, check_kind
 from counterpoise.methods.method import TASKS, Method
 
-__all__ = ["check_task"]
-
 
 def check_task(method: Method, task: str) -> None:
     """Raise unless a method is defined for a task.

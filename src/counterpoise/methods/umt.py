@@ -14,8 +14,6 @@ from counterpoise.core.errors import check_mapping, check_range, suggestion
 from counterpoise.core.pytree import PyTree, shapes, tensors
 from counterpoise.methods.method import Method, Needs, Signals
 
-__all__ = ["UMT", "untaught"]
-
 
 class UMT(Method):
     r"""Draws each modality's feature to that of a teacher which was trained on it alone.

@@ -6,8 +6,6 @@ from counterpoise.methods.shared.heads import Heads
 from counterpoise.methods.shared.multitask import Multitask
 from counterpoise.methods.shared.settings import PerModality, check_per_modality
 
-__all__ = ["UnimodalLoss"]
-
 
 class UnimodalLoss(Multitask):
     r"""Adds to the joint loss that of each modality's own logits: L + sum_m w_m L_m.

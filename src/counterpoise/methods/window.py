@@ -10,8 +10,6 @@ from counterpoise.methods.method import Method, Needs, Phase, Signals
 from counterpoise.methods.shared.composite import NOBODY, Composite
 from counterpoise.methods.shared.counting import HostCount
 
-__all__ = ["Windowed"]
-
 
 class Windowed(Composite):
     """Lets a method act from ``start`` on and before ``stop`` alone.

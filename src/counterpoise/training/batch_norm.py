@@ -13,8 +13,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from counterpoise.core.errors import check_count
 from counterpoise.data.drawing import drawing
 
-__all__ = ["PreciseBatchNorm"]
-
 _SHARDED = (DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy)
 
 

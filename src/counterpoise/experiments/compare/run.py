@@ -29,8 +29,6 @@ from counterpoise.training.record import write_yaml
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["compare"]
-
 
 def compare(
     grid: Grid,

@@ -11,8 +11,6 @@ from torch import Tensor, nn
 from counterpoise.core.pytree import PyTree
 from counterpoise.methods.method import Evaluation, Features, Method, Signals
 
-__all__ = ["NOBODY", "Composite"]
-
 NOBODY = Method()
 """Stands for whoever acts at a place where nobody does: leaves everything as it is."""
 

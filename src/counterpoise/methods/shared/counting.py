@@ -6,8 +6,6 @@ from torch import Tensor
 
 from counterpoise.core.pytree import versions
 
-__all__ = ["HostCount"]
-
 
 class HostCount:
     """Knows what a counter on the device stands at, and asks the device only if it cannot know.

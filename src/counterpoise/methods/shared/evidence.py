@@ -13,8 +13,6 @@ from torch import Tensor
 from counterpoise.core.scores import CrossEntropy, mean_over_processes, score_responses
 from counterpoise.methods.method import Signals
 
-__all__ = ["confidences", "mean_of_others", "scaled_confidences"]
-
 ROOM = 20.0
 """Losses up to this are taken as they are; exp(-20) is far above the least float32."""
 

@@ -12,8 +12,6 @@ from torch.nn.parameter import UninitializedParameter, is_lazy
 
 from counterpoise.core.pytree import PyTree
 
-__all__ = ["Heads", "LinearHead"]
-
 Heads = Mapping[str, nn.Module] | str
 """A module for each modality that maps its encoder's output to logits, or "linear"."""
 

@@ -6,8 +6,6 @@ from torch import Tensor
 
 from counterpoise.core.pytree import PyTree
 
-__all__ = ["class_labels"]
-
 
 def class_labels(target: PyTree, user: str) -> Tensor:
     """Return a target that holds class labels, shape (B,).

@@ -7,8 +7,6 @@ from torch import Tensor
 
 from counterpoise.methods.method import Signals
 
-__all__ = ["criteria", "divergence"]
-
 
 def criteria(logits_M: Tensor, signals: Signals) -> Tensor:
     """Return the criterion of each of several logits, (M, B, ...) to (M,)."""

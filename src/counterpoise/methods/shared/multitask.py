@@ -16,8 +16,6 @@ from counterpoise.methods.shared.heads import Heads, LinearHead
 from counterpoise.methods.shared.losses import criteria
 from counterpoise.methods.shared.settings import PerModality, per_modality
 
-__all__ = ["Multitask"]
-
 
 class Multitask(Method):
     """Has a loss for each modality: w_m times the criterion of its own logits.

@@ -13,8 +13,6 @@ from torch import Tensor, nn
 
 from counterpoise.core.scores import sum_over_processes
 
-__all__ = ["Prototypes"]
-
 
 class Prototypes(nn.Module):
     """A prototype for each class and modality, with the sums that the next ones come from.

@@ -9,8 +9,6 @@ import torch
 
 from counterpoise.methods.method import Method
 
-__all__ = ["Reminding"]
-
 _CALLS = {
     "set_epoch": "`method.set_epoch(epoch)` should be called when an epoch starts, from 0 on, for",
     "learning_rates": "`method.learning_rates()` should be asked for before the first step with",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor
 
-__all__ = ["sample_axis"]
-
 
 def sample_axis(tensor: Tensor, num_samples: int) -> int | None:
     """Return the axis of samples: the first, or as in a recurrent layer's state the second.

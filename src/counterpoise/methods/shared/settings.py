@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from counterpoise.core.errors import check_list, check_mapping, check_range, suggestion
 
-__all__ = ["PerModality", "check_per_modality", "per_modality"]
-
 PerModality = float | Sequence[float] | Mapping[str, float]
 """One number for all modalities, one each in their order, or one each by name."""
 

@@ -9,8 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Snapshots"]
-
 
 class Snapshots(nn.Module):
     """Keeps all parameters and buffers of some modules, and puts them back bit for bit.

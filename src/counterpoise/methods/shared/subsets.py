@@ -9,8 +9,6 @@ from torch import Tensor
 
 from counterpoise.methods.method import Signals
 
-__all__ = ["values_alone", "values_of"]
-
 
 def values_of(signals: Signals, subsets: Iterable[Sequence[int]], method: str) -> Tensor:
     """Return the values of some coalitions, shape (number of subsets, B, ...).
