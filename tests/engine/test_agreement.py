@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from torch import multiprocessing
 
+from support.two_processes import run_in_two
 from zoo.processes import STEPS, work
 
 NAMES = ("mask-behind", "cap-reached-later", "active-with-own-weights", "centred-over-the-batch")
@@ -11,7 +11,7 @@ NAMES = ("mask-behind", "cap-reached-later", "active-with-own-weights", "centred
 
 @pytest.mark.parametrize("level", ["features", "shared"])
 def test_processes_make_the_same_passes_and_right_values(tmp_path, level):
-    multiprocessing.spawn(work, (str(tmp_path), NAMES, level), nprocs=2, join=True)
+    run_in_two(work, str(tmp_path), NAMES, level)
     ours, theirs = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
     for name in NAMES:
         assert len(ours[name]) == STEPS

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from torch import multiprocessing
 
 import counterpoise as cp
 from support.processes import ROWS, network, train, work
+from support.two_processes import run_in_two
 from support.wrapping import wrap
 
 CLOSE = {"rtol": 1e-10, "atol": 1e-12}
@@ -14,7 +14,7 @@ CLOSE = {"rtol": 1e-10, "atol": 1e-12}
 def run(tmp_path, level, cuts, dtype=torch.float64, **options):
     """Train in two processes, the first with the rows before the cuts; return their steps."""
     arguments = (str(tmp_path), level, cuts, dtype, options)
-    multiprocessing.spawn(work, arguments, nprocs=2, join=True)
+    run_in_two(work, *arguments)
     return [torch.load(tmp_path / f"{rank}.pt")["steps"] for rank in range(2)]
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from torch import multiprocessing
 
 from support.networks import Late, batch
 from support.processes import ROWS, work
+from support.two_processes import run_in_two
 from support.wrapping import LEVELS, wrap
 
 
@@ -26,7 +26,7 @@ def test_a_broken_modality_is_named_also_when_it_breaks_batch_norm(level, name):
 def test_a_modality_that_is_broken_in_one_process_is_named_in_all(tmp_path):
     options = {"lr": 0.0, "broken": True}
     arguments = (str(tmp_path), "inputs", [ROWS // 2] * 2, torch.float64, options)
-    multiprocessing.spawn(work, arguments, nprocs=2, join=True)
+    run_in_two(work, *arguments)
     for rank in range(2):
         complaint = torch.load(tmp_path / f"{rank}.pt")["complaint"]
         assert "modality 'eye'" in complaint, (rank, complaint)

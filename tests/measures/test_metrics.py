@@ -6,7 +6,6 @@ from itertools import combinations
 
 import pytest
 import torch
-from torch import multiprocessing
 from torch.nn import functional as F
 
 import counterpoise as cp
@@ -26,6 +25,7 @@ from counterpoise.measures.metrics import PROBABILITIES
 from measures import processes
 from support.networks import FUSIONS, Late, MaxOut, batch
 from support.oracle import response_weights
+from support.two_processes import run_in_two
 from support.wrapping import LEVELS, Calls, assert_same, gradients, wrap, wrap_parts
 
 CLOSE = {"rtol": 1e-10, "atol": 1e-11}
@@ -192,7 +192,7 @@ def test_metrics_reset_clone_and_pickle():
 
 
 def test_two_processes_add_up_to_one(tmp_path):
-    multiprocessing.spawn(processes.work, (str(tmp_path),), nprocs=2, join=True)
+    run_in_two(processes.work, str(tmp_path))
     ours, theirs = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
     expected = processes.metrics()
     processes.update(expected, slice(None))

@@ -4,7 +4,7 @@ from copy import deepcopy
 
 import pytest
 import torch
-from torch import multiprocessing, nn
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import counterpoise as cp
@@ -13,6 +13,7 @@ from support.encoders import KINDS
 from support.harness import Run, data_of, method_state, movements, network, wrap
 from support.parallel import ROWS, trained, work
 from support.table import TABLE, rows
+from support.two_processes import run_in_two
 from support.wrapping import LEVELS, assert_same, gradients
 
 CLOSE = {"rtol": 1e-9, "atol": 1e-11}
@@ -355,7 +356,7 @@ def test_compiled_steps_train_as_eager_ones(row):
 def processes(tmp_path_factory):
     """What all methods come to in each of two processes."""
     folder = tmp_path_factory.mktemp("processes")
-    multiprocessing.spawn(work, (str(folder),), nprocs=2, join=True)
+    run_in_two(work, str(folder))
     return [torch.load(folder / str(rank)) for rank in range(2)]
 
 

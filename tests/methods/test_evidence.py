@@ -4,11 +4,11 @@ from math import exp, tanh
 
 import pytest
 import torch
-from torch import multiprocessing
 
 import counterpoise as cp
 from counterpoise.methods.shared.evidence import confidences, mean_of_others, scaled_confidences
 from support.parallel import regress, regression
+from support.two_processes import run_in_two
 
 
 def test_confidence_is_the_mean_probability_of_the_labels():
@@ -103,7 +103,7 @@ def test_large_errors_are_told_apart_from_the_first_step_on():
 
 def test_processes_enlarge_alike(tmp_path):
     """The second has errors ten times as large; together they are as sure as one process."""
-    multiprocessing.spawn(regress, (str(tmp_path),), nprocs=2, join=True)
+    run_in_two(regress, str(tmp_path))
     expected = scaled_confidences(regression())
     for rank in range(2):
         s, shift = torch.load(tmp_path / str(rank))

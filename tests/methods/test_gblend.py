@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import multiprocessing, nn
+from torch import nn
 from torch.nn import functional as F
 
 import counterpoise as cp
@@ -16,6 +16,7 @@ from support.additive import additive
 from support.blending import ROWS, blending, train, work
 from support.networks import MaxOut, batch
 from support.properties import repeatable
+from support.two_processes import run_in_two
 from support.wrapping import assert_same, gradients, plain_step, wrap
 
 CLOSE = {"rtol": 1e-12, "atol": 1e-12}
@@ -231,7 +232,7 @@ def test_a_loaded_state_goes_on_bit_identically():
 
 
 def test_processes_sum_their_losses_and_agree_on_weights(tmp_path):
-    multiprocessing.spawn(work, (str(tmp_path),), nprocs=2, join=True)
+    run_in_two(work, str(tmp_path))
     ours, theirs = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
     balanced = blending()
     joined = train(balanced, balanced, [slice(None)] * 3)
