@@ -1,5 +1,7 @@
 """The examples of README.md and of docs/ are tests: each page is one namespace, top to bottom."""
 
+import gc
+
 import pytest
 from sybil import Sybil
 from sybil.parsers.myst import PythonCodeBlockParser
@@ -16,3 +18,14 @@ def runs_of_their_own(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COUNTERPOISE_RUNS", str(tmp_path_factory.mktemp("runs")))
         yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Leave what is imported for good out of all garbage collections, which take seconds by it."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()

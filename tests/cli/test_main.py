@@ -76,20 +76,6 @@ def test_help_lists_the_choices_of_options(capsys):
     assert "Batches whose gradients are averaged for one optimiser step." in printed
 
 
-def test_help_imports_nothing_heavy():
-    code = (
-        "import sys; from counterpoise.cli.main import main; main(['--help'])\n"
-        "heavy = {'lightning', 'jsonargparse', 'torchmetrics', 'sklearn', 'altair', 'rich'}\n"
-        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
-        "try: main(['train', '--help'])\n"
-        "except SystemExit: pass\n"
-        "heavy.remove('jsonargparse')\n"
-        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-
-
 def test_module_runs_as_the_command():
     command = [sys.executable, "-m", "counterpoise", "tarin"]
     result = subprocess.run(command, capture_output=True, text=True)

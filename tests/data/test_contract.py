@@ -310,16 +310,6 @@ def test_a_source_is_called_like_its_class_unless_it_says_otherwise():
         Table()
 
 
-def test_importing_the_data_sets_pulls_in_torch_and_nothing_heavier():
-    program = (
-        "import sys, torch; before = set(sys.modules); import counterpoise.data;"
-        "print({name.split('.')[0] for name in set(sys.modules) - before})"
-    )
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    heavy = {"sklearn", "espeakng_loader", "scipy", "lightning", "altair", "pandas"}
-    assert not heavy & eval(ran.stdout)
-
-
 def nested(num_samples=7):
     tokens = torch.arange(num_samples * 5).reshape(num_samples, 5)
     text = {"tokens": tokens, "parts": [tokens % 3, tokens % 2 == 0]}

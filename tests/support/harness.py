@@ -65,7 +65,7 @@ class Run:
 
     def steps(self, count=1):
         for _ in range(count):
-            torch.manual_seed(self.num_steps)
+            torch.default_generator.manual_seed(self.num_steps)  # others take a stack trace each
             for out in self.outputs():
                 self.optimizer.zero_grad()
                 self.outs.append(out)

@@ -475,7 +475,7 @@ def test_two_processes_stop_the_same_branches_and_end_together(tmp_path):
     command += ["--trainer.max_epochs=40", "--trainer.accelerator=cpu", "--trainer.devices=2"]
     command += ["--trainer.strategy=ddp", "--progress=false", f"--output={tmp_path / 'run'}"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=120)
+    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=900)
     record = json.loads((tmp_path / "run" / "record.json").read_text())
     state = saved(tmp_path / "run")
     assert state["method.stopped"].all()

@@ -1,6 +1,4 @@
 import re
-import subprocess
-import sys
 
 import pytest
 
@@ -152,14 +150,3 @@ def test_a_run_that_diverged_comes_last_and_is_kept(tmp_path, monkeypatch, every
     assert found.failures == []
     assert "no number" in (tmp_path / "runs.csv").read_text()
     assert "diverged" in (tmp_path / "report.md").read_text()
-
-
-def test_ray_and_dask_are_not_imported_until_they_are_asked_for():
-    lines = (
-        "import sys, counterpoise.experiments.compare.run\n"
-        "print({'ray', 'dask'} & set(sys.modules))"
-    )
-    found = subprocess.run(
-        [sys.executable, "-c", lines], capture_output=True, text=True, check=True
-    )
-    assert found.stdout == "set()\n"
