@@ -177,13 +177,10 @@ def test_names_that_show_only_when_a_module_runs_are_left_to_it(tmp_path, monkey
 
 
 @pytest.mark.parametrize("command", ["train", "compare"])
-def test_help_says_that_recipes_and_grids_are_code(command):
-    text = subprocess.run(
-        [sys.executable, "-m", "counterpoise", command, "--help"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+def test_help_says_that_recipes_and_grids_are_code(command, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    text = capsys.readouterr().out
     assert "as you would run their code" in " ".join(text.split())
 
 

@@ -398,7 +398,10 @@ SETTINGS = {
 }
 
 
-@pytest.mark.parametrize("fusion", ["additive", "concatenation"])
+# A network that concatenates is trained by every method where runs are resumed.
+@pytest.mark.parametrize(
+    "fusion", ["additive", pytest.param("concatenation", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("name", METHODS)
 def test_each_method_trains_by_its_short_name(name, fusion, tmp_path, monkeypatch):
     monkeypatch.setenv("COUNTERPOISE_RUNS", str(tmp_path / "store"))

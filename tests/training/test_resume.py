@@ -71,15 +71,19 @@ def left_behind(folder):
     }
 
 
+def short(every):
+    return recipe(trainer={"max_epochs": 3, "checkpoint_every_n_steps": every})
+
+
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory):
     folder = tmp_path_factory.mktemp("straight") / "run"
-    train(recipe(trainer={"checkpoint_every_n_steps": 2}), folder, progress=False)
+    train(short(2), folder, progress=False)
     return left_behind(folder)
 
 
 def test_the_comparison_sees_another_seed(straight, tmp_path):
-    train(recipe(seed=4), tmp_path / "run", progress=False)
+    train(short(2).replace(seed=4), tmp_path / "run", progress=False)
     assert not same_bits(left_behind(tmp_path / "run")["state_dict"], straight["state_dict"])
 
 
@@ -89,18 +93,18 @@ KILLS = {
     "within the first epoch": 11,
     "in the first validation": 17,
     "at the start of an epoch": 22,
-    "within an epoch": 53,
-    "between two coalitions": 57,
-    "in a later validation": 83,
-    "in the last validation": 104,
-    "in the test": 107,
+    "within an epoch": 32,
+    "between two coalitions": 36,
+    "in a later validation": 41,
+    "in the last validation": 62,
+    "in the test": 65,
 }
 
 
 @pytest.mark.parametrize("number", KILLS.values(), ids=KILLS)
 @pytest.mark.parametrize("every", [None, 2])
 def test_resumed_run_ends_with_the_same_bits(straight, tmp_path, monkeypatch, number, every):
-    same = recipe(trainer={"checkpoint_every_n_steps": every})
+    same = short(every)
     with monkeypatch.context() as patch:
         kill_at(patch, number, stop)
         with pytest.raises(Killed):
@@ -115,6 +119,7 @@ KILLED_PROCESS = """
 import os, signal, sys
 from pathlib import Path
 from training import runs
+from training.test_resume import short
 from counterpoise.training import train
 
 forward, calls = runs.Net.forward, []
@@ -122,12 +127,12 @@ forward, calls = runs.Net.forward, []
 def counted(self, **inputs):
     if self.training or calls:
         calls.append(None)
-    if len(calls) == 53:
+    if len(calls) == 32:
         os.kill(os.getpid(), signal.SIGKILL)
     return forward(self, **inputs)
 
 runs.Net.forward = counted
-train(runs.recipe(trainer={"checkpoint_every_n_steps": 2}), Path(sys.argv[1]), progress=False)
+train(short(2), Path(sys.argv[1]), progress=False)
 """
 
 
@@ -145,12 +150,7 @@ def test_run_killed_by_the_system_is_resumed_by_another_process(straight, tmp_pa
         "last.ckpt",
         "previous.ckpt",
     }
-    train(
-        recipe(trainer={"checkpoint_every_n_steps": 2}),
-        tmp_path / "run",
-        resume=True,
-        progress=False,
-    )
+    train(short(2), tmp_path / "run", resume=True, progress=False)
     assert same_bits(left_behind(tmp_path / "run"), straight)
 
 

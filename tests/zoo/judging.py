@@ -128,7 +128,7 @@ def judged_steps(kind, level, precision, statistics, num_steps):
             # What is lazy cannot be copied before its first call, and is made again instead.
             copy = made(kind, precision.dtype) if step == 0 else deepcopy(model)
             copy.zero_grad()
-            torch.manual_seed(step)
+            torch.default_generator.manual_seed(step)
             return function(copy, *args)
 
         verdict = again(oracle.step, *batch)
@@ -136,7 +136,7 @@ def judged_steps(kind, level, precision, statistics, num_steps):
         tolerances = spread(verdict, finer, precision.tolerance)
         buffers = again(plain_step, kind, batch, precision)
         balanced.zero_grad()
-        torch.manual_seed(step)
+        torch.default_generator.manual_seed(step)
         with half(precision):
             out = balanced(**batch.inputs, **batch.others, target=batch.target)
         out.loss.backward()

@@ -172,12 +172,20 @@ def run(candidate, seed, fingerprint="f" * 64):
     return Runs(redraw=False, fingerprints=known).of(candidate, seed)
 
 
-def compared(given, path, **options):
-    """Compare in this process, with the store beside the report in one folder."""
-    from counterpoise.experiments.compare.run import compare  # workers import methods alone
+def compared(given, path, *, report=True, **options):
+    """Compare in this process, with the store beside the report in one folder.
+
+    Without a report, which takes as long as several runs, for tests that look at something else.
+    """
+    import pytest
+
+    from counterpoise.experiments.compare import run  # workers import methods alone
 
     here = {"runs": path, "backend": "threading", "progress": False}
-    return compare(given, path, **(here | options))
+    with pytest.MonkeyPatch.context() as patch:
+        if not report:
+            patch.setattr(run, "write_comparison", lambda *_: None)
+        return run.compare(given, path, **(here | options))
 
 
 def outcomes_of(cells, results, search_seeds):

@@ -23,22 +23,34 @@ def grid(**changes):
     return made.grid(**(given | changes))
 
 
-@pytest.fixture
-def ran(monkeypatch):
-    """The titles of the cells that are run, in order."""
+def noting(patch):
+    """The titles of the cells that are run from now on, in order."""
     titles = []
 
     def noted(cell, path, **options):
         titles.append(cell.title)
         return compute_cell(cell, path, **options)
 
-    monkeypatch.setattr(loop, "compute_cell", noted)
+    patch.setattr(loop, "compute_cell", noted)
     return titles
 
 
-def test_chosen_runs_are_measured_against_runs_on_one_modality(tmp_path, ran):
-    given = grid()
-    found = made.compared(given, tmp_path)
+@pytest.fixture
+def ran(monkeypatch):
+    return noting(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A whole comparison, the titles of its cells, and its folder."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        titles = noting(patch)
+        return made.compared(grid(), folder), titles, folder
+
+
+def test_chosen_runs_are_measured_against_runs_on_one_modality(finished, monkeypatch):
+    given, (found, ran, folder) = grid(), finished
     alone = [f"blobs: {name} alone, seed {seed}" for seed in (0, 1) for name in ("left", "right")]
     assert [title for title in ran if "alone" in title] == alone
     measured = [title for title in ran if title.endswith(", competition")]
@@ -49,11 +61,11 @@ def test_chosen_runs_are_measured_against_runs_on_one_modality(tmp_path, ran):
         for seed in (0, 1):
             assert f"blobs: {candidate.method} ({changes}), seed {seed}, competition" in measured
     assert len(ran) == given.num_cells + 4 + 4
-    kept = {path.name for path in (tmp_path / "models").iterdir()}
+    kept = {path.name for path in (folder / "models").iterdir()}
     assert len(kept) == 4  # those on one modality: another method is measured against them too
-    ran.clear()
-    made.compared(given, tmp_path)
-    assert not ran
+    again = noting(monkeypatch)
+    made.compared(given, folder, report=False)
+    assert not again
 
 
 def test_strengths_are_those_of_the_protocol_of_competition(tmp_path):
@@ -68,7 +80,7 @@ def test_strengths_are_those_of_the_protocol_of_competition(tmp_path):
         runs=tmp_path / "twin",
         backend="threading",
     )
-    found = made.compared(given, tmp_path / "grid")
+    found = made.compared(given, tmp_path / "grid", report=False)
     ours = found.blocks[0].rows[0].competition
     for outcome in twin.outcomes:
         for quantity in ("strength", "alone", "probe", "contribution"):
@@ -78,9 +90,9 @@ def test_strengths_are_those_of_the_protocol_of_competition(tmp_path):
 
 
 def test_a_method_that_is_added_later_is_measured_against_the_same_runs(tmp_path, ran):
-    made.compared(grid(methods={"Joint": None}), tmp_path)
+    made.compared(grid(methods={"Joint": None}), tmp_path, report=False)
     ran.clear()
-    made.compared(grid(methods={"Joint": None, "AGM": None}), tmp_path)
+    made.compared(grid(methods={"Joint": None, "AGM": None}), tmp_path, report=False)
     assert ran == [
         "blobs: AGM, seed 0",
         "blobs: AGM, seed 1",
@@ -94,7 +106,7 @@ def test_measuring_can_be_asked_for_later_and_what_is_lost_is_trained_again(tmp_
     before = made.compared(grid(**given, competition=False), tmp_path)
     assert not before.measured
     assert not (tmp_path / "competition.csv").exists()
-    found = made.compared(grid(**given), tmp_path)
+    found = made.compared(grid(**given), tmp_path, report=False)
     alone = ["blobs: left alone, seed 0", "blobs: right alone, seed 0"]
     joint = "blobs: Joint, seed 0"  # whose model was not kept at first
     assert ran == [joint, *alone, joint, f"{joint}, competition"]
@@ -106,7 +118,7 @@ def test_measuring_can_be_asked_for_later_and_what_is_lost_is_trained_again(tmp_
         assert key != result.key
         store.forget(result.key)
     ran.clear()
-    again = made.compared(grid(**given), tmp_path)
+    again = made.compared(grid(**given), tmp_path, report=False)
     assert ran == [joint, *alone, f"{joint}, competition"]
     (repeated,) = again.blocks[0].rows[0].competition.outcomes.values()
     assert repeated["strength"] == measured["strength"]
@@ -116,7 +128,7 @@ def test_a_run_that_failed_is_not_measured_and_a_failed_measurement_is_told(
     tmp_path, ran, monkeypatch
 ):
     methods = {"Joint": None, "bad": {"method": "experiments.compare.made.Fails"}}
-    found = made.compared(grid(methods=methods, seeds=1), tmp_path)
+    found = made.compared(grid(methods=methods, seeds=1), tmp_path, report=False)
     assert not [title for title in ran if title.startswith("blobs: bad") and "competition" in title]
     assert found.blocks[0].rows[1].competition is None
     store = Store(tmp_path)
@@ -131,14 +143,15 @@ def test_a_run_that_failed_is_not_measured_and_a_failed_measurement_is_told(
     text = (tmp_path / "report.md").read_text()
     assert "RuntimeError: The run 'left alone' failed: OSError: the disk is full" in text
     assert "2 runs failed" in text
-    repaired = made.compared(grid(methods=methods, seeds=1), tmp_path, retry_failed=True)
+    again = {"retry_failed": True, "report": False}
+    repaired = made.compared(grid(methods=methods, seeds=1), tmp_path, **again)
     assert list(repaired.blocks[0].rows[0].competition.outcomes) == [0]
 
 
-def test_the_report_shows_probes_strengths_and_terms(tmp_path):
-    found = made.compared(grid(), tmp_path)
+def test_the_report_shows_probes_strengths_and_terms(finished):
+    found, _, folder = finished
     (block,) = found.blocks
-    text = (tmp_path / "report.md").read_text().replace("\N{NO-BREAK SPACE}", " ")
+    text = (folder / "report.md").read_text().replace("\N{NO-BREAK SPACE}", " ")
     page = str(comparison_page(found).to_html()).replace("\N{NO-BREAK SPACE}", " ")
     ours = block.rows[1].competition
     strength = ours.summary("strength", "left")
@@ -148,7 +161,7 @@ def test_the_report_shows_probes_strengths_and_terms(tmp_path):
     assert re.search(r"Trained alone the network reaches: left \d+\.\d ± \d+\.\d% and right", page)
     assert "<h3>Competition of modalities on blobs</h3>" in page
     assert "Competition strength" in page
-    rows = list(csv.DictReader(io.StringIO((tmp_path / "competition.csv").read_text())))
+    rows = list(csv.DictReader(io.StringIO((folder / "competition.csv").read_text())))
     assert [(row["method"], row["seed"], row["modality"]) for row in rows] == [
         (method, str(seed), name)
         for method in ("Joint", "AGM")

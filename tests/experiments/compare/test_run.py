@@ -37,14 +37,14 @@ def test_a_grid_becomes_a_report_and_no_cell_is_run_twice(tmp_path, ran):
     assert [row.accuracy for row in again.blocks[0].rows] == [
         row.accuracy for row in first.blocks[0].rows
     ]
-    made.compared(made.grid(seeds=3, name="longer"), tmp_path)
+    made.compared(made.grid(seeds=3, name="longer"), tmp_path, report=False)
     chosen = [row.outcome.chosen.candidate for row in first.blocks[0].rows]
     assert ran == [made.run(candidate, 2).title for candidate in chosen]
 
 
 def test_configurations_are_tried_with_other_seeds_than_the_chosen_one_is_judged_by(tmp_path, ran):
     given = made.grid(seeds=[5, 3])
-    found = made.compared(given, tmp_path)
+    found = made.compared(given, tmp_path, report=False)
     assert len(ran) == given.num_cells == 8
     assert all(title.endswith("seed 1000") for title in ran[:4])
     chosen = [row.outcome.chosen.candidate for row in found.blocks[0].rows]
@@ -64,10 +64,10 @@ def test_failures_are_reported_and_do_not_stop_the_others(tmp_path, ran, monkeyp
     text = (tmp_path / "report.md").read_text()
     assert "RuntimeError: there is nothing to learn here" in text
     ran.clear()
-    made.compared(given, tmp_path)
+    made.compared(given, tmp_path, report=False)
     assert not ran
     monkeypatch.setattr(made.Fails, "loss", lambda self, joint, signals: joint)
-    repaired = made.compared(given, tmp_path, retry_failed=True)
+    repaired = made.compared(given, tmp_path, retry_failed=True, report=False)
     assert ran == ["blobs: bad, seed 0", "blobs: bad, seed 1"]
     assert repaired.blocks[0].rows[1].accuracy == joint.accuracy
 
@@ -89,11 +89,12 @@ def test_the_same_run_asked_for_by_two_commands_is_trained_once(tmp_path, ran):
     competition = compete(candidate.recipe, num_seeds=2, **paths, **here)
     assert len(ran) == 2 * (1 + 2 + 1)  # joint, each modality alone, measured
     ran.clear()
-    found = made.compared(given, tmp_path)
+    found = made.compared(given, tmp_path, report=False)
     assert not ran
     accuracies = [record["test"]["accuracy"] for record in found.blocks[0].rows[0].records]
     assert accuracies == [outcome.joint for outcome in competition.outcomes]
-    made.compared(made.grid(methods={"Joint": None}, seeds=2, competition=paths), tmp_path)
+    measured = made.grid(methods={"Joint": None}, seeds=2, competition=paths)
+    made.compared(measured, tmp_path, report=False)
     assert not ran  # nor are the runs on one modality, or the measurements
 
 
@@ -111,7 +112,7 @@ def test_parts_together_are_the_whole(tmp_path, ran):
     found = made.compared(given, tmp_path, part="3/3")
     assert len(ran) == len(set(ran)) == 8
     assert (tmp_path / "report.html").is_file()
-    whole = made.compared(given, tmp_path / "whole")
+    whole = made.compared(given, tmp_path / "whole", report=False)
     accuracies = [
         [record["test"] for record in c.blocks[0].rows[1].records] for c in (found, whole)
     ]

@@ -15,7 +15,7 @@ CASES = {
     "strokes": ("mfeat.npz", "training.turned.Strokes", "mae", "Mean absolute error", False),
     "categories": ("wikipedia.npz", "training.turned.Categories", "map", "Mean average prec", True),
 }
-TRAINER = {"max_epochs": 4, "accelerator": "cpu", "log_every_n_steps": 20, "num_threads": 1}
+TRAINER = {"max_epochs": 2, "accelerator": "cpu", "log_every_n_steps": 20, "num_threads": 1}
 
 
 def written(path, content):
