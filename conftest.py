@@ -1,6 +1,7 @@
 """The examples of README.md and of docs/ are tests: each page is one namespace, top to bottom."""
 
 import gc
+import os
 
 import pytest
 from sybil import Sybil
@@ -17,6 +18,14 @@ def runs_of_their_own(tmp_path_factory):
     """No test leaves runs in the current folder, or finds those of a user."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COUNTERPOISE_RUNS", str(tmp_path_factory.mktemp("runs")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk():
+    """Hundreds of runs save checkpoints, and nothing but a power cut tells when they are there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", os.fstat)  # which knows as well whether a file is open
         yield
 
 
