@@ -5,6 +5,7 @@ import random
 import re
 import tarfile
 from dataclasses import dataclass
+from functools import cache
 
 import pytest
 import torch
@@ -139,6 +140,19 @@ def own(source, **changes):
     return recipe(data=source, trainer=trainer, **changes)
 
 
+@pytest.fixture(scope="module")
+def straight(shards, tmp_path_factory):
+    """From the name of a source to what a run comes to that nobody kills, each trained once."""
+
+    @cache
+    def left(name):
+        folder = tmp_path_factory.mktemp("straight") / "run"
+        train(own(SOURCES[name](shards)), folder, progress=False)
+        return left_behind(folder)
+
+    return left
+
+
 # torchdata 0.11 asks PyTorch for what PyTorch has deprecated.
 @pytest.mark.filterwarnings("ignore:'set_vital' is deprecated:UserWarning")
 # WebDataset leaves closing its shards to the garbage collector.
@@ -146,26 +160,24 @@ def own(source, **changes):
 @pytest.mark.parametrize("name", SOURCES)
 @pytest.mark.parametrize("number", [4, 9], ids=["in the first epoch", "in a later one"])
 def test_killed_within_an_epoch_it_ends_with_the_same_bits(
-    name, number, shards, tmp_path, monkeypatch
+    name, number, shards, straight, tmp_path, monkeypatch
 ):
-    make = SOURCES[name]
-    train(own(make(shards)), tmp_path / "straight", progress=False)
+    make, expected = SOURCES[name], straight(name)
     with monkeypatch.context() as patch:
         kill_at_step(patch, number)
         with pytest.raises(Killed):
             train(own(make(shards)), tmp_path / "run", progress=False)
     torch.rand(number), random.random()  # whatever the process did meanwhile
     train(own(make(shards)), tmp_path / "run", resume=True, progress=False)
-    straight, resumed = (left_behind(tmp_path / each) for each in ("straight", "run"))
-    assert same_bits(straight, resumed)
+    assert same_bits(left_behind(tmp_path / "run"), expected)
 
 
-def test_the_run_depends_on_the_seed_and_on_nothing_else(tmp_path):
+def test_the_run_depends_on_the_seed_and_on_nothing_else(straight, tmp_path):
     def weights(folder, **changes):
         train(own(shuffled(), **changes), tmp_path / folder, progress=False)
         return left_behind(tmp_path / folder)["state_dict"]
 
-    first = weights("first")
+    first = straight("loader")["state_dict"]
     torch.rand(5)
     assert same_bits(first, weights("again"))
     assert not same_bits(first, weights("other", seed=4))
