@@ -398,7 +398,7 @@ SETTINGS = {
 }
 
 
-# A network that concatenates is trained by every method where runs are resumed.
+# Without heads that the network has: the contract, and where every method is killed and resumed.
 @pytest.mark.parametrize(
     "fusion", ["additive", pytest.param("concatenation", marks=pytest.mark.slow)]
 )
