@@ -161,8 +161,8 @@ def teachers(recipe):
     return {name: model.get_submodule(path) for name, path in paths.items()}
 
 
-# One of each kind of what a method keeps: averages, prototypes, noise, teachers, turns, stops, rates,
-# weights and starts. The state of each method by itself is held to the bit in the contract.
+# One of each kind of what a method keeps: averages, prototypes, noise, teachers, turns, stops,
+# rates, weights and starts. The state of each method by itself is held to the bit in the contract.
 KEPT = ("agm", "pmr", "ogm-ge", "umt", "reconboost", "mses", "mslr", "gblend", "relearning")
 QUICK = {f"digits-{name}" for name in KEPT}
 
