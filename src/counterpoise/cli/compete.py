@@ -10,6 +10,10 @@ from counterpoise.cli.running import add_running, progress_bar, running, telling
 from counterpoise.cli.tables import print_table
 from counterpoise.experiments.compete.protocol import compete
 from counterpoise.methods import Method
+
+# Which `main` looks for in a command that takes `--config`.
+from counterpoise.training.config.reading import BASES as BASES
+from counterpoise.training.config.reading import DEFAULTS as DEFAULTS
 from counterpoise.training.recipe import Recipe
 
 if TYPE_CHECKING:

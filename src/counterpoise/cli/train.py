@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING
 from counterpoise.cli.failures import Interrupted
 from counterpoise.cli.options import add_flag
 from counterpoise.methods.umt import untaught
+
+# Which `main` looks for in a command that takes `--config`.
+from counterpoise.training.config.reading import BASES as BASES
+from counterpoise.training.config.reading import DEFAULTS as DEFAULTS
 from counterpoise.training.processes import is_first_process
 from counterpoise.training.recipe import Recipe
 
