@@ -15,8 +15,8 @@ import torch
 from filelock import Timeout
 
 from counterpoise.data.files.fingerprints import file_digest
+from counterpoise.data.files.full_disk import lacks_room
 from counterpoise.experiments.cells import Cell, code_digest
-from counterpoise.experiments.execution.full_disk import lacks_room
 from counterpoise.experiments.store import Result, Store
 
 MOST_DEATHS = 2
@@ -53,7 +53,7 @@ def compute_cell(cell: Cell, path: Path | str, *, apart: bool = True) -> bool:
         if store.read(cell.key) is None:
             deaths = store.deaths(cell.key)
             if len(deaths) >= MOST_DEATHS:
-                _keep(cell.key, cell.identity, store, error=_told(deaths))
+                _keep(cell, store, error=_told(deaths))
             else:
                 with _noting(cell, store, unless=apart):
                     _compute(cell, store)
@@ -63,15 +63,15 @@ def compute_cell(cell: Cell, path: Path | str, *, apart: bool = True) -> bool:
     return False
 
 
-def keep_failure(key: str, identity: dict[str, Any], store: Store, reason: str = "") -> bool:
+def keep_failure(cell: Cell, store: Store, reason: str = "") -> bool:
     """Keep that a cell failed for a reason, by default that its processes died.
 
     Returns:
         Whether there is a result now; False if another process is computing the cell.
     """
-    with suppress(Timeout), store.lock(key).acquire(timeout=_SECONDS_TO_WAIT):
-        if store.read(key) is None:
-            _keep(key, identity, store, error=reason or _told(store.deaths(key)))
+    with suppress(Timeout), store.lock(cell.key).acquire(timeout=_SECONDS_TO_WAIT):
+        if store.read(cell.key) is None:
+            _keep(cell, store, error=reason or _told(store.deaths(cell.key)))
         return True
     return False
 
@@ -113,7 +113,7 @@ def _compute(cell: Cell, store: Store) -> None:
         fields["model"] = file_digest(best)
     fields["seconds"] = time.monotonic() - start
     fields["warnings"] = sorted({str(warning.message) for warning in caught})
-    _keep(cell.key, cell.identity, store, keep=cell.keep, **fields)
+    _keep(cell, store, **fields)
 
 
 def _failure(raised: BaseException) -> BaseException | None:
@@ -127,17 +127,15 @@ def _failure(raised: BaseException) -> BaseException | None:
     return None
 
 
-def _keep(
-    key: str, identity: dict[str, Any], store: Store, *, keep: Any = "no", **fields: Any
-) -> None:
+def _keep(cell: Cell, store: Store, **fields: Any) -> None:
     record = fields.get("record")
     diverged = record is not None and record.get("outcome") == "diverged"
     state: Any = "failed" if record is None else "diverged" if diverged else "done"
     known: dict[str, Any] = dict.fromkeys(("record", "traceback"))
     known["error"] = record.get("divergence") if record is not None and diverged else None
-    known |= {"key": key, "identity": identity, "state": state, "code": code_digest()}
+    known |= {"key": cell.key, "identity": cell.identity, "state": state, "code": code_digest()}
     result = Result(**{**known, "warnings": [], **fields})
-    store.write(result, keep=keep if state == "done" else "no")
+    store.write(result, keep=cell.keep if state == "done" else "no")
 
 
 @contextmanager

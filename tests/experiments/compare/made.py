@@ -1,11 +1,8 @@
 """Grids that are quick to run, methods that fail, and made-up results of cells."""
 
-import ctypes
 import errno
 import os
 import signal
-import sys
-import time
 from pathlib import Path
 
 import counterpoise as cp
@@ -53,28 +50,6 @@ class Dies(cp.Joint):
         if self.always or not before:
             os.kill(os.getpid(), signal.SIGKILL)
         return joint
-
-
-class Exits(cp.Joint):
-    """Joint training that ends its process in one of several ways.
-
-    Args:
-        how: "exit" (by an exception), "at once" (by the operating system), "crash" or "hang".
-    """
-
-    def __init__(self, how: str = "exit"):
-        super().__init__()
-        self.how = how
-
-    def loss(self, joint, signals):
-        if self.how == "exit":
-            sys.exit(3)
-        elif self.how == "at once":
-            os._exit(7)
-        elif self.how == "crash":
-            ctypes.string_at(0)
-        while True:
-            time.sleep(1)
 
 
 class Fills(cp.Joint):

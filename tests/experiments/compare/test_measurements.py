@@ -10,7 +10,7 @@ from counterpoise.experiments.compare.competition_report import competition_tabl
 from counterpoise.experiments.compare.report import comparison_page
 from counterpoise.experiments.compete import compete
 from counterpoise.experiments.computing import compute_cell
-from counterpoise.experiments.execution import loop
+from counterpoise.experiments.execution import pools
 from counterpoise.experiments.store import Store
 from counterpoise.measures.statistics import judge, two_way_difference
 from experiments.compare import made
@@ -31,7 +31,7 @@ def noting(patch):
         titles.append(cell.title)
         return compute_cell(cell, path, **options)
 
-    patch.setattr(loop, "compute_cell", noted)
+    patch.setattr(pools, "compute_cell", noted)
     return titles
 
 

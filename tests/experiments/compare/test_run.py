@@ -4,7 +4,7 @@ import pytest
 
 from counterpoise.experiments.compete import compete
 from counterpoise.experiments.computing import compute_cell
-from counterpoise.experiments.execution import loop
+from counterpoise.experiments.execution import pools
 from counterpoise.experiments.session import OtherPartsError
 from counterpoise.measures.statistics import DIVERGED
 from counterpoise.training import run as training
@@ -20,7 +20,7 @@ def ran(monkeypatch):
         titles.append(cell.title)
         return compute_cell(cell, path, **options)
 
-    monkeypatch.setattr(loop, "compute_cell", noted)
+    monkeypatch.setattr(pools, "compute_cell", noted)
     return titles
 
 

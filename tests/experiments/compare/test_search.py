@@ -15,7 +15,7 @@ from counterpoise.experiments.compare.outcomes import Outcome, Trial
 from counterpoise.experiments.compare.search import search_of, searched
 from counterpoise.experiments.compare.searching import advance
 from counterpoise.experiments.computing import compute_cell
-from counterpoise.experiments.execution import loop
+from counterpoise.experiments.execution import pools
 from counterpoise.experiments.execution.settings import Execution
 from counterpoise.experiments.session import Counting, OtherPartsError
 from counterpoise.experiments.store import Store
@@ -170,7 +170,7 @@ def finished(tmp_path_factory):
         return compute_cell(cell, path, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "compute_cell", noted)
+        patch.setattr(pools, "compute_cell", noted)
         found = made.compared(tiny(), folder)
     return found, titles, folder
 
@@ -221,7 +221,7 @@ def test_killed_and_started_again_it_tries_and_chooses_the_same(finished, tmp_pa
         left -= 1
         return compute_cell(cell, path, **options)
 
-    monkeypatch.setattr(loop, "compute_cell", killed)
+    monkeypatch.setattr(pools, "compute_cell", killed)
     with pytest.raises(Stop):
         made.compared(tiny(), tmp_path)
     left = 99

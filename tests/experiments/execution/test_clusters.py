@@ -62,7 +62,7 @@ def test_processes_of_dask_that_do_not_start_say_what_may_be_wrong(monkeypatch):
     def refuse(**options):
         raise RuntimeError("Nanny failed to start")
 
-    monkeypatch.setattr("distributed.LocalCluster", refuse)
+    monkeypatch.setattr("distributed.deploy.LocalCluster", refuse)
     message = r"did not \(Nanny failed to start\)\. In a script, call it below `if __name__ == "
     with pytest.raises(RuntimeError, match=message), opened("dask", jobs=2):
         pass

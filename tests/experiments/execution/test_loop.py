@@ -2,31 +2,31 @@
 
 import os
 import re
-import signal
 import threading
+import time
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from counterpoise.experiments.compare.cells import Runs
 from counterpoise.experiments.compare.run import compare
-from counterpoise.experiments.execution import loop, parcels
-from counterpoise.experiments.execution.children import Children, DiedError
+from counterpoise.experiments.execution import apart, loop
+from counterpoise.experiments.execution.apart import Children, Parcel, TooLongError
 from counterpoise.experiments.execution.loop import run_cells
-from counterpoise.experiments.execution.parcels import Parcel
 from counterpoise.experiments.execution.pools import Pool
 from counterpoise.experiments.execution.settings import Execution
 from counterpoise.experiments.store import Store
 from experiments.compare import made
 from experiments.execution.watched import (
+    Ending,
     killed_in_the_middle,
     lines,
     lives,
     outcome,
     until,
-    watched,
 )
 
 SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("ray", "dask")]
@@ -48,52 +48,35 @@ def ignore(cell, result):
     """Nobody is told."""
 
 
-def ending(how):
-    return {"method": "experiments.compare.made.Exits", "method.how": how}
-
-
 # -- cells that take their process with them -----------------------------------------------------
 
 
 @pytest.mark.parametrize("name", EVERYWHERE)
-def test_a_cell_that_ends_its_process_is_a_failed_cell_and_all_others_finish(tmp_path, name):
-    reasons = {
-        "exit": r"SystemExit: 3",
-        "at once": r"Its process died 2 times: EXIT\(7\)",
-        "crash": r"Its process died 2 times: SIGSEGV\(-11\)",
+def test_cells_that_take_their_process_with_them_have_failed_and_all_others_finish(tmp_path, name):
+    cells = [Ending(how, tmp_path) for how in ("exit", "dies", "killed", "done")]
+    store, results = Store(tmp_path), {}
+
+    def tell(cell, result):
+        results[cell.how] = result.state, result.error
+
+    # Long enough for each on any machine that is not all but dead.
+    run_cells(cells, store, Execution(name, jobs=1, time_limit=120), tell)
+    assert results == {
+        "exit": ("failed", "SystemExit: 3"),
+        "dies": ("failed", "Its process died 2 times: EXIT(7); SIGSEGV(-11)"),
+        "killed": ("done", None),
+        "done": ("done", None),
     }
-    methods = {"Joint": None, **{how: ending(how) for how in reasons}}
-    given = made.grid(methods=methods, seeds=1)
-    found = made.compared(given, tmp_path, backend=name, jobs=1)
-    joint, *failed = found.blocks[0].rows
-    assert joint.accuracy is not None
-    for row, reason in zip(failed, reasons.values(), strict=True):
-        ((_, _, result),) = row.outcome.failures
-        assert re.fullmatch(reason, result.error)
-    assert not list((tmp_path / "running").glob("*.deaths"))
+    assert not list(store.running.glob("*.deaths"))
 
 
 @pytest.mark.parametrize("name", EVERYWHERE)
 def test_a_cell_that_hangs_is_ended(tmp_path, name):
-    hangs, beside = planned({"hangs": ending("hang"), "Joint": None})
-    store, told = Store(tmp_path), []
-    # Long enough for the other cell on any machine that is not all but dead.
-    how = Execution(name, jobs=2, time_limit=120 if name != "loky" else 90)
-    run_cells([beside], store, how, ignore)
-    short = replace(how, time_limit=1)
-    run_cells([hangs], store, short, lambda cell, result: told.append((cell, result)))
-    ((cell, result),) = told
-    assert (cell.key, result.error) == (hangs.key, "It took longer than 1 s.")
-    assert store.read(beside.key).state == "done"
-
-
-def test_a_cell_whose_process_dies_once_goes_on(tmp_path):
-    once = {"method": "experiments.compare.made.Dies", "method.marker": str(tmp_path / "once")}
-    found = made.compared(
-        made.grid(methods={"Joint": None, "once": once}, seeds=1), tmp_path, backend="loky", jobs=2
-    )
-    results = outcome(found)
-    assert results["Joint"] == results["once"]
+    (tmp_path / "hold").touch()
+    cell, store = Ending("held", tmp_path), Store(tmp_path)
+    run_cells([cell], store, Execution(name, jobs=1, time_limit=1), ignore)
+    assert store.read(cell.key).error == "It took longer than 1 s."
+    until(lambda: not any(lives(number) for number in lines(cell.journal)))
 
 
 def test_where_no_process_waits_the_next_call_knows(tmp_path):
@@ -123,22 +106,19 @@ def test_a_call_that_ends_in_whatever_way_leaves_no_note(tmp_path, monkeypatch):
     assert store.read(cell.key).state == "done"
 
 
-def test_processes_that_are_ended_with_their_command_are_not_to_blame():
-    children = Children()
-    errors = []
+def test_a_command_that_ends_ends_its_processes_and_blames_no_cell(tmp_path):
+    (tmp_path / "hold").touch()
+    held, done = Ending("held", tmp_path), Ending("done", tmp_path)
+    store = Store(tmp_path)
 
-    def call():
-        try:
-            children.call(signal.sigwait, [signal.SIGUSR1], None)
-        except Exception as error:
-            errors.append(error)
+    def stop(cell, result):
+        until(lambda: lines(held.journal))
+        raise KeyboardInterrupt
 
-    thread = threading.Thread(target=call)
-    thread.start()
-    until(lambda: children._all)
-    children.close()
-    thread.join()
-    assert not isinstance(errors[0], DiedError)
+    with pytest.raises(KeyboardInterrupt):
+        run_cells([held, done], store, Execution("loky", jobs=2), stop)
+    until(lambda: not lives(lines(held.journal)[0]))
+    assert (store.read(held.key), store.deaths(held.key)) == (None, [])
 
 
 # -- commands that are killed, and several at a time ---------------------------------------------
@@ -146,7 +126,7 @@ def test_processes_that_are_ended_with_their_command_are_not_to_blame():
 
 @pytest.mark.parametrize("name", EVERYWHERE)
 def test_killed_as_a_whole_and_started_again_it_goes_on(tmp_path, name):
-    given, finished = killed_in_the_middle(tmp_path, f"--backend={name}", "--jobs=2")
+    given, finished = killed_in_the_middle(tmp_path, f"--backend={name}", "--jobs=1")
     journal = tmp_path / "journal"
     until(lambda: not lives(lines(journal)[0]))  # its worker does not outlive it
     (tmp_path / "hold").unlink()
@@ -161,12 +141,11 @@ def test_killed_as_a_whole_and_started_again_it_goes_on(tmp_path, name):
 
 def test_two_commands_share_a_store_and_run_no_cell_twice(tmp_path):
     """While one is held in a cell the other computes what is left, and waits for that cell."""
-    methods = {"held": watched(tmp_path / "journal", tmp_path / "hold"), "Joint": None}
     (tmp_path / "hold").touch()
-    held, free = planned(methods)
+    held, free = Ending("held", tmp_path), Ending("done", tmp_path)
     first = threading.Thread(target=run_cells, args=([held], Store(tmp_path), LOKY, ignore))
     first.start()
-    until(lambda: lines(tmp_path / "journal"))
+    until(lambda: lines(held.journal))
     told = []
 
     def tell(cell, result):
@@ -176,7 +155,7 @@ def test_two_commands_share_a_store_and_run_no_cell_twice(tmp_path):
     run_cells([held, free], Store(tmp_path), Execution("threading"), tell)
     first.join()
     assert told == [free.key, held.key]
-    assert len(lines(tmp_path / "journal")) == 1
+    assert len(lines(held.journal)) == 1
     left = {path.suffix for path in (tmp_path / "running").iterdir()}
     assert left <= {".lock"}
 
@@ -191,10 +170,10 @@ class Loss(Exception):
 def pretending(monkeypatch, attended):
     """Let cells be attended to by a function in this process."""
 
-    def submit(parcel):
+    def submit(*cell):
         future = Future()
         try:
-            future.set_result(attended(parcel))
+            future.set_result(attended(Parcel.of(*cell)))
         except Exception as error:
             future.set_exception(error)
         return future
@@ -218,7 +197,7 @@ def test_a_cell_whose_worker_is_lost_is_given_to_another(tmp_path, monkeypatch):
     def attended(parcel):
         for loss in losses:
             raise loss
-        return parcels._open(parcel)
+        return parcel.compute()
 
     pretending(monkeypatch, attended)
     cell, store = one_cell(), Store(tmp_path)
@@ -260,14 +239,14 @@ def test_workers_have_to_share_the_folder(tmp_path):
     parcel = Parcel.of(one_cell(), tmp_path / "not there")
     message = f"`runs` should be a folder that all workers share; found no '{tmp_path}/not there'"
     with pytest.raises(ValueError, match=re.escape(message)):
-        parcels.attend(parcel)
+        apart.attend(parcel)
 
 
 def test_workers_have_to_have_the_same_versions(tmp_path):
     parcel = Parcel.of(one_cell(), tmp_path)
     other = replace(parcel, versions=parcel.versions | {"torch": "1.0"})
     with pytest.raises(ValueError, match=r"them, torch 1\.0; found torch \d.* on '.*'\. Install"):
-        parcels.attend(other)
+        apart.attend(other)
 
 
 def test_paths_are_those_of_where_the_command_was_started(tmp_path, monkeypatch):
@@ -278,29 +257,28 @@ def test_paths_are_those_of_where_the_command_was_started(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", [each for each in os.sys.path if each != "modules"])
     ran = []
-    monkeypatch.setattr(parcels, "compute_cell", lambda cell, path: ran.append(Path.cwd()))
-    parcels._open(parcel)
+    monkeypatch.setattr(apart, "compute_cell", lambda cell, path: ran.append(Path.cwd()))
+    parcel.compute()
     assert ran == [tmp_path / "started"]
     assert str(tmp_path / "started" / "modules") in os.sys.path
-    assert Path.cwd() == tmp_path
 
 
-def test_one_thread_computes_in_a_process_of_its_own_and_nothing_stays_behind(monkeypatch):
+def test_a_process_of_its_own_computes_on_one_thread_and_does_not_stay_behind(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    children = Children()
-    assert children.call(os.getenv, "OMP_NUM_THREADS", None) == "1"
-    worker = Path(children.call(os.path.realpath, "/proc/self", None)).name
-    assert worker != str(os.getpid())
+    children, number = Children(), partial(os.path.realpath, "/proc/self")
+    assert children.call(partial(os.getenv, "OMP_NUM_THREADS")) == "1"
+    first = Path(children.call(number)).name
+    assert first != str(os.getpid())
+    with pytest.raises(TimeoutError, match="its own"):  # an error of the call, which is its result
+        children.call(_late, 120)
+    assert Path(children.call(number)).name == first
+    with pytest.raises(TooLongError, match=r"It took longer than 0\.5 s\."):
+        children.call(partial(time.sleep, 1e6), 0.5)
+    until(lambda: not lives(first))
+    second = Path(children.call(number)).name
     children.close()
-    until(lambda: not lives(worker))
+    until(lambda: not lives(second))
 
 
-def test_an_error_that_a_call_raises_is_raised_even_one_of_time():
-    children = Children()
-    with pytest.raises(TimeoutError, match="its own"):
-        children.call(_late, None, 120)
-    children.close()
-
-
-def _late(_):
+def _late():
     raise TimeoutError("its own")

@@ -1,15 +1,20 @@
-"""Comparisons that can be held and killed, by a method that waits and tells its process."""
+"""Cells and comparisons that can be held and killed, and that tell their process."""
 
+import ctypes
 import os
+import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import yaml
 
 import counterpoise as cp
+from counterpoise.experiments.cells import Cell
 from experiments.compare import made
 
 
@@ -34,6 +39,52 @@ class Watched(cp.Joint):
         while self.hold and Path(self.hold).exists():
             time.sleep(0.05)
         return joint
+
+
+@dataclass(frozen=True)
+class Ending(Cell):
+    """A cell without training, which leaves a line in its journal and ends in one of several ways.
+
+    Args:
+        how: "done", "exit" (by an exception), "dies" (twice, in two ways), "killed" (the first
+            time), or "held" (for as long as the file "hold" is there).
+        folder: Where the journal and the file are.
+    """
+
+    how: str
+    folder: Path
+
+    @cached_property
+    def identity(self):
+        return {"how": self.how}
+
+    @property
+    def title(self):
+        return self.how
+
+    @property
+    def uses_gpu(self):
+        return False
+
+    @property
+    def journal(self):
+        return self.folder / f"{self.how}.journal"
+
+    def compute(self, store, folder):
+        number = len(lines(self.journal))
+        with self.journal.open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        if self.how == "exit":
+            sys.exit(3)
+        elif self.how == "killed" and number == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif self.how == "dies" and number == 0:
+            os._exit(7)
+        elif self.how == "dies":
+            ctypes.string_at(0)
+        while self.how == "held" and (self.folder / "hold").exists():
+            time.sleep(0.05)
+        return {}
 
 
 def until(true, *, unless=lambda: False):

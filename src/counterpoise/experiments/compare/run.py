@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from counterpoise.core.errors import check_flag, check_kind, check_path
+from counterpoise.data.files.full_disk import ending_when_full
 from counterpoise.experiments.compare.analysis import Comparison
 from counterpoise.experiments.compare.cells import GridRun, Measuring, Runs, plan_measuring
 from counterpoise.experiments.compare.declaration import declare
@@ -20,7 +21,6 @@ from counterpoise.experiments.compare.progress import Progress
 from counterpoise.experiments.compare.report import write_comparison
 from counterpoise.experiments.compare.search import search_of, write_search
 from counterpoise.experiments.compare.searching import run_searches
-from counterpoise.experiments.execution.full_disk import ending_when_full
 from counterpoise.experiments.execution.settings import Execution, ExecutionOptions
 from counterpoise.experiments.session import Observer, Session
 from counterpoise.experiments.store import Keep, Result, Store

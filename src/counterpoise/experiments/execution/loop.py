@@ -7,10 +7,10 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 
+from counterpoise.data.files.full_disk import ending_when_full
 from counterpoise.experiments.cells import Cell
-from counterpoise.experiments.computing import compute_cell, keep_failure
-from counterpoise.experiments.execution.full_disk import ending_when_full
-from counterpoise.experiments.execution.parcels import Parcel
+from counterpoise.experiments.computing import MOST_DEATHS, keep_failure
+from counterpoise.experiments.execution.apart import DiedError, TooLongError
 from counterpoise.experiments.execution.pools import Pool, open_pool
 from counterpoise.experiments.execution.settings import Execution
 from counterpoise.experiments.store import Result, Store
@@ -41,56 +41,42 @@ def run_cells(cells: Sequence[Cell], store: Store, execution: Execution, told: T
     """
     if not cells:
         return
-    with ending_when_full(store.path):
-        if execution.backend == "threading":
-            _in_turn(deque(cells), store, told)
-        else:
-            with open_pool(execution, gpu=any(cell.uses_gpu for cell in cells)) as pool:
-                _at_a_time(deque(cells), store, pool, execution.time_limit, told)
-
-
-def _in_turn(waiting: deque[Cell], store: Store, told: Told) -> None:
-    while waiting:
-        cell = waiting.popleft()
-        if compute_cell(cell, store.path, apart=False):
-            told(cell, _arrived(cell, store))
-        else:
-            waiting.append(cell)
-
-
-def _at_a_time(
-    waiting: deque[Cell], store: Store, pool: Pool, limit: float | None, told: Told
-) -> None:
-    under_way: dict[Future[bool], Cell] = {}
+    waiting, under_way = deque(cells), dict[Future[bool], Cell]()
     losses: Counter[str] = Counter()
-    while waiting or under_way:
-        while waiting and len(under_way) < (pool.number or len(waiting)):
-            cell = waiting.popleft()
-            under_way[pool.submit(Parcel.of(cell, store.path, limit))] = cell
-        for future in wait(under_way, return_when=FIRST_COMPLETED).done:
-            cell = under_way.pop(future)
-            if _attended(future, cell, store, pool, losses):
-                told(cell, _arrived(cell, store))
-            else:
-                waiting.append(cell)
+    gpu = any(cell.uses_gpu for cell in cells)
+    with ending_when_full(store.path), open_pool(execution, gpu=gpu) as pool:
+        while waiting or under_way:
+            while waiting and len(under_way) < (pool.number or len(waiting)):
+                cell = waiting.popleft()
+                under_way[pool.submit(cell, store.path, execution.time_limit)] = cell
+            for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                cell = under_way.pop(future)
+                if _has_result(future, cell, store, pool, losses):
+                    told(cell, _arrived(cell, store))
+                else:
+                    waiting.append(cell)
 
 
-def _attended(
+def _has_result(
     future: Future[bool], cell: Cell, store: Store, pool: Pool, losses: Counter[str]
 ) -> bool:
-    """Return whether a cell has a result, now that its future is done."""
+    """Return whether a cell has a result, now that its future is done; keep why it has failed."""
     try:
         return future.result()
-    except pool.losses as loss:  # of a worker or its machine; the cell need not be to blame
-        losses[cell.key] += 1
-        reason = f"Its worker was lost {losses[cell.key]} times: {type(loss).__name__}: {loss}"
-        if losses[cell.key] < _MOST_LOSSES:
-            return False
-        return keep_failure(cell.key, cell.identity, store, reason)
     except Exception as error:
-        cause = getattr(error, "cause", None)  # Ray hands it on within an error of pages
-        if isinstance(cause, Exception):
-            raise cause from None
+        fault = getattr(error, "cause", error)  # Ray hands it on within an error of pages
+        if isinstance(fault, TooLongError):
+            return keep_failure(cell, store, str(fault))
+        if isinstance(fault, DiedError):
+            store.note_death(cell.key, str(fault))
+            return len(store.deaths(cell.key)) >= MOST_DEATHS and keep_failure(cell, store)
+        if isinstance(fault, pool.losses):  # of a machine, maybe: the cell need not be to blame
+            losses[cell.key] += 1
+            number = losses[cell.key]
+            reason = f"Its worker was lost {number} times: {type(fault).__name__}: {fault}"
+            return number >= _MOST_LOSSES and keep_failure(cell, store, reason)
+        if fault is not error:
+            raise fault from None
         raise
 
 

@@ -1,8 +1,4 @@
-"""Where cells are attended to: threads of this process, workers of Ray, workers of Dask.
-
-Each is an executor as :mod:`concurrent.futures` has them, how many calls it takes at a time, and
-which errors of a future say that its worker was lost.
-"""
+"""Where cells are computed: processes of this machine, workers of Ray or Dask, or this process."""
 
 from __future__ import annotations
 
@@ -18,33 +14,32 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from secrets import token_hex
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import torch
 
-from counterpoise.experiments.execution.children import ONE_THREAD, Children
-from counterpoise.experiments.execution.parcels import Parcel, attend
+from counterpoise.experiments.cells import Cell
+from counterpoise.experiments.computing import compute_cell
+from counterpoise.experiments.execution.apart import Children, Parcel, attend
 from counterpoise.experiments.execution.settings import Execution
-
-if TYPE_CHECKING:
-    from distributed import Client
 
 __all__ = ["Pool", "open_pool"]
 
 _SECONDS_TO_ANSWER = 15  # that a cluster has
-_TOKEN = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"}
 
 
 class Pool(NamedTuple):
     """Workers that are ready.
 
     Attributes:
-        submit: Has a cell attended to.
+        submit: Has a cell computed, given the store and the seconds that it may take, and returns
+            whether it has a result, as an executor of :mod:`concurrent.futures` does.
         number: How many at a time; 0 if no worker has come yet.
         losses: Errors of a future that say that its worker was lost.
     """
 
-    submit: Callable[[Parcel], Future[bool]]
+    submit: Callable[[Cell, Path, float | None], Future[bool]]
     number: int
     losses: tuple[type[BaseException], ...] = ()
 
@@ -60,30 +55,31 @@ def open_pool(execution: Execution, *, gpu: bool) -> Iterator[Pool]:
     Raises:
         ValueError: If no cluster answers at the address.
     """
-    opened = {"loky": _local, "ray": _ray, "dask": _dask}[execution.backend]
+    opened = {"loky": _local, "ray": _ray, "dask": _dask, "threading": _here}[execution.backend]
     with ExitStack() as stack:
         yield opened(stack, execution, gpu)
 
 
-def _num_cores() -> int:
+def _local(stack: ExitStack, execution: Execution, gpu: bool) -> Pool:
     from loky import cpu_count  # type: ignore[import-untyped]
 
-    return int(cpu_count())
-
-
-def _local(stack: ExitStack, execution: Execution, gpu: bool) -> Pool:
-    number = execution.jobs or (1 if gpu and torch.cuda.is_available() else _num_cores())
+    number = execution.jobs or (1 if gpu and torch.cuda.is_available() else cpu_count())
     threads, children = ThreadPoolExecutor(number), Children()
     stack.callback(children.close)
     stack.callback(threads.shutdown, wait=False, cancel_futures=True)
-    return Pool(lambda parcel: threads.submit(attend, parcel, children), number)
+    return Pool(lambda *cell: threads.submit(attend, Parcel.of(*cell), children), number)
 
 
-# -- Ray -------------------------------------------------------------------------------------
+def _here(stack: ExitStack, execution: Execution, gpu: bool) -> Pool:
+    def submit(cell: Cell, path: Path, limit: float | None) -> Future[bool]:
+        future: Future[bool] = Future()
+        future.set_result(compute_cell(cell, path, apart=False))
+        return future
+
+    return Pool(submit, 1)
 
 
 def _ray(stack: ExitStack, execution: Execution, gpu: bool) -> Pool:
-    stack.enter_context(_environment({"RAY_USAGE_STATS_ENABLED": "0", **ONE_THREAD}))
     import ray
     from ray.exceptions import NodeDiedError, OutOfMemoryError, WorkerCrashedError
 
@@ -93,11 +89,11 @@ def _ray(stack: ExitStack, execution: Execution, gpu: bool) -> Pool:
     num_gpus = int(resources.get("GPU", 0)) if gpu else 0
     number = execution.jobs or num_gpus or int(resources.get("CPU", 0))
     share = 1.0 if number <= num_gpus else int(1e4 * num_gpus / number) / 1e4  # Ray's unit
-    remote: Any = ray.remote(num_cpus=1, num_gpus=share, max_retries=0)(_attended)
+    remote: Any = ray.remote(num_cpus=1, num_gpus=share, max_retries=0)(attend)
     under_way: set[Any] = set()
 
-    def submit(parcel: Parcel) -> Future[bool]:
-        reference = remote.remote(parcel)
+    def submit(*cell: Any) -> Future[bool]:
+        reference = remote.remote(Parcel.of(*cell))
         under_way.add(reference)
         future: Future[bool] = reference.future()
         future.add_done_callback(lambda _: under_way.discard(reference))
@@ -107,10 +103,6 @@ def _ray(stack: ExitStack, execution: Execution, gpu: bool) -> Pool:
     return Pool(submit, number, (WorkerCrashedError, OutOfMemoryError, NodeDiedError))
 
 
-def _attended(parcel: Parcel) -> bool:
-    return attend(parcel)
-
-
 def _start_ray(stack: ExitStack, execution: Execution) -> None:
     import ray
 
@@ -118,22 +110,13 @@ def _start_ray(stack: ExitStack, execution: Execution) -> None:
     if threading.current_thread() is threading.main_thread():  # Ray lays its own handler over it
         stack.callback(signal.signal, signal.SIGTERM, signal.getsignal(signal.SIGTERM))
     if address is None:
-        if not _TOKEN & set(os.environ) and not (Path.home() / ".ray" / "auth_token").exists():
-            os.environ["RAY_AUTH_TOKEN"] = token_hex(32)  # or Ray would leave one at home
-        root = tempfile.gettempdir()  # paths of Ray's sockets have to fit 107 bytes
-        short = TemporaryDirectory(
-            prefix="ray", dir=root if len(root) < 30 else "/tmp", ignore_cleanup_errors=True
-        )
-        where: dict[str, Any] = {
-            "address": "local",
-            "num_cpus": execution.jobs or _num_cores(),
-            "include_dashboard": False,
-            "object_store_memory": 80 * 2**20,  # near the least that there can be: calls are small
-            "_temp_dir": stack.enter_context(short),
-        }
+        _bring_token()
+        where = _ray_of_its_own(stack, execution)
     else:
         _check_answers(address)
         where = {"address": address}
+    # What Ray sets is set back when it has ended.
+    stack.enter_context(patch.dict(os.environ, {"RAY_USAGE_STATS_ENABLED": "0"} | os.environ))
     stack.callback(ray.shutdown)
     try:
         ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
@@ -141,6 +124,28 @@ def _start_ray(stack: ExitStack, execution: Execution) -> None:
         if address is None:
             raise
         raise _no_cluster("ray", address, error) from error
+
+
+def _bring_token() -> None:
+    """Have a token for Ray, which would else leave one at home."""
+    given = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ)
+    if not given and not (Path.home() / ".ray" / "auth_token").exists():
+        os.environ["RAY_AUTH_TOKEN"] = token_hex(32)  # it stays, since Ray reads it once
+
+
+def _ray_of_its_own(stack: ExitStack, execution: Execution) -> dict[str, Any]:
+    from loky import cpu_count
+
+    root = tempfile.gettempdir()  # paths of Ray's sockets have to fit 107 bytes
+    short = root if len(root) < 30 else "/tmp"
+    folder = TemporaryDirectory(prefix="ray", dir=short, ignore_cleanup_errors=True)
+    return {
+        "address": "local",
+        "num_cpus": execution.jobs or cpu_count(),
+        "include_dashboard": False,
+        "object_store_memory": 80 * 2**20,  # near the least that there can be: calls are small
+        "_temp_dir": stack.enter_context(folder),
+    }
 
 
 def _check_answers(address: str) -> None:
@@ -159,71 +164,46 @@ def _check_answers(address: str) -> None:
         raise _no_cluster("ray", address, error) from error
 
 
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Set variables that are not set; at the end, all are as they were but Ray's token."""
-    before = dict(os.environ)
-    os.environ.update({name: value for name, value in values.items() if name not in before})
-    try:
-        yield
-    finally:  # Ray reads the token once: it stays for all that this process starts
-        token = {name: value for name, value in os.environ.items() if name in _TOKEN}
-        for name in set(os.environ) - set(before):
-            del os.environ[name]
-        os.environ.update(before | token)
-
-
-# -- Dask ------------------------------------------------------------------------------------
-
-
 def _dask(stack: ExitStack, execution: Execution, gpu: bool) -> Pool:
-    from distributed import KilledWorker
+    from distributed import Client, KilledWorker
 
-    stack.enter_context(_environment({}))  # Dask adds to it for its workers
-    if execution.address is None:
-        client = stack.enter_context(_local_dask(stack, execution))
+    address = execution.address
+    if address is None:
+        where = _dask_of_its_own(stack, execution)
     else:
-        client = stack.enter_context(_client(execution.address))
-    executor = client.get_executor(pure=False)
-    stack.callback(executor.shutdown, wait=False)
-    number = execution.jobs or len(client.nthreads())
-    return Pool(lambda parcel: executor.submit(attend, parcel), number, (KilledWorker,))
-
-
-def _local_dask(stack: ExitStack, execution: Execution) -> Client:
-    import dask
-    from distributed import Client, LocalCluster
-
-    folder = stack.enter_context(TemporaryDirectory(prefix="dask", ignore_cleanup_errors=True))
-    stack.enter_context(dask.config.set({"temporary-directory": folder}))
+        where = {"scheduler_file" if address.endswith(".json") else "address": address}
     try:
-        cluster = LocalCluster(
-            n_workers=execution.jobs or _num_cores(),
-            threads_per_worker=1,
-            memory_limit=0,  # as for other processes; mapped files would count
-            dashboard_address=None,
-            host="127.0.0.1",
-            silence_logs=logging.CRITICAL,
-        )
-    except RuntimeError as error:
+        if "scheduler_file" in where and not Path(where["scheduler_file"]).is_file():
+            raise FileNotFoundError(f"no file {address!r}")  # for which Dask would wait without end
+        client = stack.enter_context(Client(**where, timeout=_SECONDS_TO_ANSWER))
+    except (OSError, RuntimeError, ValueError) as error:
+        if address is not None:
+            raise _no_cluster("dask", address, error) from error
         raise RuntimeError(
             f"The processes of Dask should start; found that they did not ({error}). In a script, "
             'call it below `if __name__ == "__main__":`, since they read it again.'
         ) from error
-    return Client(stack.enter_context(cluster))
+    executor = client.get_executor(pure=False)
+    stack.callback(executor.shutdown, wait=False)
+    number = execution.jobs or len(client.nthreads())
+    return Pool(
+        lambda *cell: executor.submit(attend, Parcel.of(*cell)), number, losses=(KilledWorker,)
+    )
 
 
-def _client(address: str) -> Client:
-    from distributed import Client
+def _dask_of_its_own(stack: ExitStack, execution: Execution) -> dict[str, Any]:
+    import dask
 
-    try:
-        if not address.endswith(".json"):
-            return Client(address, timeout=_SECONDS_TO_ANSWER)
-        if not Path(address).is_file():  # for which Dask would wait without end
-            raise FileNotFoundError(f"no file {address!r}")
-        return Client(scheduler_file=address, timeout=_SECONDS_TO_ANSWER)
-    except (OSError, ValueError) as error:
-        raise _no_cluster("dask", address, error) from error
+    # Or Dask would set variables of its workers in this process, and leave them.
+    stack.enter_context(dask.config.set({"distributed.nanny.pre-spawn-environ": {}}))
+    folder = TemporaryDirectory(prefix="dask", ignore_cleanup_errors=True)
+    return {
+        "n_workers": execution.jobs,
+        "threads_per_worker": 1,
+        "dashboard_address": None,
+        "silence_logs": logging.CRITICAL,
+        "local_directory": stack.enter_context(folder),
+    }
 
 
 def _no_cluster(name: str, address: str, error: Exception) -> ValueError:
