@@ -2,13 +2,11 @@
 
 import errno
 import re
-from pathlib import Path
 
 import pytest
 
 from counterpoise.cli.main import main
 from counterpoise.data.files.folders import DiskFullError
-from counterpoise.data.files.full_disk import ending_when_full, lacks_room
 from counterpoise.experiments import store as kept_in
 from counterpoise.experiments.store import Store
 from counterpoise.training.record import write_json
@@ -16,40 +14,6 @@ from experiments.compare import made
 from training import runs
 
 ELSEWHERE = ["loky", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ray", "dask"))]
-
-
-def full(number=errno.ENOSPC):
-    return OSError(number, "No space left on device", "last.ckpt")
-
-
-def raised_from(error, cause):
-    error.__cause__ = cause
-    return error
-
-
-def raised_within(error, context):
-    error.__context__ = context
-    return error
-
-
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
-def test_an_error_that_a_full_disk_led_to_is_one_of_a_full_disk(number):
-    assert lacks_room(full(number))
-    assert lacks_room(raised_from(RuntimeError("worse"), full(number)))
-    assert lacks_room(raised_within(RuntimeError("while tidying up"), full(number)))
-    assert lacks_room(raised_from(RuntimeError("worse"), DiskFullError("no room for data")))
-
-
-def test_other_errors_are_not_and_stay_as_they_are():
-    error = OSError(errno.EACCES, "Permission denied")
-    assert not lacks_room(raised_from(error, error))  # which has no end
-    with pytest.raises(PermissionError), ending_when_full(Path("out")):
-        raise error
-
-
-def test_what_says_itself_where_room_is_lacking_is_left_to():
-    with pytest.raises(DiskFullError, match="`cache` should have room"), ending_when_full(Path()):
-        raise raised_from(RuntimeError("worse"), DiskFullError("`cache` should have room"))
 
 
 def filling(path):
@@ -86,7 +50,7 @@ def test_a_result_that_cannot_be_written_leaves_nothing_and_its_run_is_not_lost(
     given = made.grid(methods={"Joint": None}, seeds=1)
 
     def stop(descriptor):
-        raise full()
+        raise OSError(errno.ENOSPC, "No space left on device", "last.ckpt")
 
     def write(path, content):
         with monkeypatch.context() as within:
