@@ -22,6 +22,9 @@ from counterpoise.experiments.store import Result, Store
 MOST_DEATHS = 2
 """Of processes, after which a cell counts as failed. Once may be an accident, as of memory."""
 
+TERMINATED = 143
+"""Exit code of a process that was asked to end, as by a scheduler whose time is up; of shells."""
+
 _SECONDS_TO_WAIT = 1.0  # for whoever computes the same cell, before something else is computed
 _ONE_AT_A_TIME = threading.Lock()
 _SAME_PROCESS = "This process ended while it computed the cell."
@@ -118,6 +121,8 @@ def _compute(cell: Cell, store: Store) -> None:
 
 def _failure(raised: BaseException) -> BaseException | None:
     """Return the cell's own failure; None if it was interrupted from outside."""
+    if type(raised).__name__ == "SIGTERMException":  # of Lightning, which has no code
+        raise SystemExit(TERMINATED) from raised
     if isinstance(raised, (Exception, SystemExit)):
         return raised
     # Lightning exits after Ctrl-C; training takes any exit for it.

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from counterpoise.experiments.compare.cells import Runs
 from counterpoise.experiments.compare.run import compare
@@ -89,18 +90,22 @@ def test_where_no_process_waits_the_next_call_knows(tmp_path):
     assert store.deaths(cell.key) == []
 
 
-def test_a_call_that_ends_in_whatever_way_leaves_no_note(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("interruption", "code"), [(KeyboardInterrupt, None), (SIGTERMException, 143)]
+)
+def test_a_call_that_is_interrupted_leaves_no_note(tmp_path, monkeypatch, interruption, code):
     cell, store = one_cell(), Store(tmp_path)
 
     def interrupted(*args, **options):
         assert len(store.deaths(cell.key)) == 1
-        raise KeyboardInterrupt
+        raise interruption
 
     with monkeypatch.context() as patch:
         patch.setattr("counterpoise.training.run.train", interrupted)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises((KeyboardInterrupt, SystemExit)) as raised:
             run_cells([cell], store, Execution("threading"), ignore)
-    assert store.deaths(cell.key) == []
+    assert getattr(raised.value, "code", None) == code
+    assert (store.read(cell.key), store.deaths(cell.key)) == (None, [])
     run_cells([cell], store, Execution("threading"), ignore)
     assert store.read(cell.key).state == "done"
 
@@ -125,15 +130,17 @@ def test_a_command_that_ends_ends_its_processes_and_blames_no_cell(tmp_path):
 
 @pytest.mark.parametrize("name", EVERYWHERE)
 def test_killed_as_a_whole_and_started_again_it_goes_on(tmp_path, name):
-    given, finished = killed_in_the_middle(tmp_path, f"--backend={name}", "--jobs=1")
+    options = [f"--backend={name}", "--jobs=1"]
+    given, finished = killed_in_the_middle(tmp_path, *options, terminated=name == "loky")
     journal = tmp_path / "journal"
-    until(lambda: not lives(lines(journal)[0]))  # its worker does not outlive it
+    number = len(lines(journal))
+    until(lambda: not lives(lines(journal)[-1]))  # its worker does not outlive it
     (tmp_path / "hold").unlink()
     before = finished.stat().st_mtime_ns
     where = {"backend": name if name != "loky" else "threading", "progress": False}
     found = compare(given, tmp_path / "out", runs=tmp_path / "runs", **where)
     assert finished.stat().st_mtime_ns == before
-    assert len(lines(journal)) == 2
+    assert len(lines(journal)) == number + 1
     results = outcome(found)
     assert results["held"] == results["Joint"]
 

@@ -124,8 +124,10 @@ def outcome(found):
     }
 
 
-def killed_in_the_middle(path, *options):
+def killed_in_the_middle(path, *options, terminated=False):
     """Kill a comparison that has finished one cell and is held in another.
+
+    If ``terminated``, the process of that cell is asked to end before, which another then begins.
 
     Returns the grid and the file of the finished result.
     """
@@ -143,6 +145,11 @@ def killed_in_the_middle(path, *options):
                 lambda: lines(journal) and list(results.glob("*.json")),
                 unless=lambda: comparison.poll() is not None,
             )
+            if terminated:
+                os.kill(int(lines(journal)[0]), signal.SIGTERM)
+                until(
+                    lambda: len(lines(journal)) == 2, unless=lambda: comparison.poll() is not None
+                )
         finally:
             comparison.kill()
             comparison.wait()

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from counterpoise.data.files.full_disk import ending_when_full
 from counterpoise.experiments.cells import Cell
-from counterpoise.experiments.computing import compute_cell
+from counterpoise.experiments.computing import TERMINATED, compute_cell
 from counterpoise.training.record import versions
 
 if TYPE_CHECKING:
@@ -87,6 +87,8 @@ class Children:
 def _depend_on(parent: int) -> None:
     """Leave Ctrl-C to the parent, and end soon after it, even if it was killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Lightning calls a handler that is there; else it would go on, and make it the cell's failure.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(TERMINATED))
 
     def watch() -> None:
         while os.getppid() == parent:
