@@ -9,8 +9,6 @@ from pathlib import Path
 from counterpoise.core.files import says_full
 from counterpoise.data.files.folders import DiskFullError
 
-__all__ = ["ending_when_full", "lacks_room"]
-
 
 def lacks_room(error: BaseException) -> bool:
     """Return whether an error, or one that led to it, says that a disk or a quota is full.

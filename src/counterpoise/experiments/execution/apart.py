@@ -25,8 +25,6 @@ from counterpoise.training.record import versions
 if TYPE_CHECKING:
     from loky import ProcessPoolExecutor  # type: ignore[import-untyped]
 
-__all__ = ["Children", "DiedError", "Parcel", "TooLongError", "attend"]
-
 _ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
 )

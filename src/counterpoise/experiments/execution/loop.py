@@ -15,8 +15,6 @@ from counterpoise.experiments.execution.pools import Pool, open_pool
 from counterpoise.experiments.execution.settings import Execution
 from counterpoise.experiments.store import Result, Store
 
-__all__ = ["Told", "run_cells"]
-
 Told = Callable[[Cell, Result], None]
 """Is told of each cell that has got a result, and which."""
 

@@ -24,8 +24,6 @@ from counterpoise.experiments.computing import compute_cell
 from counterpoise.experiments.execution.apart import Children, Parcel, attend
 from counterpoise.experiments.execution.settings import Execution
 
-__all__ = ["Pool", "open_pool"]
-
 _SECONDS_TO_ANSWER = 15  # that a cluster has
 
 

@@ -10,8 +10,6 @@ from typing import TypedDict, TypeVar
 from counterpoise.core.errors import check_choice, check_count, check_flag, check_range
 from counterpoise.data.files.extras import require
 
-__all__ = ["BACKENDS", "Execution", "ExecutionOptions"]
-
 T = TypeVar("T")
 
 BACKENDS = ("loky", "threading", "ray", "dask")
