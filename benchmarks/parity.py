@@ -157,8 +157,8 @@ def _commit(name: str) -> str:
 
 def _alike(runs: Sequence[Run]) -> list[str]:
     """Return the controls in which nothing differs, so that they control nothing."""
-    differing = {run.experiment for run in runs if run.example}
-    return [name for name in CONTROLS if name not in differing]
+    controls = {run.experiment for run in runs if run.experiment in CONTROLS}
+    return sorted(controls - {run.experiment for run in runs if run.example})
 
 
 def _page(runs: Sequence[Run], before: str) -> str:
@@ -169,8 +169,8 @@ def _page(runs: Sequence[Run], before: str) -> str:
     found = (
         f"{num_runs} runs and measurements, {totals.total()} numbers: {totals['equal']} are equal "
         f"to the bit, {totals['rounded']} but for rounding, {totals['different']} differ, "
-        f"{totals['missing']} are missing; {len(wrong)} runs are not as expected. Of "
-        f"{len(CONTROLS)} controls {len(CONTROLS) - len(_alike(runs))} differ, as they should."
+        f"{totals['missing']} are missing; {len(wrong)} runs are not as expected. Controls in "
+        f"which nothing differs, though it should: {', '.join(_alike(runs)) or 'none'}."
     )
     date = f"{datetime.now(timezone.utc):%Y-%m-%d}"
     columns = ["experiment", "setting", "run", "equal", "rounded", "different", "missing", "first"]
@@ -185,8 +185,8 @@ def _page(runs: Sequence[Run], before: str) -> str:
             "",
             found,
             "",
-            "What has changed by design, so that the new configurations name the old rule; each has "
-            "a control, in which the present rule is left in place:",
+            "What has changed by design, so that the new configurations name the old rule; each "
+            "has a control, in which the present rule is left in place:",
             "",
             *(f"- {name.removeprefix('control: ')}: {why}" for name, why in CAUSES.items()),
             "",
