@@ -102,7 +102,8 @@ def compared(before: Sequence[Any], after: Sequence[Any]) -> list[Run]:
     runs = []
     for experiment, setting, label, seed, old in before:
         new = present.get((experiment, setting, label, seed), {})
-        kinds = {name: _kind(name, value, new) for name, value in old.items()}
+        known = {name: value for name, value in old.items() if value is not None}
+        kinds = {name: _kind(name, value, new) for name, value in known.items()}
         wrong = [name for name, kind in kinds.items() if kind in ("different", "missing")]
         example = f"{wrong[0]}: {old[wrong[0]]}, {new.get(wrong[0])}" if wrong else ""
         title = f"{label}, seed {seed}"

@@ -259,7 +259,7 @@ def _flat(value: Any, *path: str) -> dict[str, Any]:
         parts = {str(k): part for k, part in value.items() if not _DESCRIBED.fullmatch(str(k))}
     elif isinstance(value, (list, tuple)):
         parts = {str(index): part for index, part in enumerate(value)}
-    elif value is None or (isinstance(value, str) and path[-1] != "fingerprint"):
+    elif isinstance(value, str) and path[-1] != "fingerprint":
         return {}
     else:
         name = re.sub(r"\b(train|validation)_(?=loss|accuracy|response)", r"\1/", "/".join(path))
