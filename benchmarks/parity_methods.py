@@ -1,7 +1,7 @@
-"""Methods that take responses for unimodal logits where there are no heads, as all did before.
+"""Methods by old rules for which there is no option now, for the experiments of parity.py.
 
-Now these logits are what the model makes of each modality's features with the others' at zero. The
-experiments of parity.py ask for the old rule by these classes, so that they differ by nothing else.
+Where there are no heads, unimodal logits were responses; now they are what the model makes of each
+modality's features with the others' at zero. Two classes draw random numbers in the old order.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import torch
 import counterpoise as cp
 from counterpoise.core.pytree import PyTree, tensors
 
-__all__ = ["CGGM", "MLB", "OGM", "OGMGE", "OPM", "GBlend", "MMPareto", "UnimodalLoss"]
+__all__ = ["OldCGGM", "OldGBlend", "OldMLB", "OldMMPareto", "OldOGM", "OldOGMGE", "OldOPM"]
+__all__ += ["OldSampled", "OldUnimodalLoss"]
 
 
 class _OnResponses(cp.Method):
@@ -24,31 +25,31 @@ class _OnResponses(cp.Method):
         return needs._replace(responses=needs.unimodal_logits, unimodal_logits="nothing")
 
 
-class CGGM(_OnResponses, cp.CGGM):
+class OldCGGM(_OnResponses, cp.CGGM):
     """As it was, and so are all below."""
 
 
-class GBlend(_OnResponses, cp.GBlend):
+class OldGBlend(_OnResponses, cp.GBlend):
     """Weights from losses of responses."""
 
 
-class MLB(_OnResponses, cp.MLB):
+class OldMLB(_OnResponses, cp.MLB):
     """Evidence and losses of responses."""
 
 
-class MMPareto(_OnResponses, cp.MMPareto):
+class OldMMPareto(_OnResponses, cp.MMPareto):
     """Losses of responses."""
 
 
-class OGM(_OnResponses, cp.OGM):
+class OldOGM(_OnResponses, cp.OGM):
     """Confidence of responses."""
 
 
-class OGMGE(_OnResponses, cp.OGMGE):
+class OldOGMGE(_OnResponses, cp.OGMGE):
     """Confidence of responses."""
 
 
-class OPM(_OnResponses, cp.OPM):
+class OldOPM(_OnResponses, cp.OPM):
     """Confidence of responses; random numbers in the old order.
 
     Which samples are spared was drawn after what is dropped of the first modality; now it is first.
@@ -71,5 +72,22 @@ class OPM(_OnResponses, cp.OPM):
         return dropped
 
 
-class UnimodalLoss(_OnResponses, cp.UnimodalLoss):
+class OldSampled(cp.AGM):
+    """Orderings of three modalities behind two more, which were drawn before the first step.
+
+    Looking at the model for the first time drew the two orderings of a step that nobody used.
+    """
+
+    _drawn = False
+
+    def set_epoch(self, epoch: int) -> None:
+        """Learn the epoch, from 0 on; draw before the first."""
+        super().set_epoch(epoch)
+        if not self._drawn:
+            self._drawn = True
+            for _ in range(2):
+                torch.randperm(3)
+
+
+class OldUnimodalLoss(_OnResponses, cp.UnimodalLoss):
     """Losses of responses."""

@@ -4,7 +4,7 @@
 
 "before" the files were moved, other names and defaults held. Grids, recipe and studies are written
 down once, in words that both understand, and "after" the old rule is named wherever a default has
-changed by design: AFTER, PUBLISHED, `_on_responses` and `_published`. Numbers go by present names.
+changed by design: AFTER, PUBLISHED, `_old_methods` and `_published`. Numbers go by present names.
 """
 
 from __future__ import annotations
@@ -67,8 +67,7 @@ _SIZES = {"num_train": 256, "num_validation": 200, "num_test": 300}
 _SHARES = {"unique": [0.5, 0.3, 0.1], "redundancy": 0.0, "synergy": 0.0}
 _TRAINER = {"log_every_n_steps": 1, "accelerator": "cpu", "num_threads": 1}
 _TRAINER |= {"gradient_clip_val": 5.0}
-_HERE = {"backend": "threading", "jobs": 1}
-"""One run after another, in this process."""
+_HERE = {"backend": "threading", "jobs": 1}  # one run after another, in this process
 
 
 def _grid(
@@ -152,28 +151,31 @@ def _compared(name: str, folder: Path, *, before: bool) -> Iterator[Row]:
     """Yield the numbers of every run of a comparison, and of what was measured on it."""
     grid, after = CONTROLS.get(name) or (GRIDS[name], AFTER)
     if not before:
-        methods = grid["methods"] if name in CONTROLS else _on_responses(grid["methods"])
-        grid = {**grid, **after, "base": grid["base"] | after["base"], "methods": methods}
+        grid = {**grid, **after, "base": grid["base"] | after["base"]}
     room = import_module("counterpoise.compare" if before else "counterpoise.experiments.compare")
     kept = {} if before else {"runs": folder / "runs"}
-    comparison = room.compare(room.Grid(**grid), folder / name, progress=False, **_HERE, **kept)
-    for failure in comparison.failures:
-        raise SystemExit(f"{name}: a run failed: {failure.traceback}")
-    for outcome in comparison.outcomes:
-        _, fusion, label = outcome.place
-        for seed, result in outcome.chosen.results.items():
-            measured = comparison.measured.get(result.key)
-            numbers = _flat(result.record) | _measured(measured.record if measured else {})
-            yield name, fusion, label, seed, numbers
+    for fusion in grid["fusions"] or [""]:
+        one = {**grid, "fusions": [fusion] if fusion else None}
+        if not (before or name in CONTROLS or fusion == "additive"):  # which has heads
+            one["methods"] = _old_methods(grid["methods"])
+        place = folder / (fusion or name)
+        comparison = room.compare(room.Grid(**one), place, progress=False, **_HERE, **kept)
+        assert not comparison.failures, comparison.failures[0].traceback
+        for outcome in comparison.outcomes:
+            for seed, result in outcome.chosen.results.items():
+                measured = comparison.measured.get(result.key)
+                numbers = _flat(result.record) | _measured(measured.record if measured else {})
+                yield name, fusion, outcome.place[2], seed, numbers
 
 
-def _on_responses(methods: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the layers with methods that take responses for unimodal logits, as all did."""
+def _old_methods(methods: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the layers with the methods of parity_methods.py where there are such."""
     known = import_module("parity_methods").__all__
     changed = {}
     for label, layer in methods.items():
-        kind = layer.get("method", label)
-        changed[label] = {**layer, "method": f"parity_methods.{kind}" if kind in known else kind}
+        kind = "Sampled" if "num_passes" in layer else layer.get("method", label)
+        old = f"Old{kind}" in known
+        changed[label] = {**layer, "method": f"parity_methods.Old{kind}" if old else kind}
     return changed
 
 
@@ -237,8 +239,8 @@ def _published(kind: Any) -> Any:
         method, name = recipe.method, type(recipe.method).__name__
         if name == "AGM":
             method = methods.AGM(method.alpha, clamp=10.0, reference=method.reference)
-        elif name in mine.__all__:  # which the studies use with its defaults
-            method = getattr(mine, name)()
+        elif f"Old{name}" in mine.__all__:  # which the studies use with its defaults
+            method = getattr(mine, f"Old{name}")()
         return recipe.replace(method=method, name=recipe.name, **AFTER["base"])
 
     return Published
