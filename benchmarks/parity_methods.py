@@ -14,7 +14,7 @@ import counterpoise as cp
 from counterpoise.core.pytree import PyTree, tensors
 
 __all__ = ["OldCGGM", "OldGBlend", "OldMLB", "OldMMPareto", "OldOGM", "OldOGMGE", "OldOPM"]
-__all__ += ["OldSampled", "OldUnimodalLoss"]
+__all__ += ["OldOPMWithHeads", "OldSampled", "OldUnimodalLoss"]
 
 
 class _OnResponses(cp.Method):
@@ -49,8 +49,8 @@ class OldOGMGE(_OnResponses, cp.OGMGE):
     """Confidence of responses."""
 
 
-class OldOPM(_OnResponses, cp.OPM):
-    """Confidence of responses; random numbers in the old order.
+class OldOPMWithHeads(cp.OPM):
+    """Random numbers in the old order, and all else as it is.
 
     Which samples are spared was drawn after what is dropped of the first modality; now it is first.
     """
@@ -70,6 +70,10 @@ class OldOPM(_OnResponses, cp.OPM):
         if index == 0:
             torch.set_rng_state(self._later)
         return dropped
+
+
+class OldOPM(_OnResponses, OldOPMWithHeads):
+    """Confidence of responses, too."""
 
 
 class OldSampled(cp.AGM):

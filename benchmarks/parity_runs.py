@@ -156,8 +156,8 @@ def _compared(name: str, folder: Path, *, before: bool) -> Iterator[Row]:
     kept = {} if before else {"runs": folder / "runs"}
     for fusion in grid["fusions"] or [""]:
         one = {**grid, "fusions": [fusion] if fusion else None}
-        if not (before or name in CONTROLS or fusion == "additive"):  # which has heads
-            one["methods"] = _old_methods(grid["methods"])
+        if not before and name not in CONTROLS:
+            one["methods"] = _old_methods(grid["methods"], heads=fusion == "additive")
         place = folder / (fusion or name)
         comparison = room.compare(room.Grid(**one), place, progress=False, **_HERE, **kept)
         assert not comparison.failures, comparison.failures[0].traceback
@@ -168,14 +168,14 @@ def _compared(name: str, folder: Path, *, before: bool) -> Iterator[Row]:
                 yield name, fusion, outcome.place[2], seed, numbers
 
 
-def _old_methods(methods: Mapping[str, Any]) -> dict[str, Any]:
+def _old_methods(methods: Mapping[str, Any], *, heads: bool) -> dict[str, Any]:
     """Return the layers with the methods of parity_methods.py where there are such."""
     known = import_module("parity_methods").__all__
     changed = {}
     for label, layer in methods.items():
         kind = "Sampled" if "num_passes" in layer else layer.get("method", label)
-        old = f"Old{kind}" in known
-        changed[label] = {**layer, "method": f"parity_methods.Old{kind}" if old else kind}
+        old = f"Old{kind}{'WithHeads' if heads else ''}"
+        changed[label] = {**layer, "method": f"parity_methods.{old}" if old in known else kind}
     return changed
 
 
