@@ -65,8 +65,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 _SIZES = {"num_train": 256, "num_validation": 200, "num_test": 300}
 _SHARES = {"unique": [0.5, 0.3, 0.1], "redundancy": 0.0, "synergy": 0.0}
-_TRAINER = {"log_every_n_steps": 1, "accelerator": "cpu", "num_threads": 1}
-_TRAINER |= {"gradient_clip_val": 5.0}
+_TRAINER = {
+    "log_every_n_steps": 1,
+    "accelerator": "cpu",
+    "num_threads": 1,
+    "gradient_clip_val": 5.0,
+}
 _HERE = {"backend": "threading", "jobs": 1}  # one run after another, in this process
 
 
@@ -202,7 +206,8 @@ def _competed(folder: Path, *, before: bool) -> Iterator[Row]:
         for outcome in competition.outcomes:
             yield "compete", setting, outcome.method, outcome.seed, _measured(vars(outcome))
         for record, digest in _weights(place):
-            yield "compete", setting, record["name"], 0, {**_flat(record), "weights": digest}
+            alone = record["model"]["settings"].get("modality", record["method"]["name"])
+            yield "compete", setting, f"{alone}, weights", 0, {**_flat(record), "weights": digest}
 
 
 def _weights(folder: Path) -> Iterator[tuple[dict[str, Any], str]]:
