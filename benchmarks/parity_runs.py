@@ -65,12 +65,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 _SIZES = {"num_train": 256, "num_validation": 200, "num_test": 300}
 _SHARES = {"unique": [0.5, 0.3, 0.1], "redundancy": 0.0, "synergy": 0.0}
-_TRAINER = {
-    "log_every_n_steps": 1,
-    "accelerator": "cpu",
-    "num_threads": 1,
-    "gradient_clip_val": 5.0,
-}
+_TRAINER = {"log_every_n_steps": 1, "accelerator": "cpu", "num_threads": 1}
+_TRAINER |= {"gradient_clip_val": 5.0}
 _HERE = {"backend": "threading", "jobs": 1}  # one run after another, in this process
 
 
@@ -147,8 +143,7 @@ STUDIES: dict[str, dict[str, Any]] = {
     "shifts": {"num_train": 256, "max_epochs": 6},
 }
 
-Row = tuple[str, str, str, int, dict[str, Any]]
-"""Experiment, place, label, seed, and numbers by name."""
+Row = tuple[str, str, str, int, dict[str, Any]]  # experiment, place, label, seed, numbers by name
 
 
 def _compared(name: str, folder: Path, *, before: bool) -> Iterator[Row]:
