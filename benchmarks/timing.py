@@ -199,7 +199,7 @@ def report(
     """Print a table row by row as it is measured, and with ``--write`` keep it in a dated file."""
     torch.set_num_threads(options.threads)
     device = torch.device(options.device)
-    model = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    model = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     date = f"{datetime.now(timezone.utc):%Y-%m-%d}"
     lines = [
         f"# {title}",
@@ -233,7 +233,7 @@ def _arguments(options: argparse.Namespace) -> str:
     return " ".join(flags)
 
 
-def _processor() -> str:
+def processor() -> str:
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
             return line.split(":")[1].strip()

@@ -34,7 +34,8 @@ class CGGM(Multitask):
             before, at least 1; B stays in between. Published: 1. See below for why more.
         heads: Modality to a module that maps its encoder's output to logits: the paper's
             classifiers, or "linear" ones. They are trained along, on detached features. None: the
-            additive heads that the model was wrapped with, or else the unimodal responses.
+            additive heads that the model was wrapped with, or else what the model answers to each
+            modality's features with the others' at zero.
 
     Attributes:
         accuracies: Of the last step, shape (M,); zero before the first, as in the official code.

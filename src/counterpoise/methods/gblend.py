@@ -37,7 +37,7 @@ class GBlend(Multitask):
         heads: Modality to a module that maps its encoder's output to logits, or "linear", as in
             :class:`~counterpoise.methods.unimodal.UnimodalLoss`; on detached features where a
             weight is given as 0. None: the additive heads that the model was wrapped with, or
-            else the unimodal responses.
+            else what the model answers to each modality's features with the others' at zero.
 
     Attributes:
         blend: The weights in force, shape (M + 1,).

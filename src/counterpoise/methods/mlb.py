@@ -33,7 +33,7 @@ class MLB(Multitask):
         heads: Modality to a module that maps its encoder's output to logits: the paper's
             classifiers beside the fused one, trained along; on detached features with weight 0.
             "linear" makes them. None: the additive heads that the model was wrapped with, or
-            else the unimodal responses.
+            else what the model answers to each modality's features with the others' at zero.
 
     Needs encoders.
 

@@ -31,7 +31,8 @@ class MMPareto(Multitask):
             training bit for bit.
         heads: Modality to a module that maps its encoder's output to logits, or "linear" for
             the paper's linear classifiers, trained along. None: the additive heads that the model
-            was wrapped with, or else the unimodal responses.
+            was wrapped with, or else what the model answers to each modality's features with the
+            others' at zero.
 
     Needs encoders. In a :func:`~counterpoise.chain` with a method that makes losses of the
     modalities, such as :class:`~counterpoise.UnimodalLoss`, it combines those with the joint loss,

@@ -21,7 +21,8 @@ class UnimodalLoss(Multitask):
             learns its sizes from the first batch (see
             :class:`~counterpoise.methods.shared.heads.LinearHead`). Where the modality's weight is
             0 its head learns on detached features. None: the additive heads that the model was
-            wrapped with, or else the unimodal responses.
+            wrapped with, or else what the model answers to each modality's features with the
+            others' at zero, or its response where encoders are not known.
 
     Raises:
         ValueError: When a model is wrapped, if weights or heads do not match the modalities.

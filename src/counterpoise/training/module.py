@@ -38,7 +38,8 @@ class BalancedModule(LightningModule):
     "validation/response/<name>/accuracy" and "validation/response/<name>/score", and the other
     metrics with "validation"; after testing the same with "test". After validation also
     "validation/unimodal/<name>/loss" and "validation/unimodal/<name>/accuracy" of each modality's
-    own logits, by which methods decide: those of heads where there are any, else the responses.
+    own logits, by which methods decide: those of heads where there are any, else those that the
+    method takes in training, and the responses where it takes none.
     For another task the name of its headline metric stands in place of "accuracy"; one that is no
     mean over samples is not logged of batches. Between records no step waits for the device.
 

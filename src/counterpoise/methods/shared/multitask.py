@@ -21,7 +21,8 @@ class Multitask(Method):
     """Has a loss for each modality: w_m times the criterion of its own logits.
 
     The logits are those of heads of the method's own if it has any; else those of the additive
-    heads that the model was wrapped with; else the responses.
+    heads that the model was wrapped with; else what the model answers to each modality's features
+    with the others' at zero, or the responses where encoders are not known.
 
     Args:
         heads: Modality to a module that maps the output of its encoder to logits; or "linear":
