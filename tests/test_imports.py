@@ -54,3 +54,8 @@ def test_only_the_core_of_the_package_is_imported_with_it(loaded):
     }
     upper = {"models", "data", "training", "report", "measures", "experiments", "cli"}
     assert rooms.isdisjoint(upper)
+
+
+def test_the_compiler_is_not_imported_with_the_package(loaded):
+    """It takes longer to import than all the rest."""
+    assert not any(name.startswith("torch._dynamo") for name in loaded["the package"])

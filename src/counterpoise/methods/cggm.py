@@ -6,6 +6,8 @@ balancing term, rho scale of the encoders' gradients, lambda weight of the direc
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -68,6 +70,7 @@ class CGGM(Multitask):
     """
 
     asks = Needs(unimodal_logits="values", owns="encoders")
+    _uncompiled: ClassVar[Any]  # computes cosines
     accuracies: Tensor
     shift: Tensor
     balance: Tensor
@@ -94,6 +97,10 @@ class CGGM(Multitask):
     def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
         """Make room for accuracies and balancing terms."""
         super().allocate(num_modalities, dtype)
+        # A compiled loss cannot be differentiated twice. Said here and not by a decorator, which
+        # would take most of the time to import this package, for importing a compiler.
+        not_compiled: Any = torch.compiler.disable
+        CGGM._uncompiled = staticmethod(not_compiled(_cosines))
         self.register_buffer("accuracies", torch.zeros(num_modalities, dtype=dtype))
         self.register_buffer("shift", torch.zeros((), dtype=dtype))
         self.register_buffer("sums", torch.zeros(num_modalities, dtype=dtype))
@@ -110,7 +117,7 @@ class CGGM(Multitask):
         if not self.direction or not torch.is_grad_enabled():
             return total
         balance = self.balance.to(joint)
-        cosines: Tensor = _cosines(signals)
+        cosines: Tensor = self._uncompiled(signals)
         return total + self.direction * (balance * (1 - cosines)).mean()
 
     def encoder_factors(self, signals: Signals) -> Tensor:
@@ -154,8 +161,6 @@ class CGGM(Multitask):
         return sums / count.clamp_min(1), common, complete
 
 
-# A compiled loss cannot be differentiated twice.
-@torch.compiler.disable  # type: ignore[untyped-decorator]
 def _cosines(signals: Signals) -> Tensor:
     """Return cos(g, g_m), shape (M,), with the graph of g."""
     criterion, logits_M = signals.criterion, signals.unimodal_logits
