@@ -141,3 +141,13 @@ def test_a_window_in_epochs_does_not_compile_anew_every_epoch():
         balanced.method.set_epoch(epoch)
         compiled(**inputs, target=target)
     assert len(graphs) <= 4
+
+
+@pytest.mark.parametrize("needs", [None, ("values",), "gradients"])
+def test_what_a_method_needs_is_said_by_needs(needs):
+    class Vague(cp.Method):
+        def needs(self):
+            return needs
+
+    with pytest.raises(TypeError, match=r"`Vague\.needs\(\)` should return a cp.Needs; found"):
+        cp.Balanced(Late(2), ["ear", "eye"], Vague())

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import counterpoise as cp
-from counterpoise.engine.agreement import are_probabilities, compare
+from counterpoise.engine.agreement import are_probabilities, compare, equal
 from counterpoise.engine.signals import scored
 
 INF, NAN = float("inf"), float("nan")
@@ -93,3 +93,30 @@ def test_samples_whose_labels_are_ignored_are_in_no_score(over_processes):
     assert num_samples == 5
     plain, _ = scored(lambda z, y: z[:, 0], responses, target, over_processes=over_processes)
     torch.testing.assert_close(plain, responses[:, :, 0].mean(dim=1))
+
+
+@pytest.mark.parametrize(
+    ("tree", "same"),
+    [
+        (TRUTH, True),
+        (TRUTH * (1 + 1e-14), True),
+        (TRUTH * (1 + 1e-9), False),
+        (TRUTH + 1e-9, False),
+        (TRUTH[:2], False),
+        (TRUTH[0], False),
+        ([TRUTH, TRUTH], False),
+        ([], False),
+    ],
+)
+def test_trees_are_equal_but_for_rounding(tree, same):
+    assert equal(tree, TRUTH) is same
+    assert equal({"a": tree, "b": [torch.arange(3)]}, {"a": TRUTH, "b": [torch.arange(3)]}) is same
+
+
+def test_one_row_stands_for_all_and_integers_are_equal_or_not():
+    row = TRUTH[:1]
+    assert equal(row, row.expand(3, -1, -1))
+    assert not equal(row, TRUTH)
+    assert equal(torch.tensor([4]), torch.tensor([4, 4]))
+    assert not equal(torch.tensor([4]), torch.tensor([4, 5]))
+    assert equal(torch.zeros(0, 5), torch.zeros(0, 5))
