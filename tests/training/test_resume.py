@@ -87,7 +87,7 @@ def test_the_comparison_sees_another_seed(straight, tmp_path):
     assert not same_bits(left_behind(tmp_path / "run")["state_dict"], straight["state_dict"])
 
 
-# A step calls the network 3 times, validation of a batch too, and the first look and the audits in between.
+# A step calls the network 3 times, and so does validation of a batch; the engine looks in between.
 KILLS = {
     "within the first epoch": 14,
     "in the first validation": 34,
