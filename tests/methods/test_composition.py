@@ -218,3 +218,16 @@ def test_a_chain_learns_when_bound_where_its_members_act():
     chain = cp.chain(Undecided(), cp.Joint())
     chain.bind(["ear", "eye"])
     assert chain.coefficients(cp.Signals(None, None)).tolist() == [0.5, 0.5]
+
+
+def test_the_end_of_an_epoch_is_told_to_all_that_are_in_a_chain():
+    told = []
+
+    class Listener(cp.Method):
+        def on_epoch(self, encoders, features):
+            told.append((list(encoders), features()))
+
+    chain = cp.chain(Listener(), Listener())
+    chain.bind(["ear", "eye"])
+    chain.on_epoch(["encoders"], lambda: "features")
+    assert told == [(["encoders"], "features")] * 2
