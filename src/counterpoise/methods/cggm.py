@@ -97,10 +97,7 @@ class CGGM(Multitask):
     def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
         """Make room for accuracies and balancing terms."""
         super().allocate(num_modalities, dtype)
-        # A compiled loss cannot be differentiated twice. Said here and not by a decorator, which
-        # would take most of the time to import this package, for importing a compiler.
-        not_compiled: Any = torch.compiler.disable
-        CGGM._uncompiled = staticmethod(not_compiled(_cosines))
+        _leave_uncompiled()
         self.register_buffer("accuracies", torch.zeros(num_modalities, dtype=dtype))
         self.register_buffer("shift", torch.zeros((), dtype=dtype))
         self.register_buffer("sums", torch.zeros(num_modalities, dtype=dtype))
@@ -108,6 +105,11 @@ class CGGM(Multitask):
         self.register_buffer("num_summed", torch.zeros((), dtype=dtype))
         par = (num_modalities - 1) / num_modalities
         self.register_buffer("balance", torch.full((num_modalities,), par, dtype=dtype))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Go on as before in a process in which no method was bound, as after ``torch.load``."""
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        _leave_uncompiled()
 
     def loss(self, joint: Tensor, signals: Signals) -> Tensor:
         """Return the joint loss with the direction term, and the own classifiers' losses."""
@@ -159,6 +161,16 @@ class CGGM(Multitask):
         self.num_summed = count.where(~complete, torch.zeros_like(count))
         self.sums_shift = common
         return sums / count.clamp_min(1), common, complete
+
+
+def _leave_uncompiled() -> None:
+    """Keep the cosines out of compiled steps: a compiled loss cannot be differentiated twice.
+
+    Not by a decorator, for which importing this package would import a compiler, which takes
+    longer than all the rest.
+    """
+    disable: Any = torch.compiler.disable
+    CGGM._uncompiled = staticmethod(disable(_cosines))
 
 
 def _cosines(signals: Signals) -> Tensor:
