@@ -143,4 +143,6 @@ def test_what_cannot_be_is_refused():
         "to run it; found FSDPStrategy. Train with strategy='ddp', or without this callback."
     )
     with pytest.raises(ValueError, match=re.escape(message)):
-        PreciseBatchNorm().setup(trainer, None, "fit")
+        PreciseBatchNorm().setup(trainer, SimpleNamespace(balanced=None), "fit")
+    with pytest.raises(TypeError, match=r"wrapped model as `balanced`, .* found a Mine"):
+        PreciseBatchNorm().setup(trainer, type("Mine", (), {})(), "fit")

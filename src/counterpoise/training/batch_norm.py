@@ -34,6 +34,7 @@ class PreciseBatchNorm(Callback):
             digits 8 batches of 64 gave the accuracy of all data within half a point.
 
     Raises:
+        TypeError: If the module has no wrapped model as ``balanced``.
         ValueError: If the strategy shards weights, which cannot run outside a step.
 
     Example:
@@ -50,7 +51,13 @@ class PreciseBatchNorm(Callback):
         self._layers: list[_BatchNorm] | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuse strategies under which the model cannot be run by itself."""
+        """Refuse what has no wrapped model, or strategies under which it cannot be run by itself."""
+        if not hasattr(pl_module, "balanced"):
+            raise TypeError(
+                "The module should be a counterpoise.training.BalancedModule, or have the wrapped "
+                f"model as `balanced`, for PreciseBatchNorm; found a {type(pl_module).__name__}. "
+                "Keep the wrapped model there."
+            )
         if isinstance(trainer.strategy, _SHARDED):
             raise ValueError(
                 "The trainer's strategy should leave each process the whole model, for "

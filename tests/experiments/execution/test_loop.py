@@ -221,9 +221,12 @@ def test_a_cell_that_costs_worker_after_worker_has_failed(tmp_path, monkeypatch)
     assert store.read(cell.key).error == "Its worker was lost 5 times: Loss: no memory at all"
 
 
-def test_other_errors_of_a_back_end_are_raised(tmp_path, monkeypatch):
+@pytest.mark.parametrize("fields", [{}, {"cause": None}, {"cause": "a broken cable"}])
+def test_other_errors_of_a_back_end_are_raised(fields, tmp_path, monkeypatch):
     def attended(parcel):
-        raise OSError("no connection")
+        error = OSError("no connection")
+        vars(error).update(fields)  # of an error, "cause" may be anything
+        raise error
 
     pretending(monkeypatch, attended)
     with pytest.raises(OSError, match="no connection"):

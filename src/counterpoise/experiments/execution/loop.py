@@ -62,7 +62,8 @@ def _has_result(
     try:
         return future.result()
     except Exception as error:
-        fault = getattr(error, "cause", error)  # Ray hands it on within an error of pages
+        cause = getattr(error, "cause", None)  # Ray hands it on within an error of pages
+        fault = cause if isinstance(cause, Exception) else error
         if isinstance(fault, TooLongError):
             return keep_failure(cell, store, str(fault))
         if isinstance(fault, DiedError):
