@@ -51,7 +51,7 @@ class PreciseBatchNorm(Callback):
         self._layers: list[_BatchNorm] | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuse what has no wrapped model, or strategies under which it cannot be run by itself."""
+        """Refuse what has no wrapped model, and strategies under which none can be run alone."""
         if not hasattr(pl_module, "balanced"):
             raise TypeError(
                 "The module should be a counterpoise.training.BalancedModule, or have the wrapped "
