@@ -22,6 +22,7 @@ import sys, torch
 name_to_saved = torch.load(sys.argv[1], weights_only=False)
 losses = {}
 for name, (balanced, batch) in name_to_saved.items():
+    torch.manual_seed(1)
     out = balanced(**batch)
     out.loss.backward()
     losses[name] = out.loss.item()
@@ -31,7 +32,7 @@ torch.save(losses, sys.argv[2])
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_saved_model_takes_the_same_step_in_another_process(tmp_path):
-    saved, expected = {}, {}
+    saved = {}
     for name in METHODS:
         torch.manual_seed(0)
         model = build({"left": (3,), "right": (5,)}, num_classes=2)
@@ -46,8 +47,6 @@ def test_a_saved_model_takes_the_same_step_in_another_process(tmp_path):
     assert done.returncode == 0, done.stderr
     losses = torch.load(tmp_path / "losses.pt")
     for name, (balanced, batch) in torch.load(tmp_path / "saved.pt", weights_only=False).items():
-        if name == "OPM":  # draws what it drops
-            continue
-        expected[name] = balanced(**batch).loss.item()
-        assert losses[name] == pytest.approx(expected[name], rel=1e-6), name
-    assert len(expected) > 15
+        torch.manual_seed(1)  # some methods draw: what to drop, what to mix
+        assert losses[name] == pytest.approx(balanced(**batch).loss.item(), rel=1e-6), name
+    assert len(losses) > 15
