@@ -57,10 +57,12 @@ def expand_rows(tree: PyTree, num_rows: int) -> PyTree:
     return map_tensors(expanded, tree)
 
 
-def versions(tree: PyTree) -> list[int]:
+def versions(*trees: PyTree) -> list[int]:
     """Return the counters that in-place operations move; nothing while compiling."""
+    counters: list[int] = []
     if torch.compiler.is_compiling():
-        return []
-    if isinstance(tree, Tensor):
-        return [0 if tree.is_inference() else tree._version]
-    return [0 if t.is_inference() else t._version for t in tensors(tree)]
+        return counters
+    for tree in trees:
+        for tensor in (tree,) if isinstance(tree, Tensor) else tensors(tree):
+            counters.append(0 if tensor.is_inference() else tensor._version)
+    return counters

@@ -57,7 +57,7 @@ def _plain_generator(*args: Any, **kwargs: Any) -> Iterator[None]:
     yield  # what a checkpoint does before it calls the function; after it, nothing
 
 
-class ReentrantCheckpoints(_Swapped):
+class ReentrantCheckpoints:
     """Notes, for a while, whether the model is inside a checkpoint that hides its graph.
 
     Attributes:
@@ -66,8 +66,19 @@ class ReentrantCheckpoints(_Swapped):
 
     def __init__(self) -> None:
         self.depth = 0
+
+    def __enter__(self) -> ReentrantCheckpoints:
         self._real = torch_checkpoint.CheckpointFunction
-        super().__init__(CheckpointFunction=self)
+        torch_checkpoint.CheckpointFunction = self  # type: ignore[assignment, misc]
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        torch_checkpoint.CheckpointFunction = self._real  # type: ignore[misc]
 
     def apply(self, *args: Any) -> Any:
         """Run a checkpoint as PyTorch does."""

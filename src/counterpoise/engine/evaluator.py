@@ -48,7 +48,7 @@ class Evaluator:
     Attributes:
         features: By encoder, the output on the batch that replays use.
         absences: By encoder, the output on the absent value, broadcastable to the features.
-        arguments: By encoder, the tensors that :meth:`encoded` last saw it given.
+        arguments: By encoder, what :meth:`encoded` last saw it given.
         taps: What runs the passes.
     """
 
@@ -75,7 +75,7 @@ class Evaluator:
         )
         self.features: dict[int, PyTree] = {}
         self.absences: dict[int, PyTree] = {}
-        self.arguments: dict[int, list[Tensor]] = {}
+        self.arguments: dict[int, PyTree] = {}
         self._shapes: dict[int, list[torch.Size]] = {}
         self._gradient = self._freezes = False
         self._whole = True  # whether every feature is made of tensors with a row a sample
@@ -93,17 +93,19 @@ class Evaluator:
             RuntimeError: If the model changes its inputs in place, or an encoder is not called
                 exactly once.
         """
-        before = {name: versions(value) for name, value in self.batch.inputs.items()}
+        before = versions(*self.batch.inputs.values())
         if self.setup.level != "inputs" or self.observer is not None:
             answer = answer or self._answer_full
         raw = self.taps.full_pass(self.batch.whole(), answer)
-        for name, value in self.batch.inputs.items():
-            if versions(value) != before[name]:
-                raise RuntimeError(
-                    f"The model should leave its inputs as they are; found modality {name!r} "
-                    "changed in place. Replace the in-place operation, which would corrupt the "
-                    "coalitions after the first."
-                )
+        now = versions(*self.batch.inputs.values())
+        if now != before:
+            owners = [name for name, value in self.batch.inputs.items() for _ in tensors(value)]
+            changed = [n for n, a, b in zip(owners, before, now, strict=True) if a != b]
+            raise RuntimeError(
+                f"The model should leave its inputs as they are; found modality {changed[0]!r} "
+                "changed in place. Replace the in-place operation, which would corrupt the "
+                "coalitions after the first."
+            )
         logits = self.setup.select(raw)
         self.num_rows = logits.shape[0]
         return raw, logits
@@ -248,7 +250,7 @@ class Evaluator:
     def _chunk_size(self, num_coalitions: int) -> int:
         if torch.compiler.is_compiling():
             return num_coalitions
-        row_bytes = sum([t.nbytes for t in tensors(self.features)])
+        row_bytes = sum([t.nbytes for f in self.features.values() for t in tensors(f)])
         size = max(1, CHUNK_BYTES // max(row_bytes, 1))
         if not self.facts.in_step:
             return size
@@ -281,7 +283,7 @@ class Evaluator:
         self.arguments = {}
 
         def answer(i: int, forward: Any, args: Any, kwargs: Any) -> Any:
-            self.arguments[i] = tensors((args, kwargs))
+            self.arguments[i] = (args, kwargs)
             outputs[i] = forward(*args, **kwargs)
             if len(outputs) == len(self.setup.encoders) and not torch.compiler.is_compiling():
                 raise _EnoughError
@@ -325,6 +327,8 @@ class _EnoughError(BaseException):
 
 def _is_packed(output: PyTree) -> bool:
     """Return whether sequences of a tree are packed, whose rows are not those of the batch."""
+    if isinstance(output, Tensor):
+        return False
     leaves = pytree.tree_leaves(output, is_leaf=lambda node: isinstance(node, PackedSequence))
     return any(isinstance(leaf, PackedSequence) for leaf in leaves)
 

@@ -230,7 +230,7 @@ class _Inspection:
         self,
         looped: Evaluator,
         outputs: Mapping[int, PyTree],
-        arguments: Mapping[int, list[Tensor]],
+        arguments: Mapping[int, PyTree],
     ) -> set[int]:
         """Return the encoders of an absent sample that are given, or go by, other keywords."""
         rows = self.batch.rows
@@ -249,7 +249,10 @@ class _Inspection:
             readers |= {
                 i
                 for i in outputs
-                if not (equal(varied[i], outputs[i]) and equal(given[i], arguments[i]))
+                if not (
+                    equal(varied[i], outputs[i])
+                    and equal(tensors(given[i]), tensors(arguments[i]))
+                )
             }
         return readers
 

@@ -8,54 +8,42 @@ was computed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import nn
 
 
-class Route:
-    """The callable that stands in for a module's forward while it is installed.
+class Route(NamedTuple):
+    """Who answers the calls of a module.
 
-    Args:
+    Attributes:
         module: Whose calls are answered.
         key: Handed to ``handler``.
-        handler: Called with (key, the module's own forward, args, kwargs).
+        handler: Called with (key, the module's own forward, *args, **kwargs).
     """
 
-    def __init__(self, module: nn.Module, key: Any, handler: Callable[..., Any]) -> None:
-        self.module, self.key, self.handler = module, key, handler
-
-    # `__dict__` is written directly because `del module.forward`, which would say it better, makes
-    # torch.compile delete at run time an attribute that it only ever set while tracing.
-    def install(self) -> None:
-        """Shadow the module's forward."""
-        # Somebody else may have shadowed it before: a library that traces or offloads, or we,
-        # where an encoder is a normalisation layer.
-        self.shadowed = self.module.__dict__.get("forward")
-        self.forward = self.module.forward
-        self.module.__dict__["forward"] = self
-
-    def remove(self) -> None:
-        """Give the module its forward back."""
-        self.module.__dict__.pop("forward")
-        if self.shadowed is not None:
-            self.module.__dict__["forward"] = self.shadowed
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Answer a call."""
-        return self.handler(self.key, self.forward, args, kwargs)
+    module: nn.Module
+    key: Any
+    handler: Callable[..., Any]
 
 
 class Interception:
-    """Installs routes for a while, the first one innermost."""
+    """Lets routes answer for a while, the first one innermost."""
 
+    # `__dict__` is written directly because `del module.forward`, which would say it better, makes
+    # torch.compile delete at run time an attribute that it only ever set while tracing.
     def __init__(self, routes: Sequence[Route]) -> None:
         self._routes = routes
+        self._shadowed: list[Any] = []
 
     def __enter__(self) -> None:
-        for route in self._routes:
-            route.install()
+        for module, key, handler in self._routes:
+            # Somebody else may have shadowed it before: a library that traces or offloads, or we,
+            # where an encoder is a normalisation layer.
+            self._shadowed.append(module.__dict__.get("forward"))
+            module.__dict__["forward"] = partial(handler, key, module.forward)
 
     def __exit__(
         self,
@@ -63,5 +51,8 @@ class Interception:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for route in reversed(self._routes):
-            route.remove()
+        for module, _, _ in reversed(self._routes):
+            module.__dict__.pop("forward")
+            shadowed = self._shadowed.pop()
+            if shadowed is not None:
+                module.__dict__["forward"] = shadowed

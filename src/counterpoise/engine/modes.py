@@ -24,6 +24,14 @@ def modules_of(model: nn.Module) -> list[nn.Module]:
     return list(seen.values())
 
 
+def submodule(model: nn.Module, path: str) -> nn.Module:
+    """Return the module at a path, as ``model.get_submodule(path)`` does, several times faster."""
+    module: nn.Module | None = model
+    for name in path.split("."):
+        module = None if module is None else module._modules.get(name)
+    return model.get_submodule(path) if module is None else module
+
+
 class EvaluationMode:
     """Puts modules in eval mode for a while; every flag is restored as it was.
 

@@ -124,13 +124,14 @@ def observe(
     if setup.heads and not wanted.heads:
         setup = replace(setup, heads={})
     evaluator = Evaluator(setup, facts, model, batch, observer if wanted.features else None)
-    raw, full = evaluator.full()
-    if check is not None:
-        check(full)
     told: dict[str, Any] = {}
     values = None
-    if wanted.passes:
-        told, values = _passed(tools, evaluator, full, target, wanted, acting=acting)
+    with nullcontext() if setup.level == "inputs" else evaluator.taps:
+        raw, full = evaluator.full()
+        if check is not None:
+            check(full)
+        if wanted.passes:
+            told, values = _passed(tools, evaluator, full, target, wanted, acting=acting)
     if features:
         told |= {"features": tuple(features[i] for i in sorted(features)), "rest": evaluator.rest}
     logits = _of_heads(method, evaluator, told.get("features"), full)

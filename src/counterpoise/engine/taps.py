@@ -7,6 +7,8 @@ and what a method asks for (logits of heads), and answers in the other passes.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from types import TracebackType
 from typing import Any
 
 import torch
@@ -15,6 +17,7 @@ from torch import Tensor, nn
 from counterpoise.core.pytree import PyTree, map_tensors, versions
 from counterpoise.engine.checkpointing import ReentrantCheckpoints
 from counterpoise.engine.interception import Interception, Route
+from counterpoise.engine.modes import submodule
 from counterpoise.engine.statistics import BatchStatistics
 
 Answer = Callable[[int, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
@@ -23,6 +26,8 @@ Answer = Callable[[int, Callable[..., Any], tuple[Any, ...], dict[str, Any]], An
 
 class Taps:
     """Runs the passes of one step of a model.
+
+    Its modules are listened to during each pass, or, within a ``with`` block, all the while.
 
     Args:
         model: The user's module.
@@ -61,9 +66,24 @@ class Taps:
         self._shared: dict[int, tuple[PyTree, list[int]]] = {}
         self._reentrant: ReentrantCheckpoints | None = None
         self._recording = False
-        self._layers = [Route(layer, layer, self._layer) for layer in layers]
-        self._encoders = self._routes(encoders, self._encoder)
-        self._heads = self._routes(heads or {}, self._head)
+        self._layers = layers
+        self._encoders = self._indices(encoders)
+        self._heads = self._indices(heads or {})
+        self._interception: Interception | None = None
+
+    def __enter__(self) -> None:
+        self._interception = self._listening(encoders=True)
+        self._interception.__enter__()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        assert self._interception is not None
+        self._interception.__exit__(kind, error, trace)
+        self._interception = None
 
     def full_pass(self, keywords: Mapping[str, Any], answer: Answer | None = None) -> Any:
         """Run the full coalition and record; return the model's output.
@@ -77,8 +97,7 @@ class Taps:
         """
         if torch.compiler.is_compiling() or not torch.is_grad_enabled():
             return self._run(keywords, answer, recording=True)
-        self._reentrant = ReentrantCheckpoints()
-        with self._reentrant:
+        with ReentrantCheckpoints() as self._reentrant:
             return self._run(keywords, answer, recording=True)
 
     def other_pass(self, keywords: Mapping[str, Any], answer: Answer | None = None) -> Any:
@@ -88,35 +107,49 @@ class Taps:
 
     def share(self, i: int, output: PyTree) -> PyTree:
         """Return an output that is kept, for the rest of the model to use, in a tree of its own."""
-        shared = map_tensors(torch.clone if i in self.cloned else _itself, output)
+        shared = output
+        if i in self.cloned or not isinstance(output, Tensor):
+            shared = map_tensors(torch.clone if i in self.cloned else _itself, output)
         self._shared[i] = (shared, versions(shared))
         return shared
 
-    def _routes(self, paths: Mapping[str, str], handler: Callable[..., Any]) -> list[Route]:
-        return [
-            Route(self.model.get_submodule(paths[name]), i, handler)
+    def _indices(self, paths: Mapping[str, str]) -> dict[int, nn.Module]:
+        return {
+            i: submodule(self.model, paths[name])
             for i, name in enumerate(self.modalities)
             if name in paths
-        ]
+        }
+
+    def _listening(self, *, encoders: bool) -> Interception:
+        # Made anew each time: routes that were kept would be kept by themselves, and with them all
+        # features, until Python looks for garbage.
+        routes = [Route(layer, layer, self._layer) for layer in self._layers]
+        routes += [Route(head, i, self._head) for i, head in self._heads.items()]
+        if encoders:
+            routes += [Route(encoder, i, self._encoder) for i, encoder in self._encoders.items()]
+        return Interception(routes)
 
     # -- one pass ------------------------------------------------------------------------------
 
     def _run(self, keywords: Mapping[str, Any], answer: Answer | None, *, recording: bool) -> Any:
-        # Who calls a layer tells its calls apart: encoders are watched for that too.
-        encoders = self._encoders if len(self._layers) or answer is not None else []
-        routes = [*self._layers, *(self._heads if recording else ()), *encoders]
+        # Who calls a layer tells its calls apart: encoders are listened to for that too.
+        encoders = len(self._layers) > 0 or answer is not None
+        listens = self._interception is not None
         self._recording, self._answer = recording, answer or _compute
-        self.calls = {} if answer is None else {route.key: 0 for route in self._encoders}
+        self.calls = {} if answer is None else dict.fromkeys(self._encoders, 0)
         self._shared = {}
-        with Interception(routes):
-            raw = self.model(**keywords)
+        try:
+            with nullcontext() if listens else self._listening(encoders=encoders):
+                raw = self.model(**keywords)
+        finally:
+            self._answer, self._reentrant = _compute, None
         for i, count in self.calls.items():
             if count != 1:
                 raise RuntimeError(self._miscounted(i))
         self._check_shared()
         return raw
 
-    def _encoder(self, i: int, forward: Any, args: Any, kwargs: Any) -> Any:
+    def _encoder(self, i: int, forward: Any, /, *args: Any, **kwargs: Any) -> Any:
         if i in self.calls:
             self.calls[i] += 1
             if self.calls[i] > 1:
@@ -133,7 +166,7 @@ class Taps:
         finally:
             self.statistics.scope = outer
 
-    def _layer(self, layer: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+    def _layer(self, layer: nn.Module, forward: Any, /, *args: Any, **kwargs: Any) -> Any:
         inputs = (*args, *kwargs.values())
         if not self._recording:
             return self.statistics.replay(layer, forward, *inputs)
@@ -151,9 +184,9 @@ class Taps:
         """Whether the model is inside a checkpoint that hides its graph."""
         return self._reentrant is not None and self._reentrant.depth > 0
 
-    def _head(self, i: int, forward: Any, args: Any, kwargs: Any) -> Any:
+    def _head(self, i: int, forward: Any, /, *args: Any, **kwargs: Any) -> Any:
         output = forward(*args, **kwargs)
-        if i not in self.logits:
+        if self._recording and i not in self.logits:
             self.logits[i] = map_tensors(torch.clone, output)  # which may be added to in place
         return output
 

@@ -93,7 +93,7 @@ class UnimodalModel(nn.Module):
         with Interception(routes):
             return self.model(**given)
 
-    def _encode_aside(self, i: int, forward: Any, args: Any, kwargs: Any) -> Any:
+    def _encode_aside(self, i: int, forward: Any, /, *args: Any, **kwargs: Any) -> Any:
         encoder = self.model.get_submodule(self.encoders[self.modalities[i]])
         with EvaluationMode(encoder.modules()):
             return self._encode(i, forward, args, kwargs)
