@@ -58,6 +58,8 @@ _BETWEEN_STEPS = frozenset(
 )
 """Places that need nothing of a step's passes."""
 
+_NO_FACTS = Facts()
+
 
 class Balanced(Loop):
     """Wraps a multi-modal model so that a method can balance its modalities in training.
@@ -310,7 +312,7 @@ class Balanced(Loop):
 
     def _act(self, inputs: dict[str, Any], target: PyTree, wanted: Demand, *, acts: bool) -> Output:
         modal, others = self._split(inputs)
-        facts = Facts()
+        facts = _NO_FACTS
         if wanted.passes:
             facts = self.runner.facts_for(
                 self.model, modal, others, self.absent, self._tools.process_group

@@ -7,6 +7,7 @@ A tree is a tensor or any combination of lists, tuples, named tuples and diction
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -50,11 +51,12 @@ def repeat_rows(tree: PyTree, times: int) -> PyTree:
 def expand_rows(tree: PyTree, num_rows: int) -> PyTree:
     """Show the first row of each tensor as ``num_rows`` rows, without copying."""
 
-    def expanded(tensor: Tensor) -> Tensor:
-        row = tensor if len(tensor) == 1 else tensor[:1]
-        return row.expand(num_rows, *tensor.shape[1:])
+    return map_tensors(partial(_expanded, num_rows), tree)
 
-    return map_tensors(expanded, tree)
+
+def _expanded(num_rows: int, tensor: Tensor) -> Tensor:
+    row = tensor if len(tensor) == 1 else tensor[:1]
+    return row.expand(num_rows, *tensor.shape[1:])
 
 
 def versions(*trees: PyTree) -> list[int]:

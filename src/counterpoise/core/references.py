@@ -44,8 +44,9 @@ class Reference(nn.Module):
         """Learn from the scores of a step, unless ``valid``, a boolean scalar, says not to."""
         old = self.scores.to(torch.promote_types(self.scores.dtype, scores.dtype))
         self.num_steps.add_(1 if valid is None else valid)
-        moved = old + self.rate(self.num_steps.to(old)) * (scores - old)
-        self.scores = moved if valid is None else moved.where(valid, old)
+        moved = torch.addcmul(old, self.rate(self.num_steps.to(old)), scores - old)
+        # A module's attribute takes longer to set than the numbers to work out.
+        self._buffers["scores"] = moved if valid is None else moved.where(valid, old)
 
 
 class RunningMean(Reference):

@@ -283,7 +283,7 @@ def score_responses(score: Score, responses_MB: Tensor, target: PyTree) -> Tenso
     """
     check_function("score", score, "a function of logits and target", optional=False)
     num_modalities, batch = responses_MB.shape[:2]
-    repeated = map_tensors(lambda t: t.expand(num_modalities, *t.shape).flatten(0, 1), target)
+    repeated = map_tensors(lambda t: torch.cat([t] * num_modalities), target)
     losses = score(responses_MB.flatten(0, 1), repeated)
     if losses.shape != (num_modalities * batch,):
         raise ValueError(

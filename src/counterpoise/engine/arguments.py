@@ -178,12 +178,15 @@ def check_call(model: nn.Module, modalities: Sequence[str], inputs: Mapping[str,
                 f"Modality {name!r} should be given as a keyword; found {given}. Pass its batch, "
                 "also where it is to be absent."
             )
-        if odd := _odd_layout(inputs[name]):
-            raise TypeError(
-                f"Modality {name!r} should be of dense tensors; found a {odd} one. Pass it dense, "
-                "or padded with a mask beside it."
-            )
-        if not tensors(inputs[name]):
+        leaves = tensors(inputs[name])
+        for leaf in leaves:
+            if leaf.is_nested or leaf.layout != torch.strided:
+                odd = "nested" if leaf.is_nested else "sparse"
+                raise TypeError(
+                    f"Modality {name!r} should be of dense tensors; found a {odd} one. Pass it "
+                    "dense, or padded with a mask beside it."
+                )
+        if not leaves:
             raise TypeError(
                 f"Modality {name!r} should be a tensor or a pytree of tensors; found "
                 f"{type(inputs[name]).__name__}. Pass lists, tuples or dictionaries of tensors."
@@ -209,15 +212,6 @@ def require_target(target: PyTree) -> None:
             f"{described(target)}. Call balanced(..., target=labels), or balanced.eval() first for "
             "prediction."
         )
-
-
-def _odd_layout(value: PyTree) -> str | None:
-    for tensor in tensors(value):
-        if tensor.is_nested:
-            return "nested"
-        if tensor.layout != torch.strided:
-            return "sparse"
-    return None
 
 
 def _keywords(model: nn.Module) -> list[str] | None:

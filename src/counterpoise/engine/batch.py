@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -124,11 +125,13 @@ class Batch:
         if self.one_stand_in is not None:
             return self.one_stand_in
 
-        def first(tensor: Tensor) -> Tensor:
-            return tensor[:1] if tensor.shape[:1] == (num_rows,) else tensor
-
+        first = partial(_first, num_rows)
         self.one_stand_in = {
-            name: self.absent(i, map_tensors(first, self.inputs[name]))
+            name: self.absent.forward(i, map_tensors(first, self.inputs[name]))
             for i, name in enumerate(self.modalities)
         }
         return self.one_stand_in
+
+
+def _first(num_rows: int, tensor: Tensor) -> Tensor:
+    return tensor[:1] if tensor.shape[:1] == (num_rows,) else tensor

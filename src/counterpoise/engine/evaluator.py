@@ -9,6 +9,7 @@ Legend: M modalities, S coalitions beside the full one, B rows of the batch.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
@@ -233,12 +234,8 @@ class Evaluator:
         times = len(partial)
 
         def answer(i: int, forward: Any, args: Any, kwargs: Any) -> Any:
-            present = [i in coalition for coalition in partial]
-            return map_tensors(
-                lambda feature, absence: _stack(present, feature, absence),
-                self.features[i],
-                absences[i],
-            )
+            here = [i in coalition for coalition in partial]
+            return map_tensors(functools.partial(_stack, here), self.features[i], absences[i])
 
         if self.facts.reads_inputs:
             keywords = self.batch.stacked(partial)
@@ -334,10 +331,10 @@ def _is_packed(output: PyTree) -> bool:
 
 
 def _broadcasts(given: list[torch.Size], wanted: list[torch.Size]) -> bool:
-    return len(given) == len(wanted) and all(
-        len(g) == len(w) and all(a in (1, b) for a, b in zip(g, w, strict=True))
-        for g, w in zip(given, wanted, strict=True)
-    )
+    if [len(shape) for shape in given] != [len(shape) for shape in wanted]:
+        return False
+    pairs = [pair for g, w in zip(given, wanted, strict=True) for pair in zip(g, w, strict=True)]
+    return all([a in (1, b) for a, b in pairs])
 
 
 def _stack(present: Sequence[bool], feature: Tensor, absence: Tensor) -> Tensor:

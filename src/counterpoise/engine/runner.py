@@ -27,6 +27,8 @@ from counterpoise.engine.setup import Facts, Setup
 _MANY = 16
 """A keyword of more values than this is taken to vary with the batch, as an identifier does."""
 
+_NOTHING: frozenset[Any] = frozenset()
+
 
 class Runner:
     """Knows how the coalitions of one batch after another are to be evaluated.
@@ -258,6 +260,8 @@ class Runner:
 
     def _signature(self, others: Mapping[str, Any]) -> Any:
         """Return what tells apart calls that may make the model compute something else."""
+        if not others:
+            return _NOTHING
         parts = []
         for name, value in others.items():
             told = value if isinstance(value, (bool, int, float, str, type(None))) else type(value)

@@ -137,7 +137,7 @@ class AGM(Method):
         kappa = self._published(lead)
         bounded_kappa = self._bounded(kappa)
         bounded = bounded_kappa.ne(kappa)
-        self._told = {"lead": lead, "bounded": bounded}
+        self._told.update(lead=lead, bounded=bounded)  # an attribute of a module is slow to set
         self.bounded_steps.add_(bounded)
         self.num_steps.add_(1)
         self.reference.observe(scores, valid)
