@@ -34,7 +34,7 @@ def value_factors(coefficients_M: Tensor, weights_MS: Tensor) -> Tensor:
         >>> value_factors(torch.tensor([0.5, 1.0]), shapley_weights(2, dtype=torch.float32))
         tensor([-0.2500,  0.2500,  0.7500])
     """
-    factors = (coefficients_M - 1) @ weights_MS
+    factors = torch.mv(weights_MS.t(), coefficients_M - 1)
     factors[-1].add_(1)
     return factors
 

@@ -311,8 +311,9 @@ def mean_over_processes(
     if counted_B is None:
         count = losses_MB.new_full((), losses_MB.shape[1])
     else:
-        losses_MB = losses_MB.where(counted_B, 0)
         count = counted_B.sum(dtype=losses_MB.dtype)
+        if not known_to_be(count, len(counted_B)):
+            losses_MB = losses_MB.where(counted_B, 0)
     sums_M = losses_MB.sum(dim=1)
     if is_distributed():
         both = sum_over_processes(torch.cat([sums_M, count.unsqueeze(0)]), group)
@@ -335,6 +336,13 @@ def is_distributed() -> bool:
 def are_finite(values: Tensor) -> Tensor:
     """Return whether all values are finite, a boolean scalar."""
     return (values * 0).sum().eq(0)  # a third of the operations of ``isfinite().all()``
+
+
+def known_to_be(value: Tensor, number: float) -> bool:
+    """Return whether a scalar is known to be a number, as :func:`known_finite` does."""
+    if value.device.type != "cpu" or torch.compiler.is_compiling():
+        return False
+    return value.tolist() == number  # type: ignore[no-any-return, comparison-overlap]
 
 
 def known_finite(values: Tensor) -> bool:

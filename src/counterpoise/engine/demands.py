@@ -18,6 +18,7 @@ class Demand(NamedTuple):
         heads: Whether it sees the logits of additive heads.
         values: Whether it sees the values of coalitions.
         rest_frozen: Whether gradients of coalitions reach the encoders alone.
+        graph: Whether responses and unimodal logits carry the graph that made them.
     """
 
     responses: Level = "nothing"
@@ -26,6 +27,7 @@ class Demand(NamedTuple):
     heads: bool = False
     values: bool = False
     rest_frozen: bool = False
+    graph: bool = False
 
     @property
     def passes(self) -> bool:
@@ -39,6 +41,14 @@ class Demand(NamedTuple):
 
 
 _PLAIN = Demand()
+
+_GOES_BACKWARD = frozenset(
+    [
+        *("modality_losses", "combine", "loss"),
+        *("encoder_factors", "encoder_gradient", "rest_gradient"),
+    ]
+)
+"""Places at which a method may go backward through responses itself."""
 
 
 class Demands:
@@ -60,8 +70,11 @@ class Demands:
             "off": Needs(),
         }
         own_heads = answers(method, "unimodal_logits")
+        graph = not method.places().isdisjoint(_GOES_BACKWARD)
         self._training = {
-            (phase, monitor): _demand(asks, ownership, own_heads=own_heads, monitor=monitor)
+            (phase, monitor): _demand(
+                asks, ownership, own_heads=own_heads, monitor=monitor, graph=graph
+            )
             for phase, asks in asked.items()
             for monitor in (False, True)
         }
@@ -71,6 +84,7 @@ class Demands:
             ownership,
             own_heads=own_heads,
             monitor=False,
+            graph=False,
         )._replace(heads=bool(ownership.heads))
 
     def training(self, phase: Phase, *, monitor: bool) -> Demand:
@@ -83,7 +97,9 @@ class Demands:
         return self._training[phase, monitor]
 
 
-def _demand(needs: Needs, ownership: Ownership, *, own_heads: bool, monitor: bool) -> Demand:
+def _demand(
+    needs: Needs, ownership: Ownership, *, own_heads: bool, monitor: bool, graph: bool
+) -> Demand:
     """Return what a method that acts asks; ``own_heads``: it makes unimodal logits itself."""
     responses, unimodal = needs.responses, needs.unimodal_logits
     given = bool(ownership.heads) or own_heads
@@ -94,7 +110,11 @@ def _demand(needs: Needs, ownership: Ownership, *, own_heads: bool, monitor: boo
         responses, unimodal = max(responses, unimodal, key=LEVELS.index), "nothing"
     if monitor and responses == "nothing":
         responses = "values"
-    return Demand(responses, unimodal, needs.features, heads, needs.values, needs.rest_frozen)
+    if "gradients" not in (responses, unimodal):
+        graph = False
+    return Demand(
+        responses, unimodal, needs.features, heads, needs.values, needs.rest_frozen, graph
+    )
 
 
 def _watched(needs: Needs, places: frozenset[str]) -> Needs:

@@ -186,8 +186,10 @@ def _evaluated(
         plan, gradient=gradient, zero_features=alone, rest_frozen=wanted.rest_frozen
     )
     # Differences of half-precision logits are noise: from here on float32 at least.
+    # To modulate, the graph of the partial values is enough: no other is recorded for nothing.
+    parts = (partial, full) if wanted.graph else (partial.detach(), full.detach())
     with _without_autocast(full):
-        values_SB = torch.cat([partial, full.unsqueeze(0)])
+        values_SB = torch.cat([parts[0], parts[1].unsqueeze(0)])
         values_SB = values_SB.to(torch.promote_types(values_SB.dtype, torch.float32))
         weights = plan.weights.to(values_SB)
         responses = respond(values_SB, weights)
