@@ -33,10 +33,20 @@ def test_what_only_learns_asks_for_values_and_what_is_off_for_nothing():
 
 
 @pytest.mark.parametrize(
-    ("encoders", "expected"), [(True, Demand(unimodal="gradients")), (False, Demand("gradients"))]
+    ("encoders", "expected"),
+    [(True, Demand(unimodal="gradients", graph=True)), (False, Demand("gradients", graph=True))],
 )
 def test_unimodal_logits_are_the_responses_where_encoders_are_not_known(encoders, expected):
     assert demands(cp.UnimodalLoss(), encoders=encoders).training("on", monitor=False) == expected
+
+
+def test_a_graph_of_responses_is_recorded_where_somebody_may_go_backward_through_them():
+    batch = {"ear": torch.randn(7, 3), "eye": torch.randn(7, 5)}
+    for method, recorded in ((cp.AGM(), False), (cp.chain(cp.AGM(), cp.UnimodalLoss()), True)):
+        model = Late(2)
+        out = cp.Balanced(model, {n: n for n in NAMES}, method)(**batch, target=torch.arange(7) % 2)
+        assert out.responses.requires_grad == recorded
+        assert out.loss.requires_grad
 
 
 def test_heads_of_its_own_spare_a_method_the_passes():

@@ -76,6 +76,6 @@ def _range(target: PyTree) -> tuple[float, float]:
         return inf, -inf
     if target.is_complex():
         return inf, -inf
-    low, high = target.detach().aminmax()
+    low, high = (target.detach() if target.requires_grad else target).aminmax()
     # Which reads memory, where `item` is an operation of its own.
     return float(low.tolist()), float(high.tolist())  # type: ignore[arg-type]

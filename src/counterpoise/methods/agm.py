@@ -207,8 +207,9 @@ def discrepancy_ratio(scores_M: Tensor) -> Tensor:
             f"{described(scores_M)}. Pass one score a modality."
         )
     # Differences first, sum after: equal scores give exactly 1 however large they are.
-    differences_MM = scores_M.unsqueeze(-2) - scores_M.unsqueeze(-1)
-    return _finite_exp(differences_MM.sum(dim=-1) / (scores_M.shape[-1] - 1))
+    sums_M = (scores_M.unsqueeze(-2) - scores_M.unsqueeze(-1)).sum(dim=-1)
+    num_others = scores_M.shape[-1] - 1
+    return _finite_exp(sums_M if num_others == 1 else sums_M / num_others)
 
 
 def _finite_exp(exponent: Tensor) -> Tensor:

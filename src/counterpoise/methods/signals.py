@@ -19,7 +19,8 @@ class Signals(NamedTuple):
         logits: Of the model, shape (B, ...), with graph.
         target: As given.
         responses: Unimodal responses, shape (M, B, ...), with graph if the method needs
-            "gradients"; None if nobody needs them.
+            "gradients" and has a say in the loss or in parameters' gradients; None if nobody
+            needs them.
         scores: Mean loss of each response over the batch of all processes, shape (M,),
             detached; None without responses. NaN where a batch is empty.
         num_samples: How many samples the scores are the mean of, a scalar tensor.
