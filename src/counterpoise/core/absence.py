@@ -284,11 +284,11 @@ class AbsentValues(nn.Module):
 
     def forward(self, index: int, value: PyTree) -> PyTree:
         """Return what stands in for modality number ``index``, whose batch is ``value``."""
-        if isinstance(value, Tensor) and isinstance(self.forms[index], int):
-            return self._fill(index, self._leaves(index)[0], value)  # by far the most frequent
+        form = self.forms[index]
+        if isinstance(value, Tensor) and isinstance(form, int):  # by far the most frequent
+            return self._fill(index, self._leaves(index)[0], value)
         leaves, structure = pytree.tree_flatten(value)
         absences = self._leaves(index)
-        form = self.forms[index]
         if isinstance(form, int):
             absences = absences * len(leaves)
         elif pytree.tree_structure(form) != structure:

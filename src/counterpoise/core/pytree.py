@@ -50,7 +50,6 @@ def repeat_rows(tree: PyTree, times: int) -> PyTree:
 
 def expand_rows(tree: PyTree, num_rows: int) -> PyTree:
     """Show the first row of each tensor as ``num_rows`` rows, without copying."""
-
     return map_tensors(partial(_expanded, num_rows), tree)
 
 
@@ -61,10 +60,10 @@ def _expanded(num_rows: int, tensor: Tensor) -> Tensor:
 
 def versions(*trees: PyTree) -> list[int]:
     """Return the counters that in-place operations move; nothing while compiling."""
-    counters: list[int] = []
     if torch.compiler.is_compiling():
-        return counters
-    for tree in trees:
-        for tensor in (tree,) if isinstance(tree, Tensor) else tensors(tree):
-            counters.append(0 if tensor.is_inference() else tensor._version)
-    return counters
+        return []
+    return [
+        0 if tensor.is_inference() else tensor._version
+        for tree in trees
+        for tensor in ((tree,) if isinstance(tree, Tensor) else tensors(tree))
+    ]

@@ -42,7 +42,9 @@ class Reference(nn.Module):
 
     def observe(self, scores: Tensor, valid: Tensor | None = None) -> None:
         """Learn from the scores of a step, unless ``valid``, a boolean scalar, says not to."""
-        old = self.scores.to(torch.promote_types(self.scores.dtype, scores.dtype))
+        old = self.scores
+        if old.dtype != scores.dtype:
+            old = old.to(torch.promote_types(old.dtype, scores.dtype))
         self.num_steps.add_(1 if valid is None else valid)
         moved = torch.addcmul(old, self.rate(self.num_steps.to(old)), scores - old)
         # A module's attribute takes longer to set than the numbers to work out.

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from math import isfinite, log
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -312,7 +312,7 @@ def mean_over_processes(
         count = losses_MB.new_full((), losses_MB.shape[1])
     else:
         count = counted_B.sum(dtype=losses_MB.dtype)
-        if not known_to_be(count, len(counted_B)):
+        if _known(count) != len(counted_B):
             losses_MB = losses_MB.where(counted_B, 0)
     sums_M = losses_MB.sum(dim=1)
     if is_distributed():
@@ -338,11 +338,10 @@ def are_finite(values: Tensor) -> Tensor:
     return (values * 0).sum().eq(0)  # a third of the operations of ``isfinite().all()``
 
 
-def known_to_be(value: Tensor, number: float) -> bool:
-    """Return whether a scalar is known to be a number, as :func:`known_finite` does."""
-    if value.device.type != "cpu" or torch.compiler.is_compiling():
-        return False
-    return value.tolist() == number  # type: ignore[no-any-return, comparison-overlap]
+def _known(values: Tensor) -> Any:
+    """Return the numbers themselves where that needs no waiting for a device; else None."""
+    waits = values.device.type != "cpu" or torch.compiler.is_compiling()
+    return None if waits else values.tolist()  # which reads memory, where `item` is an operation
 
 
 def known_finite(values: Tensor) -> bool:
@@ -350,8 +349,5 @@ def known_finite(values: Tensor) -> bool:
 
     For what need not be done then, and can be done in any case: False tells nothing.
     """
-    if values.device.type != "cpu" or torch.compiler.is_compiling():
-        return False
-    told = values.tolist()
-    # This reads memory, where a sum of the tensor, and `item`, are operations.
-    return isfinite(sum(told) if isinstance(told, list) else told)
+    told = _known(values)
+    return told is not None and isfinite(sum(told) if isinstance(told, list) else told)

@@ -65,14 +65,13 @@ class Evaluator:
         self.batch = batch
         batch.rows = facts.rows
         self.modules = modules_of(model)
-        everyone = frozenset(range(len(setup.modalities)))
         self.taps = Taps(
             model,
             setup.modalities,
             setup.encoders,
             heads=setup.heads,
             layers=normalisations(self.modules) if setup.statistics == "batch" else (),
-            cloned=everyone if facts.cloned is None else facts.cloned,
+            cloned=range(len(setup.modalities)) if facts.cloned is None else facts.cloned,
         )
         self.features: dict[int, PyTree] = {}
         self.absences: dict[int, PyTree] = {}
@@ -180,11 +179,10 @@ class Evaluator:
     def aside(self) -> Iterator[None]:
         """Run what is not the full pass: without dropout, checkpoints or lasting effects."""
         copies = self._gradient and self.setup.statistics == "running"
-        plain = self._gradient and not torch.compiler.is_compiling()
+        pass_by = nullcontext() if torch.compiler.is_compiling() else NoCheckpoints()
         with (
             EvaluationMode(self.modules, for_backward=self._gradient, copies=copies),
-            nullcontext() if self._gradient else torch.no_grad(),
-            NoCheckpoints() if plain else nullcontext(),
+            pass_by if self._gradient else torch.no_grad(),
             self._rest_frozen() if self._freezes else nullcontext(),
         ):
             yield
@@ -331,10 +329,17 @@ def _is_packed(output: PyTree) -> bool:
 
 
 def _broadcasts(given: list[torch.Size], wanted: list[torch.Size]) -> bool:
-    if [len(shape) for shape in given] != [len(shape) for shape in wanted]:
+    if len(given) != len(wanted):
         return False
-    pairs = [pair for g, w in zip(given, wanted, strict=True) for pair in zip(g, w, strict=True)]
-    return all([a in (1, b) for a, b in pairs])
+    for have, want in zip(given, wanted, strict=True):
+        one_row = have[0:1] == (1,) and have[1:] == want[1:]  # by far the most frequent
+        if not one_row and not _broadcasts_to(have, want):
+            return False
+    return True
+
+
+def _broadcasts_to(have: torch.Size, want: torch.Size) -> bool:
+    return len(have) == len(want) and all(a in (1, b) for a, b in zip(have, want, strict=True))
 
 
 def _stack(present: Sequence[bool], feature: Tensor, absence: Tensor) -> Tensor:

@@ -250,8 +250,7 @@ class _Inspection:
                 i
                 for i in outputs
                 if not (
-                    equal(varied[i], outputs[i])
-                    and equal(tensors(given[i]), tensors(arguments[i]))
+                    equal(varied[i], outputs[i]) and equal(tensors(given[i]), tensors(arguments[i]))
                 )
             }
         return readers

@@ -35,7 +35,7 @@ def respond(values_SB: Tensor, weights_MS: Tensor) -> Tensor:
     """
     full = values_SB[-1]
     responses = (weights_MS @ values_SB.flatten(1)).view(len(weights_MS), *full.shape)
-    if known_finite(full.detach().sum()):
+    if known_finite((full.detach() if full.requires_grad else full).sum()):
         return responses
     return responses.where(full.isfinite(), full)
 

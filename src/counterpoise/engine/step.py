@@ -45,13 +45,12 @@ def apply_method(
         assert values is not None
         factors = value_factors(coefficients.to(values.weights), values.weights)
         logits = modulate(logits, values.partial, factors)
-        signals = signals._replace(logits=logits)
     loss = tools.criterion(logits, signals.target)
     if acts and not places.isdisjoint(("loss", "modality_losses", "combine")):
-        loss = method.loss(loss, signals)
+        loss = method.loss(loss, signals._replace(logits=logits))
     _check_loss(loss)
     if acts and (on_encoders or "rest_gradient" in places):
-        scales = _scale_gradients(tools, model, method, signals)
+        scales = _scale_gradients(tools, model, method, signals._replace(logits=logits))
         if scales is not None:
             coefficients = coefficients * scales
     return Output(

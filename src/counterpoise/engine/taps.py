@@ -6,7 +6,7 @@ and what a method asks for (logits of heads), and answers in the other passes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import nullcontext
 from types import TracebackType
 from typing import Any
@@ -53,7 +53,7 @@ class Taps:
         *,
         heads: Mapping[str, str] | None = None,
         layers: Sequence[nn.Module] = (),
-        cloned: frozenset[int] = frozenset(),
+        cloned: Container[int] = (),
         kind: str = "encoder",
     ) -> None:
         self.model, self.modalities = model, tuple(modalities)
