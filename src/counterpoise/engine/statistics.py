@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any
 
 import torch
@@ -23,10 +22,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
+from torch.overrides import TorchFunctionMode
 
 from counterpoise.core.scores import is_distributed
 
-_PLAIN_FORWARDS = (_BatchNorm.forward, SyncBatchNorm.forward)
+_PLAIN_FORWARDS = (_BatchNorm.forward, SyncBatchNorm.forward, _InstanceNorm.forward)
 
 
 def normalisations(modules: Iterable[nn.Module]) -> list[nn.Module]:
@@ -63,38 +63,103 @@ class BatchStatistics:
 
     def record(self, module: nn.Module, forward: Callable[..., Any], x: Tensor, *more: Any) -> Any:
         """Run a layer in the full pass and keep what its statistics can be had from."""
-        output = forward(x, *more)
-        if isinstance(module, _BatchNorm):
-            call = _Call(module, x, _kept(output))
-            self.calls.setdefault((id(module), self.scope), []).append(call)
+        # A model may freeze a layer while it runs: asked at each call, and not once a step.
+        if not isinstance(module, _BatchNorm) or not _uses_its_input(module):
+            return forward(x, *more)
+        calls = self.calls.setdefault((id(module), self.scope), [])
+        if type(module).forward in _PLAIN_FORWARDS:
+            output = forward(x, *more)
+            calls.append(_Call(module, x, _kept(output)))
+            return output
+
+        def run(x: Tensor, *settings: Any, **more: Any) -> Tensor:
+            output = F.batch_norm(x, *settings, **more)
+            calls.append(_Call(module, x, _kept(output)))
+            return output
+
+        before = len(calls)
+        with _Within(F.batch_norm, run):
+            output = forward(x, *more)
+        if len(calls) == before:
+            raise RuntimeError(
+                f"A batch normalisation such as {type(module).__name__} should normalise by "
+                "torch.nn.functional.batch_norm, so that its batch statistics can be used again; "
+                "found that its own forward does not. Call `super().forward(x)` in it, or pass "
+                'coalitions=cp.Coalitions(statistics="running").'
+            )
         return output
 
     def rewind(self) -> None:
         """Begin another pass: calls are counted from the first again."""
         self._next.clear()
 
+    def in_step(self) -> bool:
+        """Return whether the layers that this pass called were called as often as in the full one.
+
+        One that is called for some rows at a time is called more often for a longer batch.
+        """
+        told = self.calls
+        return all(count == len(told[key]) for key, count in self._next.items() if key in told)
+
     def replay(self, module: nn.Module, forward: Callable[..., Any], x: Tensor, *more: Any) -> Any:
         """Run a layer in another coalition, with the statistics of its call in the full pass.
 
         A call that the full pass did not make has none to use: it runs in eval mode.
         """
+        plain = type(module).forward in _PLAIN_FORWARDS
         if isinstance(module, _InstanceNorm):  # those of the sample itself, as in the full pass
-            return F.instance_norm(x, None, None, module.weight, module.bias, True, 0.0, module.eps)
+            if plain:
+                return _of_sample(x, weight=module.weight, bias=module.bias, eps=module.eps)
+            with _Within(F.instance_norm, _of_sample):
+                return forward(x, *more)
         key = (id(module), self.scope)
+        assert isinstance(module, _BatchNorm)
+        if plain:
+            moments = self._moments(key)
+            if moments is None:
+                return forward(x, *more)
+            return _normalise(x, *moments, module.weight, module.bias)
+
+        def run(x: Tensor, *running: Any, weight: Any, bias: Any, **more: Any) -> Tensor:
+            moments = self._moments(key)
+            if moments is None:
+                return F.batch_norm(x, *running, weight, bias, **more)
+            return _normalise(x, *moments, weight, bias)
+
+        with _Within(F.batch_norm, run):
+            return forward(x, *more)
+
+    def _moments(self, key: tuple[int, int | None]) -> tuple[Tensor, Tensor] | None:
+        """Return those of the next call of a layer by a caller; None if the full pass has none."""
         number = self._next.get(key, 0)
         self._next[key] = number + 1
         calls = self.calls.get(key, ())
-        if number >= len(calls):
-            return forward(x, *more)
-        assert isinstance(module, _BatchNorm)
-        mean_C, inverse_C = calls[number].moments
-        if type(module).forward in _PLAIN_FORWARDS:
-            return _normalise(x, mean_C, inverse_C, module.weight, module.bias)
-        # A layer with a forward of its own does more than normalise (an activation, say). Its
-        # eval mode does the rest to an input that is normalised already, given a mean of 0 and a
-        # variance that is 1 together with eps.
-        with _NeutralStatistics(module, mean_C):
-            return forward(_normalise(x, mean_C, inverse_C, None, None), *more)
+        return calls[number].moments if number < len(calls) else None
+
+
+def _of_sample(x: Tensor, *running: Any, weight: Any, bias: Any, eps: float, **more: Any) -> Tensor:
+    """Normalise each sample by its own statistics, whatever mode the layer is in."""
+    return F.instance_norm(x, None, None, weight, bias, True, 0.0, eps)
+
+
+class _Within(TorchFunctionMode):
+    """Answers the calls of one function of PyTorch for a while.
+
+    A layer with a forward of its own may change what it is given before it normalises it (another
+    order of axes, say) and does more afterwards: of all that only the normalisation is answered.
+    """
+
+    def __init__(self, function: Callable[..., Tensor], answer: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.function, self.answer = function, answer
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if func is not self.function:
+            return func(*args, **(kwargs or {}))
+        # PyTorch hands on all but the running statistics by keyword, however they were given.
+        return self.answer(*args, **(kwargs or {}))
 
 
 class _Call:
@@ -107,6 +172,8 @@ class _Call:
         self.group = _group_of(module)
         self.kept = kept if self.group is None else None
         self._moments: tuple[Tensor, Tensor] | None = None
+        if not torch.is_grad_enabled():
+            _ = self.moments  # at once: nobody objects if the input is changed in place later
 
     @property
     def moments(self) -> tuple[Tensor, Tensor]:
@@ -204,24 +271,3 @@ def _normalise(
 
 def _channels(values_C: Tensor, x: Tensor) -> Tensor:
     return values_C.view(-1, *[1] * (x.dim() - 2))
-
-
-class _NeutralStatistics:
-    """Lets a layer in eval mode normalise with a mean of 0 and a variance of 1 for a while."""
-
-    def __init__(self, module: nn.Module, like_C: Tensor) -> None:
-        self.module, self.like_C = module, like_C
-
-    def __enter__(self) -> None:
-        buffers = self.module._buffers
-        self.kept = {name: buffers[name] for name in ("running_mean", "running_var")}
-        zeros = torch.zeros_like(self.like_C)
-        buffers["running_mean"], buffers["running_var"] = zeros, zeros + (1 - self.module.eps)  # type: ignore[operator]
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.module._buffers.update(self.kept)
