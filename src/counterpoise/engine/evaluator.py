@@ -196,12 +196,13 @@ class Evaluator:
         resizable = self._whole and self.batch.follows_rows(self.num_rows)
         if self.facts.single and resizable and absences is self.absences:
             self._encode_one_absent_sample()
-        if not (self.facts.batched and resizable):
-            return torch.stack([self._replayed(coalition, absences) for coalition in partial])
-        self._encode_present()
-        if len(absences) < len(self.setup.modalities):
-            absences |= self.encoded(self.batch.of(()))
-        return self._together(partial, absences)
+        if self.facts.batched and resizable and self._whole:
+            self._encode_present()
+            if len(absences) < len(self.setup.modalities):
+                absences |= self.encoded(self.batch.of(()))
+            with suppress(_OutOfStepError):
+                return self._together(partial, absences)
+        return torch.stack([self._replayed(coalition, absences) for coalition in partial])
 
     def _replayed(self, coalition: Coalition, absences: dict[int, PyTree]) -> Tensor:
         """Run one coalition; an encoder whose output is not known yet runs too."""
@@ -240,6 +241,8 @@ class Evaluator:
         else:
             keywords = self.batch.many_absent(self.num_rows, times)
         logits = self.logits(keywords, answer)
+        if not self.taps.statistics.in_step():
+            raise _OutOfStepError
         return logits.view(times, self.num_rows, *logits.shape[1:])
 
     def _chunk_size(self, num_coalitions: int) -> int:
@@ -264,7 +267,11 @@ class Evaluator:
         """Show the encoders one sample with all modalities absent, where one tells for all."""
         if self.absences.keys() >= self.facts.single:
             return
-        for i, output in self.encoded(self.batch.one_absent(self.num_rows)).items():
+        outputs = self.encoded(self.batch.one_absent(self.num_rows))
+        if not self.taps.statistics.in_step():
+            self._whole = False
+            return
+        for i, output in outputs.items():
             if i in self.facts.single and self.fits(i, output):
                 self.absences[i] = output
 
@@ -314,6 +321,10 @@ class Evaluator:
 
 def _call(function: Callable[..., Tensor], *args: Any) -> Tensor:
     return function(*args)
+
+
+class _OutOfStepError(Exception):
+    """Says that a layer normalises some rows at a time, of which a longer batch has others."""
 
 
 class _EnoughError(BaseException):
