@@ -250,8 +250,7 @@ class _Moments(torch.autograd.Function):
         x, mu, h, n = ctx.saved_tensors
         slope = -_summed(gradients[1], ctx.group) * h.pow(3) / n
         shift = _summed(gradients[0], ctx.group) / n - slope * mu
-        gradient = torch.addcmul(_channels(shift, x), x, _channels(slope, x)).to(x.dtype)
-        return gradient, None, None, None
+        return _affine(x, slope, shift), None, None, None
 
 
 def _summed(tensor: Tensor, group: Any) -> Tensor:
@@ -266,7 +265,15 @@ def _normalise(
 ) -> Tensor:
     scale = inverse_C if weight is None else inverse_C * weight
     shift = -mean_C * scale if bias is None else torch.addcmul(bias, mean_C, scale, value=-1)
-    return torch.addcmul(_channels(shift, x), x, _channels(scale, x)).to(x.dtype)
+    return _affine(x, scale, shift)
+
+
+def _affine(x: Tensor, scale_C: Tensor, shift_C: Tensor) -> Tensor:
+    """Return each channel times its scale, and shifted, in the type of ``x``."""
+    scale, shift = _channels(scale_C, x), _channels(shift_C, x)
+    if x.device.type == "cpu":  # where one operation for both takes three times as long as two
+        return (x * scale).add_(shift).to(x.dtype)
+    return torch.addcmul(shift, x, scale).to(x.dtype)
 
 
 def _channels(values_C: Tensor, x: Tensor) -> Tensor:
