@@ -22,6 +22,7 @@ from counterpoise.core.absence import AbsentValues
 from counterpoise.core.coalitions import Coalition, Plan
 from counterpoise.core.pytree import PyTree, map_tensors, tensors, versions
 from counterpoise.engine.agreement import adds_up, are_probabilities, compare, equal
+from counterpoise.engine.attributes import check_untouched, fingerprint
 from counterpoise.engine.batch import Batch
 from counterpoise.engine.evaluator import Evaluator
 from counterpoise.engine.precision import left_as_it_was, precise, precise_type, weights_of, widened
@@ -351,7 +352,10 @@ class _Inspection:
         """Return the values of the plan's coalitions by whole passes, the full one last."""
         self.given.clear()
         full = self._whole_pass(self._everyone)
-        return torch.stack([*(self._whole_pass(s) for s in plan.partial), full])
+        before = fingerprint(self.model)
+        values = torch.stack([*(self._whole_pass(s) for s in plan.partial), full])
+        check_untouched(self.model, before)
+        return values
 
     def _replayed(self, facts: Facts, plan: Plan) -> tuple[Evaluator, Tensor]:
         evaluator = Evaluator(self.setup, facts, self.model, self.batch)

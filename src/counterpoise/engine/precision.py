@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from counterpoise.core.pytree import PyTree, map_tensors, tensors
+from counterpoise.engine.attributes import AttributesKept, buffers_kept
 from counterpoise.engine.modes import EvaluationMode
 
 _ORDINARY = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -101,12 +102,17 @@ def weights_of(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None
 
 @contextmanager
 def left_as_it_was(model: nn.Module, inputs: Mapping[str, PyTree]) -> Iterator[None]:
-    """Keep a model in eval mode for a while, and give modes and random states back."""
+    """Keep a model in eval mode for a while; give back modes, states and random states."""
     devices = {t.device for t in (*tensors(dict(inputs)), *model.parameters())}
     accelerators = [device for device in devices if device.type != "cpu"]
     kind = accelerators[0].type if accelerators else "cuda"
-    modes = EvaluationMode(list(model.modules()))
-    with torch.random.fork_rng(devices=accelerators, device_type=kind), modes:
+    modules = list(model.modules())
+    with (
+        torch.random.fork_rng(devices=accelerators, device_type=kind),
+        buffers_kept(model),
+        EvaluationMode(modules),
+        AttributesKept(modules, parts=True),
+    ):
         yield
     # Weights that autocast cast without gradient must not be found again by the training pass.
     torch.clear_autocast_cache()

@@ -1,0 +1,99 @@
+"""What a forward pass leaves on the modules of a model, given back as it was.
+
+Models keep things on their modules while they run: an auxiliary loss that the training loop adds,
+a count of calls, a cache or a layer that is built when it is first needed. Of a training step the
+full pass alone is to leave such traces, and of an inspection no pass at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Set
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+
+class AttributesKept:
+    """Gives modules their attributes and buffers back after a while.
+
+    An attribute that was set is what it was before, and one that was added is gone; what an
+    attribute holds is not looked into. PyTorch's own modules keep nothing, and are passed over.
+
+    Args:
+        modules: All modules of the model.
+        parts: Whether submodules and parameters that were added go as well.
+    """
+
+    def __init__(self, modules: Iterable[nn.Module], *, parts: bool = False) -> None:
+        own = [m for m in modules if not type(m).__module__.startswith("torch.")]
+        self._tables: list[dict[str, Any]] = [t for m in own for t in (m.__dict__, m._buffers)]
+        # Parameters that were there stay: whoever shards them puts others in their place.
+        self._parameters = [m._parameters for m in own] if parts else []
+        if parts:
+            self._tables += [m._modules for m in own]
+        self._kept: list[dict[str, Any]] = []
+        self._names: list[set[str]] = []
+
+    def __enter__(self) -> None:
+        self._kept = [table.copy() for table in self._tables]
+        self._names = [set(table) for table in self._parameters]
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for table, kept in zip(self._tables, self._kept, strict=True):
+            table.update(kept)
+            if len(table) != len(kept):
+                _keep_only(kept.keys(), table)
+        for table, names in zip(self._parameters, self._names, strict=True):
+            _keep_only(names, table)
+
+
+def _keep_only(names: Set[str], table: dict[str, Any]) -> None:
+    for name in table.keys() - names:
+        del table[name]
+
+
+@contextmanager
+def buffers_kept(model: nn.Module) -> Iterator[None]:
+    """Give the buffers of a model their values back after a while."""
+    kept = [(b, b.clone()) for b in model.buffers() if not is_lazy(b)]
+    try:
+        yield
+    finally:
+        for buffer, values in kept:
+            if not torch.equal(buffer, values):
+                buffer.copy_(values)
+
+
+def fingerprint(model: nn.Module) -> dict[str, Tensor]:
+    """Return a number for each buffer, and each parameter that is not trained, by name."""
+    frozen = {name: p for name, p in model.named_parameters() if not p.requires_grad}
+    return {
+        name: tensor.detach().sum()
+        for name, tensor in (*frozen.items(), *model.named_buffers())
+        if type(tensor) in (Tensor, nn.Parameter) and tensor.element_size() > 1
+    }
+
+
+def check_untouched(model: nn.Module, before: Mapping[str, Tensor]) -> None:
+    """Raise if a buffer, or a parameter that is not trained, has another fingerprint than before.
+
+    Raises:
+        ValueError: Naming it. Each coalition would change it once more.
+    """
+    after = fingerprint(model)
+    for name, value in before.items():
+        if name in after and not torch.equal(value, after[name]) and not value.isnan():
+            raise ValueError(
+                "The model should leave its buffers, and parameters that are not trained, as they "
+                f"are in eval mode; found {name!r} changed. Change it in training alone, under "
+                "`if self.training:`, so that coalitions do not change it once more each."
+            )
