@@ -21,6 +21,7 @@ from torch.utils import _pytree as pytree
 
 from counterpoise.core.coalitions import Coalition, Plan
 from counterpoise.core.pytree import PyTree, map_tensors, shapes, tensors, versions
+from counterpoise.engine.attributes import AttributesKept
 from counterpoise.engine.batch import Batch
 from counterpoise.engine.checkpointing import NoCheckpoints, checkpointed
 from counterpoise.engine.modes import EvaluationMode, modules_of
@@ -179,9 +180,11 @@ class Evaluator:
     def aside(self) -> Iterator[None]:
         """Run what is not the full pass: without dropout, checkpoints or lasting effects."""
         copies = self._gradient and self.setup.statistics == "running"
-        pass_by = nullcontext() if torch.compiler.is_compiling() else NoCheckpoints()
+        compiling = torch.compiler.is_compiling()
+        pass_by = nullcontext() if compiling else NoCheckpoints()
         with (
             EvaluationMode(self.modules, for_backward=self._gradient, copies=copies),
+            nullcontext() if compiling else AttributesKept(self.modules),
             pass_by if self._gradient else torch.no_grad(),
             self._rest_frozen() if self._freezes else nullcontext(),
         ):

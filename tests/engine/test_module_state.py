@@ -1,0 +1,143 @@
+"""What models keep on their modules while they run: caches, counts, losses, queues."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+from torch import nn
+
+from zoo.judging import PRECISIONS, judge
+from zoo.kinds import ROWS, WIDTH, head, vectors, wired
+from zoo.refusals import LEVELS, assert_refuses, made, wrap
+
+
+class Auxiliary(nn.Module):
+    """Keeps a loss for the training loop to add, and counts its calls."""
+
+    def __init__(self):
+        super().__init__()
+        self.rest, self.calls = head(), 0
+        self.register_buffer("total", torch.zeros(()))
+
+    def forward(self, a, b):
+        self.calls += 1
+        self.total = self.total + len(a)
+        self.auxiliary = a.square().mean() + b.square().mean()
+        return self.rest(a, b)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_what_a_module_keeps_is_that_of_the_full_pass(level):
+    model = made(Auxiliary)
+    twin, balanced = deepcopy(model), wrap(model, level)
+    for step in range(2):
+        inputs, target, _ = vectors()(step)
+        twin(**inputs)
+        balanced(**inputs, target=target)
+    assert torch.equal(model.rest.auxiliary, twin.rest.auxiliary)
+    assert model.rest.auxiliary.requires_grad
+    assert (model.rest.calls, model.rest.total) == (2, 2 * ROWS)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_responding_leaves_what_modules_keep(level):
+    model = made(Auxiliary).eval()
+    balanced, (inputs, target, _) = wrap(model, level).eval(), vectors()(0)
+    balanced.validate(**inputs)
+    assert (model.rest.calls, model.rest.total, hasattr(model.rest, "auxiliary")) == (0, 0, False)
+    balanced.respond(**inputs, target=target)
+    assert (model.rest.calls, model.rest.total) == (1, ROWS)
+
+
+class Cached(nn.Module):
+    """Builds a table and keeps it when it first runs."""
+
+    def __init__(self):
+        super().__init__()
+        self.rest, self.table = head(), None
+
+    def forward(self, a, b):
+        if self.table is None:
+            self.table = torch.linspace(0, 1, WIDTH)
+        return self.rest(a * self.table, b)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_cache_is_built_by_training_and_not_by_the_inspection(level):
+    assert judge(wired(Cached), level, PRECISIONS["float32"], num_steps=2) == "right"
+
+
+class BuiltLate(nn.Module):
+    """Makes a layer and a parameter when it first runs."""
+
+    def __init__(self):
+        super().__init__()
+        self.rest, self.layer, self.gain = head(), None, None
+
+    def forward(self, a, b):
+        if self.layer is None:
+            self.layer = nn.Linear(a.shape[1], WIDTH)
+            self.gain = nn.Parameter(torch.ones(WIDTH))
+        return self.rest(self.layer(a) * self.gain, b)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_layers_that_are_made_late_are_trained_in_the_type_of_the_others(level):
+    model = made(BuiltLate)
+    balanced = wrap(model, level)
+    for step in range(2):
+        inputs, target, _ = vectors()(step)
+        balanced(**inputs, target=target).loss.backward()
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    assert model.rest.layer.weight.grad.norm() > 0
+    assert model.rest.gain.grad.norm() > 0
+
+
+class Queue(nn.Module):
+    """Puts features into a queue, whichever mode it is in."""
+
+    def __init__(self, *, guarded=False):
+        super().__init__()
+        self.rest, self.guarded = head(), guarded
+        self.register_buffer("queue", torch.randn(11, WIDTH))
+        self.register_buffer("place", torch.zeros((), dtype=torch.long))
+
+    def forward(self, a, b):
+        logits = self.rest(a + self.queue.mean(dim=0), b)
+        if self.training or not self.guarded:
+            with torch.no_grad():
+                self.queue[self.place] = a[0]
+                self.place.add_(1).remainder_(11)
+        return logits
+
+
+class Teacher(nn.Module):
+    """Lets a copy of a layer follow it, whichever mode it is in."""
+
+    def __init__(self):
+        super().__init__()
+        self.rest, self.layer = head(), nn.Linear(WIDTH, WIDTH)
+        self.teacher = nn.Linear(WIDTH, WIDTH).requires_grad_(False)
+
+    def forward(self, a, b):
+        for teacher, p in zip(self.teacher.parameters(), self.layer.parameters(), strict=True):
+            teacher.data = 0.9 * teacher.data + 0.1 * p.data
+        return self.rest(self.teacher(a), self.layer(b))
+
+
+@pytest.mark.parametrize(
+    ("rest", "name"), [(Queue, "rest.queue"), (Teacher, "rest.teacher.weight")]
+)
+@pytest.mark.parametrize("level", LEVELS)
+def test_what_every_coalition_would_change_is_refused_by_name(level, rest, name):
+    model = made(rest)
+    before = {n: b.clone() for n, b in model.named_buffers()}
+    balanced, (inputs, target, _) = wrap(model, level), vectors()(0)
+    assert_refuses(lambda: balanced(**inputs, target=target), repr(name), "if self.training:")
+    assert all(torch.equal(before[n], b) for n, b in model.named_buffers())
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_what_training_alone_changes_is_changed_once(level):
+    kind = wired(lambda: Queue(guarded=True))
+    assert judge(kind, level, PRECISIONS["float64"], num_steps=3) == "right"
