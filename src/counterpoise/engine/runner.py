@@ -11,6 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
+from enum import Enum
 from typing import Any
 
 import torch
@@ -133,7 +134,8 @@ class Runner:
             return exact_plan(num_modalities, self.attribution).to(device, dtype)
         placed = self._placed
         if placed is None or placed.weights.device != device or placed.weights.dtype != dtype:
-            placed = self._placed = exact.to(device, dtype)
+            with torch.inference_mode(False):  # or training could not use it afterwards
+                placed = self._placed = exact.to(device, dtype)
         return placed
 
     def settle(self, changed: set[int]) -> None:
@@ -264,12 +266,27 @@ class Runner:
             return _NOTHING
         parts = []
         for name, value in others.items():
-            told = value if isinstance(value, (bool, int, float, str, type(None))) else type(value)
+            told = _told(value)
             values = self._values.setdefault(name, set())
             if len(values) < _MANY:
                 values.add(told)
             parts.append((name, told if told in values else type(value)))
         return frozenset(parts)
+
+
+def _told(value: Any) -> Any:
+    """Return what is told of a keyword: plain values as they are, of all else the type."""
+    if isinstance(value, (bool, int, float, str, type(None), Enum)):
+        return value
+    if isinstance(value, (list, tuple, Mapping)) and len(value) < _MANY:
+        pairs = value.items() if isinstance(value, Mapping) else enumerate(value)
+        return (type(value), *((key, _told(entry)) for key, entry in pairs))
+    single = False
+    if isinstance(value, Tensor):  # a look at one on another device would wait for it
+        single = value.device.type == "cpu" and value.numel() == 1
+    elif type(value).__module__ == "numpy":
+        single = value.size == 1
+    return value.item() if single else type(value)
 
 
 def _any_process(flags: list[bool], inputs: Mapping[str, PyTree], group: Any) -> list[bool]:
