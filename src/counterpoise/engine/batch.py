@@ -42,7 +42,7 @@ class Batch:
 
     def whole(self) -> dict[str, Any]:
         """Return keywords for the batch as it is."""
-        return {**self.inputs, **self.others}
+        return _fresh({**self.inputs, **self.others})
 
     def of(self, coalition: Coalition) -> dict[str, Any]:
         """Return keywords for the batch with every modality outside the coalition absent."""
@@ -50,11 +50,11 @@ class Batch:
             name: self.inputs[name] if i in coalition else self._stand_in(i)
             for i, name in enumerate(self.modalities)
         }
-        return {**modal, **self.others}
+        return _fresh({**modal, **self.others})
 
     def one_absent(self, num_rows: int) -> dict[str, Any]:
         """Return keywords for one sample, of a batch of ``num_rows``, all modalities absent."""
-        return {**self._one_stand_in(num_rows), **self._cut(1)}
+        return _fresh({**self._one_stand_in(num_rows), **self._cut(1)})
 
     def stacked(self, coalitions: Sequence[Coalition]) -> dict[str, Any]:
         """Return keywords for the batches of several coalitions as one longer batch."""
@@ -77,7 +77,12 @@ class Batch:
         return {**modal, **self._repeated(times)}
 
     def follows_rows(self, num_rows: int) -> bool:
-        """Return whether each other keyword goes with the samples just where ``rows`` says so."""
+        """Return whether each other keyword goes with the samples just where ``rows`` says so.
+
+        A list or an array with an entry for each sample is neither cut nor repeated.
+        """
+        if any(_lists(value, num_rows) for value in (*self.inputs.values(), *self.others.values())):
+            return False
         for name, value in self.others.items():
             by_rows = [t.shape[:1] == (num_rows,) for t in tensors(value)]
             if not (all(by_rows) if name in self.rows else not any(by_rows)):
@@ -135,3 +140,26 @@ class Batch:
 
 def _first(num_rows: int, tensor: Tensor) -> Tensor:
     return tensor[:1] if tensor.shape[:1] == (num_rows,) else tensor
+
+
+def _fresh(keywords: dict[str, Any]) -> dict[str, Any]:
+    """Return keywords in containers of their own, which a model may take apart."""
+    return {
+        name: value if isinstance(value, Tensor) else map_tensors(_itself, value)
+        for name, value in keywords.items()
+    }
+
+
+def _itself(tensor: Tensor) -> Tensor:
+    return tensor
+
+
+def _lists(value: Any, num_rows: int) -> bool:
+    """Return whether a tree holds a list, tuple or array with an entry for each sample."""
+    if isinstance(value, (Tensor, str)):
+        return False
+    if isinstance(value, Mapping):
+        return any(_lists(entry, num_rows) for entry in value.values())
+    if isinstance(value, (list, tuple)):
+        return len(value) == num_rows or any(_lists(entry, num_rows) for entry in value)
+    return bool(getattr(value, "shape", ())[:1] == (num_rows,))
