@@ -28,8 +28,8 @@ from counterpoise.engine.arguments import (
     check_level,
     check_method,
     check_parts,
-    check_select,
     default_sampling,
+    logits_of,
     require_target,
     warn_of_statistics,
 )
@@ -45,7 +45,7 @@ from counterpoise.engine.passes import Tools, observe
 from counterpoise.engine.runner import Runner
 from counterpoise.engine.settings import Coalitions, Modality, coalitions_of, named
 from counterpoise.engine.setup import Facts, Setup
-from counterpoise.engine.step import apply_method, attach_gradients
+from counterpoise.engine.step import apply_method, attach_gradients, check_loss
 from counterpoise.engine.targets import TargetChecks
 from counterpoise.methods.agm import AGM
 from counterpoise.methods.method import Evaluation, Method
@@ -59,6 +59,9 @@ _BETWEEN_STEPS = frozenset(
 """Places that need nothing of a step's passes."""
 
 _NO_FACTS = Facts()
+
+_FIXED = frozenset(["modalities", "method", "score", "criterion"])
+"""Attributes that are looked at once, when a model is wrapped."""
 
 
 class Balanced(Loop):
@@ -153,7 +156,7 @@ class Balanced(Loop):
             how.statistics,
             ownership.encoders,
             ownership.heads,
-            select or check_select,
+            partial(logits_of, select),
             process_group,
         )
         sampling = default_sampling(len(given.names), how.attribution, how.sampling, EXACT_LIMIT)
@@ -172,7 +175,17 @@ class Balanced(Loop):
         )
         self.modalities, self.ownership, self.runner = given.names, ownership, runner
         self._demands = Demands(method, ownership)
-        self._prepared = False
+        self._prepared, self._fixed = False, True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute, but none that the engine has made up its mind about."""
+        if name in _FIXED and self.__dict__.get("_fixed"):
+            raise TypeError(
+                f"`{name}` should stay what the model was wrapped with; found it assigned anew, "
+                "which would not change how training goes. Wrap the model again: "
+                f"cp.Balanced(balanced.model, ..., {name}=...)."
+            )
+        super().__setattr__(name, value)
 
     @property
     def level(self) -> str:
@@ -293,6 +306,7 @@ class Balanced(Loop):
             raw, logits = self._run(inputs)
             self._check_target(target, logits)
             loss = self.criterion(logits, target)
+            check_loss(loss)
             out = Output(
                 logits, raw, loss, coefficients=self._ones(logits), modalities=self.modalities
             )

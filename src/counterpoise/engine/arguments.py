@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter, signature
 from typing import Any
 
@@ -52,8 +52,14 @@ def check_parts(
 
 
 def check_forward(model: nn.Module, modalities: Sequence[str]) -> None:
-    """Raise unless the model's forward takes every modality as a keyword."""
+    """Raise unless the model's forward takes every modality as a keyword, and no target."""
     known = _keywords(model)
+    if known is not None and "target" in known:
+        raise ValueError(
+            "The model's forward should take labels by another name than `target`, which is not "
+            "handed on to it; found `target` among its arguments. Rename it there, to `labels` "
+            "say, and pass both: balanced(..., target=y, labels=y)."
+        )
     for name in modalities:
         if known is not None and name not in known:
             raise ValueError(
@@ -222,12 +228,34 @@ def _keywords(model: nn.Module) -> list[str] | None:
     return [p.name for p in parameters if p.kind is not Parameter.VAR_POSITIONAL]
 
 
-def check_select(raw: Any) -> Tensor:
-    """Return the model's output as logits: the default of ``select``."""
-    if isinstance(raw, Tensor):
-        return raw
-    raise TypeError(
-        f"The model should return a tensor of logits; found {type(raw).__name__}. Pass "
-        "`select=`, a function from what it returns to the logits, such as "
-        "select=lambda output: output.logits."
-    )
+def logits_of(select: Callable[[Any], Any] | None, raw: Any) -> Tensor:
+    """Return the logits of a model's output: what ``select`` makes of it, or all of it."""
+    logits = raw if select is None else select(raw)
+    if not isinstance(logits, Tensor):
+        kind = type(logits).__name__
+        raise TypeError(
+            f"The model should return a tensor of logits; found {kind}. Pass `select=`, a function "
+            "from what it returns to the logits, such as select=lambda output: output.logits."
+            if select is None
+            else f"`select` should return a tensor of logits; found {kind}. Return them alone."
+        )
+    if not logits.dim():
+        raise ValueError(
+            f"Logits should have rows of the batch first; found one number. {_SQUEEZE}"
+        )
+    return logits
+
+
+def check_rows(logits: Tensor, num_rows: int) -> None:
+    """Raise unless logits have so many rows."""
+    if len(logits) != num_rows:
+        raise ValueError(
+            f"Logits should have rows of the batch first, {num_rows} here; found shape "
+            f"{tuple(logits.shape)}. {_SQUEEZE}"
+        )
+
+
+_SQUEEZE = (
+    "Where the model calls `squeeze`, name the axis, as in `logits.squeeze(-1)`: without one, the "
+    "batch axis of a single sample goes too."
+)

@@ -21,6 +21,7 @@ from torch.utils import _pytree as pytree
 
 from counterpoise.core.coalitions import Coalition, Plan
 from counterpoise.core.pytree import PyTree, map_tensors, shapes, tensors, versions
+from counterpoise.engine.arguments import check_rows
 from counterpoise.engine.attributes import AttributesKept
 from counterpoise.engine.batch import Batch
 from counterpoise.engine.checkpointing import NoCheckpoints, checkpointed
@@ -226,10 +227,19 @@ class Evaluator:
         if len(chunks) == 1:
             return self._chunk(partial, absences)
         run = checkpointed if self._gradient else _call
-        return torch.cat([run(self._chunk_aside, chunk, absences) for chunk in chunks])
+        how = (self._gradient, self._freezes)
+        return torch.cat([run(self._chunk_aside, chunk, absences, *how) for chunk in chunks])
 
-    def _chunk_aside(self, partial: Sequence[Coalition], absences: Mapping[int, PyTree]) -> Tensor:
-        with self.aside():  # again, since the backward pass calls this in ordinary training
+    def _chunk_aside(
+        self,
+        partial: Sequence[Coalition],
+        absences: Mapping[int, PyTree],
+        gradient: bool,
+        freezes: bool,
+    ) -> Tensor:
+        # Again, since the backward pass calls this in ordinary training, after other passes.
+        self._gradient, self._freezes = gradient, freezes
+        with self.aside():
             return self._chunk(partial, absences)
 
     def _chunk(self, partial: Sequence[Coalition], absences: Mapping[int, PyTree]) -> Tensor:
@@ -246,6 +256,7 @@ class Evaluator:
         logits = self.logits(keywords, answer)
         if not self.taps.statistics.in_step():
             raise _OutOfStepError
+        check_rows(logits, times * self.num_rows)
         return logits.view(times, self.num_rows, *logits.shape[1:])
 
     def _chunk_size(self, num_coalitions: int) -> int:

@@ -48,7 +48,7 @@ def apply_method(
     loss = tools.criterion(logits, signals.target)
     if acts and not places.isdisjoint(("loss", "modality_losses", "combine")):
         loss = method.loss(loss, signals._replace(logits=logits))
-    _check_loss(loss)
+    check_loss(loss)
     if acts and (on_encoders or "rest_gradient" in places):
         scales = _scale_gradients(tools, model, method, signals._replace(logits=logits))
         if scales is not None:
@@ -115,7 +115,13 @@ def _check_coefficients(tools: Tools, method: Method, coefficients: Tensor) -> N
         )
 
 
-def _check_loss(loss: Tensor) -> None:
+def check_loss(loss: object) -> None:
+    """Raise unless a loss is a tensor of one number."""
+    if not isinstance(loss, Tensor):
+        raise TypeError(
+            f"`criterion`, and the method's loss, should be a tensor; found "
+            f"{type(loss).__name__}. Return the loss alone, and without `.item()`."
+        )
     if loss.numel() != 1:
         raise ValueError(
             f"`criterion`, and the method's loss, should be one number; found shape "

@@ -1,0 +1,129 @@
+"""What is wrong with a call, or would be ignored, is said; what is right goes on afterwards."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+from torch import nn
+
+import counterpoise as cp
+from counterpoise.engine import evaluator
+from support.wrapping import gradients
+from zoo.kinds import CLASSES, THREE, WIDTH, draw, head, mlp, vectors
+from zoo.refusals import CLOSE, LEVELS, assert_refuses, assert_same_step, made, wrap
+
+
+@pytest.mark.parametrize("name", ["method", "score", "criterion", "modalities"])
+def test_what_the_model_was_wrapped_with_cannot_be_assigned(name):
+    balanced = wrap(made(head), "shared")
+    with pytest.raises(TypeError, match=rf"`{name}` should stay what the model was wrapped with"):
+        setattr(balanced, name, getattr(balanced, name))
+    balanced.monitor = True  # which is asked in each step
+
+
+class Labelled(nn.Module):
+    """Takes labels in training."""
+
+    def __init__(self):
+        super().__init__()
+        self.ear, self.eye, self.rest = mlp(5), mlp(11), head()
+
+    def forward(self, ear, eye, target=None):
+        return self.rest(self.ear(ear), self.eye(eye))
+
+
+def test_a_model_that_would_never_be_handed_its_target_is_refused():
+    with pytest.raises(ValueError, match=r"labels by another name than `target`.*; found `target`"):
+        cp.Balanced(Labelled(), ("ear", "eye"))
+
+
+SELECTIONS = {
+    "dict": (lambda output: {"logits": output}, "dict"),
+    "array": (lambda output: output.detach().numpy(), "ndarray"),
+    "number": (torch.mean, "one number"),
+}
+
+
+@pytest.mark.parametrize(("select", "found"), SELECTIONS.values(), ids=SELECTIONS.keys())
+@pytest.mark.parametrize("level", LEVELS)
+def test_what_is_selected_has_to_be_logits(level, select, found):
+    balanced, (inputs, target, _) = wrap(made(head), level, select=select), vectors()(0)
+    assert_refuses(lambda: balanced(**inputs, target=target), "ogits", found)
+
+
+CRITERIA = {
+    "dict": (lambda logits, target: {"loss": logits.mean()}, "dict"),
+    "number": (lambda logits, target: logits.mean().item(), "float"),
+}
+
+
+@pytest.mark.parametrize(("criterion", "found"), CRITERIA.values(), ids=CRITERIA.keys())
+@pytest.mark.parametrize("method", [cp.Joint, cp.AGM])
+def test_a_criterion_has_to_return_the_loss(method, criterion, found):
+    balanced = wrap(made(head), "shared", method=method(), criterion=criterion)
+    inputs, target, _ = vectors()(0)
+    assert_refuses(lambda: balanced(**inputs, target=target), "`criterion`", found)
+
+
+class Squeezed(nn.Module):
+    """Drops all axes of size one."""
+
+    def __init__(self, num_outputs):
+        super().__init__()
+        self.linear = nn.Linear(2 * WIDTH, num_outputs)
+
+    def forward(self, *features):
+        return self.linear(torch.cat(features, dim=1)).squeeze()
+
+
+@pytest.mark.parametrize("num_outputs", [1, CLASSES])
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_model_that_squeezes_the_batch_away_is_refused_at_one_row(level, num_outputs):
+    model = made(lambda: Squeezed(num_outputs))
+    score = cp.scores.SquaredError() if num_outputs == 1 else None
+    balanced = wrap(model, level, score=score)
+    for rows in (7, 1):
+        inputs, target, _ = draw(0, rows, ear=(5,), eye=(11,))
+        target = target.float() if score else target
+
+        def call(inputs=inputs, target=target):
+            return balanced(**inputs, target=target)
+
+        if rows == 7:
+            call()
+        else:
+            assert_refuses(call, "row")
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_training_goes_on_after_a_call_in_inference_mode(level):
+    twin = wrap(made(head), level)
+    balanced = wrap(deepcopy(twin.model), level)
+    inputs, target, _ = vectors()(0)
+    with torch.inference_mode():
+        balanced.eval().respond(**inputs, target=target)
+    found = balanced.train()(**inputs, target=target)
+    assert_same_step((balanced, found), (twin, twin(**inputs, target=target)))
+
+
+class Both(cp.Method):
+    """Modulates responses, and looks at other passes without gradient afterwards."""
+
+    def needs(self):
+        return cp.Needs(responses="gradients", unimodal_logits="values")
+
+    def coefficients(self, signals):
+        return torch.tensor([0.5, 1.25, 1.5])
+
+
+def test_what_is_forgotten_is_computed_again_as_it_was(monkeypatch):
+    def trained():
+        balanced = wrap(made(lambda: head(3), THREE), "shared", names=THREE, method=Both())
+        inputs, target, _ = vectors(THREE)(0)
+        balanced(**inputs, target=target).loss.backward()
+        return gradients(balanced)
+
+    expected = trained()
+    monkeypatch.setattr(evaluator, "CHUNK_BYTES", 1)
+    for name, gradient in trained().items():
+        torch.testing.assert_close(gradient, expected[name], **CLOSE)
