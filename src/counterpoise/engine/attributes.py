@@ -29,18 +29,19 @@ class AttributesKept:
     """
 
     def __init__(self, modules: Iterable[nn.Module], *, parts: bool = False) -> None:
-        own = [m for m in modules if not type(m).__module__.startswith("torch.")]
-        self._tables: list[dict[str, Any]] = [t for m in own for t in (m.__dict__, m._buffers)]
-        # Parameters that were there stay: whoever shards them puts others in their place.
-        self._parameters = [m._parameters for m in own] if parts else []
-        if parts:
-            self._tables += [m._modules for m in own]
-        self._kept: list[dict[str, Any]] = []
-        self._names: list[set[str]] = []
+        self._own = [m for m in modules if not type(m).__module__.startswith("torch.")]
+        self._parts = parts
+        self._kept: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        self._names: list[tuple[dict[str, Any], set[str]]] = []
 
     def __enter__(self) -> None:
-        self._kept = [table.copy() for table in self._tables]
-        self._names = [set(table) for table in self._parameters]
+        for module in self._own:
+            for table in (module.__dict__, module._buffers):
+                self._kept.append((table, table.copy()))
+            if self._parts:
+                self._kept.append((module._modules, module._modules.copy()))
+                # Parameters that were there stay: whoever shards them puts others in their place.
+                self._names.append((module._parameters, set(module._parameters)))
 
     def __exit__(
         self,
@@ -48,11 +49,11 @@ class AttributesKept:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for table, kept in zip(self._tables, self._kept, strict=True):
+        for table, kept in self._kept:
             table.update(kept)
             if len(table) != len(kept):
                 _keep_only(kept.keys(), table)
-        for table, names in zip(self._parameters, self._names, strict=True):
+        for table, names in self._names:
             _keep_only(names, table)
 
 

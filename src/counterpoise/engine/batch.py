@@ -81,8 +81,9 @@ class Batch:
 
         A list or an array with an entry for each sample is neither cut nor repeated.
         """
-        if any(_lists(value, num_rows) for value in (*self.inputs.values(), *self.others.values())):
-            return False
+        for value in (*self.inputs.values(), *self.others.values()):
+            if not isinstance(value, Tensor) and _lists(value, num_rows):
+                return False
         for name, value in self.others.items():
             by_rows = [t.shape[:1] == (num_rows,) for t in tensors(value)]
             if not (all(by_rows) if name in self.rows else not any(by_rows)):
@@ -143,11 +144,11 @@ def _first(num_rows: int, tensor: Tensor) -> Tensor:
 
 
 def _fresh(keywords: dict[str, Any]) -> dict[str, Any]:
-    """Return keywords in containers of their own, which a model may take apart."""
-    return {
-        name: value if isinstance(value, Tensor) else map_tensors(_itself, value)
-        for name, value in keywords.items()
-    }
+    """Put keywords into containers of their own, which a model may take apart."""
+    for name, value in keywords.items():
+        if not isinstance(value, Tensor):
+            keywords[name] = map_tensors(_itself, value)
+    return keywords
 
 
 def _itself(tensor: Tensor) -> Tensor:

@@ -98,8 +98,10 @@ class BatchStatistics:
 
         One that is called for some rows at a time is called more often for a longer batch.
         """
-        told = self.calls
-        return all(count == len(told[key]) for key, count in self._next.items() if key in told)
+        for key, count in self._next.items():
+            if key in self.calls and count != len(self.calls[key]):
+                return False
+        return True
 
     def replay(self, module: nn.Module, forward: Callable[..., Any], x: Tensor, *more: Any) -> Any:
         """Run a layer in another coalition, with the statistics of its call in the full pass.
@@ -123,7 +125,7 @@ class BatchStatistics:
         def run(x: Tensor, *running: Any, weight: Any, bias: Any, **more: Any) -> Tensor:
             moments = self._moments(key)
             if moments is None:
-                return F.batch_norm(x, *running, weight, bias, **more)
+                return F.batch_norm(x, *running, weight=weight, bias=bias, **more)
             return _normalise(x, *moments, weight, bias)
 
         with _Within(F.batch_norm, run):
