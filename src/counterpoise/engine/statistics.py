@@ -122,11 +122,11 @@ class BatchStatistics:
                 return forward(x, *more)
             return _normalise(x, *moments, module.weight, module.bias)
 
-        def run(x: Tensor, *running: Any, weight: Any, bias: Any, **more: Any) -> Tensor:
+        def run(x: Tensor, *running: Any, **settings: Any) -> Tensor:
             moments = self._moments(key)
             if moments is None:
-                return F.batch_norm(x, *running, weight=weight, bias=bias, **more)
-            return _normalise(x, *moments, weight, bias)
+                return F.batch_norm(x, *running, **settings)
+            return _normalise(x, *moments, settings["weight"], settings["bias"])
 
         with _Within(F.batch_norm, run):
             return forward(x, *more)
