@@ -110,8 +110,7 @@ def _demand(
         responses, unimodal = max(responses, unimodal, key=LEVELS.index), "nothing"
     if monitor and responses == "nothing":
         responses = "values"
-    if "gradients" not in (responses, unimodal):
-        graph = False
+    graph = (graph or needs.values) and "gradients" in (responses, unimodal)
     return Demand(
         responses, unimodal, needs.features, heads, needs.values, needs.rest_frozen, graph
     )
