@@ -46,7 +46,7 @@ class Reference(nn.Module):
         if old.dtype != scores.dtype:
             old = old.to(torch.promote_types(old.dtype, scores.dtype))
         self.num_steps.add_(1 if valid is None else valid)
-        moved = torch.addcmul(old, self.rate(self.num_steps.to(old)), scores - old)
+        moved = old + self.rate(self.num_steps.to(old)) * (scores - old)
         # A module's attribute takes longer to set than the numbers to work out.
         self._buffers["scores"] = moved if valid is None else moved.where(valid, old)
 
