@@ -194,3 +194,32 @@ def test_a_keyword_with_as_many_rows_as_the_batch_need_not_go_with_the_samples(l
         samples = torch.linspace(2, 3, rows, dtype=torch.float64)
         given = batch(3, rows, seed=rows)
         assert_equals_whole_passes(balanced, *given, classes=classes, samples=samples)
+
+
+class Limited(Late):
+    """Divides by the largest feature of the batch once that is beyond a limit."""
+
+    branches = True
+
+    def forward(self, **inputs):
+        features = self.features(inputs)
+        largest = features[0].abs().max()
+        if self.branches:
+            features[0] = features[0] / largest if largest > 500 else features[0]
+        else:
+            features[0] = torch.where(largest > 500, features[0] / largest, features[0])
+        return self.head(torch.tanh(torch.cat(features, dim=1)))
+
+
+@pytest.mark.parametrize("branches", [True, False])
+@pytest.mark.parametrize("level", REPLAYING)
+def test_rows_that_see_each_other_beyond_a_limit_only(level, branches):
+    model = made(Limited)
+    model.branches = branches
+    model.ear = nn.Linear(3, model.width).double()  # which has no limit of its own
+    balanced = wrap(model, level)
+    inputs, target = batch(3, 7)
+    for _ in range(2):
+        balanced(**inputs, target=target)
+    inputs["ear"][5] *= 1e5
+    assert_equals_whole_passes(balanced, inputs, target)

@@ -13,6 +13,8 @@ import logging
 from collections.abc import Mapping
 from copy import copy, deepcopy
 from dataclasses import dataclass, field, replace
+from functools import partial
+from math import inf, nan
 from typing import Any
 
 import torch
@@ -322,14 +324,19 @@ class _Inspection:
         return told > 0
 
     def _rows_apart(self, looped: Evaluator, cheap: Facts, plan: Plan) -> bool:
-        """Return whether NaN in the features of one row stay in that row.
+        """Return whether NaN and infinities in the features of one row stay in that row.
 
-        Unlike numbers they get through paths whose weights are zero today.
+        Unlike numbers, NaN get through paths whose weights are zero today, and infinities reach
+        any threshold.
         """
-        spoilt = {i: map_tensors(first_row_spoilt, f) for i, f in looped.features.items()}
         values = _with(looped, facts=cheap).others(plan, gradient=False)
-        cheap_values = _with(looped, facts=cheap, features=spoilt).others(plan, gradient=False)
-        return compare(cheap_values[:, 1:], values[:, 1:]) != "different"
+        for number in (nan, inf):
+            spoil = partial(first_row_spoilt, number)
+            spoilt = {i: map_tensors(spoil, f) for i, f in looped.features.items()}
+            cheap_values = _with(looped, facts=cheap, features=spoilt).others(plan, gradient=False)
+            if compare(cheap_values[:, 1:], values[:, 1:]) == "different":
+                return False
+        return True
 
     def _is_sum(self, looped: Evaluator) -> bool:
         """Find out whether the logits are a sum over modalities."""

@@ -50,9 +50,9 @@ def poisoned(tensor: Tensor) -> Tensor:
     return torch.full_like(tensor, float("nan")) if tensor.is_floating_point() else tensor
 
 
-def first_row_spoilt(tensor: Tensor) -> Tensor:
-    """Return the tensor with NaN in its first row; integers as they are."""
+def first_row_spoilt(number: float, tensor: Tensor) -> Tensor:
+    """Return the tensor with plus or minus a number in its first row; integers as they are."""
     spoilt = tensor.clone()
     if tensor.is_floating_point():
-        spoilt[0] = float("nan")
+        spoilt[0] = torch.randn_like(tensor[0]).sign() * number
     return spoilt
