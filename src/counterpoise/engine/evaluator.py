@@ -25,6 +25,7 @@ from counterpoise.engine.arguments import check_rows
 from counterpoise.engine.attributes import AttributesKept
 from counterpoise.engine.batch import Batch
 from counterpoise.engine.checkpointing import NoCheckpoints, checkpointed
+from counterpoise.engine.fast_path import fast_path_as_in_training
 from counterpoise.engine.modes import EvaluationMode, modules_of
 from counterpoise.engine.setup import Facts, Setup
 from counterpoise.engine.statistics import normalisations
@@ -183,7 +184,9 @@ class Evaluator:
         copies = self._gradient and self.setup.statistics == "running"
         compiling = torch.compiler.is_compiling()
         pass_by = nullcontext() if compiling else NoCheckpoints()
+        slow_path = self._gradient or compiling
         with (
+            nullcontext() if slow_path else fast_path_as_in_training(self.modules),
             EvaluationMode(self.modules, for_backward=self._gradient, copies=copies),
             nullcontext() if compiling else AttributesKept(self.modules),
             pass_by if self._gradient else torch.no_grad(),
