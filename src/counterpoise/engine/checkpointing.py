@@ -14,6 +14,8 @@ from typing import Any
 
 from torch.utils import checkpoint as torch_checkpoint
 
+from counterpoise.engine.threads import PROCESS_WIDE
+
 _GENERATOR = "_checkpoint_without_reentrant_generator"
 _generator = getattr(torch_checkpoint, _GENERATOR)
 
@@ -26,6 +28,7 @@ class _Swapped:
         self._kept: dict[str, Any] = {}
 
     def __enter__(self) -> None:
+        PROCESS_WIDE.acquire()
         for name, replacement in self._replacements.items():
             self._kept[name] = getattr(torch_checkpoint, name)
             setattr(torch_checkpoint, name, replacement)
@@ -38,6 +41,7 @@ class _Swapped:
     ) -> None:
         for name, kept in self._kept.items():
             setattr(torch_checkpoint, name, kept)
+        PROCESS_WIDE.release()
 
 
 class NoCheckpoints(_Swapped):
@@ -68,6 +72,7 @@ class ReentrantCheckpoints:
         self.depth = 0
 
     def __enter__(self) -> ReentrantCheckpoints:
+        PROCESS_WIDE.acquire()
         self._real = torch_checkpoint.CheckpointFunction
         torch_checkpoint.CheckpointFunction = self  # type: ignore[assignment, misc]
         return self
@@ -79,6 +84,7 @@ class ReentrantCheckpoints:
         trace: TracebackType | None,
     ) -> None:
         torch_checkpoint.CheckpointFunction = self._real  # type: ignore[misc]
+        PROCESS_WIDE.release()
 
     def apply(self, *args: Any) -> Any:
         """Run a checkpoint as PyTorch does."""

@@ -12,10 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
+from torch.nn.utils import parametrize
 
 from counterpoise.core.pytree import PyTree, map_tensors, tensors
 from counterpoise.engine.attributes import AttributesKept, buffers_kept
 from counterpoise.engine.modes import EvaluationMode
+from counterpoise.engine.threads import PROCESS_WIDE
 
 _ORDINARY = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _DOUBLE_LIMIT = 2**27
@@ -101,6 +103,19 @@ def weights_of(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None
 
 
 @contextmanager
+def _uncached_weights() -> Iterator[None]:
+    """Compute parametrised weights anew for a while, also within ``parametrize.cached()``.
+
+    Weights of another type, without gradient, must not be found again by the training pass.
+    """
+    enabled, parametrize._cache_enabled = parametrize._cache_enabled, 0
+    try:
+        yield
+    finally:
+        parametrize._cache_enabled = enabled
+
+
+@contextmanager
 def left_as_it_was(model: nn.Module, inputs: Mapping[str, PyTree]) -> Iterator[None]:
     """Keep a model in eval mode for a while; give back modes, states and random states."""
     devices = {t.device for t in (*tensors(dict(inputs)), *model.parameters())}
@@ -108,6 +123,8 @@ def left_as_it_was(model: nn.Module, inputs: Mapping[str, PyTree]) -> Iterator[N
     kind = accelerators[0].type if accelerators else "cuda"
     modules = list(model.modules())
     with (
+        PROCESS_WIDE,
+        _uncached_weights(),
         torch.random.fork_rng(devices=accelerators, device_type=kind),
         buffers_kept(model),
         EvaluationMode(modules),
