@@ -222,3 +222,21 @@ def test_joint_training_inspects_nothing(level):
     for _ in range(4):
         balanced(**inputs, target=target)
     assert calls == [True] * 4
+
+
+class Turning(MaxOut):
+    """Multiplies by a matrix that no cast of the model reaches."""
+
+    def features(self, inputs):
+        turned = torch.linspace(-1, 1, self.width**2).view(self.width, self.width)
+        return [feature @ turned.to(torch.float32) for feature in super().features(inputs)]
+
+
+def test_a_model_that_cannot_be_run_in_double_precision_is_looked_at_under_autocast():
+    torch.manual_seed(5)
+    balanced = wrap(Turning(3, norm=False), "shared")
+    inputs, target = batch(3, 7, dtype=torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        balanced(**inputs, target=target)
+    assert balanced.runner.concluded
+    assert balanced.runner.facts.batched

@@ -10,12 +10,12 @@ Legend: S coalitions beside the full one, B rows of the batch.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy, deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from math import inf, nan
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,8 @@ from counterpoise.engine.probes import (
 )
 from counterpoise.engine.separability import is_sum
 from counterpoise.engine.setup import Facts, Setup
+
+_Seen = TypeVar("_Seen")
 
 logger = logging.getLogger(__name__)
 
@@ -83,17 +85,7 @@ def conclude(
             makes the model non-finite, or replayed coalitions differ from whole passes.
         RuntimeError: If an encoder is not called exactly once, or inputs change in place.
     """
-    dtype = precise_type(model, inputs)
-    with left_as_it_was(model, inputs):
-        # A model may insist on the type that it is in, by states that it makes or by casts. What
-        # is wrong in any type it will raise in its own too.
-        try:
-            with precise(model, dtype):
-                return _Inspection.of(setup, model, inputs, others, absent, dtype).conclude()
-        except Exception as error:
-            logger.info("In %s the model raised %r; it is looked at as it is.", dtype, error)
-        own = _Inspection.of(setup, model, inputs, others, absent, None)
-        return own.conclude()
+    return _look(setup, model, inputs, others, absent, _Inspection.conclude)
 
 
 @torch.no_grad()
@@ -106,14 +98,29 @@ def holds(
     absent: AbsentValues,
 ) -> bool:
     """Return whether values with these facts are those of whole passes, on a few rows."""
-    dtype = precise_type(model, inputs)
+    return _look(setup, model, inputs, others, absent, lambda own: own.holds(facts))
+
+
+def _look(
+    setup: Setup,
+    model: nn.Module,
+    inputs: Mapping[str, PyTree],
+    others: Mapping[str, Any],
+    absent: AbsentValues,
+    look: Callable[[_Inspection], _Seen],
+) -> _Seen:
+    """Look at a model in the highest precision that it can be run in."""
+    given = (setup, model, inputs, others, absent)
     with left_as_it_was(model, inputs):
-        try:
-            with precise(model, dtype):
-                return _Inspection.of(setup, model, inputs, others, absent, dtype).holds(facts)
-        except Exception as error:
-            logger.info("In %s the model raised %r; it is looked at as it is.", dtype, error)
-        return _Inspection.of(setup, model, inputs, others, absent, None).holds(facts)
+        # A model may insist on the type that it is in, by states that it makes or by casts. What
+        # is wrong in any type it will raise in its own too.
+        for dtype in dict.fromkeys([precise_type(model, inputs), torch.float32]):
+            try:
+                with precise(model, dtype):
+                    return look(_Inspection.of(*given, dtype))
+            except Exception as error:  # noqa: PERF203 - there are two
+                logger.info("In %s, without autocast, the model raised %r.", dtype, error)
+        return look(_Inspection.of(*given, None))
 
 
 @dataclass
