@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional as F
 
 import counterpoise as cp
+from counterpoise.engine.targets import TargetChecks
 from support.networks import Late, batch
 from support.wrapping import wrap_parts
 
@@ -101,3 +102,10 @@ def test_later_batches_are_looked_at_where_nothing_has_to_wait():
     balanced(**inputs, target=ONE_HOT)
     with pytest.raises(ValueError, match="that sum to one"):
         balanced(**inputs, target=ONE_HOT * float("nan"))
+
+
+def test_a_label_beyond_those_of_a_head_with_fewer_classes_is_an_error():
+    checks, target = TargetChecks(), torch.tensor([0, 3, 1])
+    checks(cp.scores.CrossEntropy(), torch.zeros(3, 4), target)
+    with pytest.raises(ValueError, match="class indices from 0 to 2"):
+        checks(cp.scores.CrossEntropy(), torch.zeros(3, 3), target)

@@ -66,7 +66,10 @@ def _kind(logits: Tensor, target: PyTree) -> Any:
     if not isinstance(target, Tensor):
         return type(target).__name__
     shape, whole = target.shape, logits.shape
-    form = "as logits" if shape == whole else "of classes" if shape[1:] == whole[2:] else shape
+    if shape == whole:
+        return target.dtype, target.dim(), "as logits"
+    # Of so many classes: a head may be replaced by another.
+    form = whole[1] if shape[1:] == whole[2:] and len(whole) > 1 else shape
     return target.dtype, target.dim(), form
 
 
