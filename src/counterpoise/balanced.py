@@ -28,6 +28,7 @@ from counterpoise.engine.arguments import (
     check_level,
     check_method,
     check_parts,
+    check_scripted,
     default_sampling,
     logits_of,
     require_target,
@@ -387,6 +388,8 @@ class Balanced(Loop):
         """Check heads, and let those of the method learn their sizes, on the first batch."""
         check_heads(self.runner.setup, self.model, modal, others, self.absent)
         acting = self._demands.training("on", monitor=self.monitor)
+        if acting.passes:
+            check_scripted(self.runner.setup.statistics, self.model)
         goes_backward = "gradients" in (acting.responses, acting.unimodal)
         if self.training and goes_backward:
             warn_of_statistics(self.runner.setup.statistics, self.model)

@@ -176,3 +176,17 @@ def test_a_layer_that_normalises_by_formulae_of_its_own_is_refused():
     balanced = cp.Balanced(Wired({"ear": encoder(5), "eye": encoder(11)}, head()), paths())
     inputs, target, _ = vectors()(0)
     assert_refuses(lambda: balanced(**inputs, target=target), "HomeMade", "batch_norm")
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_scripted_layer_is_refused_unless_it_is_frozen(level):
+    def encoder(size):
+        return nn.Sequential(nn.Linear(size, 8), nn.BatchNorm1d(8), nn.Linear(8, WIDTH))
+
+    model = Wired({"ear": torch.jit.script(encoder(5)), "eye": encoder(11)}, head())
+    inputs, target, _ = vectors()(0)
+    balanced = cp.Balanced(model, paths(), coalitions=level)
+    assert_refuses(lambda: balanced(**inputs, target=target), "scripted BatchNorm1d")
+    model.encoders["ear"].eval()
+    assert balanced(**inputs, target=target).responses is not None

@@ -163,6 +163,21 @@ def warn_of_statistics(statistics: str, model: nn.Module) -> None:
         )
 
 
+def check_scripted(statistics: str, model: nn.Module) -> None:
+    """Raise if batch statistics that coalitions use again are those of a scripted layer.
+
+    What runs inside a scripted module cannot be listened to.
+    """
+    for module in modules_of(model) if statistics == "batch" else ():
+        name = getattr(module, "original_name", "")
+        if isinstance(module, torch.jit.ScriptModule) and "BatchNorm" in name and module.training:
+            raise ValueError(
+                "Batch normalisation in train mode should be in modules that are not scripted, so "
+                f"that its statistics can be used again; found a scripted {name}. Script the model "
+                'after training, or pass coalitions=cp.Coalitions(statistics="running").'
+            )
+
+
 def check_wrapped(balanced: object) -> None:
     """Raise unless a model is wrapped; a compiled one passes on what it is asked."""
     if isinstance(balanced, type) or not hasattr(balanced, "ownership"):
