@@ -15,7 +15,7 @@ from counterpoise.report.formats import PERCENT, POINTS, Format
 from counterpoise.report.series import thin
 
 LOOKS = looks_of(["audio", "image"])
-STEP = Axis("step")
+STEP = Axis("step", whole=True)
 FACTORS = Axis("Coefficient", levels=[Level(1.0)], factor=True)
 
 
@@ -284,6 +284,28 @@ def test_captions_say_how_lines_were_thinned_and_what_lies_outside():
         "t", "Seen.", [("AGM", [Line("audio", [10, 20, 30], [1.0, 1.5, 2.0])])], LOOKS, (STEP, STEP)
     )
     assert short.caption == "Seen. Every recorded step is drawn (one in 10)."
+    bare = line_figure("t", "Seen.", [("", [Line("audio", [1], [0.5])])], LOOKS, (FACTORS, STEP))
+    assert bare.caption == "Seen."  # nothing was recorded along such an axis
+
+
+@pytest.mark.parametrize(("last", "shown"), [(2, "12"), (3, "123"), (5, "12345")])
+def test_whole_numbers_alone_are_marked_on_an_axis_that_counts(last, shown):
+    line = Line("audio", range(1, last + 1), [0.5] * last)
+    spec = line_chart([line], LOOKS, STEP, Axis("Share"), Domain(0.0, 1.0))
+    drawing = inline_svg(spec, name="a", title="t", description="d")
+    along = drawing[: drawing.index(">step<")]
+    assert "".join(re.findall(r">(\d)</text>", along)) == shown
+
+
+def test_scattered_points_tell_what_they_are_of_where_that_is_not_their_series():
+    def told(row):
+        points = [Point(row, 0.5, label="audio", x=1.0)]
+        (panel,) = scatter_figure("t", "c", [("", points)], LOOKS, (STEP, STEP)).panels
+        (pointer,) = (layer for layer in panel.spec["layer"] if layer.get("name") == "pointer")
+        return [tip["field"] for tip in pointer["encoding"]["tooltip"]]
+
+    assert told("audio") == ["s", "u", "t"]
+    assert told("digits") == ["n", "s", "u", "t"]
 
 
 def test_shared_rows_have_one_axis_and_others_one_each():
@@ -296,6 +318,23 @@ def test_shared_rows_have_one_axis_and_others_one_each():
 
     assert len(domains(shared=True)) == 1
     assert len(domains()) == 2
+
+
+def test_lines_that_are_not_to_be_compared_have_an_axis_each():
+    panels = [("a", [Line("audio", [1, 2], [0.1, 0.2])]), ("b", [Line("audio", [1, 2], [7, 8])])]
+    panels.append(("c", [Line("audio", [1, 2], [math.nan, math.nan])]))
+
+    def domains(**options):
+        figure = line_figure("t", "c.", panels, LOOKS, (STEP, STEP), **options)
+        y = [panel.spec["layer"][0]["encoding"]["y"] for panel in figure.panels]
+        return figure.caption, [json.dumps(axis["scale"]["domain"]) for axis in y]
+
+    caption, (one, other, empty) = domains(shared=False)
+    assert caption == "c. Each chart has an axis of its own. Every recorded step is drawn."
+    assert len({one, other, empty}) == 3
+    caption, together = domains()
+    assert "an axis of its own" not in caption
+    assert set(together) == {empty}
 
 
 def test_a_legend_holds_the_series_that_are_there():

@@ -267,5 +267,5 @@ class Sampling:
         assert plan.groups is not None
         groups = plan.groups.to(values)
         estimates_GM = torch.einsum("gms,s...->gm...", groups, values.detach()).flatten(2)
-        deviation = estimates_GM.std(dim=0) / sqrt(len(groups))
-        return deviation.square().mean(dim=-1).sqrt()
+        error = estimates_GM.std(dim=0) / sqrt(len(groups))
+        return error.square().mean(dim=-1).sqrt()

@@ -6,12 +6,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from counterpoise.measures.statistics import Judgement
+from counterpoise.measures.statistics import Interval, Judgement
 from counterpoise.report.formats import Format, interval
 
 
 def difference_text(judgement: Judgement, form: Format) -> str:
     """Write a difference with its interval, signed.
+
+    Where zero is excluded that can be seen: with more digits where an end would be rounded to it.
 
     Example:
         >>> from counterpoise.measures.statistics import judge, mean_estimate
@@ -19,7 +21,24 @@ def difference_text(judgement: Judgement, form: Format) -> str:
         >>> difference_text(judgement, Format(1, 100)).replace(chr(160), " ")
         '+2.4 (+1.0 to +3.8)'
     """
-    return interval(judgement.mean, *judgement.interval, replace(form, signed=True))
+    low, high = judgement.interval
+    signed, nearest = replace(form, signed=True), form.factor * min(abs(low), abs(high))
+    while judgement.verdict in ("higher", "lower") and not round(nearest, signed.digits):
+        signed = replace(signed, digits=signed.digits + 1)
+    return interval(judgement.mean, low, high, signed)
+
+
+def judged_interval(judgement: Judgement) -> Interval:
+    """Return a difference as tables show it, with the interval that its verdict rests on.
+
+    Example:
+        >>> from counterpoise.measures.statistics import judge, mean_estimate
+        >>> (judgement,) = judge([mean_estimate([0.02])])
+        >>> judged_interval(judgement)[:4]
+        (0.02, None, None, 1)
+    """
+    low, high = (None if math.isnan(end) else end for end in judgement.interval)
+    return Interval(judgement.mean, low, high, judgement.estimate.num_values)
 
 
 def null_text(judgement: Judgement, form: Format) -> str:

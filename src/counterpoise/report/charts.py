@@ -193,8 +193,10 @@ def scatter_chart(
     y = alt.Y("y:Q", axis=value_axis(alt, y_axis, domains[1]), scale=scale_of(alt, domains[1]))
     base = alt.Chart(inline(alt, records)).transform_filter(_SHOWN)
     base = base.encode(x, y, **look(alt, looks))
+    of = [alt.Tooltip("n:N", title="of")] if any(p.row != p.label for p in points) else []
     pointer = base.mark_point(size=500, opacity=0, filled=True).encode(
         tooltip=[
+            *of,
             alt.Tooltip("s:N", title="series"),
             alt.Tooltip("u:N", title=x_axis.title),
             alt.Tooltip("t:N", title=y_axis.title),

@@ -18,8 +18,10 @@ def line_figure(
     panels: Sequence[tuple[str, Sequence[Line]]],
     looks: Mapping[str, Look],
     axes: tuple[Axis, Axis],
+    *,
+    shared: bool = True,
 ) -> Figure | None:
-    """Map headings with lines to a figure of one chart each, all on the same axes.
+    """Map headings with lines to a figure of one chart each.
 
     Args:
         title: Of the figure.
@@ -27,6 +29,8 @@ def line_figure(
         panels: Pairs of a heading and its lines.
         looks: How each series is drawn, by the lines' labels.
         axes: What runs along and what is measured.
+        shared: Whether what is measured has the same room in all charts. Default: it has. False
+            where charts are not to be compared, as those of different data sets.
 
     Returns:
         The figure; None where no line has a finite value.
@@ -38,19 +42,24 @@ def line_figure(
     x_axis, y_axis = axes
     drawn = [(heading, [thin(line) for line in lines]) for heading, lines in panels]
     lines = [line for _, members in drawn for line in members]
-    if not finite(value for line in lines for value in line.y):
+    if not _known(lines):
         return None
-    domain = domain_of_lines(lines, y_axis)
+    domains = [
+        domain_of_lines(lines if shared or not _known(members) else members, y_axis)
+        for _, members in drawn
+    ]
     charts = [
         Panel(
             heading,
             line_chart(members, _used(looks, members), x_axis, y_axis, domain),
             _lines_in_words(members, x_axis, y_axis),
         )
-        for heading, members in drawn
+        for (heading, members), domain in zip(drawn, domains, strict=True)
     ]
     whole = [line for _, members in panels for line in members]
-    told = f"{caption} {_thinned(whole, x_axis.title)}{_outside(domain)}"
+    own = "" if shared or len(charts) == 1 else " Each chart has an axis of its own."
+    beyond = "".join(dict.fromkeys(map(_outside, domains)))
+    told = f"{caption}{own}{_thinned(whole, x_axis)}{beyond}"
     return Figure(title, told, charts, _used(looks, lines))
 
 
@@ -140,6 +149,11 @@ def scatter_figure(
     return Figure(title, caption, charts, _used(looks, drawn), "point") if charts else None
 
 
+def _known(lines: Sequence[Line]) -> list[float]:
+    """All values of lines that are finite."""
+    return finite(value for line in lines for value in line.y)
+
+
 def _used(looks: Mapping[str, Look], series: Sequence[Line] | Sequence[Point]) -> dict[str, Look]:
     """The looks of series that are there, in the order of `looks`."""
     labels = {mark.label for mark in series}
@@ -167,16 +181,16 @@ def _points_in_words(points: Sequence[Point], axis: Axis) -> str:
     return " ".join(sentences)
 
 
-def _thinned(lines: Sequence[Line], unit: str) -> str:
+def _thinned(lines: Sequence[Line], x_axis: Axis) -> str:
     """Say what a point of a line stands for."""
-    lengths = [len(line.x) for line in lines]
+    lengths, unit = [len(line.x) for line in lines], x_axis.title
     long = [length for length in lengths if length > MAX_POINTS]
     if not long:
-        return f"Every recorded {unit} is drawn{_spacing(lines)}."
+        return f" Every recorded {unit} is drawn{_spacing(lines)}." if x_axis.whole else ""
     fewest, most = min(long) // MAX_POINTS, -(-max(long) // MAX_POINTS)
     among = f"{most}" if fewest == most else f"{fewest} to {most}"
     text = (
-        f"Each point is the mean of {among} recorded {unit}s{_spacing(lines)}, the band spans "
+        f" Each point is the mean of {among} recorded {unit}s{_spacing(lines)}, the band spans "
         "their extremes"
     )
     return text + ("." if len(long) == len(lengths) else f"; shorter runs show every {unit}.")

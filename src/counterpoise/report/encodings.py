@@ -62,7 +62,8 @@ def value_axis(alt: Any, axis: Axis, domain: Domain) -> Any:
 
 def plain_axis(alt: Any, axis: Axis) -> Any:
     """The axis that lines run along."""
-    whole = {"tickMinStep": 1, "format": ",.0f"} if axis.whole else {}
+    # Vega-Lite marks halves too where there are fewer than five whole numbers.
+    whole = {"labelExpr": "datum.value % 1 ? '' : format(datum.value, ',')"} if axis.whole else {}
     return alt.Axis(title=axis.title, tickCount=5, **whole)
 
 

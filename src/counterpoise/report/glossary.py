@@ -103,7 +103,8 @@ GLOSSARY: Final = {
         "cross-entropy. Lower is better."
     ),
     "Too few seeds": (
-        "Fewer than 5: a standard deviation is then hardly known, and nothing is tested."
+        "Fewer than 5: a standard deviation is then hardly known, and nothing is tested, whatever "
+        "the interval."
     ),
     "Undecided": (
         "Neither: nothing is said to be better, nor as good. Found from: the smallest true "

@@ -112,7 +112,9 @@ def _loss_figure(losses: Mapping[str, Course]) -> Figure | None:
     lines = [Line(label, *course) for label, course in losses.items()]
     looks = looks_of([_TRAINING, _VALIDATION])
     caption = "What is trained, and where it was measured the same on validation data."
-    return line_figure("Loss", caption, [("", lines)], looks, (Axis("step"), Axis("Loss")))
+    return line_figure(
+        "Loss", caption, [("", lines)], looks, (Axis("step", whole=True), Axis("Loss"))
+    )
 
 
 def _figures(courses: Mapping[str, Course], modalities: Sequence[str]) -> list[Figure]:
@@ -142,7 +144,7 @@ def _figures(courses: Mapping[str, Course], modalities: Sequence[str]) -> list[F
             if name.format(modality) in courses
         ]
         looks: dict[str, Look] = looks_of(modalities)
-        figure = line_figure(title, caption, [("", lines)], looks, (Axis("step"), axis))
+        figure = line_figure(title, caption, [("", lines)], looks, (Axis("step", whole=True), axis))
         figures.append(figure)
     return [figure for figure in figures if figure is not None]
 

@@ -123,7 +123,7 @@ class Axis:
         levels: Lines to read the chart against; the axis holds them all.
         factor: Whether values are factors, for which an axis that spans more than a factor of 3 is
             logarithmic, so that doubling and halving take equal room.
-        whole: Whether only whole numbers are marked, such as epochs.
+        whole: Whether it counts what was recorded, such as epochs: whole numbers alone are marked.
     """
 
     title: str

@@ -104,7 +104,7 @@ def _step_figure(
     if without and panels:
         verb = "has" if len(without) == 1 else "have"
         caption += f" {enumerate_words(without)} {verb} no {quantity}."
-    return line_figure(title, caption, panels, _looks(runs), (Axis("step"), axis))
+    return line_figure(title, caption, panels, _looks(runs), (Axis("step", whole=True), axis))
 
 
 def _looks(runs: Sequence[Run]) -> Mapping[str, Look]:

@@ -180,7 +180,8 @@ def test_questions_are_answered_in_the_order_in_which_they_are_asked(found):
     ]
     beats = told["Which methods beat Joint?"]
     assert re.match(
-        r"UnimodalLoss \(a step takes 1\.10 of that of Joint\) on b, additive \+[56]\.\d", beats
+        r"UnimodalLoss \(a step takes 1\.10 times as long as with Joint\) on b, additive \+[56]\.\d",
+        beats,
     )
     assert "p < 0.0001" in beats
     assert told["Which methods beat UnimodalLoss?"] == "None."
@@ -191,10 +192,10 @@ def test_questions_are_answered_in_the_order_in_which_they_are_asked(found):
     assert "OGM (a step takes 2.00" in told["Which do worse than Joint?"]
     counted = [row.difference.verdict for m in pilot.METHODS[1:] for row in rows_of(found, m)]
     undecided = told["What is undecided against Joint?"]
-    assert undecided.startswith(f"{counted.count('undecided')} of 30 differences: with a prob")
+    assert undecided.startswith(f"{counted.count('undecided')} of 30 differences: the smallest th")
     seen = [row.difference for m in pilot.METHODS[1:] for row in rows_of(found, m)]
     most = max(each.detectable for each in seen if each.verdict == "undecided")
-    assert f"to {100 * most:.1f} points on" in undecided
+    assert f"and {100 * most:.1f} points." in undecided
 
 
 def test_the_table_over_data_sets_counts_verdicts_and_tells_costs(found):

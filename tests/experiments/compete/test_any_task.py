@@ -209,6 +209,6 @@ def test_a_verdict_that_the_probe_speaks_against_says_so(tmp_path):
     most = max(outcome.strength, key=outcome.strength.get)
     better = replace(outcome, probe={**outcome.probe, most: outcome.alone[most] + 0.01})
     text = lead(replace(found, outcomes=(better,)))[0]
-    assert f"{most} is held back most in the one run there is. But its encoder does not" in text
+    assert f"{most} is held back most in the one run there is; yet a linear probe of its" in text
     worse = replace(outcome, probe={**outcome.probe, most: outcome.alone[most] - 0.01})
     assert "But" not in lead(replace(found, outcomes=(worse,)))[0]

@@ -158,7 +158,9 @@ def test_the_lead_says_who_is_held_back_and_what_changes():
     first, _, third = lead(competition(*five, *more))
     assert first == "Under Joint, ear is held back most."
     null = r"(undecided: 0\.\d\d would have been found with a .*?80%|equivalent, within 0.05)"
-    assert re.search(rf"Not told from no change: eye \({null}\)\. It changes accuracy", third)
+    assert re.search(
+        rf"What cannot be told from no change: eye \({null}\)\. It changes accuracy", third
+    )
     assert re.search(r"percentage points \(undecided: \d+\.\d would have been found", third)
 
 
@@ -167,15 +169,16 @@ def test_the_lead_does_not_tell_apart_what_the_seeds_do_not():
     mixed = [outcome("Joint", seed, *each) for seed, each in enumerate(strengths)]
     text, _ = lead(competition(*mixed))
     assert text.startswith(
-        "Under Joint, ear is held back most on average, but it is not told from eye (undecided: 0."
+        "Under Joint, ear is held back most on average, but cannot be told from eye (undecided: 0."
     )
 
 
 def test_no_difference_at_all_is_no_change():
     same = [outcome("AGM", seed, 0.7, 0.5) for seed in range(5)]
     text = lead(competition(*(replace(each, method="Joint") for each in same), *same))[2]
-    assert "ear 0.00 and eye 0.00. Not told from no change: ear (undecided); eye (und" in plain(
-        text
+    assert (
+        "ear 0.00 and eye 0.00. What cannot be told from no change: ear (undecided); eye (und"
+        in plain(text)
     )
     assert "It changes accuracy by 0.0 (-1.3 to +1.3) percentage points (undecided: 1.7" in plain(
         text
@@ -194,7 +197,7 @@ def test_what_is_held_back_most_is_told_from_all_others_not_from_the_second_alon
     runs = [outcome("Joint", seed, 0, 0, strength=each) for seed, each in enumerate(strengths)]
     text, _ = lead(competition(*runs))
     assert text.startswith(
-        "Under Joint, top is held back most on average, but it is not told from right (undecided:"
+        "Under Joint, top is held back most on average, but cannot be told from right (undecided:"
     )
     steady = [replace(run, strength={**run.strength, "right": 0.5}) for run in runs]
     text, listed = lead(competition(*steady))

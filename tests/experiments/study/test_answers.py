@@ -100,14 +100,36 @@ def test_reliance_is_compared_with_joint_training_by_seed():
 
 
 @pytest.mark.parametrize(
-    ("gap", "words"), [(0.1, "does better"), (-0.1, "does worse"), (0, "is not told from")]
+    ("name", "differences"),
+    [
+        ("shifts", ["gained"]),
+        ("references", ["gained", "raised"]),
+        ("reliance", ["moved", "gained"]),
+        ("attributions", ["against"]),
+    ],
+)
+def test_tables_hold_the_differences_of_the_answer_with_the_same_intervals(name, differences):
+    found = made.study(name).find(getattr(made, name)())
+    results, told = found.results[0], " ".join(found.answer)
+    shown = [
+        results.quantities[what].text(row[what])
+        for condition, row in results.rows.items()
+        for what in differences
+        if what in row and condition[-1] != "Joint"
+    ]
+    assert len(shown) > 3
+    assert [text for text in shown if text not in told] == []
+
+
+@pytest.mark.parametrize(
+    ("gap", "words"), [(0.1, "does better"), (-0.1, "does worse"), (0, "cannot be told from")]
 )
 def test_shifts_compare_running_mean_and_fixed_reference(gap, words):
     text = answer("shifts", made.shifts({"running mean": 0.6 + gap}))
     assert words in text.splitlines()[0]
     shown = f"{100 * gap:+.1f}" if gap else "0.0"
     assert f"{shown} (" in text.splitlines()[0]
-    nulls = text.partition("Not told from joint training: ")[2]
+    nulls = text.partition("What cannot be told from joint training: ")[2]
     assert ("running mean (" in nulls) == (gap == 0)
     assert "fixed (equivalent, within 1.0)" in nulls
 
@@ -233,7 +255,7 @@ def test_references_are_compared_with_the_fixed_one():
     assert "the running mean does better than the fixed reference (+5.0 (" in text
     assert "the exponential average does worse than the fixed reference (-10.0 (" in text
     text = answer("references", made.references())
-    assert text.count("is not told from the fixed reference") == 2
+    assert text.count("cannot be told from the fixed reference") == 2
     assert text.count("points; equivalent, within 1.0)") == 2
 
 

@@ -45,7 +45,7 @@ def findings():
 def test_markdown_shows_intervals_and_leaves_out_what_is_missing():
     lines = RESULTS.to_markdown().replace(TIED, " ").splitlines()
     assert lines[0] == "What came out"
-    assert lines[2] == "| data | method | Accuracy, % | Seconds |"
+    assert lines[2] == "| Data | Method | Accuracy, % | Seconds |"
     assert lines[4].endswith("| AGM | 50.0 (25.0 to 75.0) | 1.5 |")
     cells = [cell.strip() for cell in lines[5].strip("|").split("|")]
     assert cells[:3] == ["c, d", "Joint", "62.5 (50.0 to 75.0)"]

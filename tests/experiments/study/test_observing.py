@@ -150,6 +150,6 @@ def test_intervals_take_two_seeds():
 
 def test_differences_are_paired_by_seed():
     seen = Observations({("a",): [{"x": 1.0}, {"x": 5.0}], ("b",): [{"x": 0.5}, {"x": 4.5}]})
-    assert seen.difference(("a",), ("b",), "x").mean == 0.5
+    assert seen.estimate(("a",), ("b",), "x").mean == 0.5
     assert seen.mean(("a",), "x").mean == 3.0
     assert seen.describe()[1] == {"condition": ["b"], "measured": [{"x": 0.5}, {"x": 4.5}]}

@@ -9,13 +9,13 @@ from statistics import median
 from typing import NamedTuple
 
 from counterpoise.experiments.compare.analysis import Comparison
-from counterpoise.experiments.compare.tables import difference_text, margin_text
+from counterpoise.experiments.compare.over_data import SLOPE_UNIT, slope_form
+from counterpoise.experiments.compare.tables import margin_text
 from counterpoise.experiments.compare.tuning import edges
+from counterpoise.experiments.verdicts import difference_text
 from counterpoise.measures.statistics import Judgement, Verdict
 from counterpoise.report import Metric
-from counterpoise.report.formats import NUMBER, P_VALUE, interval
-
-_UNIT = 0.1  # of a competition strength, or of an accuracy
+from counterpoise.report.formats import NUMBER, P_VALUE
 
 
 class _Told(NamedTuple):
@@ -102,7 +102,11 @@ def _listed(told: Iterable[_Told], show: Callable[[_Told], str], comparison: Com
     for method, differences in by_method.items():
         costs = [difference.cost for difference in differences if difference.cost is not None]
         reference = comparison.cost_reference
-        cost = f" (a step takes {NUMBER(median(costs))} of that of {reference})" if costs else ""
+        cost = (
+            f" (a step takes {NUMBER(median(costs))} times as long as with {reference})"
+            if costs
+            else ""
+        )
         said.append(f"{method}{cost} on {'; '.join(map(show, differences))}.")
     return " ".join(said) or "None."
 
@@ -111,7 +115,7 @@ def _with_interval(told: _Told, metric: Metric) -> str:
     unit = metric.in_units.replace(",", "")
     p_value = P_VALUE(told.judgement.corrected)
     sign = "" if p_value.startswith("<") else "= "
-    return f"{told.place} {difference_text(told.judgement, metric)}{unit}, p {sign}{p_value}"
+    return f"{told.place} {difference_text(told.judgement, metric.difference)}{unit}, p {sign}{p_value}"
 
 
 def _counted(told: Sequence[_Told], metric: Metric) -> str:
@@ -122,10 +126,10 @@ def _counted(told: Sequence[_Told], metric: Metric) -> str:
         if difference.judgement.verdict in ("higher", "lower"):
             text = _with_interval(difference, metric)
         places.setdefault(difference.judgement.verdict, []).append(text)
-    return ", ".join(
+    return "; ".join(
         f"undecided on {len(texts)} of {len(told)}"
         if verdict == "undecided"
-        else f"{verdict} on {'; '.join(texts)}"
+        else f"{verdict} on {' and on '.join(texts)}"
         for verdict, texts in places.items()
     )
 
@@ -139,10 +143,10 @@ def _undecided(by_verdict: Mapping[Verdict, list[_Told]], metric: Metric) -> str
         text = f"{len(told)} of {sum(map(len, by_verdict.values()))} differences"
         if seen:
             low, high = metric.form(min(seen)), metric.form(max(seen))
-            ends = low if low == high else f"{low} to {high}"
+            ends = f"is {low}" if low == high else f"lies between {low} and {high}"
             text += (
-                f": with a probability of 80% they would have been told from zero from {ends}"
-                f"{metric.in_units.replace(',', '')} on"
+                ": the smallest that each would have shown with a probability of 80% "
+                f"{ends}{metric.in_units.replace(',', '')}"
             )
         said.append(text + ".")
     if few:
@@ -158,13 +162,12 @@ def _relations(comparison: Comparison) -> str:
     for relation in comparison.relations:
         if relation.slope is None:
             continue
-        low, high = (_UNIT * end for end in relation.slope.interval)
-        slope = interval(_UNIT * relation.slope.mean, low, high, metric.difference)
+        slope = difference_text(relation.slope, slope_form(metric))
         verdict = {"higher": "it rises", "lower": "it falls"}.get(
             relation.slope.verdict, relation.slope.verdict
         )
         said.append(
-            f"for each {_UNIT:g} more of {names[relation.quantity]} the gain changes by {slope}"
+            f"for each {SLOPE_UNIT:g} more of {names[relation.quantity]} the gain changes by {slope}"
             f"{metric.in_units.replace(',', '')} over {len(relation.gains)} data sets: {verdict}"
         )
     text = "; ".join(said)

@@ -109,11 +109,11 @@ def curve_figure(comparison: Comparison) -> Figure | None:
     ]
     caption = (
         f"Validation {metric.title} after each epoch under the chosen configuration, mean over "
-        f"seeds; {metric.direction}. Under the pointer stand the lowest and the highest seed too."
+        f"seeds; {metric.direction}. The pointer shows the lowest and the highest seed too."
     )
     axes = Axis("epoch", whole=True), Axis(metric.on("Validation"), metric.form)
     looks = looks_of(comparison.grid.methods)
-    return line_figure("Learning curves", caption, panels, looks, axes)
+    return line_figure("Learning curves", caption, panels, looks, axes, shared=False)
 
 
 def _curve(row: Row, metric: Metric) -> list[Line]:
@@ -168,7 +168,7 @@ def coefficient_figure(block: Block) -> Figure | None:
     if without:
         verb = "has" if len(without) == 1 else "have"
         caption += f" {enumerate_words(without)} {verb} no coefficients."
-    axes = Axis("step"), Axis("Coefficient", levels=[Level(1.0)], factor=True)
+    axes = Axis("step", whole=True), Axis("Coefficient", levels=[Level(1.0)], factor=True)
     looks = looks_of(block.modalities)
     return line_figure(f"Coefficients on {block.title}", caption, panels, looks, axes)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from statistics import median
+from typing import Final
 
 import numpy as np
 
@@ -14,11 +16,11 @@ from counterpoise.experiments.compare.overall import Overall
 from counterpoise.experiments.compare.rows import Row
 from counterpoise.experiments.compare.tables import (
     columns_of_difference,
-    difference_text,
     margin_text,
     numbers_of_difference,
     verdict_text,
 )
+from counterpoise.experiments.verdicts import difference_text
 from counterpoise.measures.statistics import DIVERGED, Interval, Judgement, Run, performance_profile
 from counterpoise.report import (
     Axis,
@@ -37,7 +39,7 @@ from counterpoise.report import (
 from counterpoise.report.formats import NUMBER, P_VALUE, PERCENT, interval
 
 _VERDICTS = ("higher", "equivalent", "lower")
-_UNIT = 0.1
+SLOPE_UNIT: Final = 0.1
 """What slopes are told for: a tenth of a competition strength, or ten points of accuracy."""
 
 
@@ -122,7 +124,7 @@ def _columns(against: str, metric: Metric) -> list[Column]:
         Column(
             "difference",
             f"{heading}{metric.in_units}",
-            show=partial(difference_text, metric=metric),
+            show=partial(difference_text, form=metric.difference),
         ),
         Column("p_corrected", "p corrected", show=P_VALUE),
         Column("verdict", "Verdict", show=partial(verdict_text, metric=metric), numeric=False),
@@ -213,8 +215,8 @@ def relation_table(comparison: Comparison) -> Table | None:
         Column("num_data_sets", "Data sets"),
         Column(
             "slope",
-            f"For each {_UNIT:g} more{metric.in_units}",
-            show=partial(_slope, metric=metric),
+            f"For each {SLOPE_UNIT:g} more{metric.in_units}",
+            show=partial(difference_text, form=slope_form(metric)),
         ),
         Column("verdict", "Verdict", show=_rises, numeric=False),
     ]
@@ -233,9 +235,9 @@ def relation_table(comparison: Comparison) -> Table | None:
     return Table(caption, columns, rows) if rows else None
 
 
-def _slope(judgement: Judgement, metric: Metric) -> str:
-    low, high = (_UNIT * end for end in judgement.interval)
-    return interval(_UNIT * judgement.mean, low, high, metric.difference)
+def slope_form(metric: Metric) -> Format:
+    """How a slope is written: what the difference changes by for each unit."""
+    return replace(metric.difference, factor=SLOPE_UNIT * metric.difference.factor)
 
 
 def _rises(judgement: Judgement) -> str:
@@ -261,7 +263,7 @@ def relation_figure(comparison: Comparison) -> Figure | None:
         "over seeds and fusions, against what the data set is like."
     )
     axes = (
-        Axis("in [0, 1]", NUMBER),
+        Axis(f"Under {comparison.grid.baseline}", NUMBER),
         Axis(f"Gain{comparison.metric.in_units}", comparison.metric.difference, [Level(0.0)]),
     )
     looks = looks_of(comparison.grid.methods)

@@ -10,9 +10,10 @@ from typing import Any
 from counterpoise.experiments.compare.analysis import Comparison
 from counterpoise.experiments.compare.overall import Overall
 from counterpoise.experiments.compare.rows import Block, Pair, Row
+from counterpoise.experiments.verdicts import difference_text
 from counterpoise.measures.statistics import Interval, Judgement
 from counterpoise.report import Column, Format, Metric, Table
-from counterpoise.report.formats import NUMBER, P_VALUE, interval
+from counterpoise.report.formats import NUMBER, P_VALUE
 from counterpoise.report.theme import tone
 
 _EFFECT = Format(1, signed=True)
@@ -34,7 +35,7 @@ def summary_table(comparison: Comparison, blocks: Sequence[Block] | None = None)
         Column("method", "Method", numeric=False),
         Column("place", "Data set", numeric=False),
         Column("accuracy", metric.heading, show=partial(_spread, metric=metric)),
-        Column("difference", against, show=partial(difference_text, metric=metric)),
+        Column("difference", against, show=partial(difference_text, form=metric.difference)),
         Column("verdict", "Verdict", show=partial(verdict_text, metric=metric), numeric=False),
     ]
     rows: list[tuple[object, ...]] = [
@@ -67,7 +68,8 @@ def _about_verdicts(comparison: Comparison) -> str:
     if not comparison.judgements:
         return ""
     return (
-        "The interval excludes zero exactly where the verdict is higher or lower; equivalent: it "
+        "The interval excludes zero exactly where the verdict is higher or lower, if there are "
+        "enough seeds to test; equivalent: it "
         f"lies within {margin_text(comparison)}; undecided: in brackets the smallest difference "
         "that would have been found with a probability of 80%."
     )
@@ -250,11 +252,6 @@ def _spread(accuracy: Interval, metric: Metric) -> str:
         text += f"{_TIED}\N{PLUS-MINUS SIGN}{_TIED}{metric.form(accuracy.std)}"
     lost = f"{accuracy.num_diverged}{_TIED}diverged" if accuracy.num_diverged else ""
     return ", ".join(part for part in (text, lost) if part)
-
-
-def difference_text(judgement: Judgement, metric: Metric) -> str:
-    """Difference and interval, on one line."""
-    return interval(judgement.mean, judgement.low, judgement.high, metric.difference)
 
 
 def verdict_text(judgement: Judgement, metric: Metric) -> str:

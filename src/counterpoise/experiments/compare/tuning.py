@@ -30,9 +30,9 @@ def budget_figure(comparison: Comparison) -> Figure | None:
         "the end says that more trials would have found a better configuration; test data have no "
         "part in it."
     )
-    axes = Axis("trials", whole=True), Axis(metric.on("Validation"), metric.form)
+    axes = Axis("trial", whole=True), Axis(metric.on("Validation"), metric.form)
     looks = looks_of(comparison.grid.methods)
-    return line_figure("What the search found", caption, panels, looks, axes)
+    return line_figure("What the search found", caption, panels, looks, axes, shared=False)
 
 
 def edges(comparison: Comparison) -> dict[tuple[str, str], list[str]]:

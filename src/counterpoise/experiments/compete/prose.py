@@ -95,21 +95,14 @@ def _held_back(competition: Competition, method: str, gaps: Mapping[str, Judgeme
     most = max((m for m in means if m not in unlearnt), key=lambda name: means[name].mean)
     unclear = {name: gap for name, gap in gaps.items() if gap.verdict not in ("higher", "lower")}
     num_seeds = means[most].num_values
+    verdict = f"Under {method}, {most} is held back most"
     if num_seeds == 1:
-        verdict = f"Under {method}, {most} is held back most in the one run there is."
+        verdict += " in the one run there is"
     elif num_seeds < FEWEST:
-        verdict = (
-            f"Under {method}, {most} is held back most on average; {num_seeds} seeds are too few "
-            "to test that."
-        )
+        verdict += f" on average; {num_seeds} seeds are too few to test that"
     elif unclear:
-        verdict = (
-            f"Under {method}, {most} is held back most on average, but it is not told from "
-            f"{nothing_shown(unclear, NUMBER)}."
-        )
-    else:
-        verdict = f"Under {method}, {most} is held back most."
-    return [verdict + _against(competition, method, most), told]
+        verdict += f" on average, but cannot be told from {nothing_shown(unclear, NUMBER)}"
+    return [f"{verdict}{_against(competition, method, most)}.", told]
 
 
 def _against(competition: Competition, method: str, most: str) -> str:
@@ -121,8 +114,8 @@ def _against(competition: Competition, method: str, most: str) -> str:
     if competition.form.is_better(alone, than=probe):
         return ""
     return (
-        f" But its encoder does not lack what is asked for: a linear probe of it reaches "
-        f"{metric.text(probe)}, and {most} alone {metric.text(alone)}."
+        f"; yet a linear probe of its encoder reaches {metric.text(probe)}, and a network trained "
+        f"on {most} alone {metric.text(alone)}"
     )
 
 
@@ -136,7 +129,7 @@ def _change(
     enough = len(competition.seeds) >= FEWEST
     nulls = nothing_shown(changed, NUMBER) if enough else ""
     if nulls:
-        text += f" Not told from no change: {nulls}."
+        text += f" What cannot be told from no change: {nulls}."
     metric, result = metric_of(competition.form), changes[method, "joint"]
     null = null_text(result, metric.form) if enough else ""
     unit = " percentage points" if competition.form.share else ""

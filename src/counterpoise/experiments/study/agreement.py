@@ -20,7 +20,7 @@ from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.phrases import above, with_interval
 from counterpoise.experiments.study.study import Case, Study
-from counterpoise.experiments.study.synthetic_settings import WORLDS, digits, true_contributions
+from counterpoise.experiments.study.synthetic_settings import SETTINGS, digits, true_contributions
 from counterpoise.experiments.trained import Trained
 from counterpoise.measures.statistics import Interval, correlation, mean_correlation, mean_interval
 from counterpoise.measures.unimodal import alone_recipe
@@ -57,17 +57,17 @@ class Agreement(Study):
     data: DataSource | None = None
 
     def cases(self) -> list[Case]:
-        """Return joint and unimodal runs in synthetic worlds and on real data."""
-        worlds: dict[str, DataSource] = {**WORLDS}
+        """Return joint and unimodal runs in synthetic settings and on real data."""
+        settings: dict[str, DataSource] = {**SETTINGS}
         real = self.data or digits()
-        worlds[real.name] = real
+        settings[real.name] = real
         cases = []
-        for world, data in worlds.items():
+        for setting, data in settings.items():
             names = data.load().modalities
             for seed in range(self.num_seeds):
                 joint = self.recipe(data, seed)
                 alone = {name: alone_recipe(joint, name) for name in names}
-                cases.append(Case((world,), seed, {"joint": joint, **alone}))
+                cases.append(Case((setting,), seed, {"joint": joint, **alone}))
         return cases
 
     @staticmethod
@@ -149,7 +149,7 @@ def _rows(seen: Observations) -> dict[Condition, dict[str, Interval]]:
 
 
 def _vectors(seen: Observations, measure: str) -> list[list[float]]:
-    """Return, seed by seed, a measure of all modalities; synthetic worlds come first."""
+    """Return, seed by seed, a measure of all modalities; synthetic settings come first."""
     return [
         [v for c in seen.conditions for v in seen.measured[c][seed]["estimates"][measure].values()]
         for seed in range(seen.num_seeds)

@@ -11,10 +11,10 @@ from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.modulated import modulation_of
 from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.study import Case, Study
-from counterpoise.experiments.study.synthetic_settings import SYNERGY, WORLDS, digits
+from counterpoise.experiments.study.synthetic_settings import SETTINGS, SYNERGY, digits
 from counterpoise.experiments.trained import Trained
-from counterpoise.experiments.verdicts import difference_text, nothing_shown
-from counterpoise.measures.statistics import Interval, judge
+from counterpoise.experiments.verdicts import difference_text, judged_interval, nothing_shown
+from counterpoise.measures.statistics import Interval, Judgement, judge
 from counterpoise.methods import AGM, Joint
 from counterpoise.report.formats import PERCENT
 from counterpoise.report.page import Note
@@ -51,13 +51,13 @@ class Attributions(Study):
     def cases(self) -> list[Case]:
         """Return a run for each data set, attribution and seed, and joint training."""
         real = self.data or digits()
-        worlds: dict[str, DataSource] = {
-            "redundant": WORLDS["redundant"],
+        settings: dict[str, DataSource] = {
+            "redundant": SETTINGS["redundant"],
             "synergy": SYNERGY["synergy"],
             real.name: real,
         }
         cases = []
-        for world, data in worlds.items():
+        for setting, data in settings.items():
             for label in ("Joint", *_ATTRIBUTIONS):
                 for seed in range(self.num_seeds):
                     recipe = self.recipe(data, seed)
@@ -67,7 +67,7 @@ class Attributions(Study):
                         recipe = recipe.replace(
                             method=AGM(self.alpha), attribution=_ATTRIBUTIONS[label]
                         )
-                    cases.append(Case((world, label), seed, {"run": recipe}))
+                    cases.append(Case((setting, label), seed, {"run": recipe}))
         return cases
 
     @staticmethod
@@ -77,14 +77,15 @@ class Attributions(Study):
 
     def find(self, seen: Observations) -> Findings:
         """Compare each attribution with Shapley, seed by seed."""
+        judged = _judged(seen)
         rows: dict[Condition, dict[str, Interval]] = {}
-        for world, label in seen.conditions:
-            here = (world, label)
+        for setting, label in seen.conditions:
+            here = (setting, label)
             rows[here] = {
                 name: seen.mean(here, name) for name in ("accuracy", "modulation", "seconds")
             }
             if label != "Shapley":
-                rows[here]["against"] = seen.difference(here, (world, "Shapley"), "accuracy")
+                rows[here]["against"] = judged_interval(judged[here])
         results = Results(
             "AGM on responses by each attribution. Differences to Shapley are paired by seed. "
             "Modulation: mean |kappa - 1| over training.",
@@ -104,17 +105,26 @@ class Attributions(Study):
         )
         figures = results.to_figures(("accuracy", "against", "modulation"))
         return Findings(
-            self, seen, [_answer(seen)], [results], figures, [Note("The set-up.", text)]
+            self, seen, [_answer(judged)], [results], figures, [Note("The set-up.", text)]
         )
 
 
-def _answer(seen: Observations) -> str:
+def _judged(seen: Observations) -> dict[tuple[str, str], Judgement]:
+    """Judge all differences to Shapley that are told, by data set and attribution."""
     asked = {
-        f"{label} on {world}": seen.estimate((world, label), (world, "Shapley"), "accuracy")
-        for world, label in seen.conditions
-        if label not in ("Joint", "Shapley")
+        (data, label): seen.estimate((data, label), (data, "Shapley"), "accuracy")
+        for data, label in seen.conditions
+        if label != "Shapley"
     }
-    judged = dict(zip(asked, judge(list(asked.values())), strict=True))
+    return dict(zip(asked, judge(list(asked.values())), strict=True))
+
+
+def _answer(all_judged: Mapping[tuple[str, str], Judgement]) -> str:
+    judged = {
+        f"{label} on {data}": change
+        for (data, label), change in all_judged.items()
+        if label != "Joint"
+    }
     losing, winning, equivalent = (
         [name for name, change in judged.items() if change.verdict == verdict]
         for verdict in ("lower", "higher", "equivalent")
@@ -134,5 +144,5 @@ def _answer(seen: Observations) -> str:
     told = [f"{name} {difference_text(change, PERCENT)}" for name, change in judged.items()]
     nulls = nothing_shown(judged, PERCENT)
     return f"{first} Against Shapley, in percentage points: {', '.join(told)}." + (
-        f" Not told from Shapley: {nulls}." if nulls else ""
+        f" What cannot be told from Shapley: {nulls}." if nulls else ""
     )

@@ -86,7 +86,7 @@ class Results:
         >>> print(results.to_markdown().replace(chr(160), " "), end="")
         Costs
         <BLANKLINE>
-        | method | Seconds |
+        | Method | Seconds |
         | :--- | ---: |
         | AGM | 1.5 (1.2 to 1.8) |
         >>> print(results.to_csv(), end="")
@@ -101,7 +101,7 @@ class Results:
 
     def to_table(self) -> Table:
         """Return the table for people: an interval in each cell."""
-        columns = [Column(name, name, numeric=False) for name in self.headings]
+        columns = [Column(name, name.capitalize(), numeric=False) for name in self.headings]
         columns += [Column(n, q.title, show=q.text) for n, q in self.quantities.items()]
         return Table(self.caption, columns, [self._cells(c) for c in self.rows])
 
@@ -257,5 +257,5 @@ class Findings:
             ("Seeds", str(self.seen.num_seeds)),
             ("Conditions", str(len(self.seen.conditions))),
             ("Counterpoise", versions()["counterpoise"]),
-            ("Intervals of tables", "95%, Student's t over seeds"),
+            ("Intervals of tables", "95%, Student's t over seeds; of differences, corrected"),
         ]

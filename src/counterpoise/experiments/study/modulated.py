@@ -49,4 +49,4 @@ def against_joint(gains: Mapping[str, Judgement]) -> str:
     told = [f"{label} {difference_text(gain, PERCENT)}" for label, gain in gains.items()]
     nulls = nothing_shown(gains, PERCENT)
     text = f"Against joint training, in percentage points of accuracy: {', '.join(told)}."
-    return text + (f" Not told from joint training: {nulls}." if nulls else "")
+    return text + (f" What cannot be told from joint training: {nulls}." if nulls else "")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import sqrt
 from typing import Any, Final
 
 from counterpoise.measures.statistics import Estimate, Interval, mean_interval, paired_difference
@@ -54,14 +53,8 @@ class Observations:
         """Return mean and interval over seeds."""
         return mean_interval(self.values(condition, *path), step=self._step(condition, *path))
 
-    def difference(self, condition: Condition, other: Condition, *path: str) -> Interval:
-        """Return mean and interval of the difference to another condition, seed by seed."""
-        pairs = zip(self.values(condition, *path), self.values(other, *path), strict=True)
-        step = sqrt(2) * self._step(condition, *path)  # both move in steps
-        return mean_interval([a - b for a, b in pairs], step=step)
-
     def estimate(self, condition: Condition, other: Condition, *path: str) -> Estimate:
-        """Return the same difference as it is judged, together with others of the answer."""
+        """Return the difference to another condition, seed by seed, to be judged with others."""
         step = self._step(condition, *path)
         return paired_difference(
             self.values(condition, *path), self.values(other, *path), step=step

@@ -13,7 +13,12 @@ from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.study import Case, Study
 from counterpoise.experiments.study.synthetic_settings import digits
 from counterpoise.experiments.trained import Trained
-from counterpoise.experiments.verdicts import difference_text, nothing_shown, null_text
+from counterpoise.experiments.verdicts import (
+    difference_text,
+    judged_interval,
+    nothing_shown,
+    null_text,
+)
 from counterpoise.measures.statistics import Interval, Judgement, judge
 from counterpoise.report.formats import PERCENT
 from counterpoise.report.page import Note
@@ -60,13 +65,15 @@ class References(Study):
 
     def find(self, seen: Observations) -> Findings:
         """Compare each reference with joint training and with the running mean."""
+        judged = _judged(seen)
         rows: dict[Condition, dict[str, Interval]] = {}
         for condition in seen.conditions:
             names = ("accuracy", "weakest", "modulation")
             rows[condition] = {name: seen.mean(condition, name) for name in names}
             if condition != ("Joint",):
-                rows[condition]["gained"] = seen.difference(condition, ("Joint",), "accuracy")
-                rows[condition]["raised"] = seen.difference(condition, ("Joint",), "weakest")
+                for name, what in (("gained", "accuracy"), ("raised", "weakest")):
+                    difference = judged[condition[0], "Joint", what]
+                    rows[condition][name] = judged_interval(difference)
         results = Results(
             "AGM with each reference. Gains over joint training are paired by seed. Modulation: "
             "mean |kappa - 1| over training.",
@@ -85,7 +92,7 @@ class References(Study):
             "of the first 20 steps' scores; none compares with modalities that are equal."
         )
         figures = results.to_figures(("accuracy", "gained", "raised", "modulation"))
-        answer = _answer(_judged(seen))
+        answer = _answer(judged)
         return Findings(self, seen, answer, [results], figures, [Note("The set-up.", text)])
 
 
@@ -105,7 +112,7 @@ def _answer(judged: Mapping[tuple[str, str, str], Judgement]) -> list[str]:
     for label in _DYNAMIC:
         gap = judged[label, "fixed", "accuracy"]
         word = {"higher": "does better than", "lower": "does worse than"}.get(
-            gap.verdict, "is not told from"
+            gap.verdict, "cannot be told from"
         )
         null = null_text(gap, PERCENT)
         sentences.append(
@@ -121,5 +128,5 @@ def _answer(judged: Mapping[tuple[str, str, str], Judgement]) -> list[str]:
     return [
         f"In accuracy {' and '.join(sentences)}.",
         f"{against_joint(gains)} The weakest response changes by: {', '.join(told)}."
-        + (f" Not told from no change: {nulls}." if nulls else ""),
+        + (f" What cannot be told from no change: {nulls}." if nulls else ""),
     ]

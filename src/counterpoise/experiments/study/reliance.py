@@ -15,7 +15,7 @@ from counterpoise.experiments.study.phrases import with_interval
 from counterpoise.experiments.study.study import Case, Study
 from counterpoise.experiments.study.synthetic_settings import Rescaled, true_contributions
 from counterpoise.experiments.trained import Trained
-from counterpoise.experiments.verdicts import difference_text, null_text
+from counterpoise.experiments.verdicts import difference_text, judged_interval, null_text
 from counterpoise.measures.statistics import Interval, Judgement, judge
 from counterpoise.methods import AGM, OGMGE, Joint, Method, UnimodalLoss
 from counterpoise.report.formats import PERCENT
@@ -77,13 +77,14 @@ class Reliance(Study):
 
     def find(self, seen: Observations) -> Findings:
         """Compare each method with joint training, seed by seed."""
+        judged = _judged(seen)
         rows: dict[Condition, dict[str, Interval]] = {}
         for speed, label in seen.conditions:
-            here, joint = (speed, label), (speed, "Joint")
+            here = (speed, label)
             rows[here] = {name: seen.mean(here, name) for name in ("reliance", "truth", "accuracy")}
             if label != "Joint":
-                rows[here]["moved"] = seen.difference(here, joint, "reliance")
-                rows[here]["gained"] = seen.difference(here, joint, "accuracy")
+                rows[here]["moved"] = judged_interval(judged[speed, label, "reliance"])
+                rows[here]["gained"] = judged_interval(judged[speed, label, "accuracy"])
         table = Results(
             "Reliance: the share of the more informative modality in the contributions (SHAPE, in "
             "nats, test data). Differences to joint training are paired by seed.",
@@ -104,7 +105,7 @@ class Reliance(Study):
             f"from with small gradients. Fusion: {self.fusion}."
         )
         figures = table.to_figures(("reliance", "moved", "gained"))
-        answer = _answer(rows, _judged(seen))
+        answer = _answer(rows, judged)
         return Findings(self, seen, answer, [table], figures, [Note("The set-up.", text)])
 
 

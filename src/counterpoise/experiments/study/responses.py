@@ -20,8 +20,8 @@ from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.phrases import above, listed, with_interval
 from counterpoise.experiments.study.study import Case, Study
 from counterpoise.experiments.study.synthetic_settings import (
+    SETTINGS,
     SYNERGY,
-    WORLDS,
     true_contributions,
     true_information,
 )
@@ -62,14 +62,14 @@ class Responses(Study):
     max_epochs: int = 10
 
     def cases(self) -> list[Case]:
-        """Return joint and unimodal runs in each world."""
+        """Return joint and unimodal runs in each setting."""
         late = self.fusion in ("additive", "concatenation")
         cases = []
-        for world, data in (WORLDS if late else {**WORLDS, **SYNERGY}).items():
+        for setting, data in (SETTINGS if late else {**SETTINGS, **SYNERGY}).items():
             for seed in range(self.num_seeds):
                 joint = self.recipe(data, seed)
                 alone = {name: alone_recipe(joint, name) for name in data.modalities}
-                cases.append(Case((world,), seed, {"joint": joint, **alone}))
+                cases.append(Case((setting,), seed, {"joint": joint, **alone}))
         return cases
 
     @staticmethod
@@ -104,7 +104,7 @@ class Responses(Study):
         by_itself = {measure: _points(seen, measure, "by_itself") for measure in MEASURES}
         table = Results(
             "Estimated against true contributions on synthetic data: correlations over modalities "
-            "and worlds, means over seeds with 95% intervals. Slope: nats of the estimate for a "
+            "and settings, means over seeds with 95% intervals. Slope: nats of the estimate for a "
             "true nat. Error: what the estimate is off by on average. Last column: correlation "
             "with the information that the modality has by itself, whoever else has it too. "
             "Carried: 1 - competition strength; scaled: with the fused feature standardised first.",
@@ -138,7 +138,7 @@ Points = Sequence[tuple[Sequence[float], Sequence[float]]]
 
 
 def _points(seen: Observations, measure: str, truth: str) -> Points:
-    """Return, seed by seed, the estimates of all modalities of all worlds, and the truths."""
+    """Return, seed by seed, the estimates of all modalities of all settings, and the truths."""
     points = []
     for seed in range(seen.num_seeds):
         estimates, truths = [], []
@@ -172,18 +172,18 @@ def _slope(estimates: Sequence[float], truths: Sequence[float]) -> float:
 
 def _by_world(seen: Observations) -> Results:
     rows: dict[Condition, dict[str, Interval]] = {}
-    for (world,) in seen.conditions:
-        for name in seen.measured[(world,)][0]["truth"]:
-            rows[world, name] = {
-                "truth": seen.mean((world,), "truth", name),
-                **{m: seen.mean((world,), "estimates", m, name) for m in MEASURES},
+    for (setting,) in seen.conditions:
+        for name in seen.measured[(setting,)][0]["truth"]:
+            rows[setting, name] = {
+                "truth": seen.mean((setting,), "truth", name),
+                **{m: seen.mean((setting,), "estimates", m, name) for m in MEASURES},
             }
     shares = ("response_accuracy", "shape_accuracy", "probe")
     quantities = {"truth": Quantity("Truth, nats")}
     for measure, title in MEASURES.items():
         unit = ", %" if measure in shares else ", nats" if measure == "agm_score" else ""
         quantities[measure] = Quantity(f"{title}{unit}", share=measure in shares)
-    return Results("Each world and modality.", ("world", "modality"), quantities, rows)
+    return Results("Each setting and modality.", ("setting", "modality"), quantities, rows)
 
 
 def _answer(table: Results) -> list[str]:

@@ -13,8 +13,8 @@ from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.phrases import above, with_interval
 from counterpoise.experiments.study.study import Case, Study
 from counterpoise.experiments.study.synthetic_settings import (
+    SETTINGS,
     SYNERGY,
-    WORLDS,
     true_contributions,
     true_information,
 )
@@ -45,12 +45,12 @@ class Scores(Study):
     max_epochs: int = 10
 
     def cases(self) -> list[Case]:
-        """Return joint runs in each world."""
+        """Return joint runs in each setting."""
         late = self.fusion in ("additive", "concatenation")
-        worlds = WORLDS if late else {**WORLDS, **SYNERGY}
+        settings = SETTINGS if late else {**SETTINGS, **SYNERGY}
         return [
-            Case((world,), seed, {"joint": self.recipe(data, seed)})
-            for world, data in worlds.items()
+            Case((setting,), seed, {"joint": self.recipe(data, seed)})
+            for setting, data in settings.items()
             for seed in range(self.num_seeds)
         ]
 
@@ -75,10 +75,10 @@ class Scores(Study):
                 "order": mean_interval(_orders(seen, score)),
             }
         results = Results(
-            "Scores of responses on test data against the truth, over modalities and worlds. "
+            "Scores of responses on test data against the truth, over modalities and settings. "
             "Cross-entropy is AGM's, the probability of the true class OGM's, the squared error "
             "Brier's; confidence looks at no label. "
-            "Order: pairs of unequal modalities of one world that the score puts in their order.",
+            "Order: pairs of unequal modalities of one setting that the score puts in their order.",
             ("score",),
             {
                 "truth": Quantity("Correlation with contribution", level=1.0),

@@ -20,8 +20,8 @@ from counterpoise.experiments.study.phrases import with_interval
 from counterpoise.experiments.study.reliance import reliance_of
 from counterpoise.experiments.study.study import Case, Study
 from counterpoise.experiments.trained import Trained
-from counterpoise.experiments.verdicts import difference_text, null_text
-from counterpoise.measures.statistics import Interval, judge
+from counterpoise.experiments.verdicts import difference_text, judged_interval, null_text
+from counterpoise.measures.statistics import Interval, Judgement, judge
 from counterpoise.report.formats import PERCENT
 from counterpoise.report.page import Note
 
@@ -80,13 +80,14 @@ class Shifts(Study):
         return {**reliance_of(runs["run"]), **strengths}
 
     def find(self, seen: Observations) -> Findings:
-        """Compare each reference with joint training and with the running mean."""
+        """Compare each reference with joint training, and the running mean with the fixed one."""
+        judged = _judged(seen)
         rows: dict[Condition, dict[str, Interval]] = {}
         for condition in seen.conditions:
             names = ("accuracy", "reliance", "truth", "early", "during", "late")
             rows[condition] = {name: seen.mean(condition, name) for name in names}
             if condition != ("Joint",):
-                rows[condition]["gained"] = seen.difference(condition, ("Joint",), "accuracy")
+                rows[condition]["gained"] = judged_interval(judged[condition[0], "Joint"])
         table = Results(
             "After the shift, on test data of the last strengths. Modulation: mean |kappa - 1| "
             "in each third of training. Gains over joint training are paired by seed.",
@@ -96,9 +97,9 @@ class Shifts(Study):
                 "gained": Quantity("Gained, percentage points", share=True, level=0.0),
                 "reliance": Quantity("Share of the first modality, %", share=True),
                 "truth": Quantity("True share, %", share=True),
-                "early": Quantity("Modulation before"),
+                "early": Quantity("Modulation before the shift"),
                 "during": Quantity("Modulation during the shift"),
-                "late": Quantity("Modulation after"),
+                "late": Quantity("Modulation after the shift"),
             },
             rows,
         )
@@ -108,24 +109,33 @@ class Shifts(Study):
             f"{self.alpha:g}; fusion: {self.fusion}. Validation and test data have the last "
             "strengths."
         )
-        answer = _answer(seen, rows)
+        answer = _answer(judged, rows)
         figures = table.to_figures(("accuracy", "gained", "reliance", "late"))
         return Findings(self, seen, answer, [table], figures, [Note("The set-up.", text)])
 
 
-def _answer(seen: Observations, rows: Mapping[Condition, Mapping[str, Interval]]) -> list[str]:
+def _judged(seen: Observations) -> dict[tuple[str, str], Judgement]:
+    """Judge all differences that are told, of the first condition to the second."""
     others = [label for (label,) in seen.conditions if label != "Joint"]
     asked = [("running mean", "fixed"), *((label, "Joint") for label in others)]
     estimates = [seen.estimate((first,), (second,), "accuracy") for first, second in asked]
-    fixed, *gains = judge(estimates)
+    return dict(zip(asked, judge(estimates), strict=True))
+
+
+def _answer(
+    judged: Mapping[tuple[str, str], Judgement],
+    rows: Mapping[Condition, Mapping[str, Interval]],
+) -> list[str]:
+    fixed = judged["running mean", "fixed"]
+    gains = {first: gain for (first, second), gain in judged.items() if second == "Joint"}
     words = {"higher": "does better than", "lower": "does worse than"}
-    word = words.get(fixed.verdict, "is not told from")
+    word = words.get(fixed.verdict, "cannot be told from")
     null = null_text(fixed, PERCENT)
     return [
         f"After a shift the running mean {word} a fixed reference: "
         f"{difference_text(fixed, PERCENT)} percentage points of accuracy"
         f"{'; ' + null if null else ''}.",
-        f"{against_joint(dict(zip(others, gains, strict=True)))} In the last third, coefficients "
+        f"{against_joint(gains)} In the last third, coefficients "
         f"differ from 1 by {with_interval(rows[('running mean',)]['late'])} with the running mean "
         f"and by {with_interval(rows[('fixed',)]['late'])} with the fixed reference.",
     ]

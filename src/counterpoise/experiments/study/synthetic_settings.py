@@ -11,7 +11,7 @@ from counterpoise.data import DataSource, MultimodalDataset, Samples, Splits, Sy
 from counterpoise.data.synthetic.truth import Truth
 from counterpoise.training import SGD, Network, Recipe, TrainerOptions
 
-WORLDS: Mapping[str, Synthetic] = {
+SETTINGS: Mapping[str, Synthetic] = {
     "one knows most": Synthetic(unique=(0.7, 0.1), redundancy=0.0, synergy=0.0),
     "uneven": Synthetic(unique=(0.5, 0.2), redundancy=0.2, synergy=0.0),
     "even": Synthetic(unique=(0.35, 0.35), redundancy=0.2, synergy=0.0),
