@@ -115,7 +115,8 @@ def _with_interval(told: _Told, metric: Metric) -> str:
     unit = metric.in_units.replace(",", "")
     p_value = P_VALUE(told.judgement.corrected)
     sign = "" if p_value.startswith("<") else "= "
-    return f"{told.place} {difference_text(told.judgement, metric.difference)}{unit}, p {sign}{p_value}"
+    shown = difference_text(told.judgement, metric.difference)
+    return f"{told.place} {shown}{unit}, p {sign}{p_value}"
 
 
 def _counted(told: Sequence[_Told], metric: Metric) -> str:
@@ -167,8 +168,9 @@ def _relations(comparison: Comparison) -> str:
             relation.slope.verdict, relation.slope.verdict
         )
         said.append(
-            f"for each {SLOPE_UNIT:g} more of {names[relation.quantity]} the gain changes by {slope}"
-            f"{metric.in_units.replace(',', '')} over {len(relation.gains)} data sets: {verdict}"
+            f"for each {SLOPE_UNIT:g} more of {names[relation.quantity]} the gain changes by "
+            f"{slope}{metric.in_units.replace(',', '')} over {len(relation.gains)} data sets: "
+            f"{verdict}"
         )
     text = "; ".join(said)
     return f"{text[:1].upper()}{text[1:]}." if text else "Fewer than 3 data sets were measured."

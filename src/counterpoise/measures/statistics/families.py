@@ -75,8 +75,8 @@ class Judgement:
     def interval(self) -> tuple[float, float]:
         """Its ends, at the confidence 1 - ``decided_at``; NaN where the error is not known.
 
-        Where it is tested, it excludes 0 exactly where the corrected test does. It is never narrower
-        than one of the family's level alone.
+        Where it is tested, it excludes 0 exactly where the corrected test does. It is never
+        narrower than one of the family's level alone.
         """
         low, high = self.estimate.interval(1 - self.decided_at)
         least, most = self.bounds
