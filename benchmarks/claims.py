@@ -88,8 +88,8 @@ def answer(claim: Claim, told: Sequence[Judgement]) -> str:
     text = f"Of {len(told)} differences {enumerate_words(parts)}."
     if seen:
         text += (
-            f" The undecided ones would have been found with a probability of 80% from "
-            f"{form(seen[0])} to {form(seen[-1])} on."
+            " The smallest that would have been found with a probability of 80% "
+            f"lies between {form(seen[0])} and {form(seen[-1])}."
         )
     return text
 

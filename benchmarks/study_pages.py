@@ -13,7 +13,7 @@ import argparse
 import re
 from pathlib import Path
 
-from counterpoise.experiments.study import STUDIES
+from counterpoise.experiments.study import STUDIES, study_class
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "studies.md"
@@ -28,14 +28,14 @@ def folder(name: str) -> Path:
 def section(name: str) -> str:
     """Return what a study found, from its report: of its figures the first."""
     place = folder(name).relative_to(ROOT)
-    title, *blocks = (folder(name) / "report.md").read_text("utf-8").strip().split("\n\n")
+    _, *blocks = (folder(name) / "report.md").read_text("utf-8").strip().split("\n\n")
     pictures = [block for block in blocks if block.startswith("![")]
     words = [block for block in blocks if block not in pictures]
     shown = [
         re.sub(r"\]\((.*)\)$", rf"](../{place.as_posix()}/\1)", picture) for picture in pictures
     ]
     told = f"`counterpoise study {name}` (page, tables and drawings: `{place.as_posix()}`)"
-    return "\n\n".join([f"### `{name}`: {title.removeprefix('# ')}", told, *words, *shown[:1]])
+    return "\n\n".join([f"### `{name}`: {study_class(name).question}", told, *words, *shown[:1]])
 
 
 def sections() -> str:

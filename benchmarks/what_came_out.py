@@ -61,8 +61,10 @@ def _seen(rows: Sequence[Row]) -> str:
     seen = [float(r["detectable"]) for r in rows if r["verdict"] == "undecided" and r["detectable"]]
     if not seen:
         return ""
-    ends = f"{PERCENT(min(seen))} to {PERCENT(max(seen))}"
-    return f" (those would have been found, with a probability of 80%, from {ends} points on)"
+    ends = f"{PERCENT(min(seen))} and {PERCENT(max(seen))} points"
+    return (
+        f" (the smallest that would have been found with a probability of 80% lies between {ends})"
+    )
 
 
 def _largest(rows: Sequence[Row], baseline: str) -> str:

@@ -39,7 +39,7 @@ def test_a_grid_is_run_and_its_results_are_printed(write, tmp_path, capsys):
     )
     printed = capsys.readouterr().out
     assert "4/4 blobs: AGM, seed 1: " in printed
-    assert "Fewer than 5 seeds show no difference to Joint that could be tested." in printed
+    assert "With fewer than 5 seeds no difference to Joint can be tested." in printed
     assert f"Report and tables: {folder}" in printed
     assert (folder / "report.html").is_file()
 

@@ -47,7 +47,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "is measured: one run of each method and data set, which the comparison then has.",
         default=False,
     )
-    add_running(parser, progress="Show a live table, or a line a cell.")
+    add_running(parser, progress="Show a live table, or a line for each run.")
 
 
 @telling

@@ -87,7 +87,7 @@ GLOSSARY: Final = {
     ),
     "Mean rank": (
         "The place of a method by test result, averaged over data sets; ties share their places. "
-        "From 8 data sets on."
+        "Given where there are at least 8 data sets."
     ),
     "Probe": (
         "A linear classifier on the features of one encoder of the joint model. Where it falls "

@@ -111,7 +111,7 @@ def _lead(losses: Mapping[str, Course]) -> list[str]:
 def _loss_figure(losses: Mapping[str, Course]) -> Figure | None:
     lines = [Line(label, *course) for label, course in losses.items()]
     looks = looks_of([_TRAINING, _VALIDATION])
-    caption = "What is trained, and where it was measured the same on validation data."
+    caption = "The loss that is trained and, where it was measured, the same on validation data."
     return line_figure(
         "Loss", caption, [("", lines)], looks, (Axis("step", whole=True), Axis("Loss"))
     )

@@ -245,7 +245,7 @@ def test_the_margin_of_an_error_is_a_share_of_that_of_guessing(found):
     told = erring.blocks[0].rows[1].difference
     assert told.margin == pytest.approx(0.008)
     asked = next(each for each in answers(erring) if each.startswith("Which are equivalent"))
-    assert asked == "Which are equivalent to Joint, within 1% of what guessing comes to?"
+    assert asked == "Which are equivalent to Joint, within 1% of the result of guessing?"
     assert "1 can be told from chance: 1 higher, 0 lower (lower is better)." in lead(erring)[0]
 
 

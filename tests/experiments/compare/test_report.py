@@ -78,7 +78,7 @@ def test_leads_of_comparisons_that_show_nothing():
     )
     two = {"base": {}, "methods": {"Joint": None, "AGM": None}}
     same = made.comparison(made.grid(**two), None, flat)
-    assert lead(same)[0] == ("Fewer than 5 seeds show no difference to Joint that could be tested.")
+    assert lead(same)[0] == "With fewer than 5 seeds no difference to Joint can be tested."
     enough = made.comparison(made.grid(**two, seeds=5), None, flat)
     assert lead(enough)[0] == (
         "Of 1 difference to Joint, none can be told from chance; 1 is shown to be smaller than 1 "

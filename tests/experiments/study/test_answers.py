@@ -82,7 +82,7 @@ def test_reliance_that_varies_too_much_is_not_shown_to_stay():
     for found, shift in zip(loose.measured[made.SPEEDS[0], "AGM(1)"], spread, strict=True):
         found["reliance"] += shift
     text = answer("reliance", loose)
-    seen = re.match(r"It is shown of none of the methods: a move of (\d+\.\d) points", text)
+    seen = re.match(r"It is shown for none of the methods: a move of (\d+\.\d) points", text)
     assert float(seen[1]) > 30
     assert "AGM(1) is not shown to move it (undecided: " in text
     assert "OGM-GE is not shown to move it (equivalent, within 5.0)" in text

@@ -146,7 +146,7 @@ def _undecided(by_verdict: Mapping[Verdict, list[_Told]], metric: Metric) -> str
             low, high = metric.form(min(seen)), metric.form(max(seen))
             ends = f"is {low}" if low == high else f"lies between {low} and {high}"
             text += (
-                ": the smallest that each would have shown with a probability of 80% "
+                ": the smallest that would have been found with a probability of 80% "
                 f"{ends}{metric.in_units.replace(',', '')}"
             )
         said.append(text + ".")

@@ -64,7 +64,7 @@ def choice_table(comparison: Comparison) -> Table:
     caption = (
         f"The configuration with the best mean validation {comparison.form.title} over "
         f"{len(seeds)} {'seed' if len(seeds) == 1 else 'seeds'} was chosen, of several equal ones "
-        "the first. Beyond an end of the range that was searched the best may lie."
+        "the first. Where the choice is at an end of its range, the best may lie beyond."
     )
     return Table(caption, columns, rows)
 

@@ -69,7 +69,7 @@ def overall_table(comparison: Comparison) -> Table | None:
         for method in comparison.grid.methods
     ]
     ranks = comparison.ranks
-    told = "Mean ranks are told from 8 data sets on."
+    told = "Mean ranks are given where there are at least 8 data sets."
     if ranks is not None:
         told = (
             f"Mean ranks that differ by less than {ranks.critical_difference:.1f} cannot be told "

@@ -70,7 +70,7 @@ def _check_task(members: Iterable[Candidate], splits: Splits, headlines: dict[st
         if len(set(headlines.values())) > 1:
             listed = ", ".join(f"{name}: {metric}" for name, metric in headlines.items())
             raise ValueError(
-                f"`data` should have one headline metric; found {listed}. Compare them apart."
+                f"`data` should have one headline metric; found {listed}. Compare them separately."
             )
         assert candidate.recipe.method is not None
         try:

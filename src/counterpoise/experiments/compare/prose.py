@@ -44,7 +44,7 @@ def _outcome(comparison: Comparison) -> str:
     if not count:
         return f"There is nothing to compare with {baseline}."
     if verdicts["too few seeds"] == count:
-        return f"Fewer than {FEWEST} seeds show no difference to {baseline} that could be tested."
+        return f"With fewer than {FEWEST} seeds no difference to {baseline} can be tested."
     shown = verdicts["higher"] + verdicts["lower"]
     opening = f"Of {count} {_plural('difference', count)} to {baseline}"
     better = "" if comparison.form.higher_is_better else " (lower is better)"
@@ -174,7 +174,7 @@ def _about_origin(comparison: Comparison) -> list[Note]:
     if len({result["code"] for _, result in results}) > 1:
         text = (
             "The runs were made by different states of this package's code under one version "
-            "number. Remove the folder of cells and run all again before publishing."
+            "number. Run all of them again, with an empty folder as --runs, before publishing."
         )
         remarks.append(Note("Different code.", text))
     machines = {str(record["hardware"]) for record, _ in results if record is not None}

@@ -59,7 +59,7 @@ def margin_text(comparison: Comparison) -> str:
     """Return the largest difference that does not matter, in words."""
     points = f"{100 * comparison.grid.margin:g}"
     if not comparison.form.share:
-        return f"{points}% of what guessing comes to"
+        return f"{points}% of the result of guessing"
     return "1 point" if points == "1" else f"{points} points"
 
 

@@ -52,7 +52,7 @@ def imbalance_table(competition: Competition) -> Table | None:
     if all(value is None for row in rows for value in row[2:]):
         return None
     caption = (
-        "On test data, means over seeds with their 95% intervals. The gap is one of all "
+        "On test data, means over seeds with their 95% intervals. The gap is one number for all "
         "modalities. A dash: not measured, or no interval of a single seed."
     )
     return Table(caption, columns, rows)

@@ -179,6 +179,6 @@ def _first(moves: Mapping[tuple[str, str], Judgement]) -> str:
     if not seen:
         return "It is not shown: there are too few seeds to test."
     return (
-        f"It is shown of none of the methods: a move of {PERCENT(max(seen))} points would "
+        f"It is shown for none of the methods: a move of {PERCENT(max(seen))} points would "
         "have been found in each case with a probability of 80%."
     )
