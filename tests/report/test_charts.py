@@ -221,6 +221,17 @@ def test_shapes_that_are_written_once_stand_where_each_was_drawn():
     assert len({place[:2] for place in marks(compact)}) == 7
 
 
+def test_words_stand_where_each_was_drawn():
+    rows = ["AGM", "Joint", "UnimodalLoss(heads=linear, weight=0.25)"]
+    spec = row_chart([Point(row, 0.5) for row in rows], looks_of([""]), STEP, Domain(0.0, 1.0))
+    drawn, compact = _drawn(spec), inline_svg(spec, name="a", title="t", description="d")
+    before = re.findall(r'<text [^>]*translate\((\S+),(\S+)\)"[^>]*>([^<]+)<', drawn)
+    after = re.findall(r'<text [^>]*x="(\S+)" y="(\S+)"[^>]*>([^<]+)<', compact)
+    assert len(after) > 6
+    assert after == before
+    assert re.findall(r"<text .*translate.*?<tspan>Uni", compact)  # the lines of which have places
+
+
 def test_what_looks_like_an_attribute_is_left_where_it_is_written():
     spec = row_chart([Point('an opacity="1" row', 0.5)], looks_of([""]), STEP, Domain(0.0, 1.0))
     assert 'opacity="1"' in inline_svg(spec, name="a", title="t", description="d")

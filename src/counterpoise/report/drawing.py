@@ -18,6 +18,8 @@ _UNUSED = re.compile(
 _ORIGIN = re.compile(r' [xy]2="0"')
 _EMPTY = re.compile(r'<path d="" display="none"/>|<path d="M0,0h[\d.]+v[\d.]+h-?[\d.]+Z"/>|<g></g>')
 _MARK = re.compile(r'<path transform="translate\(([-\d.]+),([-\d.]+)\)" ([^>]*)/>')
+# A word that is moved to a place can stand there; the lines of a text have places of their own.
+_WORDS = re.compile(r'(<text [^>]*?)transform="translate\(([-\d.]+),([-\d.]+)\)"(?=[^>]*>[^<])')
 _TAG = re.compile(r"<[^>]*>")
 _LONG = re.compile(r"-?\d+\.\d{2,}")
 
@@ -95,6 +97,7 @@ def _drawn(spec: Spec, title: str = "") -> str:
 def _compact(text: str, name: str) -> str:
     """Leave out what draws nothing, and write down once what is drawn in many places."""
     text, changes = _TAG.sub(_bare, text), 1
+    text = _WORDS.sub(r'\1x="\2" y="\3"', text)
     while changes:
         text, changes = _EMPTY.subn("", text)
     marks = Counter(match[3] for match in _MARK.finditer(text))
