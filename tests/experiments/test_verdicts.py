@@ -3,8 +3,13 @@
 import random
 import re
 
-from counterpoise.experiments.verdicts import difference_text, judged_interval, null_text
-from counterpoise.measures.statistics import Estimate, judge
+from counterpoise.experiments.verdicts import (
+    difference_text,
+    judged_interval,
+    null_text,
+    with_interval,
+)
+from counterpoise.measures.statistics import Estimate, Interval, judge
 from counterpoise.report.formats import POINTS, Format
 
 
@@ -43,3 +48,9 @@ def test_digits_are_added_where_an_end_would_be_rounded_to_zero_and_nowhere_else
         "+0.281 (+0.003 to +0.559)"
     )
     assert written(difference_text(*far, POINTS)) == [2.8, 2.5, 3.1]
+
+
+def test_an_interval_is_written_only_where_there_is_one():
+    text = with_interval(Interval(0.123, 0.1, 0.146, 3), Format(1, 100))
+    assert text.replace("\N{NO-BREAK SPACE}", " ") == "12.3 (10.0 to 14.6)"
+    assert with_interval(Interval(0.125, None, None, 1), Format(3)) == "0.125"

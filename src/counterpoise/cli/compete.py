@@ -120,7 +120,7 @@ def print_competition(competition: Competition) -> None:
 
 def _means(competition: Competition) -> Table:
     """The table of the page, short enough for a terminal: intervals of the strength alone."""
-    from counterpoise.experiments.compete.prose import with_interval
+    from counterpoise.experiments.verdicts import with_interval
     from counterpoise.report import Column, Table
 
     def written(value: Interval) -> str:

@@ -1,4 +1,4 @@
-"""Judged differences in words; an undecided one with the difference that would have been found."""
+"""Means and judged differences in words; an undecided one with what would have been found."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from counterpoise.measures.statistics import Interval, Judgement
-from counterpoise.report.formats import Format, interval
+from counterpoise.report.formats import NUMBER, Format, interval
 
 
 def difference_text(judgement: Judgement, form: Format) -> str:
@@ -26,6 +26,16 @@ def difference_text(judgement: Judgement, form: Format) -> str:
     while judgement.verdict in ("higher", "lower") and not round(nearest, signed.digits):
         signed = replace(signed, digits=signed.digits + 1)
     return interval(judgement.mean, low, high, signed)
+
+
+def with_interval(value: Interval, form: Format = NUMBER) -> str:
+    """Write a mean with its interval, if it has one.
+
+    Example:
+        >>> with_interval(Interval(0.5, 0.41, 0.59, 3)).replace(chr(160), " ")
+        '0.50 (0.41 to 0.59)'
+    """
+    return interval(value.mean, value.low, value.high, form)
 
 
 def judged_interval(judgement: Judgement) -> Interval:

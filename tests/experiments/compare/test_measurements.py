@@ -192,5 +192,5 @@ def test_pairs_are_compared_and_corrected_with_all_others(tmp_path):
     again = judge([each.estimate for each in told], bounds=(-1, 1))
     assert [each.interval for each in told] == [each.interval for each in again]
     assert (found.num_compared, len(told)) == (0, 3)  # of two seeds
-    assert "Fewer than 5 seeds show no difference to Joint" in (tmp_path / "report.md").read_text()
+    assert "With fewer than 5 seeds no difference to Joint" in (tmp_path / "report.md").read_text()
     assert "## Further pairs" in (tmp_path / "report.md").read_text()

@@ -124,7 +124,7 @@ def test_what_holds_over_data_sets_has_a_table_of_its_own(compared):
         agm,
     )
     assert ogm.startswith("| OGM | 2 | +0.1")
-    assert "from 8 data sets on" in table.caption
+    assert "at least 8 data sets" in table.caption
     alone = made.comparison(made.grid(base={}, methods={"Joint": None}), None, make)
     assert overall_table(alone) is None
 

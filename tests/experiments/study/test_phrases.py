@@ -1,16 +1,9 @@
 """Phrases depend on the numbers."""
 
-from counterpoise.experiments.study.phrases import above, listed, with_interval
+from counterpoise.experiments.study.phrases import above, listed
 from counterpoise.measures.statistics import Interval
 
-TIED = "\N{NO-BREAK SPACE}"
 ONE = Interval(0.125, None, None, 1)
-
-
-def test_an_interval_is_written_only_where_there_is_one():
-    text = with_interval(Interval(0.123, 0.1, 0.146, 3), 1, 100)
-    assert text.replace(TIED, " ") == "12.3 (10.0 to 14.6)"
-    assert with_interval(ONE, 3) == "0.125"
 
 
 def test_the_highest_comes_first():

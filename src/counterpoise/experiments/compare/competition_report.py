@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from counterpoise.experiments.compare.analysis import Comparison
 from counterpoise.experiments.compare.competition_summary import CompetitionSummary
 from counterpoise.experiments.compare.rows import Block, Row
-from counterpoise.experiments.compete.results import FEWEST_PER_DIMENSION
+from counterpoise.experiments.compete.results import few_samples
+from counterpoise.experiments.verdicts import with_interval
 from counterpoise.measures.statistics import Interval
 from counterpoise.report import (
     Axis,
@@ -22,7 +22,7 @@ from counterpoise.report import (
     looks_of,
     row_figure,
 )
-from counterpoise.report.formats import enumerate_words, interval
+from counterpoise.report.formats import enumerate_words
 from counterpoise.report.theme import tone
 from counterpoise.training.results import tested_responses
 
@@ -43,14 +43,15 @@ def competition_table(block: Block, metric: Metric) -> Table | None:
         Column(f"probe_{n}", n, probe, metric.form, bar=metric.bounded, tone=tone(i))
         for i, n in enumerate(names)
     ]
-    columns += [Column(f"strength_{n}", n, "Competition strength", _strength) for n in names]
+    columns += [Column(f"strength_{n}", n, "Competition strength", with_interval) for n in names]
     share = f"Contribution to {metric.title}{metric.in_units}"
     columns += [Column(f"share_{n}", n, share, metric.form) for n in names]
     columns += [Column(f"absent_{place}", often, absent, metric.form) for place, often in _ABSENT]
     lines = [(row.method, *_numbers(competition, names)) for row, competition in rows]
+    few = few_samples(o.get("fit_per_dimension") for o in rows[0][1].outcomes.values())
     caption = (
         f"Test data of {block.title}, chosen configurations, means over seeds; strengths with "
-        f"their 95% interval. {_alone_sentence(rows[0][1], metric)}{_few_samples(rows[0][1])} A "
+        f"their 95% interval. {_alone_sentence(rows[0][1], metric)}{few and ' ' + few} A "
         "dash: not measured."
     )
     return Table(caption, columns, lines)
@@ -76,10 +77,6 @@ def _mean(summary: Interval | None) -> float | None:
     return None if summary is None else summary.mean
 
 
-def _strength(summary: Interval) -> str:
-    return interval(summary.mean, summary.low, summary.high)
-
-
 def _alone_sentence(competition: CompetitionSummary, metric: Metric) -> str:
     """Say what modalities reach alone, which is the same for all methods."""
     told = []
@@ -89,18 +86,6 @@ def _alone_sentence(competition: CompetitionSummary, metric: Metric) -> str:
         spread = "" if summary.std is None else f" ± {metric.form(summary.std)}"
         told.append(f"{name} {metric.form(summary.mean)}{spread}{metric.unit}")
     return f"Trained alone the network reaches: {enumerate_words(told)}."
-
-
-def _few_samples(summary: CompetitionSummary) -> str:
-    """Mark strengths whose regression had few samples to be fitted on."""
-    known = [outcome.get("fit_per_dimension", math.inf) for outcome in summary.outcomes.values()]
-    fewest = min(known)
-    if fewest >= FEWEST_PER_DIMENSION:
-        return ""
-    return (
-        f" Strengths are of a regression with {fewest:.1f} samples for each dimension, fewer than "
-        f"{FEWEST_PER_DIMENSION:g}: its penalty decides much of them."
-    )
 
 
 def competition_figure(block: Block, metric: Metric) -> Figure | None:

@@ -20,8 +20,8 @@ from counterpoise.experiments.compare.tables import (
     numbers_of_difference,
     verdict_text,
 )
-from counterpoise.experiments.verdicts import difference_text
-from counterpoise.measures.statistics import DIVERGED, Interval, Judgement, Run, performance_profile
+from counterpoise.experiments.verdicts import difference_text, with_interval
+from counterpoise.measures.statistics import DIVERGED, Judgement, Run, performance_profile
 from counterpoise.report import (
     Axis,
     Column,
@@ -36,7 +36,7 @@ from counterpoise.report import (
     looks_of,
     scatter_figure,
 )
-from counterpoise.report.formats import NUMBER, P_VALUE, PERCENT, interval
+from counterpoise.report.formats import NUMBER, P_VALUE, PERCENT
 
 _VERDICTS = ("higher", "equivalent", "lower")
 SLOPE_UNIT: Final = 0.1
@@ -128,7 +128,7 @@ def _columns(against: str, metric: Metric) -> list[Column]:
         ),
         Column("p_corrected", "p corrected", show=P_VALUE),
         Column("verdict", "Verdict", show=partial(verdict_text, metric=metric), numeric=False),
-        Column("improvement", "Improves in, %", show=_share),
+        Column("improvement", "Improves in, %", show=partial(with_interval, form=PERCENT)),
     ]
 
 
@@ -138,10 +138,6 @@ def _numbers(overall: Overall | None) -> list[object]:
     told = overall.difference
     p_value = told.corrected if told.tested else None
     return [told.estimate.num_values, told, p_value, told, overall.improvement]
-
-
-def _share(share: Interval) -> str:
-    return interval(share.mean, share.low, share.high, PERCENT)
 
 
 def _rows(comparison: Comparison, method: str) -> list[Row]:

@@ -5,28 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from counterpoise.experiments.compete.results import FEWEST_PER_DIMENSION, Competition
-from counterpoise.experiments.verdicts import difference_text, nothing_shown, null_text
-from counterpoise.measures.statistics import FEWEST, Interval, Judgement, mean_interval
+from counterpoise.experiments.compete.results import Competition, few_samples
+from counterpoise.experiments.verdicts import (
+    difference_text,
+    nothing_shown,
+    null_text,
+    with_interval,
+)
+from counterpoise.measures.statistics import FEWEST, Judgement, mean_interval
 from counterpoise.report import Note, metric_of
 from counterpoise.report.formats import (
     MISSING,
     NUMBER,
-    Format,
     duration,
     enumerate_words,
-    interval,
 )
-
-
-def with_interval(value: Interval, form: Format = NUMBER) -> str:
-    """Write a mean with its interval, if it has one.
-
-    Example:
-        >>> with_interval(Interval(0.5, 0.41, 0.59, 3)).replace(chr(160), " ")
-        '0.50 (0.41 to 0.59)'
-    """
-    return interval(value.mean, value.low, value.high, form)
 
 
 def highest(values: Mapping[str, Sequence[float]]) -> tuple[str, list[str]]:
@@ -166,20 +159,8 @@ def notes(competition: Competition) -> list[Note]:
             "because there are few. They tell of the seed of training alone, not of other data."
         )
         remarks.append(Note(f"Only {count} seeds.", text))
-    few = _few_samples(competition)
+    few = few_samples(outcome.fit_per_dimension for outcome in competition.outcomes)
     if few:
         remarks.append(Note("Few samples to fit on.", few))
     remarks.append(Note("About the data.", str(competition.data["note"])))
     return remarks
-
-
-def _few_samples(competition: Competition) -> str:
-    """Say where the regression had few samples to be fitted on; nothing where it had enough."""
-    known = [outcome.fit_per_dimension for outcome in competition.outcomes]
-    fewest = min((ratio for ratio in known if ratio is not None), default=FEWEST_PER_DIMENSION)
-    if fewest >= FEWEST_PER_DIMENSION:
-        return ""
-    return (
-        f"The regression that strengths come from had {fewest:.1f} samples for each dimension of "
-        f"the fused feature, fewer than {FEWEST_PER_DIMENSION:g}: its penalty decides much of them."
-    )

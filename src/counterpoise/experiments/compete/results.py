@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from math import sqrt
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -31,6 +30,22 @@ SHARE_MARGIN: Final = 0.01
 
 FEWEST_PER_DIMENSION: Final = 2.0
 """Samples to fit on for each dimension of the fused feature below which strengths are marked."""
+
+
+def few_samples(known: Iterable[float | None]) -> str:
+    """Say that regressions had few samples to be fitted on; nothing where they had enough.
+
+    Args:
+        known: Of each, samples for each dimension of the fused feature; None where not counted.
+    """
+    fewest = min((ratio for ratio in known if ratio is not None), default=FEWEST_PER_DIMENSION)
+    if fewest >= FEWEST_PER_DIMENSION:
+        return ""
+    return (
+        f"The regression that strengths come from had {fewest:.1f} samples for each dimension of "
+        f"the fused feature, fewer than {FEWEST_PER_DIMENSION:g}: its penalty decides much of them."
+    )
+
 
 _METRICS = ("joint", "alone", "probe")
 
@@ -194,21 +209,6 @@ class Competition:
     def mean(self, method: str, what: str, modality: str | None = None) -> Interval:
         """Return mean and interval over seeds; arguments as for :meth:`values`."""
         return mean_interval(self.values(method, what, modality), step=self._step(what))
-
-    def difference(
-        self, method: str, other: str, what: str, modality: str | None = None
-    ) -> Interval:
-        """Return mean and interval of the difference between two methods, seed by seed.
-
-        Args:
-            method: A key of :attr:`methods`.
-            other: What is subtracted.
-            what: As for :meth:`values`.
-            modality: As for :meth:`values`.
-        """
-        pairs = (self.values(name, what, modality) for name in (method, other))
-        step = sqrt(2) * self._step(what)  # both move in steps
-        return mean_interval([a - b for a, b in zip(*pairs, strict=True)], step=step)
 
     def _step(self, what: str) -> float:
         """Return by how much a quantity changes at least: an accuracy by 1 / test samples."""

@@ -18,10 +18,11 @@ from counterpoise.experiments.study.estimates import (
 )
 from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.observations import Condition, Observations
-from counterpoise.experiments.study.phrases import above, with_interval
+from counterpoise.experiments.study.phrases import above
 from counterpoise.experiments.study.study import Case, Study
 from counterpoise.experiments.study.synthetic_settings import SETTINGS, digits, true_contributions
 from counterpoise.experiments.trained import Trained
+from counterpoise.experiments.verdicts import with_interval
 from counterpoise.measures.statistics import Interval, correlation, mean_correlation, mean_interval
 from counterpoise.measures.unimodal import alone_recipe
 from counterpoise.report.formats import duration

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from counterpoise.experiments.study.observations import Condition
+from counterpoise.experiments.verdicts import with_interval
 from counterpoise.measures.statistics import Interval
 from counterpoise.report import (
     Axis,
@@ -24,7 +25,7 @@ from counterpoise.report import (
     row_figure,
     terms,
 )
-from counterpoise.report.formats import PERCENT, POINTS, interval
+from counterpoise.report.formats import PERCENT, POINTS
 
 if TYPE_CHECKING:
     from counterpoise.experiments.study.observations import Observations
@@ -63,7 +64,7 @@ class Quantity:
             >>> Quantity("Accuracy, %", share=True).text(accuracy).replace(chr(160), " ")
             '50.0 (41.0 to 59.0)'
         """
-        return interval(value.mean, value.low, value.high, self.form)
+        return with_interval(value, self.form)
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from counterpoise.experiments.compete.prose import highest
 from counterpoise.experiments.study.estimates import carried, probes_of
 from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.observations import Condition, Observations
-from counterpoise.experiments.study.phrases import with_interval
 from counterpoise.experiments.study.study import Case, Study
 from counterpoise.experiments.study.synthetic_settings import digits
 from counterpoise.experiments.trained import Trained
+from counterpoise.experiments.verdicts import with_interval
 from counterpoise.measures.statistics import Interval
 from counterpoise.measures.unimodal import alone_recipe
 from counterpoise.report.formats import enumerate_words

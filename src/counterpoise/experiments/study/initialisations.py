@@ -12,10 +12,11 @@ from counterpoise.data import DataSource
 from counterpoise.experiments.study.estimates import FUSED, concept_paths, features_of
 from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.observations import Condition, Observations
-from counterpoise.experiments.study.phrases import above, with_interval
+from counterpoise.experiments.study.phrases import above
 from counterpoise.experiments.study.study import Case, Study
 from counterpoise.experiments.study.synthetic_settings import digits
 from counterpoise.experiments.trained import Trained
+from counterpoise.experiments.verdicts import with_interval
 from counterpoise.measures import competition_strength
 from counterpoise.measures.statistics import Interval, mean_interval
 from counterpoise.measures.unimodal import alone_recipe

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from counterpoise.experiments.verdicts import with_interval
 from counterpoise.measures.statistics import FEWEST, Interval
-from counterpoise.report.formats import Format, enumerate_words, interval
+from counterpoise.report.formats import enumerate_words
 
 
-def with_interval(value: Interval, digits: int = 2, factor: float = 1.0) -> str:
-    """Write a mean with its interval.
-
-    Example:
-        >>> with_interval(Interval(0.5, 0.41, 0.59, 5)).replace(chr(160), " ")
-        '0.50 (0.41 to 0.59)'
-    """
-    return interval(value.mean, value.low, value.high, Format(digits, factor))
-
-
-def listed(values: Mapping[str, Interval], digits: int = 2, factor: float = 1.0) -> str:
+def listed(values: Mapping[str, Interval]) -> str:
     """Write named means with their intervals, the highest first.
 
     Example:
@@ -26,9 +17,7 @@ def listed(values: Mapping[str, Interval], digits: int = 2, factor: float = 1.0)
         'b 0.90 and a 0.10'
     """
     order = sorted(values, key=lambda name: -values[name].mean)
-    return enumerate_words(
-        [f"{name} {with_interval(values[name], digits, factor)}" for name in order]
-    )
+    return enumerate_words([f"{name} {with_interval(values[name])}" for name in order])
 
 
 def above(first: Interval, second: Interval | float) -> bool:

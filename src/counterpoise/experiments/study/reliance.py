@@ -11,11 +11,15 @@ from counterpoise.data import Synthetic
 from counterpoise.experiments.study.estimates import contributions_of, test_logits
 from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.observations import Condition, Observations
-from counterpoise.experiments.study.phrases import with_interval
 from counterpoise.experiments.study.study import Case, Study
 from counterpoise.experiments.study.synthetic_settings import Rescaled, true_contributions
 from counterpoise.experiments.trained import Trained
-from counterpoise.experiments.verdicts import difference_text, judged_interval, null_text
+from counterpoise.experiments.verdicts import (
+    difference_text,
+    judged_interval,
+    null_text,
+    with_interval,
+)
 from counterpoise.measures.statistics import Interval, Judgement, judge
 from counterpoise.methods import AGM, OGMGE, Joint, Method, UnimodalLoss
 from counterpoise.report.formats import PERCENT
@@ -145,7 +149,7 @@ def _answer(
         truth = joint["truth"].mean
         sentences = [
             f"With {speed}: joint training relies on the more informative modality for "
-            f"{with_interval(joint['reliance'], 1, 100)}% of what it knows; its true share is "
+            f"{with_interval(joint['reliance'], PERCENT)}% of what it knows; its true share is "
             f"{truth:.1%}."
         ]
         sentences += [

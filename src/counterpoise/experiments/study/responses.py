@@ -17,7 +17,7 @@ from counterpoise.experiments.study.estimates import (
 )
 from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.observations import Condition, Observations
-from counterpoise.experiments.study.phrases import above, listed, with_interval
+from counterpoise.experiments.study.phrases import above, listed
 from counterpoise.experiments.study.study import Case, Study
 from counterpoise.experiments.study.synthetic_settings import (
     SETTINGS,
@@ -26,6 +26,7 @@ from counterpoise.experiments.study.synthetic_settings import (
     true_information,
 )
 from counterpoise.experiments.trained import Trained
+from counterpoise.experiments.verdicts import with_interval
 from counterpoise.measures.statistics import (
     Interval,
     correlation,

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from counterpoise.experiments.study.estimates import RESPONSE_SCORES, response_scores, test_logits
 from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.observations import Condition, Observations
-from counterpoise.experiments.study.phrases import above, with_interval
+from counterpoise.experiments.study.phrases import above
 from counterpoise.experiments.study.study import Case, Study
 from counterpoise.experiments.study.synthetic_settings import (
     SETTINGS,
@@ -19,8 +19,9 @@ from counterpoise.experiments.study.synthetic_settings import (
     true_information,
 )
 from counterpoise.experiments.trained import Trained
+from counterpoise.experiments.verdicts import with_interval
 from counterpoise.measures.statistics import Interval, correlation, mean_correlation, mean_interval
-from counterpoise.report.formats import enumerate_words
+from counterpoise.report.formats import PERCENT, enumerate_words
 from counterpoise.report.page import Note
 
 
@@ -137,7 +138,7 @@ def _answer(rows: Mapping[Condition, Mapping[str, Interval]]) -> str:
         f"The cross-entropy score {tracks} the true contribution, at {with_interval(own)}. It "
         f"{tracks_itself} what a modality knows by itself, at "
         f"{with_interval(row['by_itself'])}; it puts "
-        f"{with_interval(row['order'], 1, 100)}% of pairs in their order. Scores that track the "
+        f"{with_interval(row['order'], PERCENT)}% of pairs in their order. Scores that track the "
         f"contribution better: {enumerate_words(better)}; worse: {enumerate_words(worse)}; not "
         f"distinguishable: {enumerate_words(alike)}."
     )

@@ -16,11 +16,15 @@ from counterpoise.experiments.study.modulated import (
     strengths_of_modulation,
 )
 from counterpoise.experiments.study.observations import Condition, Observations
-from counterpoise.experiments.study.phrases import with_interval
 from counterpoise.experiments.study.reliance import reliance_of
 from counterpoise.experiments.study.study import Case, Study
 from counterpoise.experiments.trained import Trained
-from counterpoise.experiments.verdicts import difference_text, judged_interval, null_text
+from counterpoise.experiments.verdicts import (
+    difference_text,
+    judged_interval,
+    null_text,
+    with_interval,
+)
 from counterpoise.measures.statistics import Interval, Judgement, judge
 from counterpoise.report.formats import PERCENT
 from counterpoise.report.page import Note
