@@ -55,6 +55,27 @@ def test_runs_fit(modalities, method, capsys, monkeypatch):
         assert word[:20] in text
 
 
+@pytest.mark.parametrize("width", range(23, 53))
+def test_no_word_is_broken_however_wide_the_terminal(width):
+    columns = [
+        *(Column("method", "Method", numeric=False), Column("sets", "Data sets")),
+        *(Column("verdict", "Verdict", numeric=False), Column("share", "Improves in, %")),
+    ]
+    out = io.StringIO()
+    rows = [("OGM-GE", 2, "undecided", "36.0 (31.0)")]
+    print_table(Table("", columns, rows), console=Console(file=out, width=width))
+    assert {
+        "Method",
+        "OGM-GE",
+        "Data",
+        "sets",
+        "Verdict",
+        "undecided",
+        "Improves",
+        "(31.0)",
+    } <= set(out.getvalue().split())
+
+
 def test_two_modalities_stand_side_by_side(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", str(WIDE))
     print_runs([record("AGM", ("audio", "image"))], title="On test data", names=["first"])

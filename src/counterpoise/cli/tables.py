@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _WIDEST_WORDS = 24  # of text, which is wrapped beyond
 _BETWEEN = 3  # columns
+_EDGES = 2  # a space at either side
 
 
 def print_table(table: Table, title: str = "", *, console: Console | None = None) -> None:
@@ -67,7 +68,7 @@ def _parts(columns: Sequence[Column], widths: Sequence[int], width: int) -> list
     Example:
         >>> from counterpoise.report import Column
         >>> columns = [Column("a", "a", numeric=False), *(Column(x, x) for x in "bcd")]
-        >>> _parts(columns, [4, 5, 5, 5], width=20)
+        >>> _parts(columns, [4, 5, 5, 5], width=22)
         [[0, 1, 2], [0, 3]]
     """
     numbers = [index for index, column in enumerate(columns) if column.numeric]
@@ -76,7 +77,8 @@ def _parts(columns: Sequence[Column], widths: Sequence[int], width: int) -> list
     parts: list[list[int]] = [rows]
     for index in rest:
         part = [*parts[-1], index]
-        if sum(widths[i] + _BETWEEN for i in part) - _BETWEEN > width and parts[-1] != rows:
+        needed = sum(widths[i] + _BETWEEN for i in part) - _BETWEEN + _EDGES
+        if needed > width and parts[-1] != rows:
             parts.append([*rows, index])
         else:
             parts[-1] = part

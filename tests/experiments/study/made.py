@@ -14,7 +14,7 @@ NUM_SEEDS = 5
 TINY = Synthetic(
     (0.6, 0.2), 0.0, 0.0, num_train=59, num_validation=31, num_test=37, num_features=10
 )
-TRUTHS = {  # by world and modality: the contribution, and what it knows by itself
+TRUTHS = {  # by setting and modality: the contribution, and what it knows by itself
     "uneven": {"m1": (0.9, 1.1), "m2": (0.4, 0.6)},
     "redundant": {"m1": (0.75, 1.3), "m2": (0.6, 1.15)},
     "three": {"m1": (0.8, 0.8), "m2": (0.5, 0.5), "m3": (0.15, 0.15)},
@@ -87,35 +87,39 @@ def repeated(
 
 
 def _estimated(
-    names: Mapping[str, Any], how: Mapping[str, Estimate], default: Estimate, world: str, seed: int
+    names: Mapping[str, Any],
+    how: Mapping[str, Estimate],
+    default: Estimate,
+    setting: str,
+    seed: int,
 ) -> dict[str, dict[str, float]]:
     return {
         name: {
-            m: how.get(name, default)(*truth, noise(seed, name, world, m))
-            for m, truth in TRUTHS[world].items()
+            m: how.get(name, default)(*truth, noise(seed, name, setting, m))
+            for m, truth in TRUTHS[setting].items()
         }
         for name in names
     }
 
 
 def responses(default: Estimate = faithful, **how: Estimate) -> Observations:
-    def measured(world: str, seed: int) -> dict[str, Any]:
-        truths = TRUTHS[world]
+    def measured(setting: str, seed: int) -> dict[str, Any]:
+        truths = TRUTHS[setting]
         return {
             "truth": {m: pair[0] for m, pair in truths.items()},
             "by_itself": {m: pair[1] for m, pair in truths.items()},
-            "estimates": _estimated(MEASURES, how, default, world, seed),
+            "estimates": _estimated(MEASURES, how, default, setting, seed),
         }
 
     return Observations({(w,): [measured(w, seed) for seed in range(NUM_SEEDS)] for w in TRUTHS})
 
 
 def scores(default: Estimate = faithful, **how: Estimate) -> Observations:
-    def measured(world: str, seed: int) -> dict[str, Any]:
-        found = _estimated(RESPONSE_SCORES, how, default, world, seed)
+    def measured(setting: str, seed: int) -> dict[str, Any]:
+        found = _estimated(RESPONSE_SCORES, how, default, setting, seed)
         return {
-            "truth": [pair[0] for pair in TRUTHS[world].values()],
-            "by_itself": [pair[1] for pair in TRUTHS[world].values()],
+            "truth": [pair[0] for pair in TRUTHS[setting].values()],
+            "by_itself": [pair[1] for pair in TRUTHS[setting].values()],
             "scores": {name: list(values.values()) for name, values in found.items()},
         }
 
@@ -127,11 +131,11 @@ def agreement(
 ) -> Observations:
     names = ("carried", "carried_standardised", "shape_accuracy", "shape_nats")
 
-    def measured(world: str, seed: int) -> dict[str, Any]:
-        truths = {m: pair[0] for m, pair in TRUTHS[world].items()}
+    def measured(setting: str, seed: int) -> dict[str, Any]:
+        truths = {m: pair[0] for m, pair in TRUTHS[setting].items()}
         return {
-            "truth": truths if world != "three" else None,  # the real data set, the last
-            "estimates": _estimated(names, how, default, world, seed),
+            "truth": truths if setting != "three" else None,  # the real data set, the last
+            "estimates": _estimated(names, how, default, setting, seed),
             "seconds": {"shape": seconds, "strength": 2 * seconds, "alone": alone, "joint": 15.0},
         }
 
@@ -185,12 +189,12 @@ def attributions(against: Mapping[tuple[str, str], float] | None = None) -> Obse
     """Against: by data set and attribution, on top of the accuracy of all."""
     return repeated(
         {
-            (world, label): {
-                "accuracy": 0.8 + (against or {}).get((world, label), 0.0),
+            (setting, label): {
+                "accuracy": 0.8 + (against or {}).get((setting, label), 0.0),
                 "modulation": 0.2,
                 "seconds": 0.01,
             }
-            for world in ("redundant", "synergy", "synthetic")
+            for setting in ("redundant", "synergy", "synthetic")
             for label in ATTRIBUTED
         }
     )

@@ -49,7 +49,7 @@ def test_responses_tell_slope_and_error():
 
     found = row("responses", made.responses(agm_score=half), MEASURES["agm_score"])
     assert found["slope"].mean == pytest.approx(0.5)
-    truths = [pair[0] for world in made.TRUTHS.values() for pair in world.values()]
+    truths = [pair[0] for setting in made.TRUTHS.values() for pair in setting.values()]
     assert found["error"].mean == pytest.approx(sum(truths) / len(truths) / 2)
     assert found["correlation"].mean == pytest.approx(1)
 
@@ -243,7 +243,7 @@ def test_attributions_are_judged_against_shapley():
 
 
 def test_attributions_leave_joint_training_out_of_the_question():
-    seen = made.attributions({(world, "Joint"): -0.3 for world in ("redundant", "synergy")})
+    seen = made.attributions({(setting, "Joint"): -0.3 for setting in ("redundant", "synergy")})
     assert "makes no difference" in answer("attributions", seen)
     found = row("attributions", seen, "synergy", "Joint")
     assert found["against"].mean == pytest.approx(-0.3, abs=1e-9)

@@ -129,7 +129,7 @@ class Responses(Study):
             self,
             seen,
             _answer(table),
-            [table, _by_world(seen)],
+            [table, _by_setting(seen)],
             table.to_figures(("correlation", "by_itself")),
             [_note(self)],
         )
@@ -171,7 +171,7 @@ def _slope(estimates: Sequence[float], truths: Sequence[float]) -> float:
     return sum((t - mean) * e for e, t in zip(estimates, truths, strict=True)) / spread
 
 
-def _by_world(seen: Observations) -> Results:
+def _by_setting(seen: Observations) -> Results:
     rows: dict[Condition, dict[str, Interval]] = {}
     for (setting,) in seen.conditions:
         for name in seen.measured[(setting,)][0]["truth"]:
