@@ -9,7 +9,7 @@ from typing import Any
 
 from counterpoise.experiments.compare.analysis import Comparison
 from counterpoise.experiments.compare.rows import Block, Row
-from counterpoise.measures.statistics import DIVERGED
+from counterpoise.measures.statistics import DIVERGED, FEWEST
 from counterpoise.report import (
     Axis,
     Figure,
@@ -38,9 +38,9 @@ def difference_figure(comparison: Comparison) -> Figure | None:
     ]
     caption = (
         f"Test {metric.title} less that of {baseline} with the same seeds, {metric.direction}. "
-        "Intervals are corrected for all differences of this report: they exclude zero, and the "
-        "point is filled, where a difference is told from chance; elsewhere it is a ring. All on "
-        "the same axis."
+        "Intervals are corrected for all differences of this report. The point is filled where a "
+        f"difference is told from chance, which takes {FEWEST} seeds; elsewhere it is a ring. All "
+        "on the same axis."
     )
     return row_figure(f"Difference to {baseline}", caption, panels, shared=True)
 
