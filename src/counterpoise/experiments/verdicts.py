@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from counterpoise.measures.statistics import Interval, Judgement
-from counterpoise.report.formats import NUMBER, Format, interval
+from counterpoise.report.formats import NUMBER, Format, enumerate_words, interval
 
 
 def difference_text(judgement: Judgement, form: Format) -> str:
@@ -68,6 +68,22 @@ def null_text(judgement: Judgement, form: Format) -> str:
         seen = f": {form(judgement.detectable)} would have been found with a probability of 80%"
         return "undecided" + ("" if math.isnan(judgement.detectable) else seen)
     return f"{judgement.verdict} to test"
+
+
+def differences_text(judged: Mapping[str, Judgement], form: Format, second: str) -> str:
+    """List differences with their intervals; then those that cannot be told from zero.
+
+    Args:
+        judged: By what they are of.
+        form: How they are written.
+        second: What they are differences to, in words.
+
+    Returns:
+        The list, and a sentence on nulls, if there are any.
+    """
+    told = enumerate_words([f"{name} {difference_text(d, form)}" for name, d in judged.items()])
+    nulls = nothing_shown(judged, form)
+    return f"{told}.{f' What cannot be told from {second}: {nulls}.' if nulls else ''}"
 
 
 def nothing_shown(judged: Mapping[str, Judgement], form: Format) -> str:

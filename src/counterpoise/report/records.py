@@ -131,6 +131,11 @@ def modalities_of(runs: Sequence[Run]) -> list[str]:
     return list(dict.fromkeys(modality for run in runs for modality in run.modalities))
 
 
+def ratio(value: float | None, base: float | None) -> float | None:
+    """One cost in units of another; None where either was not measured."""
+    return value / base if value is not None and base else None
+
+
 def show_setting(value: object) -> str:
     """A setting in short: an object that a record names by its class path reads as its call.
 

@@ -13,7 +13,7 @@ from counterpoise.report.glossary import terms
 from counterpoise.report.metric import ACCURACY, Metric
 from counterpoise.report.page import Page, Part, Section
 from counterpoise.report.prose import facts, lead, notes
-from counterpoise.report.records import Run, modalities_of, read_runs
+from counterpoise.report.records import Run, modalities_of, ratio, read_runs
 from counterpoise.report.table import Column, Table
 from counterpoise.report.theme import tone
 from counterpoise.report.trajectories import (
@@ -126,7 +126,7 @@ def _summary(runs: Sequence[Run], metric: Metric, first: Column = _FIRST) -> Tab
             *(run.response_result(modality, metric) for modality in modalities),
             run.best_epoch,
             run.seconds_per_step,
-            _ratio(run.seconds_per_step, runs[0].seconds_per_step),
+            ratio(run.seconds_per_step, runs[0].seconds_per_step),
             *run.coefficient_range,
         )
         for run in runs
@@ -162,7 +162,3 @@ def _cost_columns(runs: Sequence[Run]) -> list[Column]:
         Column("coefficient_lowest", "lowest", coefficients, FACTOR),
         Column("coefficient_highest", "highest", coefficients, FACTOR),
     ]
-
-
-def _ratio(value: float | None, base: float | None) -> float | None:
-    return value / base if value is not None and base else None

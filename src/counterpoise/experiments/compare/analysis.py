@@ -8,7 +8,6 @@ from functools import cached_property
 from math import inf
 from pathlib import Path
 from statistics import mean, median
-from typing import Any
 
 from counterpoise.data.tasks import MetricForm
 from counterpoise.experiments.compare.balance import Place, Relation, relations, slopes
@@ -35,6 +34,7 @@ from counterpoise.measures.statistics import (
 )
 from counterpoise.methods import Joint
 from counterpoise.report import Metric, metric_of
+from counterpoise.report.records import ratio
 from counterpoise.training.results import tested_responses
 
 
@@ -149,7 +149,7 @@ class Comparison:
                 result(outcome, self.sample_values),
                 _responses(outcome),
                 told[outcome.place[2], self.grid.baseline, data, fusion],
-                _ratio(_seconds(outcome), joint),
+                ratio(_seconds(outcome), joint),
                 competition_of(outcome, self.measured),
             )
             for outcome in members
@@ -228,20 +228,13 @@ def _seconds(outcome: Outcome) -> float | None:
     are of different loads.
     """
     records = {} if outcome.chosen is None else outcome.chosen.records
+    own = {"cpu": "processor_seconds_per_step"}
     times = [
-        record.get("processor_seconds_per_step" if _on_processor(record) else "seconds_per_step")
+        record.get(own.get(record["hardware"]["device"], "seconds_per_step"))
         for record in records.values()
     ]
     measured = [seconds for seconds in times if seconds is not None]
     return median(measured) if measured else None
-
-
-def _on_processor(record: Mapping[str, Any]) -> bool:
-    return bool(record["hardware"]["device"] == "cpu")
-
-
-def _ratio(seconds: float | None, base: float | None) -> float | None:
-    return seconds / base if seconds is not None and base else None
 
 
 def _cost_reference(outcomes: Sequence[Outcome], grid: Grid) -> str:

@@ -69,14 +69,8 @@ def _sets(comparison: Comparison) -> str:
 
 def facts(comparison: Comparison) -> list[tuple[str, str]]:
     """Names and values that place the comparison: sizes, runs, time."""
-    grid = comparison.grid
-    results = [
-        result
-        for outcome in comparison.outcomes
-        for trial in outcome.trials
-        for result in trial.results.values()
-    ]
-    records = [result.record for result in results if result.record is not None]
+    grid, results = comparison.grid, _results(comparison)
+    records = [record for record, _ in results if record is not None]
     shown = [
         ("Methods", str(len(grid.methods))),
         ("Data sets", str(len(grid.data))),

@@ -232,7 +232,8 @@ class Competition:
         values = {name: self.values(first, "strength", name) for name in known}
         rest = sorted(known, key=lambda name: fmean(values[name]), reverse=True)
         gaps = [paired_difference(values[rest[0]], values[name]) for name in rest[1:]]
-        told = [(method, *quantity) for method in others for quantity in self._told]
+        quantities = [*(("strength", name) for name in self.modalities), ("joint", None)]
+        told = [(method, *quantity) for method in others for quantity in quantities]
         changes = [
             paired_difference(
                 self.values(method, what, name),
@@ -248,11 +249,6 @@ class Competition:
         keys = [(method, name or what) for method, what, name in told]
         leads = dict(zip(rest[1:], verdicts[: len(gaps)], strict=True))
         return leads, dict(zip(keys, verdicts[len(gaps) :], strict=True))
-
-    @property
-    def _told(self) -> list[tuple[str, str | None]]:
-        """Quantities of which changes are told, with their modalities."""
-        return [*(("strength", name) for name in self.modalities), ("joint", None)]
 
     def summary(self) -> list[Summary]:
         """Return a line for each method and modality."""

@@ -13,7 +13,7 @@ from counterpoise.experiments.study.observations import Condition, Observations
 from counterpoise.experiments.study.study import Case, Study
 from counterpoise.experiments.study.synthetic_settings import SETTINGS, SYNERGY, digits
 from counterpoise.experiments.trained import Trained
-from counterpoise.experiments.verdicts import difference_text, judged_interval, nothing_shown
+from counterpoise.experiments.verdicts import differences_text, judged_interval
 from counterpoise.measures.statistics import Interval, Judgement, judge
 from counterpoise.methods import AGM, Joint
 from counterpoise.report.formats import PERCENT
@@ -141,8 +141,5 @@ def _answer(all_judged: Mapping[tuple[str, str], Judgement]) -> str:
         )
     if winning:
         first += f" Accuracy is higher with {', '.join(winning)}."
-    told = [f"{name} {difference_text(change, PERCENT)}" for name, change in judged.items()]
-    nulls = nothing_shown(judged, PERCENT)
-    return f"{first} Against Shapley, in percentage points: {', '.join(told)}." + (
-        f" What cannot be told from Shapley: {nulls}." if nulls else ""
-    )
+    told = differences_text(judged, PERCENT, "Shapley")
+    return f"{first} Against Shapley, in percentage points: {told}"

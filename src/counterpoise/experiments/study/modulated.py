@@ -8,7 +8,7 @@ from typing import Any
 
 from counterpoise.core.references import ExponentialAverage, Fixed, NoReference
 from counterpoise.experiments.trained import Trained
-from counterpoise.experiments.verdicts import difference_text, nothing_shown
+from counterpoise.experiments.verdicts import differences_text
 from counterpoise.measures.statistics import Judgement
 from counterpoise.methods import AGM, Joint, Method
 from counterpoise.report.formats import PERCENT
@@ -46,7 +46,5 @@ def modulation_of(trained: Trained) -> dict[str, Any]:
 
 def against_joint(gains: Mapping[str, Judgement]) -> str:
     """Say by how much each condition gains over joint training, and what nulls could have seen."""
-    told = [f"{label} {difference_text(gain, PERCENT)}" for label, gain in gains.items()]
-    nulls = nothing_shown(gains, PERCENT)
-    text = f"Against joint training, in percentage points of accuracy: {', '.join(told)}."
-    return text + (f" What cannot be told from joint training: {nulls}." if nulls else "")
+    told = differences_text(gains, PERCENT, "joint training")
+    return f"Against joint training, in percentage points of accuracy: {told}"

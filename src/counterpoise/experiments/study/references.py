@@ -15,8 +15,8 @@ from counterpoise.experiments.study.synthetic_settings import digits
 from counterpoise.experiments.trained import Trained
 from counterpoise.experiments.verdicts import (
     difference_text,
+    differences_text,
     judged_interval,
-    nothing_shown,
     null_text,
 )
 from counterpoise.measures.statistics import Interval, Judgement, judge
@@ -123,10 +123,8 @@ def _answer(judged: Mapping[tuple[str, str, str], Judgement]) -> list[str]:
         {m: gain for (m, base, name), gain in judged.items() if (base, name) == ("Joint", what)}
         for what in ("accuracy", "weakest")
     )
-    told = [f"{label} {difference_text(gain, PERCENT)}" for label, gain in raised.items()]
-    nulls = nothing_shown(raised, PERCENT)
+    told = differences_text(raised, PERCENT, "no change")
     return [
         f"In accuracy {' and '.join(sentences)}.",
-        f"{against_joint(gains)} The weakest response changes by: {', '.join(told)}."
-        + (f" What cannot be told from no change: {nulls}." if nulls else ""),
+        f"{against_joint(gains)} The weakest response changes by: {told}",
     ]
