@@ -254,7 +254,7 @@ def suggestion(name: str, known: Iterable[str]) -> str:
         (" Did you mean 'AGM'?", " Did you mean 'learning_rate'?")
     """
     names = list(known)
-    near = get_close_matches(name, names, n=1) or [
+    near = get_close_matches(name, names) or [
         candidate
         for candidate in names
         if name.lower() == candidate.lower()

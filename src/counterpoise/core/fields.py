@@ -60,7 +60,7 @@ def check_fields(instance: Any, *names: str, empty: tuple[str, ...] = ()) -> Non
 def _check(name: str, value: Any, hint: Any, may_be_empty: bool) -> None:
     if get_origin(hint) in (Union, UnionType):
         kinds = [kind for kind in get_args(hint) if kind is not NoneType]
-        if len(kinds) != 1 or (value is None and len(kinds) < len(get_args(hint))):
+        if len(kinds) != 1 or value is None:
             return
         (hint,) = kinds
     if get_origin(hint) is Literal:

@@ -45,7 +45,7 @@ def scored(
     responses_MB: Tensor,
     target: PyTree,
     *,
-    over_processes: bool = False,
+    over_processes: bool,
     group: object = None,
 ) -> tuple[Tensor, Tensor]:
     """Score responses: the mean loss of each over the samples that count.

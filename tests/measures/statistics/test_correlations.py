@@ -167,6 +167,13 @@ def test_shares_of_nothing_are_refused(arguments, message):
         share_interval(1, 7, method="wald")
 
 
+@pytest.mark.parametrize(("error", "known"), [(1.5e-9, False), (3e-9, True)])
+def test_an_error_of_rounding_is_none(error, known):
+    # Relative to the largest y in units of the spread of x, 3 / sqrt(2): up to 2.1e-9.
+    d = error / math.sqrt(3)
+    assert math.isnan(slope([1, 2, 3], [1 + d, 2 - 2 * d, 3 + d]).error) != known
+
+
 def test_slopes_are_those_of_a_regression():
     rng = np.random.default_rng(4)
     x = rng.normal(size=7).tolist()
@@ -180,6 +187,9 @@ def test_slopes_are_those_of_a_regression():
     line = [1e12 * (0.3 * x + 0.1) for x in (0.1, 0.2, 0.7)]
     assert math.isnan(slope([0.1, 0.2, 0.7], line).error)  # whatever the unit
     assert slope([1, 2, 3], [5, 5, 5]).mean == 0
+    assert math.isnan(slope([1, 2, 3], [0, 0, 0]).error)
+    with pytest.raises(ValueError, match=r"`first` and `second` should be as long as each other"):
+        slope([1, 2, 3], [0.1, 0.2])
     with pytest.raises(ValueError, match="first"):
         slope([1, 1, 1], [5, 5, 5])
     with pytest.raises(ValueError, match="`first` should vary"):

@@ -73,11 +73,31 @@ def test_a_method_that_ran_on_few_data_sets_borrows_from_the_others():
     easy = 0.1 * rng.normal(size=11)
     whole = table(easy + 0.001 * rng.normal(size=(3, 11)))
     kept = dict(list(whole["method 0"].items())[:3])
+    whole["method 1"]["of method 1 alone"] = 0.0
     found = mean_differences({**whole, "method 0": kept})
     # Where it ran matters little: the data sets' own effects are known from the other methods.
     assert found["method 0"].mean == pytest.approx(easy.mean(), abs=0.005)
     assert abs(np.mean(list(kept.values())) - easy.mean()) > 0.02
     assert found["method 0"].num_values == 3
+
+
+def test_three_data_sets_are_pooled_and_two_are_not():
+    three = np.array([[0.01, 0.02, 0.012], [0.03, 0.01, 0.05]])
+    found = mean_differences(table(three))
+    assert found["method 0"].error == pytest.approx(closed_form(three)[1], rel=1e-3)
+    assert found["method 0"].error > 2 * mean_estimate(three[0].tolist()).error
+    for row, each in zip(three, mean_differences(table(three[:, :2])).values(), strict=True):
+        assert each == mean_estimate(row[:2].tolist(), unit="data sets")
+
+
+def test_the_error_on_a_single_data_set_is_not_known_and_on_equal_ones_that_of_the_model():
+    few = {"one": {"data 0": 0.1}, "two": {"data 0": 0.1, "data 1": 0.1}}
+    for seed in range(5):
+        whole = table(np.random.default_rng(seed).normal(size=(2, 7)))
+        found = mean_differences({**whole, **few})
+        assert math.isnan(found["one"].error)
+        model = min(found["method 0"].error, found["method 1"].error)  # of the one that varies less
+        assert 1.4 * model < found["two"].error < 1.9 * model  # sqrt(7 / 2) where data sets do not
 
 
 def test_one_method_or_no_rest_is_students_t():
@@ -131,7 +151,8 @@ def test_improvement_is_the_mean_over_data_sets():
     shares = [share_of_wins(ours[d], joint[d]) for d in "ab"]
     assert found == mean_share(shares, step=0.5 / 4)
     assert found.mean == pytest.approx(np.mean(shares))
-    same = probability_of_improvement({"a": [9, 8, 7, 2], "b": [9, 8, 7, 2]}, {"a": [5], "b": [5]})
+    both = {"a": [9, 8, 7, 2], "b": [9, 8, 7, 2]}
+    same = probability_of_improvement(both, {"a": [5], "b": [5, 5]})
     assert same == mean_share([0.75, 0.75], step=0.5 / 4)  # alike, for all that four runs can tell
     with pytest.raises(
         ValueError, match=r"`runs` and `baseline` should have a data set in common; found \["
@@ -148,6 +169,14 @@ def test_shares_won_or_lost_whole_have_the_interval_of_wilson():
     every = mean_share([1.0] * 7)
     assert every[:4] == pytest.approx((1, 1 / (1 + k), 1, 7))
     assert mean_share([0.3]) == (0.3, None, None, 1, None, 0)
+
+
+def test_shares_that_vary_little_have_the_interval_of_wilson_by_that_factor():
+    found = mean_share([0.7, 0.8, 0.75], 0.9, step=0.3)
+    variance = 0.05**2 + 0.3**2 / 12  # of the shares, and of a value that moves in steps
+    k = stats.t.isf(0.05, 2) ** 2 * variance / (0.75 * 0.25) / 3
+    middle, half = (0.75 + k / 2) / (1 + k), math.sqrt(k * 0.75 * 0.25 + k**2 / 4) / (1 + k)
+    assert found[:5] == pytest.approx((0.75, middle - half, middle + half, 3, 0.05))
 
 
 @repeatable

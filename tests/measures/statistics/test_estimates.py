@@ -17,8 +17,9 @@ from counterpoise.measures.statistics import (
     mean_estimate,
     mean_interval,
     paired_difference,
+    share_interval,
 )
-from counterpoise.measures.statistics.runs import scipy_stats
+from counterpoise.measures.statistics.runs import scipy
 from support.properties import repeatable
 
 AGM = [0.81, 0.79, 0.84, 0.80, 0.83, 0.86, 0.78]
@@ -94,17 +95,38 @@ def test_equal_values_without_a_step_have_no_error_and_are_not_tested():
     assert paired_difference([0.3, 0.1], [0.1 + 0.2, 0.1]).mean == 0  # but for rounding
 
 
+def test_rounding_is_relative_to_the_largest_value():
+    assert math.isnan(mean_estimate([1e3, 1e3 + 5e-10, 1e3]).error)
+    assert mean_estimate([1e3, 1e3 + 2e-9, 1e3]).error > 0
+    assert mean_estimate([3, -1, -2 + 6e-12]).mean == 0  # 2e-12, within 3e-12
+    assert mean_estimate([3, -1, -2 + 12e-12]).mean > 0
+    assert paired_difference([3, 0.5], [1, 2.5 + 4e-12]).mean == 0
+    assert paired_difference([3, 0.5], [1, 2.5 + 8e-12]).mean < 0
+
+
 def test_an_interval_of_fewer_than_five_values_is_not_tested():
     interval = mean_interval([0.2, 0.3, 0.4, 0.35])
     assert interval.low > 0
     assert not interval.testable
     assert not interval.excludes_zero
     assert not Interval(0.3, None, None, 7).testable
+    assert mean_interval([0.2, 0.3, 0.4, 0.35, 0.3]).testable
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "excluded"),
+    [(0.1, 0.4, True), (-0.4, -0.1, True), (0.0, 0.4, False), (-0.4, 0.0, False), (-1, 1, False)],
+)
+def test_zero_is_excluded_where_it_is_outside(low, high, excluded):
+    assert Interval((low + high) / 2, low, high, 5).excludes_zero == excluded
+    assert not Interval((low + high) / 2, low, high, 4).excludes_zero
+    assert not Interval(0.3, math.nan, math.nan, 5).excludes_zero
+    assert not Interval(0.3, None, None, 5).excludes_zero
 
 
 def test_a_single_value_has_no_error():
     found = mean_estimate([0.9], step=0.1)
-    assert found.mean == 0.9
+    assert (found.mean, found.num_values) == (0.9, 1)
     assert all(map(math.isnan, (found.error, found.degrees, *found.interval())))
 
 
@@ -115,6 +137,8 @@ def test_the_effect_has_the_exact_correction_of_hedges():
     expected = plain * 2 / (math.sqrt(3 * math.pi) * 0.75)
     assert paired_difference(AGM, JOINT).effect == pytest.approx(expected)
     assert math.isnan(mean_estimate([0.1, 0.3]).effect)
+    # For f = 2: J = Gamma(1) / Gamma(1/2) = 1 / sqrt(pi); the deviation of these is 1.
+    assert mean_estimate([1, 2, 3]).effect == pytest.approx(2 / math.sqrt(math.pi))
 
 
 def test_the_effect_is_right_on_average():
@@ -197,10 +221,19 @@ def test_an_interval_ends_where_means_can_lie():
 def test_nothing_is_an_error():
     with pytest.raises(ValueError, match=r"`values` should hold at least one value; found none\."):
         mean_interval([])
+    with pytest.raises(ValueError, match="`confidence` should be finite, above 0 and below 1;"):
+        mean_interval([0.5], 1.0)
 
 
-def test_without_scipy_statistics_say_how_to_install_it(monkeypatch):
+@pytest.mark.parametrize(
+    ("call", "package"),
+    [
+        (lambda: scipy("stats"), "scipy"),
+        (lambda: share_interval(3, 7), "statsmodels"),
+    ],
+)
+def test_without_a_package_statistics_say_how_to_install_it(monkeypatch, call, package):
     real = extras.find_spec
-    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == "scipy" else real(name))
-    with pytest.raises(ImportError, match=r'needs scipy.*pip install "counterpoise\[train\]"'):
-        scipy_stats()
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == package else real(name))
+    with pytest.raises(ImportError, match=rf'needs {package}.*pip install "counterpoise\[train\]"'):
+        call()

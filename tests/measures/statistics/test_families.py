@@ -13,12 +13,14 @@ from statsmodels.stats.weightstats import ttost_paired
 
 from counterpoise.measures.statistics import (
     Estimate,
+    Judgement,
     corrected_p_values,
     equivalence_p_value,
     judge,
     paired_difference,
     power,
 )
+from counterpoise.measures.statistics.families import _decided_at
 from support.properties import repeatable
 
 ESTIMATES = st.lists(
@@ -102,6 +104,11 @@ def test_levels_of_holm_by_hand():
     assert [each.decided_at for each in found] == pytest.approx([0.05 / 3] * 3)
 
 
+def test_a_corrected_p_value_at_the_level_is_not_below_it():
+    p_values, corrected = np.array([0.025, 0.9]), np.array([0.05, 0.9])
+    assert _decided_at(p_values, corrected, 0.05, "holm").tolist() == [0.025, 0.025]
+
+
 def _with_p(p_value):
     """An estimate of 5 seeds with this p-value."""
     from scipy import stats
@@ -138,6 +145,49 @@ def test_a_difference_may_be_sure_and_still_within_the_margin():
     assert judge([Estimate(0.0, 0.0005, 9, 10)], margin=None)[0].verdict == "undecided"
 
 
+def test_both_ends_and_the_corrected_test_say_what_is_equivalent():
+    # Alone, t = 0.006 / 0.00257 has a p-value of 0.04; the interval of 95% ends at 0.0111.
+    (found,) = judge([Estimate(0.004, 0.00257, 4, 5)])
+    assert found.equivalence < 0.05
+    assert -0.01 < found.low < 0.01 < found.high
+    assert not found.within_margin
+    (turned,) = judge([Estimate(-0.004, 0.00257, 4, 5)])
+    assert not turned.within_margin
+    # t = 3 has 0.02, and so 0.06 as the surest of three, though its interval is that of 95%.
+    surer = [Estimate(0.5, 0.01, 4, 5)] * 2
+    found = judge([*surer, Estimate(0.0, 0.01 / 3, 4, 5)])[-1]
+    assert found.equivalence == pytest.approx(3 * 0.02, rel=0.01)
+    assert found.decided_at == 0.05
+    assert found.high < 0.01
+    assert found.verdict == "undecided"
+
+
+def test_the_margin_is_a_point_unless_another_is_stated():
+    seen, close = judge([Estimate(0.0, 0.003, 9, 10)]), judge([Estimate(0.0, 0.006, 9, 10)])
+    assert [seen[0].verdict, close[0].verdict] == ["equivalent", "undecided"]
+    assert seen[0].margin == 0.01
+
+
+@pytest.mark.parametrize(
+    ("equivalence", "bounds", "within"),
+    [
+        (0.04, (-0.005, 0.005), True),
+        (0.05, (-0.005, 0.005), False),
+        (0.04, (-0.01, 0.005), False),
+        (0.04, (-0.005, 0.01), False),
+    ],
+)
+def test_ends_on_the_margin_are_not_within(equivalence, bounds, within):
+    wide = Estimate(0.0, 1.0, 4, 5)
+    found = Judgement(wide, 0.9, 0.9, equivalence, 0.05, 0.05, 0.01, bounds)
+    assert found.within_margin == within
+
+
+@pytest.mark.parametrize("bounds", [(0, 1), (-1, 0)])
+def test_an_interval_that_ends_at_zero_excludes_nothing(bounds):
+    assert judge([Estimate(0.0, 0.1, 4, 5)], bounds=bounds)[0].verdict == "undecided"
+
+
 def test_what_could_not_be_seen_is_not_called_equivalent():
     (found,) = judge([Estimate(0.0, 0.02, 4, 5)])
     assert found.verdict == "undecided"
@@ -170,6 +220,8 @@ def test_intervals_end_at_the_bounds():
     [
         ({"level": 0.0}, "`level` should be finite, above 0 and below 1; found 0.0."),
         ({"margin": 0.0}, "`margin` should be finite, above 0; found 0.0."),
+        ({"bounds": (1, 1)}, "`bounds` should be two numbers, the lower first; found (1, 1). Swap"),
+        ({"bounds": (0, 1, 2)}, "`bounds` should be two numbers, the lower first; found (0, 1, 2)"),
         ({"correction": "none"}, "`correction` should be one of 'holm', 'bonferroni'; found"),
     ],
 )

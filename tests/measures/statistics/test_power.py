@@ -27,6 +27,14 @@ def test_detectable_differences_are_those_of_statsmodels():
         assert found == pytest.approx(0.02 * effect, rel=1e-6)
 
 
+@pytest.mark.parametrize("degrees", [1, 4, 30])
+@pytest.mark.parametrize("wanted", [0.0501, 0.8, 0.9999])
+def test_a_detectable_difference_is_that_of_its_power(degrees, wanted):
+    found = detectable_difference(0.02, degrees, power=wanted)
+    assert power(found, 0.02, degrees) == pytest.approx(wanted, abs=1e-6)
+    assert detectable_difference(0.02, degrees) == detectable_difference(0.02, degrees, power=0.8)
+
+
 def test_power_by_simulation():
     rng = np.random.default_rng(0)
     p_values = stats.ttest_1samp(rng.normal(1.5, 1.0, size=(4000, 5)), 0, axis=1).pvalue

@@ -12,7 +12,7 @@ from counterpoise.core.errors import check_choice, check_count, check_range
 from counterpoise.data.files.extras import require
 from counterpoise.measures.statistics.estimates import Estimate
 from counterpoise.measures.statistics.intervals import Interval, mean_interval
-from counterpoise.measures.statistics.runs import finite_values, floats_of, scipy_stats
+from counterpoise.measures.statistics.runs import finite_values, floats_of, scipy
 
 _ALMOST_ONE = 1 - 1e-12  # where Fisher's transformation is still finite
 
@@ -58,7 +58,7 @@ def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
         >>> rank_correlation([1, 2, 3, 4], [1, 2, 3, 500])
         1.0
     """
-    stats = scipy_stats()
+    stats = scipy("stats")
     return round(correlation(stats.rankdata(first), stats.rankdata(second)), 12)
 
 
@@ -80,9 +80,8 @@ def mean_correlation(values: Sequence[float]) -> Interval:
         )
     bounded = (min(max(value, -_ALMOST_ONE), _ALMOST_ONE) for value in values)
     z = mean_interval([atanh(value) for value in bounded])
-    if z.low is None or z.high is None:
-        return Interval(tanh(z.mean), None, None, z.num_values)
-    return Interval(tanh(z.mean), tanh(z.low), tanh(z.high), z.num_values)
+    low, high = (None if end is None else tanh(end) for end in (z.low, z.high))
+    return Interval(tanh(z.mean), low, high, z.num_values)
 
 
 def correlation_interval(
@@ -123,7 +122,7 @@ def correlation_interval(
         )
     r = min(max(value, -_ALMOST_ONE), _ALMOST_ONE)
     error = math.sqrt((1 + r**2 / 2 if ranks else 1) / (count - 3))
-    half = float(scipy_stats().norm.isf((1 - confidence) / 2)) * error
+    half = float(scipy("stats").norm.isf((1 - confidence) / 2)) * error
     return Interval(value, tanh(atanh(r) - half), tanh(atanh(r) + half), count)
 
 

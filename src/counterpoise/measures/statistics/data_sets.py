@@ -6,16 +6,13 @@ Legend: D data sets, K methods, R and Q runs of two methods on one data set.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from counterpoise.core.errors import check_mapping, check_range
-from counterpoise.data.files.extras import require
 from counterpoise.measures.statistics.estimates import Estimate, mean_estimate
 from counterpoise.measures.statistics.intervals import Interval
 from counterpoise.measures.statistics.runs import (
@@ -23,6 +20,7 @@ from counterpoise.measures.statistics.runs import (
     Run,
     finite_values,
     numbers_of,
+    scipy,
     student_quantile,
 )
 
@@ -52,7 +50,7 @@ def mean_differences(differences: Mapping[str, Mapping[str, float]]) -> dict[str
 
     Raises:
         ValueError: If there is no method, one has no data set, or a difference is not finite.
-        ImportError: If statsmodels is not installed.
+        ImportError: If SciPy is not installed.
 
     Example:
         >>> estimates = mean_differences({
@@ -77,7 +75,7 @@ def mean_differences(differences: Mapping[str, Mapping[str, float]]) -> dict[str
     counts = [len(values) for values in by_method.values()]
     flat = np.concatenate(list(by_method.values()))
     design, labels = _design(differences, counts)
-    if len(by_method) == 1 or len(repeated) < 3 or _is_exact(flat, design, labels):
+    if len(repeated) < 3 or _is_exact(flat, design, labels):  # as of a single method
         return {
             method: mean_estimate(values.tolist(), unit="data sets")
             for method, values in by_method.items()
@@ -92,7 +90,7 @@ def mean_differences(differences: Mapping[str, Mapping[str, float]]) -> dict[str
 def _estimate(values_D: Floats, mean: float, error: float) -> Estimate:
     """Return an estimate of the mixed model, as sure as the method's own spread lets it be."""
     own = mean_estimate(values_D.tolist(), unit="data sets")
-    larger = math.nan if len(values_D) == 1 else max(error, own.error) if own.error > 0 else error
+    larger = math.nan if len(values_D) == 1 else float(np.fmax(error, own.error))  # NaN aside
     return replace(own, mean=mean, error=larger)
 
 
@@ -106,32 +104,42 @@ def _design(
 
 def _is_exact(y: Floats, design: Floats, groups: Sequence[str]) -> bool:
     """Return whether methods and data sets explain all, so that there is no rest to estimate."""
-    by_data = np.unique(groups, return_inverse=True)[1]
-    both = np.hstack([design, np.eye(by_data.max() + 1)[by_data]])
+    names, by_data = np.unique(groups, return_inverse=True)
+    both = np.hstack([design, np.eye(len(names))[by_data]])
     rest = y - both @ np.linalg.lstsq(both, y, rcond=None)[0]
     return bool(np.abs(rest).max() <= 1e-9 * np.abs(y).max())
 
 
-def _fit(y: Floats, design: Floats, groups: Sequence[str]) -> tuple[Any, Any]:
-    """Return fixed effects and their standard errors."""
-    require("A mixed model", "train", {"statsmodels": "statsmodels"})
-    from statsmodels.regression.mixed_linear_model import (  # type: ignore[import-untyped]
-        MixedLM,
-    )
-    from statsmodels.tools.sm_exceptions import (  # type: ignore[import-untyped]
-        ModelWarning,
-    )
+def _fit(y: Floats, design: Floats, groups: Sequence[str]) -> tuple[Floats, Floats]:
+    """Return fixed effects and their standard errors at the share of variance that fits best.
 
-    scale = float(y.std())  # the optimiser's tolerances are absolute
-    model = MixedLM(y / scale, design, groups=np.asarray(groups))
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        # A variance of data sets of 0 is a proper estimate; statsmodels warns of the boundary,
-        # and steps over it on its way.
-        warnings.simplefilter("ignore", ModelWarning)
-        warnings.simplefilter("ignore", RuntimeWarning)
-        # Its default optimiser ends up with errors of any size where that variance is 0.
-        fitted = model.fit(reml=True, method=["powell"])
-    return scale * fitted.fe_params, scale * fitted.bse_fe
+    With r the share of data sets, cov(y) = variance ((1 - r) 1 + r Z), Z saying which differences
+    are of the same one; r by restricted maximum likelihood, Pinheiro and Bates, section 2.2.5.
+    """
+    # Statsmodels looks for the ratio r / (1 - r) without an end, where it meets singular matrices,
+    # and takes errors from a numerical second derivative, NaN in small unbalanced tables.
+    labels = np.asarray(groups)
+    same = (labels[:, None] == labels).astype(float)
+    degrees = len(y) - design.shape[1]
+
+    def fitted(share: float) -> tuple[float, Floats, Floats]:
+        covariance = share * same + (1 - share) * np.eye(len(y))
+        information = design.T @ np.linalg.solve(covariance, design)
+        means = np.linalg.solve(information, design.T @ np.linalg.solve(covariance, y))
+        rest = y - design @ means
+        variance = float(rest @ np.linalg.solve(covariance, rest)) / degrees
+        deviance = degrees * math.log(variance)
+        deviance += float(np.linalg.slogdet(covariance)[1] + np.linalg.slogdet(information)[1])
+        return deviance, means, np.sqrt(variance * np.diag(np.linalg.inv(information)))
+
+    best = scipy("optimize").minimize_scalar(
+        lambda z: fitted(_logistic(z))[0], bounds=(-20, 20), method="bounded"
+    )
+    return fitted(_logistic(best.x))[1:]
+
+
+def _logistic(z: float) -> float:
+    return 1 / (1 + math.exp(-z))
 
 
 def probability_of_improvement(

@@ -265,5 +265,5 @@ def _decided_at(p: Floats, corrected: Floats, level: float, correction: Correcti
     order = tested[np.argsort(p[tested], kind="stable")]
     num_found = int((corrected[tested] < level).sum())
     places = np.minimum(np.arange(len(order)), num_found)
-    levels[order] = level / (len(order) - np.minimum(places, len(order) - 1))
+    levels[order] = level / (len(order) - places)
     return levels

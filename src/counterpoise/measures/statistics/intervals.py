@@ -51,9 +51,8 @@ class Interval(NamedTuple):
             >>> Interval(0.9, 0.5, 1.3, 5).within(0, 1).high
             1.0
         """
-        if self.low is None or self.high is None:
-            return self
-        low, high = np.clip([self.low, self.high], least, most).tolist()
+        ends = (self.low, self.high)
+        low, high = (None if end is None else float(np.clip(end, least, most)) for end in ends)
         return self._replace(low=low, high=high)
 
 

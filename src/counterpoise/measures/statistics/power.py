@@ -13,7 +13,7 @@ import numpy as np
 
 from counterpoise.core.errors import check_kind, check_range
 from counterpoise.measures.statistics.estimates import Estimate
-from counterpoise.measures.statistics.runs import Floats, scipy_stats, student_tail
+from counterpoise.measures.statistics.runs import Floats, scipy, student_tail
 
 _NODES: Final = np.linspace(-8, 8, 257)
 """Normal quantiles by which the chi2 distribution is summed: to 1e-9 from 2 degrees on."""
@@ -78,27 +78,24 @@ def detectable_difference(
         return math.nan
     check_range("error", error, low=0)
     check_range("degrees", degrees, low=0, open_low=True)
-    from scipy.optimize import brentq  # type: ignore[import-untyped]
-
     limits, weights = _critical(degrees, level)
-    most = 2.0
-    while _power(most, limits, weights) < power:
-        most *= 2
-    return error * float(brentq(lambda d: _power(d, limits, weights) - power, 0, most))
+    most = float(limits.max() - _NODES[0])  # where hardly anything is missed
+    return error * float(
+        scipy("optimize").brentq(lambda d: _power(d, limits, weights) - power, 0, most)
+    )
 
 
 @lru_cache(maxsize=256)
 def _critical(degrees: float, level: float) -> tuple[Floats, Floats]:
     """Return t_c sqrt(w / f) over the distribution of w, and the weights of the sum."""
-    stats = scipy_stats()
+    stats = scipy("stats")
     spread = np.sqrt(stats.chi2.ppf(stats.norm.cdf(_NODES), degrees) / degrees)
     weights = stats.norm.pdf(_NODES) * (_NODES[1] - _NODES[0])
     return float(stats.t.isf(level / 2, degrees)) * spread, weights
 
 
 def _power(d: float, limits: Floats, weights: Floats) -> float:
-    from scipy.special import ndtr  # type: ignore[import-untyped]
-
+    ndtr = scipy("special").ndtr
     return float(weights @ (ndtr(d - limits) + ndtr(-d - limits)))
 
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from counterpoise.core.errors import check_mapping, check_range
-from counterpoise.measures.statistics.runs import Floats, Run, numbers_of, scipy_stats
+from counterpoise.measures.statistics.runs import Floats, Run, numbers_of, scipy
 
 FEWEST_DATA_SETS: Final = 8
 """Below it the distributions of rank statistics are rough, and their power next to nothing."""
@@ -66,7 +66,7 @@ def rank(results: Mapping[str, Sequence[Run]], *, level: float = 0.05) -> Rankin
     check_range("level", level, low=0, high=1, open_low=True, open_high=True)
     values_KD = _table(results)
     K, D = values_KD.shape
-    stats = scipy_stats()
+    stats = scipy("stats")
     ranks_KD = stats.rankdata(-values_KD, axis=0)
     q = float(stats.studentized_range.isf(level, K, math.inf)) / math.sqrt(2)
     return Ranking(
@@ -84,10 +84,12 @@ def _p_value(ranks_KD: Floats) -> float:
         return 1.0
     between = D * float(np.square(ranks_KD.mean(axis=1) - (K + 1) / 2).sum())
     chi2 = D * (K - 1) * between / spread
-    rest = D * (K - 1) - chi2
-    if rest <= 1e-9 * chi2:  # the same order everywhere: of (K!)^D orders K! are so regular
+    if math.isclose(
+        chi2, D * (K - 1)
+    ):  # the same order everywhere: of (K!)^D orders K! are so regular
         return math.exp(-(D - 1) * math.lgamma(K + 1))
-    return float(scipy_stats().f.sf((D - 1) * chi2 / rest, K - 1, (K - 1) * (D - 1)))
+    f = (D - 1) * chi2 / (D * (K - 1) - chi2)
+    return float(scipy("stats").f.sf(f, K - 1, (K - 1) * (D - 1)))
 
 
 def _table(results: Mapping[str, Sequence[Run]]) -> Floats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from importlib import import_module
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -103,16 +104,14 @@ def numbers_of(name: str, runs: Sequence[Run], *, diverged: float | None) -> Flo
     return x_N
 
 
-def scipy_stats() -> Any:
-    """Return ``scipy.stats``, which takes a second to import, or say how to install it.
+def scipy(part: str) -> Any:
+    """Return a part of SciPy, "stats" of which takes a second to import.
 
     Raises:
         ImportError: If SciPy is not installed.
     """
     require("Statistics", "train", {"scipy": "scipy"})
-    from scipy import stats  # type: ignore[import-untyped]
-
-    return stats
+    return import_module(f"scipy.{part}")
 
 
 def student_tail(t: float, degrees: float) -> float:
@@ -124,10 +123,7 @@ def student_tail(t: float, degrees: float) -> float:
         >>> round(student_tail(2.776, 4), 4)
         0.025
     """
-    require("Statistics", "train", {"scipy": "scipy"})
-    from scipy.special import stdtr  # type: ignore[import-untyped]
-
-    return float(stdtr(degrees, -t))
+    return float(scipy("special").stdtr(degrees, -t))
 
 
 def student_quantile(tail: float, degrees: float) -> float:
@@ -137,7 +133,4 @@ def student_quantile(tail: float, degrees: float) -> float:
         >>> round(student_quantile(0.025, 4), 3)
         2.776
     """
-    require("Statistics", "train", {"scipy": "scipy"})
-    from scipy.special import stdtrit
-
-    return -float(stdtrit(degrees, tail))
+    return -float(scipy("special").stdtrit(degrees, tail))
