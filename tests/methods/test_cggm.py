@@ -255,11 +255,12 @@ def test_accuracies_averaged_over_steps_are_compared_with_the_average_before():
 
 
 def test_averages_of_likelihoods_too_small_to_write_down_are_compared_too():
-    """Squared errors around 100, likelihoods e^-100: twice as likely as before, and as likely."""
+    """Squared errors around 1,000, likelihoods e^-1000: twice as likely as before, or as likely."""
     method = cp.CGGM(direction=0.0, every=2)
     method.bind(("ear", "eye"), torch.float64)
     joint, log2 = torch.zeros((), dtype=torch.float64), torch.tensor(2.0).log()
-    for losses in ([(100.0, 100.0), (104.0, 104.0)], [(100 - log2, 100.0), (104 - log2, 104.0)]):
+    first, second = [(1000.0, 1000.0), (1004.0, 1004.0)], [(1000 - log2, 1e3), (1004 - log2, 1004)]
+    for losses in (first, second):
         for pair in losses:
             guesses = torch.tensor(pair, dtype=torch.float64).sqrt().view(2, 1, 1)
             target, score = torch.zeros(1, 1).double(), cp.scores.SquaredError()

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import counterpoise as cp
+from counterpoise.methods.shared.composite import NOBODY
 from support.networks import Late, MaxOut, batch
 from support.wrapping import LEVELS, Calls, gradients, wrap
 
@@ -234,6 +235,14 @@ def test_a_window_answers_where_its_method_does_and_counts_where_it_has_to():
     assert in_steps.places() == cp.OGM().places() | {"set_epoch", "advance"}
     assert in_epochs.title() == "OGM"
     assert cp.Windowed(cp.PMR(), 0, 2).tasks == cp.PMR().tasks
+
+
+def test_outside_the_window_nobody_makes_steps_of_a_batch_and_the_method_is_asked_all_else():
+    windowed = cp.Windowed(cp.MLA(num_batches=5), 1, 2)
+    for epoch, asked in enumerate([NOBODY, windowed.method, NOBODY]):
+        windowed.set_epoch(epoch)
+        assert windowed.asked("substeps") is asked
+        assert windowed.asked("loss") is windowed.method
 
 
 def test_windows_nest():

@@ -78,7 +78,7 @@ class Runner:
         if torch.compiler.is_compiling():
             return self.facts
         self._num_calls += 1
-        power_of_two = self._num_calls & (self._num_calls - 1) == 0
+        power_of_two = self._num_calls.bit_count() == 1
         known = self._signature(others) in self._seen
         # What was validated beforehand need not be looked at again in the first step.
         due = power_of_two and (self._num_calls > 1 or not known or is_distributed())

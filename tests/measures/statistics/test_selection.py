@@ -21,6 +21,8 @@ from counterpoise.measures.statistics import DIVERGED, best_so_far, expected_bes
         (0.085, {"logarithmic": True}, True),  # 96.5% of two decades
         (0.085, {"logarithmic": True, "share": 0.0}, False),
         (0.1, {"share": 0.0}, True),
+        (0.001, {"share": 0.0}, True),
+        (0.008, {}, False),  # 7% of a linear range
     ],
 )
 def test_edges_are_those_of_the_scale(choice, options, edge):

@@ -54,6 +54,7 @@ def test_the_error_is_that_of_the_variance_components():
     assert found.mean == pytest.approx(x_RN.mean())
     assert found.error == pytest.approx(math.sqrt(slow_variance(x_RN)))
     assert found.num_values == 5
+    assert found.std == pytest.approx(x_RN.mean(axis=1).std(ddof=1))
     # Satterthwaite's: of a sum of mean squares, each with its own degrees of freedom.
     squares, own = slow_squares(x_RN), (4, 30, 4 * 30)
     scaled = [square / (5 * 31) for square in squares]
@@ -73,6 +74,12 @@ def test_what_rounding_leaves_of_results_that_are_all_alike_gives_no_certainty()
     found = two_way_estimate(np.full((5, 7), 0.3), step=1)
     assert found.error == pytest.approx(1 / 7)
     assert 4 <= found.degrees <= 4 + 6
+
+
+def test_rounding_is_relative_to_the_mean():
+    noise = np.random.default_rng(4).normal(size=(5, 7))
+    assert math.isnan(two_way_estimate(1e3 + 1e-10 * noise, step=0).error)
+    assert two_way_estimate(1 + 1e-7 * noise, step=0).error > 0
 
 
 def test_the_mean_is_that_over_seeds_and_the_interval_is_wider():
@@ -105,7 +112,8 @@ def test_the_interval_holds_the_difference_on_new_seeds_and_samples(num_seeds):
 def test_methods_that_never_differ_are_equivalent_on_many_samples_only():
     same = np.tile(np.arange(1000) % 3 == 0, (5, 1)).astype(float)
     found = two_way_difference(same, same)
-    assert (found.mean, found.error) == (0, 1 / 1000)
+    assert (found.mean, found.error, found.degrees) == (0, 1 / 1000, 4)
+    assert math.isnan(found.std)
     assert judge([found])[0].verdict == "equivalent"
     few = two_way_difference(same[:, :97], same[:, :97])
     assert judge([few])[0].verdict == "undecided"

@@ -15,8 +15,8 @@ from counterpoise.core.errors import check_range
 from counterpoise.measures.statistics.estimates import Estimate
 from counterpoise.measures.statistics.runs import Floats, floats_of
 
-_ROUNDING = 1e-24
-"""Relative to the largest square, variances below which all differences are of rounding."""
+_ROUNDING = 1e-12
+"""Relative to the mean, errors below which all differences are of rounding."""
 
 
 def two_way_estimate(correct: ArrayLike, *, step: float = 1.0) -> Estimate:
@@ -96,7 +96,7 @@ def _crossed(x_RN: Floats, step: float) -> Estimate:
     c = float(np.square(rest).sum()) / ((R - 1) * (N - 1)) / (R * N)
     estimated = max(a + b - c, a, b)
     variance = max(estimated, (step / N) ** 2)
-    if variance <= _ROUNDING * float(np.square(x_RN).max()):
+    if variance <= (_ROUNDING * mean) ** 2:
         return Estimate(mean, math.nan, R - 1, R, "seeds and samples")
     spread = a**2 / (R - 1) + b**2 / (N - 1) + c**2 / ((R - 1) * (N - 1))
     degrees = max(estimated**2 / spread, R - 1.0) if spread else R - 1.0
