@@ -44,7 +44,7 @@ def coalitions(num_modalities: int) -> tuple[Coalition, ...]:
     """
     check_count("num_modalities", num_modalities, at_least=1, at_most=MOST_MODALITIES)
     members = range(num_modalities)
-    return tuple(s for size in range(1, num_modalities + 1) for s in combinations(members, size))
+    return tuple(s for size in members for s in combinations(members, size + 1))
 
 
 def shapley_weights(num_modalities: int, *, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -86,8 +86,6 @@ def _shapley_weight(num_modalities: int, size: int, *, member: bool) -> float:
     # |S|! (M-|S|-1)! / M! = 1 / (M * comb(M-1, |S|)), which stays exact for any M.
     if member:
         return 1 / (num_modalities * comb(num_modalities - 1, size - 1))
-    if size == num_modalities:
-        return 0.0
     return -1 / (num_modalities * comb(num_modalities - 1, size))
 
 
