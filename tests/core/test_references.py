@@ -112,3 +112,16 @@ def test_wrong_arguments_are_errors_that_say_what_is_right(make, message):
 def test_a_number_of_steps_that_is_no_integer_is_an_error():
     with pytest.raises(TypeError, match=r"`num_steps` should be an integer; found 1\.5"):
         Fixed(num_steps=1.5)
+
+
+@pytest.mark.parametrize(
+    ("reference", "settings"),
+    [
+        (cp.references.Fixed([1, 2.5]), {"scores": (1.0, 2.5)}),
+        (cp.references.Fixed(num_steps=3), {"num_steps": 3}),
+        (cp.references.Fixed(), {"num_steps": 1}),
+    ],
+)
+def test_settings_make_the_same_again(reference, settings):
+    assert reference.settings() == settings
+    assert cp.references.Fixed(**settings).settings() == settings

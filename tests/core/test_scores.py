@@ -1,5 +1,6 @@
 """Per-sample losses against PyTorch's own, their floors, and what is averaged."""
 
+import re
 from math import log
 
 import pytest
@@ -51,11 +52,12 @@ def test_ignored_entries_do_not_count():
     )
 
 
-def test_a_sample_of_ignored_entries_alone_costs_nothing():
+def test_a_sample_of_ignored_entries_alone_costs_nothing_and_one_of_a_single_label_that():
     logits, labels = logits_and_labels((5,))
-    labels[3] = -100
+    labels[3] = labels[2, 1:] = -100
     losses = cp.scores.CrossEntropy()(logits, labels)
     assert losses[3] == 0
+    torch.testing.assert_close(losses[2], F.cross_entropy(logits[2, :, 0], labels[2, 0]))
     assert losses.isfinite().all()
 
 
@@ -185,3 +187,102 @@ def test_sums_are_over_the_processes_of_the_group(monkeypatch):
     mean, count = module.mean_over_processes(torch.tensor([[1.0, 2.0], [3.0, 5.0]]), "ours")
     assert (mean.tolist(), count.item()) == ([1.5, 4.0], 6)
     assert asked == ["ours", "ours"]
+
+
+CLASSES, NUMBERS = torch.zeros(3, 2), torch.zeros(3)
+LABELS, NONE = torch.tensor([0, 1, 1]), torch.full((3, 1), -100)
+OF_NUMBERS = [cp.scores.SquaredError(), cp.scores.AbsoluteError(), cp.scores.BinaryCrossEntropy()]
+
+
+@pytest.mark.parametrize(
+    ("logits", "target", "rule"),
+    [
+        (torch.zeros(3), LABELS, "Logits should be (N, C, ...) of two classes or more"),
+        (
+            torch.zeros(3, 1),
+            LABELS,
+            "two classes or more for the cross-entropy; found (3, 1). Pass",
+        ),
+        (CLASSES, [0, 1, 1], "`target` should be a tensor for the cross-entropy; found a list."),
+        (CLASSES, NUMBERS, "`target` should hold class indices, or probabilities in the shape of"),
+        (CLASSES, torch.full((3, 2), 0.4955), None),
+        (
+            CLASSES,
+            torch.full((3, 2), 0.4925),
+            "that sum to one; found torch",
+        ),
+        (CLASSES, torch.tensor([[1.5, -0.5]] * 3), "that sum to one; found torch.float32 of shape"),
+        (
+            CLASSES,
+            LABELS.int(),
+            "`target` should hold class indices of type int64; found torch.int",
+        ),
+        (CLASSES, LABELS + 1, "from 0 to 1 in the shape (3,); found 1 to 2 in the shape (3,)."),
+        (CLASSES, LABELS - 1, "from 0 to 1 in the shape (3,); found -1 to 0 in the shape (3,)."),
+        (CLASSES, NONE, "in the shape (3,); found 0 to 0 in the shape (3, 1)."),
+        (CLASSES, NONE[:, 0], None),
+        (torch.zeros(3, 2, 5), LABELS, "in the shape (3, 5); found 0 to 1 in the shape (3,)."),
+    ],
+)
+def test_targets_of_classes_are_looked_at(logits, target, rule):
+    check = cp.scores.CrossEntropy().check
+    if rule is None:
+        return check(logits, target)
+    with pytest.raises(ValueError, match=re.escape(rule)):
+        check(logits, target)
+    return None
+
+
+@pytest.mark.parametrize("score", OF_NUMBERS, ids=lambda score: type(score).__name__)
+def test_targets_of_numbers_are_looked_at(score):
+    binary = isinstance(score, cp.scores.BinaryCrossEntropy)
+    prediction, target = torch.zeros(3, 2), torch.eye(3, 2)
+    score.check(prediction, target)
+    for wrong in ("abc", target.to(torch.complex64)):
+        with pytest.raises(
+            TypeError, match=r"`target` should be a tensor of numbers; found .*Conv"
+        ):
+            score.check(prediction, wrong)
+    for call in (score.check, score):
+        with pytest.raises(ValueError, match=r"shape of the prediction, \(3, 2\); found \(3,\)\."):
+            call(prediction, target[:, 0])
+    rule = "between 0 and 1" if binary else "finite"
+    with pytest.raises(ValueError, match=rf"`target` should be {rule}; found nan\. Mend or leave"):
+        score.check(prediction, target * float("nan"))
+    for value in (-0.1, 1.1):
+        odd = torch.full((3, 2), value)
+        if binary:
+            with pytest.raises(ValueError, match=rf"between 0 and 1; found {value}\. Mend"):
+                score.check(prediction, odd)
+        else:
+            score.check(prediction, odd)
+
+
+@pytest.mark.parametrize("index", [True, 1.0])
+def test_the_label_that_is_ignored_is_an_integer(index):
+    with pytest.raises(TypeError, match=rf"`ignore_index` should be an integer; found {index}\."):
+        cp.scores.CrossEntropy(ignore_index=index)
+
+
+def test_a_score_of_ones_own_says_its_criterion_and_a_class_is_none():
+    score = cp.scores.SquaredError()
+    assert criterion_of(score) == score.criterion
+    for call in (
+        criterion_of,
+        lambda s: score_responses(s, torch.zeros(2, 3, 2), torch.zeros(3, 2)),
+    ):
+        for wrong in (None, cp.scores.SquaredError):
+            with pytest.raises(
+                TypeError, match="`score` should be a function of logits and target"
+            ):
+                call(wrong)
+
+
+@pytest.mark.parametrize("number", [float("inf"), -float("inf"), float("nan")])
+def test_what_is_not_finite_is_found(number):
+    for values in (torch.tensor([1.0, number, 2.0]), torch.tensor(number)):
+        assert not module.are_finite(values)
+        assert not module.known_finite(values)
+    assert module.are_finite(torch.ones(3))
+    assert module.known_finite(torch.ones(3)) is module.known_finite(torch.tensor(1.0)) is True
+    assert module.known_finite(torch.ones(3, device="meta")) is False
