@@ -3,6 +3,7 @@
 import inspect
 
 import pytest
+import torch
 
 import counterpoise as cp
 
@@ -36,3 +37,27 @@ def test_numbers_that_are_not_given(name):
     parameters = inspect.signature(getattr(cp, name)).parameters.values()
     found = {p.name: p.default for p in parameters if isinstance(p.default, (int, float))}
     assert found == DEFAULTS[name]
+
+
+STATES = {
+    "AGM": "bounded_steps nonfinite_steps num_steps reference.num_steps reference.scores",
+    "CGGM": "accuracies balance num_summed shift sums sums_shift",
+    "GBlend": "blend checkpoint checkpoint_epoch loss_sums num_measured num_samples",
+    "InfoReg": "history num_epochs prime start_epoch trace",
+    "LFM": "difference weight",
+    "MSES": "best best_epoch previous stopped",
+    "MSLR": "history num_epochs ratio",
+    "OPM": "probabilities",
+    "PMR": "bank.counts bank.prototypes0 bank.prototypes1 bank.renewed bank.seen bank.sums0 "
+    "bank.sums1",
+    "ReconBoost": "boost",
+    "Relearning": "gaps num_relearned",
+    "UnimodalLoss": "",
+}
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_what_a_checkpoint_holds_of_a_method(name):
+    method = getattr(cp, name)()
+    method.bind(("ear", "eye"), torch.float64)
+    assert sorted(method.state_dict()) == STATES[name].split()

@@ -150,6 +150,12 @@ def test_equal_losses_share_equally():
     torch.testing.assert_close(found, torch.full((4,), 0.25))
 
 
+def test_losses_that_fell_from_very_far_share_without_overflow():
+    far = 2e34  # over 0.01 squared 2e38 for each: their sum is beyond float32
+    before, after = torch.tensor([[0.0] * 2, [far] * 2]), torch.tensor([[-far] * 2, [0.0] * 2])
+    assert blend_weights(before, after).tolist() == [0.5, 0.5]
+
+
 @pytest.mark.parametrize("bad", [INF, -INF, NAN, 3e38])
 def test_weights_stay_when_a_loss_is_not_finite_or_none_fell(bad):
     before, after = torch.ones(2, 3), torch.full((2, 3), 0.5)
