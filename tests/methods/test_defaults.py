@@ -1,6 +1,7 @@
 """The settings that methods run at when nothing is said: another number is another experiment."""
 
 import inspect
+from operator import attrgetter
 
 import pytest
 import torch
@@ -29,14 +30,22 @@ DEFAULTS = {
     "Relearning": {"every": 20, "times": 3, "strength": 3.0, "seed": 0},
     "Remix": {"warm_up": 10, "weight": 0.5},
     "UMT": {"weight": 10.0},
+    "scores.BinaryCrossEntropy": {"floor": 1e-8},
+    "scores.CrossEntropy": {"floor": 1e-8, "ignore_index": -100},
+    "references.ExponentialAverage": {"decay": 0.99},
+    "references.Fixed": {"num_steps": 1},
+    "absence.Noise": {"std": 1.0, "mean": 0.0},
 }
 
 
 @pytest.mark.parametrize("name", DEFAULTS)
 def test_numbers_that_are_not_given(name):
-    parameters = inspect.signature(getattr(cp, name)).parameters.values()
+    make = attrgetter(name)(cp)
+    parameters = inspect.signature(make).parameters.values()
     found = {p.name: p.default for p in parameters if isinstance(p.default, (int, float))}
     assert found == DEFAULTS[name]
+    kept = vars(make())
+    assert {key: kept.get(key, number) for key, number in found.items()} == found
 
 
 STATES = {

@@ -95,6 +95,7 @@ def test_weights_change_at_the_end_of_a_super_epoch_only(options, changes):
             found.append(number)
         last = blend
     assert found == changes
+    assert method.num_measured == len(changes)
 
 
 def test_the_training_loss_is_the_mean_over_samples_since_the_last_validation():

@@ -55,7 +55,74 @@ def test_infoReg_pulls_the_leader_to_where_the_epoch_began():
     beta = 2 * exp(tanh(0.9 - 0.2))
     close(gradient, torch.full((3, 2), 1 + 0.25 * beta).double())
     method.set_epoch(1)  # starts from here
-    close(infostep(method, parameters)[1], torch.ones(3, 2).double())
+    factors, gradient = infostep(method, parameters)
+    close(gradient, torch.ones(3, 2).double())
+    assert not gradient.requires_grad
+    assert not method.trace.requires_grad
+
+
+def test_infoReg_counts_matrices_alone_and_none_of_their_graph():
+    method, parameters = infoed()
+    infostep(method, parameters)
+    before = method.trace.clone()
+    assert before.tolist() == [1, 0]
+    one = torch.ones((), dtype=torch.float64)
+    close(
+        method.encoder_gradient(5 * torch.ones(2).double(), one, parameters[1]), 5 * one.expand(2)
+    )
+    assert torch.equal(method.trace, before)
+    method.encoder_gradient(torch.ones(3, 2).double().requires_grad_(), one, parameters[0])
+    assert method.trace.tolist() == [2, 0]
+    assert not method.trace.requires_grad
+
+
+def test_infoReg_goes_by_confidences_summed_over_the_batch_and_its_group(monkeypatch):
+    asked = []
+
+    def twice(tensor, group):
+        asked.append(group)
+        return 2 * tensor
+
+    monkeypatch.setattr("counterpoise.methods.inforeg.sum_over_processes", twice)
+    method, parameters = infoed()
+    signals = cp.Signals(
+        torch.zeros(3, 2), torch.ones(3, dtype=torch.long), process_group="ours",
+        unimodal_logits=logits_of(0.9, 0.8).expand(-1, 3, -1), encoder_parameters=[parameters, []],
+    )  # fmt: skip
+    beta = 2 * exp(tanh(6 * (0.9 - 0.8)))
+    assert method.encoder_factors(signals).tolist() == pytest.approx([1 + beta, 1])
+    method.trace = torch.tensor([3.0, 1.0]).double()
+    method.set_epoch(1)
+    assert method.history[-1].tolist() == [6, 2]
+    assert set(asked) == {"ours"}
+
+
+def test_infoReg_starts_at_any_epoch_keeps_to_it_and_has_a_strength_for_each():
+    cp.InfoReg().set_epoch(3)  # not bound yet
+    method = cp.InfoReg(strength=None)
+    method.bind(("ear", "eye"), torch.float64)
+    assert method.strengths_M.tolist() == [0.95, 0.95]
+    method.set_epoch(1)
+    parameters = infoed()[1]
+    infostep(method, parameters)
+    method.set_epoch(1)  # told twice
+    assert method.trace[0] == 1
+    assert (method.start_epoch, method.num_epochs) == (1, 0)
+    none, _ = infoed()
+    infostep_of_none = cp.Signals(
+        torch.zeros(1, 2), torch.tensor([1]), unimodal_logits=logits_of(0.9, 0.2),
+        encoder_parameters=[[], []],
+    )  # fmt: skip
+    none.encoder_factors(infostep_of_none)
+    assert none.start_epoch == -1  # there is nothing to keep
+
+
+def test_infoReg_keeps_its_start_where_the_parameters_are_copied():
+    method, parameters = infoed()
+    infostep(method, parameters)
+    copies = [nn.Parameter(p.detach() + 0.25) for p in parameters]
+    beta = 2 * exp(tanh(0.9 - 0.2))
+    close(infostep(method, copies)[1], torch.full((3, 2), 1 + 0.25 * beta).double())
 
 
 def test_infoReg_ends_the_prime_window_where_the_trace_no_longer_grows():
@@ -64,13 +131,27 @@ def test_infoReg_ends_the_prime_window_where_the_trace_no_longer_grows():
     primes = []
     for epoch, square in enumerate((4.0, 8.0, 8.1)):
         method.set_epoch(epoch)
-        primes.append(bool(method.prime[0]))
+        primes.append(method.prime.tolist())
         infostep(method, parameters, scale=square**0.5)
         assert float(method.trace[0]) == pytest.approx(square)
     method.set_epoch(3)
-    assert primes == [True, True, True]
+    assert primes == [[True, True], [True, True], [True, False]]  # at first nobody is judged
     assert method.prime.tolist() == [False, False]  # nor does one grow that was never there
     assert infostep(method, parameters)[0].tolist() == [1, 1]
+
+
+def test_infoReg_compares_means_over_the_window():
+    """Window 2: of 4, 8, 4.5 the means are 6 and then 6.25, which is 4% more."""
+    method, parameters = infoed(window=2)
+    primes = []
+    for epoch, square in enumerate((4.0, 8.0, 4.5)):
+        method.set_epoch(epoch)
+        primes.append(method.prime.tolist())
+        infostep(method, parameters, scale=square**0.5)
+    method.set_epoch(3)
+    assert primes == [[True, True]] * 3
+    assert method.prime.tolist() == [False, False]
+    assert method.history[:, 0].tolist() == pytest.approx([4, 8, 4.5])
 
 
 def test_infoReg_resumes_in_mid_epoch_from_the_same_start():

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 import counterpoise as cp
 from counterpoise.methods import pareto_weights
+from counterpoise.methods.mmpareto import _linear
 from support.harness import network, wrap
 from support.networks import batch
 from support.properties import repeatable
@@ -78,6 +79,33 @@ def test_opposite_gradients_give_a_finite_one(dtype):
         found = a * joint + b * own
         assert found.isfinite().all()
         assert found.norm() <= joint.norm()
+
+
+def test_what_all_but_cancels_out_is_enlarged_10_000_times():
+    """g_uni = -0.3 g_joint: the shortest combination, of share 0.3 / 1.3, is nothing."""
+    for length in (1.0, 3.0):
+        jj = torch.tensor(length**2, dtype=torch.float64)
+        a, b = pareto_weights(jj, -0.3 * jj, 0.09 * jj)
+        assert (a.item(), b.item()) == pytest.approx((1e4 * 0.3 / 1.3, 1e4 / 1.3), rel=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1.0, 1e25])
+def test_shares_of_gradients_do_not_depend_on_their_scale(scale):
+    method = cp.MMPareto()
+    joint, own = (scale * torch.tensor(v) for v in ([2.0, 0.0], [-1.0, 3.0]))
+    a, b = method._shares(joint, own, None)
+    length = (10 / 2) ** 0.5
+    assert (a.item(), b.item()) == pytest.approx((2 / 3 * length, 1 / 3 * length), rel=1e-5)
+
+
+def test_a_correction_that_is_not_finite_is_left_out():
+    parameter, other = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(2))
+    given = torch.tensor([float("nan"), float("inf"), -float("inf"), 4.0, 5.0])
+    found = _linear([parameter, other], given, {parameter, other})
+    assert found == 0
+    found.backward()
+    assert parameter.grad.tolist() == [0, 0, 0]
+    assert other.grad.tolist() == [4, 5]
 
 
 def by_hand(model, heads, inputs, target, gamma):

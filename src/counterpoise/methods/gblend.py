@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from counterpoise.core.errors import check_choice, check_count, check_list, check_range
+from counterpoise.core.scores import sum_over_processes
 from counterpoise.methods.method import Evaluation, Signals
 from counterpoise.methods.shared.heads import Heads
 from counterpoise.methods.shared.multitask import Multitask
@@ -138,8 +139,7 @@ class GBlend(Multitask):
         num_samples = len(signals.logits)
         sums = losses * num_samples if num_samples else torch.zeros_like(losses)
         totals = torch.cat([sums, sums.new_full((1,), num_samples)])
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.all_reduce(totals, group=signals.process_group)
+        totals = sum_over_processes(totals, signals.process_group)
         self.loss_sums = self.loss_sums + totals[:-1]
         self.num_samples = self.num_samples + totals[-1]
 

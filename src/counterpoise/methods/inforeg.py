@@ -140,7 +140,7 @@ class InfoReg(Reminding, Multitask):
         if gradient.dim() > 1:
             square = gradient.detach().to(self.trace.dtype).square().mean()
             one = torch.arange(len(self.trace), device=self.trace.device).eq(index)
-            self.trace = self.trace + square.nan_to_num(0, 0, 0) * one
+            self.trace = self.trace + square.nan_to_num(0, 0) * one
         start = self.starts.get_buffer(key)
         return gradient + (factor - 1) * (parameter.detach() - start)
 

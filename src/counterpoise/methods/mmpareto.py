@@ -119,7 +119,7 @@ def pareto_weights(jj: Tensor, ju: Tensor, uu: Tensor) -> tuple[Tensor, Tensor]:
         two all but cancel out, so that it has no direction, it is enlarged 10,000 times at most.
     """
     tiny = torch.finfo(jj.dtype).tiny
-    share = ((uu - ju) / (jj - 2 * ju + uu).clamp_min(tiny)).clamp(0, 1)
+    share = (uu - ju) / (jj - 2 * ju + uu).clamp_min(tiny)  # in [0, 1] where they conflict
     shortest = share**2 * jj + 2 * share * (1 - share) * ju + (1 - share) ** 2 * uu
     wanted = (jj + 2 * ju + uu).clamp_min(0).sqrt()
     scale = wanted / torch.maximum(shortest.clamp_min(0).sqrt(), 1e-4 * wanted).clamp_min(tiny)
