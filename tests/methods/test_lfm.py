@@ -33,6 +33,51 @@ def test_the_fitted_weight_stays_a_weight():
     assert weights[200:] == weights[200:201] * 800
 
 
+def test_the_weight_is_that_of_the_epoch_where_it_is_fitted_and_its_own_where_learned():
+    cp.LFM().set_epoch(50)  # not bound yet
+    fitted, learned = cp.LFM(), cp.LFM("learned", start=0.25)
+    for method, before, after in ((fitted, 0.2046, 0.4367), (learned, 0.25, 0.25)):
+        method.bind(("ear", "eye"), torch.float64)
+        assert method.weight.item() == pytest.approx(before, abs=5e-5)
+        method.set_epoch(50)
+        assert method.weight.item() == pytest.approx(after, abs=5e-5)
+
+
+def test_the_learned_weight_moves_by_the_cosine_and_within_bounds():
+    """The gradients of L are (1, 0) and then (3/5, 4/5), that of JS is nothing."""
+    parameter = nn.Parameter(torch.zeros(2, dtype=torch.float64))
+    for start, expected in ((0.5, 0.5 + 0.1 * 0.6), (1.0, 1.0)):
+        method = cp.LFM("learned", start=start, rate=0.1)
+        method.bind(("ear", "eye"), torch.float64)
+        signals = cp.Signals(
+            None, None, unimodal_logits=torch.zeros(2, 3, 2).double(),
+            encoder_parameters=[[parameter], []],
+        )  # fmt: skip
+        for slope in ((1.0, 0.0), (0.6, 0.8)):
+            joint = (parameter * torch.tensor(slope).double()).sum()
+            logits = signals.unimodal_logits + 0 * parameter.sum()
+            method.loss(joint, signals._replace(unimodal_logits=logits))
+        assert method.weight.item() == pytest.approx(expected)
+
+
+def test_a_parameter_that_a_loss_does_not_reach_has_no_gradient_of_it():
+    one, other = (nn.Parameter(torch.ones(2, dtype=torch.float64)) for _ in range(2))
+    method = cp.LFM("learned")
+    method.bind(("ear", "eye"), torch.float64)
+    signals = cp.Signals(None, None, encoder_parameters=[[one], [other]])
+    method._learn(3 * one.sum(), 2 * other.sum(), signals)
+    assert method.difference.tolist() == [3, 3, -2, -2]
+
+
+def test_a_loop_that_leaves_the_epoch_out_is_told_where_the_weight_depends_on_it():
+    fitted, learned = cp.LFM(), cp.LFM("learned")
+    for method in (fitted, learned):
+        method.bind(("ear", "eye"), torch.float64)
+    learned.advance()  # warnings are errors here
+    with pytest.warns(UserWarning, match=r"LFM, whose weight depends on it; found that it was not"):
+        fitted.advance()
+
+
 def test_divergence_is_symmetric_and_mean_over_pairs():
     torch.manual_seed(0)
     one, other, third = torch.randn(3, 5, 4, dtype=torch.float64)

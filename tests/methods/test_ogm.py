@@ -218,3 +218,9 @@ def test_without_encoders_there_is_nothing_to_scale():
 def test_wrong_arguments_are_errors_that_say_what_is_right(method, options, message):
     with pytest.raises(ValueError, match=message):
         method(**options)
+
+
+@pytest.mark.parametrize("make", [cp.OGM, cp.OGMGE])
+def test_a_flag_is_true_or_false(make):
+    with pytest.raises(TypeError, match="`convolutions_only` should be True or False; found 1"):
+        make(convolutions_only=1)

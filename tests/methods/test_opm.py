@@ -54,6 +54,10 @@ def test_worked_example_of_three_modalities():
     assert method.probabilities.tolist() == pytest.approx(expected, rel=1e-5)
 
 
+def test_equals_lose_nothing():
+    assert bound().probability_of(torch.tensor([0.5, 0.5])).tolist() == [0, 0]
+
+
 def test_the_ratio_is_that_of_the_last_step():
     method = bound(probability=0.5, strength=0.0)
     torch.manual_seed(0)
@@ -120,6 +124,18 @@ def test_of_a_nest_what_is_a_feature_of_rows_is_dropped():
     assert found["table"] is table
 
 
+def test_the_first_of_two_axes_that_fit_is_that_of_samples():
+    method = bound(probability=1.0, strength=0.0)
+    step(method, 0.9, 0.3)
+    method.inputs({"ear": torch.zeros(50, 2)}, None)
+    assert share_dropped(method.feature(0, torch.ones(50, 50, 3)).flatten(1)) > 0.5
+
+
+@pytest.mark.parametrize(("probability", "phase"), [(0.0, "off"), (0.1, "on")])
+def test_where_nothing_is_ever_dropped_a_step_is_a_plain_one(probability, phase):
+    assert cp.OPM(probability).phase() == phase
+
+
 class Recurrent(nn.Module):
     """A recurrent encoder that returns outputs and state, of which the state alone is used."""
 
@@ -163,6 +179,7 @@ def test_what_recurrent_encoders_return_is_dropped_in_training():
     ("feature", "found"),
     [
         (torch.ones(7, 5, 3), r"\[\(7, 5, 3\)\]"),
+        (torch.ones(7, 5, 11), r"\[\(7, 5, 11\)\]"),
         (
             (nn.utils.rnn.pack_sequence([torch.ones(2, 3)] * 11), torch.ones(1, 11, 3)),
             "a packed sequence",

@@ -69,6 +69,50 @@ def test_worked_example_of_the_loss():
     assert added(method, given).item() == pytest.approx(expected, rel=1e-9)
 
 
+def test_a_sample_without_a_label_counts_in_the_mean_as_nothing():
+    """As above, with a second sample that would be drawn as much."""
+    found = []
+    for target, x, y in (([0], [1.0], [2.0]), ([0, -100], [1.0, 1.0], [2.0, 2.0])):
+        method = bound(alpha=0.5, entropy=0.1)
+        added(method, signals([0, 1], lines(0.0, 4.0), lines(0.0, 4.0)))
+        method.set_epoch(1)
+        found.append(added(method, signals(target, lines(*x), lines(*y))).item())
+    assert found[1] == pytest.approx(found[0] / 2)
+    one = bound()
+    added(one, signals([-100, 0], lines(1.0, 3.0), lines(1.0, 3.0), num_classes=1))
+    assert one.bank.counts.tolist() == [1]
+
+
+def test_without_an_epoch_nothing_is_flattened():
+    told, fresh = bound(alpha=0.0), bound(alpha=0.0)
+    added(told, signals([0, 1], lines(0.0, 4.0), lines(0.0, 4.0)))
+    told.set_epoch(1)
+    fresh.load_state_dict(told.state_dict())
+    given = signals([0], lines(1.0), lines(2.0))
+    assert added(told, given) < 0 == added(fresh, given)
+
+
+def test_sums_are_exact_under_autocast():
+    method = cp.PMR()
+    method.bind(("ear", "eye"), torch.float32)
+    features = (torch.full((1, 1), 1 + 2**-9),) * 2  # more digits than bfloat16 has
+    given = cp.Signals(torch.zeros(1, 2), torch.tensor([0]), features=features)
+    with torch.autocast("cpu", torch.bfloat16):
+        method.loss(torch.tensor(0.0), given)
+    assert method.bank.sums0[0].item() == 1 + 2**-9
+
+
+def test_before_the_first_step_there_is_no_prototype():
+    state = bound().state_dict()
+    shapes = {key.removeprefix("bank."): tuple(value.shape) for key, value in state.items()}
+    assert shapes == {
+        "renewed": (),
+        "counts": (0,),
+        "seen": (0,),
+        **{name + str(m): (0, 0) for name in ("sums", "prototypes") for m in range(2)},
+    }
+
+
 @pytest.mark.parametrize(
     ("s", "behind", "ahead"),
     [
@@ -162,6 +206,8 @@ def test_state_loads_into_a_method_that_has_seen_nothing():
     fresh.load_state_dict(method.state_dict())
     assert torch.equal(fresh.bank.prototypes[0], method.bank.prototypes[0])
     assert fresh.bank.seen.all()
+    part = {key: value for key, value in method.state_dict().items() if key != "bank.seen"}
+    assert bound().load_state_dict(part, strict=False).missing_keys == ["bank.seen"]
 
 
 def test_a_function_may_make_vectors_of_features():
@@ -220,7 +266,7 @@ def test_features_of_changing_length_are_an_error():
     ("options", "message"),
     [
         ({"alpha": -1.0}, r"`alpha` should be finite, at least 0; found -1\.0"),
-        ({"momentum": 1.0}, r"`momentum` should be finite, at least 0 and at most 1; found 1\.0"),
+        ({"momentum": 1.0}, r"`momentum` should be finite, at least 0 and below 1; found 1\.0"),
         ({"entropy": -1.0}, r"`entropy` should be finite, at least 0; found -1\.0"),
         ({"entropy_epochs": -1}, r"`entropy_epochs` should be at least 0; found -1"),
     ],

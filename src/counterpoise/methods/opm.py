@@ -139,7 +139,6 @@ class OPM(Method):
     def coefficients(self, signals: Signals) -> None:
         """Leave the responses alone; learn the probabilities of the next step."""
         whole_B = torch.stack(self._kept).all(dim=0) if self._kept else None
-        self._kept = []
         s = confidences(signals, whole_B)
         q = self.probability_of(s).to(self.probabilities.dtype)
         self.probabilities = q.where(s.isfinite().all(), self.probabilities)

@@ -77,7 +77,7 @@ class PMR(Reminding):
     ) -> None:
         super().__init__()
         check_range("alpha", alpha, low=0)
-        check_range("momentum", momentum, low=0, high=1 - 1e-12)
+        check_range("momentum", momentum, low=0, high=1, open_high=True)
         check_range("entropy", entropy, low=0)
         check_count("entropy_epochs", entropy_epochs, at_least=0)
         if vector is not None and not callable(vector):
@@ -100,7 +100,7 @@ class PMR(Reminding):
     def set_epoch(self, epoch: int) -> None:
         """Renew the prototypes from the epoch that is over."""
         super().set_epoch(epoch)
-        self._flattens = self.entropy > 0 and epoch < self.entropy_epochs
+        self._flattens = epoch < self.entropy_epochs
         self.bank.renew(epoch)
 
     def loss(self, joint: Tensor, signals: Signals) -> Tensor:

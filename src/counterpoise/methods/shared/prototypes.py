@@ -110,7 +110,7 @@ class Prototypes(nn.Module):
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
         """Take the shape of what was saved before it is copied."""
-        for name, buffer in list(self.named_buffers(recurse=False)):
+        for name, buffer in list(self.named_buffers()):
             saved = state_dict.get(prefix + name)
             if saved is not None and saved.shape != buffer.shape:
                 setattr(self, name, buffer.new_zeros(saved.shape))
