@@ -8,6 +8,7 @@ from torch import nn
 
 import counterpoise as cp
 from counterpoise.methods.method import answers
+from counterpoise.methods.shared.composite import NOBODY
 from support.harness import Run, method_state, network, wrap
 from support.wrapping import assert_same
 
@@ -141,6 +142,26 @@ def test_what_a_chain_says_of_itself():
     both = cp.chain(cp.Joint(), cp.MSES()).needs()._replace(unimodal_logits="nothing")
     assert both == cp.Needs(owns="branches")
     assert cp.chain(cp.MSES(), cp.OGM()).needs().owns == "encoders"
+
+
+def test_who_makes_and_combines_losses_by_itself_is_asked_for_both():
+    method = cp.chain(cp.MMPareto(), cp.AGM())
+    method.bind(("ear", "eye"))
+    assert method.asked("loss") is method.asked("combine") is method.methods[0]
+
+
+def test_outside_its_window_a_method_is_asked_between_steps_alone():
+    method = cp.chain(cp.Windowed(cp.MSES(), 1, 2), cp.Windowed(cp.OGM(), 1, 2), cp.AGM())
+    method.bind(("ear", "eye"))
+    for epoch, inside in enumerate([False, True, False]):
+        method.set_epoch(epoch)
+        asked = {p: method.asked(p) for p in ("encoder_factors", "loss", "learning_rates")}
+        rates, factors, agm = method.methods
+        expected = (factors, rates) if inside else (NOBODY, NOBODY)
+        assert (asked["encoder_factors"], asked["loss"]) == expected
+        assert asked["learning_rates"] is rates
+        assert method.asked("encoder_gradient") is factors
+        assert method.asked("coefficients") is agm
 
 
 def heads():

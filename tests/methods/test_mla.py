@@ -45,9 +45,65 @@ def test_mla_by_hand(num_modalities):
     for name, weight in twin.named_parameters():
         close(model.get_parameter(name).detach(), weight.detach())
     close(balanced.method.projection, projection)
+    assert not balanced.method.projection.requires_grad
     assert int(balanced.method.batch_number) == 2
     balanced.method.set_epoch(1)
     assert int(balanced.method.batch_number) == 0
+
+
+def used(feature=((1.0, 2.0), (3.0, 5.0)), **kept):
+    """MLA after the first modality's turn at a feature."""
+    method = cp.MLA(num_batches=2)
+    method.bind(("ear", "eye"), torch.float32)
+    if kept:
+        method.load_state_dict(kept)
+    method._turn = 0
+    method.loss(torch.zeros(()), cp.Signals(None, None, features=(torch.tensor(feature),) * 2))
+    return method
+
+
+def test_mla_counts_batches_anew_in_each_epoch_and_goes_on_when_it_is_resumed():
+    cp.MLA(3).set_epoch(5)  # not bound yet
+    method = cp.MLA(3)
+    method.bind(("ear", "eye"))
+    for epoch, left in ((0, 2), (1, 0), (1, 2), (3, 0)):
+        method.batch_number = torch.tensor(2)
+        method.set_epoch(epoch)
+        assert int(method.batch_number) == left
+
+
+def test_mla_learns_of_a_single_sample_too():
+    r = torch.tensor([1.0, 2.0])
+    moved = torch.eye(2) - torch.outer(r, r) / (0.1 + r @ r)
+    torch.testing.assert_close(used([r.tolist()]).projection, moved / moved.norm())
+
+
+def test_mla_goes_on_from_a_saved_state_of_any_size():
+    fresh = cp.MLA(2)
+    fresh.bind(("ear", "eye"), torch.float32)
+    assert fresh.projection.shape == (0, 0)
+    saved = used().state_dict()
+    fresh.load_state_dict(saved)
+    assert torch.equal(fresh.projection, saved["projection"])
+    again = used(**saved)
+    gradient = torch.ones(3, 2)
+    torch.testing.assert_close(
+        again.rest_gradient(gradient, None), gradient @ saved["projection"].T
+    )
+    empty = cp.MLA(2)
+    empty.bind(("ear", "eye"), torch.float32)
+    again.load_state_dict(empty.state_dict())
+    again.loss(torch.zeros(()), cp.Signals(None, None, features=(torch.ones(5, 2),) * 2))
+    assert again.rest_gradient(gradient, None) is gradient  # nothing was there to be kept
+
+
+def test_mla_projects_gradients_in_their_own_type_under_autocast():
+    method, gradient = used(**used().state_dict()), torch.full((3, 2), 1 + 2**-9)
+    plain = method.rest_gradient(gradient, None)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(method.rest_gradient(gradient, None), plain)
+    for other in (torch.ones(2), torch.ones(3, 5), torch.ones(1, 2, 2)):
+        assert method.rest_gradient(other, None) is other
 
 
 def test_mla_fuses_by_entropy():

@@ -15,9 +15,19 @@ from support.networks import batch
 def test_worked_example_of_purity():
     """Clusters of 3 and 2: majorities of 2 and 2 of 5."""
     points = torch.tensor([[0.0], [0.1], [0.2], [9.0], [9.1]])
-    assert purity(points, torch.tensor([0, 0, 1, 1, 1])) == pytest.approx(4 / 5)
+    assert purity(points, torch.tensor([0, 0, 1, 1, 1]), seed=0) == pytest.approx(4 / 5)
     with pytest.raises(ValueError, match=r"`labels` should be class labels \(N,\) for the purity"):
-        purity(points, torch.zeros(5))
+        purity(points, torch.zeros(5), seed=0)
+
+
+def test_clusters_do_not_depend_on_units_and_features_may_all_be_alike():
+    """What tells classes apart is small beside what does not, and less concentrated."""
+    labels = torch.arange(20) % 2
+    points = torch.stack(
+        [1e-3 * labels, 1e3 * torch.linspace(0, 1, 20) ** 3, torch.full((20,), 5.0)], dim=1
+    )
+    assert purity(points, labels, seed=0) == 1
+    assert purity(torch.ones(5, 2), torch.tensor([0, 0, 1, 1, 1]), seed=0) == 3 / 5
 
 
 def loader(seeds, rows=12):
@@ -83,3 +93,13 @@ def test_a_loop_that_hands_on_no_features_is_told_once():
     told.bind(NAMES)
     told.on_epoch([], lambda: None)
     told.set_epoch(2)
+
+
+def test_a_resumed_run_is_told_after_as_many_epochs_of_its_own():
+    method = cp.Relearning(every=2)
+    method.bind(NAMES)
+    method.load_state_dict(method.state_dict())
+    for epoch in (7, 8):
+        method.set_epoch(epoch)  # warnings are errors here
+    with pytest.warns(UserWarning, match="should be called when an epoch is over"):
+        method.set_epoch(9)

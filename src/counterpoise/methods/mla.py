@@ -106,7 +106,7 @@ class MLA(Method):
         """
         assert self._turn is not None
         feature = signals.features[self._turn]
-        size = self.projection.shape[0] or None
+        size = len(self.projection) or None
         if (
             not isinstance(feature, Tensor)
             or feature.dim() != 2
@@ -130,7 +130,7 @@ class MLA(Method):
     def rest_gradient(self, gradient: Tensor, parameter: nn.Parameter) -> Tensor:
         """Return the gradient of a weight that takes features, projected."""
         used = self._used
-        if used is None or gradient.dim() != 2 or gradient.shape[1] != used.shape[0]:
+        if used is None or gradient.dim() != 2 or gradient.shape[1] != len(used):
             return gradient
         with torch.autocast(gradient.device.type, enabled=False):  # a gradient keeps its type
             return gradient @ used.to(gradient.dtype).T

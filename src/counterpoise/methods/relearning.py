@@ -144,10 +144,11 @@ class Relearning(Method):
         self.num_relearned = self.num_relearned + 1
 
 
-def purity(features: Tensor, labels: Tensor, *, seed: int = 0) -> float:
+def purity(features: Tensor, labels: Tensor, *, seed: int) -> float:
     """Return the purity of k-means clusters of features: the share that its cluster's class has.
 
-    Features are first brought to [-1, 1] by their least and largest value, each by itself.
+    Features are first brought to [0, 1] by their least and largest value, each by itself; [-1, 1],
+    as in the released code, has the same clusters.
 
     Args:
         features: Shape (N, D).
@@ -160,8 +161,8 @@ def purity(features: Tensor, labels: Tensor, *, seed: int = 0) -> float:
 
     Example:
         >>> points = torch.tensor([[0.0], [0.1], [5.0], [5.1]])
-        >>> purity(points, torch.tensor([0, 0, 1, 1])), purity(points, torch.tensor([0, 1, 0, 1]))
-        (1.0, 0.5)
+        >>> [purity(points, torch.tensor(y), seed=0) for y in ([0, 0, 1, 1], [0, 1, 0, 1])]
+        [1.0, 0.5]
     """
     if labels.is_floating_point() or labels.dim() != 1:
         raise ValueError(
@@ -177,7 +178,7 @@ def purity(features: Tensor, labels: Tensor, *, seed: int = 0) -> float:
             'install "counterpoise[train]"`.'
         ) from error
     low, high = features.amin(dim=0), features.amax(dim=0)
-    scaled = 2 * (features - low) / (high - low).clamp_min(torch.finfo(features.dtype).tiny) - 1
+    scaled = (features - low) / (high - low).clamp_min(torch.finfo(features.dtype).tiny)
     classes, numbers = torch.unique(labels, return_inverse=True)
     clustering = KMeans(n_clusters=len(classes), n_init=10, random_state=seed)
     with warnings.catch_warnings():
