@@ -36,6 +36,7 @@ def test_ratios_are_those_that_ogm_acts_on():
     k = OGM(alpha=0.4).coefficient(s)
     expected = torch.where(rho > 1, 1 - torch.tanh(0.4 * rho), 1.0)
     torch.testing.assert_close(k, expected)
+    assert not discrepancy_ratios(logits.requires_grad_(), target).requires_grad
     torch.testing.assert_close(discrepancy_ratios(logits[[2, 0, 1]], target), rho[[2, 0, 1]])
 
 
@@ -50,6 +51,12 @@ def test_what_they_cannot_be_measured_on_is_an_error():
     message = r"`performances` should hold 2\^M values for M modalities, the empty .*\(5,\)"
     with pytest.raises(ValueError, match=message):
         conditional_utilisation(torch.ones(5))
+    with pytest.raises(
+        ValueError, match=r"subset of two modalities or more, 4, 8, \.\.\.; found 2\."
+    ):
+        conditional_utilisation(torch.ones(2))
+    with pytest.raises(ValueError, match=r"`performances` should be above 0 .* found 0\. Pass"):
+        conditional_utilisation(torch.tensor([0.1, 0.2, 0.3, 0.0]))
     with pytest.raises(ValueError, match=r"`performances` should be above 0 .* found -1\. Pass"):
         conditional_utilisation(torch.tensor([0.1, 0.2, 0.3, -1.0]))
     with pytest.raises(ValueError, match=r"`target` should be class labels \(B,\) for discrepancy"):

@@ -191,6 +191,44 @@ def test_metrics_reset_clone_and_pickle():
             assert torch.equal(other[name], value), name
 
 
+def test_each_measurement_is_of_its_own_data_and_validates_once(monkeypatch):
+    data, balanced, metrics = batches(), wrap(made()), modality_metrics(3)
+    validated = []
+    monkeypatch.setattr(type(balanced), "validate", lambda self, **batch: validated.append(batch))
+    measure(balanced, data, metrics)
+    assert len(validated) == 1
+    each = next(iter(metrics.values()))
+    assert (each.is_differentiable, each.higher_is_better, each.full_state_update) == (0, 1, 0)
+    one = {name: rows[:1] for name, rows in data[2].items()}
+    again, fresh = (measure(balanced, [one], each) for each in (metrics, modality_metrics(3)))
+    for name, value in fresh.items():
+        torch.testing.assert_close(again[name], value)
+    assert set(measure(balanced, [one], modality_metrics(3))["alone"].tolist()) <= {0.0, 1.0}
+
+
+def test_measuring_under_autocast_leaves_weights_with_their_gradient():
+    balanced = wrap(made().float())
+    inputs = {name: rows.float() for name, rows in batches()[0].items() if name != "target"}
+    with torch.autocast("cpu", torch.bfloat16):
+        coalition_logits(balanced, inputs)
+        balanced.model(**inputs).float().sum().backward()
+    assert all(parameter.grad is not None for parameter in balanced.model.parameters())
+
+
+def test_as_many_modalities_as_are_exact_are_measured():
+    class Sum(torch.nn.Module):
+        def forward(self, **inputs):
+            return sum(inputs.values())
+
+    names = [f"m{i}" for i in range(8)]
+    balanced = cp.Balanced(Sum(), names, cp.Joint())
+    logits = coalition_logits(
+        balanced, {n: torch.full((1, 2), 2.0**i) for i, n in enumerate(names)}
+    )
+    assert logits.shape == (256, 1, 2)
+    assert sorted(logits[:, 0, 0].tolist()) == list(range(256))
+
+
 def test_two_processes_add_up_to_one(tmp_path):
     run_in_two(processes.work, str(tmp_path))
     ours, theirs = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))

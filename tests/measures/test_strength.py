@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from counterpoise.measures import competition_strength, varying_directions
+from counterpoise.measures.rows import rows
 from support.properties import repeatable
 
 GOLDEN = Path(__file__).parent / "golden" / "competition.npz"
@@ -263,3 +264,11 @@ def test_dimensions_that_differ_between_splits_are_an_error():
 def test_a_ridge_out_of_range_is_an_error(ridge):
     with pytest.raises(ValueError, match=f"`ridge` should be finite, at least 0; found {ridge}"):
         strength(*samples(0, 3), ridge)
+
+
+@pytest.mark.parametrize("kind", [np.array, torch.tensor])
+def test_complex_features_are_an_error(kind):
+    for wrong in (kind([[1j, 2.0]]), "abc", [["x"]], None):
+        with pytest.raises(TypeError, match="`features` should be real numbers of shape"):
+            rows("features", wrong)
+    assert rows("features", kind([[1, 2]])).tolist() == [[1.0, 2.0]]

@@ -25,10 +25,9 @@ def rows(name: str, features: Features) -> NDArray[np.float64]:
     if isinstance(features, Tensor) and not features.is_complex():
         features = features.detach().to("cpu", torch.float64).numpy()
     try:
-        complex_ = isinstance(features, Tensor) or np.iscomplexobj(features)
-        array = np.asarray(None if complex_ else features, dtype=np.float64)
-        if array.ndim == 0 and complex_:
+        if isinstance(features, Tensor) or np.iscomplexobj(features):
             raise TypeError("complex numbers")
+        array = np.asarray(features, dtype=np.float64)
     except (ValueError, TypeError):
         raise TypeError(
             f"`{name}` should be real numbers of shape (N, D); found {described(features)}. Pass a "
