@@ -76,6 +76,8 @@ def test_probabilities_are_told_from_logits(extra):
     assert are_probabilities(shares[:, :2] / shares[:, :2].sum(dim=1, keepdim=True))
     assert not are_probabilities(logits)
     assert not are_probabilities(shares + 1e-3)
+    assert are_probabilities(shares * 1.00005)
+    assert not are_probabilities(shares * 1.00015)
     assert not are_probabilities(shares - torch.tensor([2.0, -2.0, 0.0]).view(3, *[1] * len(extra)))
     assert not are_probabilities(torch.ones(7, 1, *extra))
     assert not are_probabilities(torch.ones(7))
@@ -120,3 +122,6 @@ def test_one_row_stands_for_all_and_integers_are_equal_or_not():
     assert equal(torch.tensor([4]), torch.tensor([4, 4]))
     assert not equal(torch.tensor([4]), torch.tensor([4, 5]))
     assert equal(torch.zeros(0, 5), torch.zeros(0, 5))
+    one = torch.tensor([1.0, 0.0], dtype=torch.float64)
+    assert equal(one + torch.tensor([0.0, 1e-14]), one)  # beside the largest entry
+    assert not equal(one + torch.tensor([0.0, 1e-12]), one)

@@ -22,6 +22,35 @@ def test_worked_example_of_the_contrast():
     assert float(contrast(vectors, torch.tensor([0, 1, 2, 3]), 0.5)) == 0
 
 
+def test_the_contrast_is_a_mean_over_pairs_each_beside_all_of_other_classes():
+    """In a loop; classes of different size, one of which has no pair."""
+    torch.manual_seed(0)
+    vectors, labels = torch.randn(7, 3, dtype=torch.float64), torch.tensor([0, 0, 1, 1, 1, 2, 0])
+    unit = vectors / vectors.norm(dim=1, keepdim=True)
+    similarity = (unit @ unit.T / 0.7).tolist()
+    losses = []
+    for i in range(7):
+        others = sum(exp(similarity[i][k]) for k in range(7) if labels[k] != labels[i])
+        own = [similarity[i][j] for j in range(7) if i != j and labels[i] == labels[j]]
+        losses += [log(exp(cosine) + others) - cosine for cosine in own]
+    assert len(losses) == 12
+    assert float(contrast(vectors, labels, 0.7)) == pytest.approx(sum(losses) / 12)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.3])
+def test_the_contrast_of_all_modalities_is_added_to_the_loss(weight):
+    model = concatenation(2)
+    inputs, target = batch(2, 7)
+    losses = []
+    for factor in (0.0, 0.2):
+        torch.manual_seed(3)
+        method = cp.MCR(weight=weight, contrast=factor, temperature=0.7)
+        losses.append(wrapped(model, method)(**inputs, target=target).loss)
+    features = [getattr(model, name)(inputs[name]) for name in model.names]
+    expected = sum(contrast(f, target, 0.7) for f in features)
+    close(losses[1] - losses[0], 0.2 * expected)
+
+
 @pytest.mark.parametrize("num_modalities", [2, 3])
 def test_mcr_by_hand(num_modalities):
     """Loops over who is shuffled and whose gradient counts, on a concatenation."""

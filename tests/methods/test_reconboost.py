@@ -26,6 +26,11 @@ def test_worked_example_of_reconboost():
         unimodal_logits=signals.unimodal_logits.expand(-1, 2, -1),
     )
     assert float(method.loss(joint, unlabelled).detach()) == pytest.approx(-4.4 * log(0.8))
+    assert method.boost.dtype == torch.float64
+    given = signals.unimodal_logits.clone().requires_grad_()
+    method.loss(joint, signals._replace(unimodal_logits=given)).backward()
+    assert given.grad[0].any()
+    assert not given.grad[1].any()  # the others are taken as they are
     method.set_epoch(4)  # all together: the sum of log odds, log 4 + log 1.5 = log 6
     loss = method.loss(joint, signals)
     assert float(loss.detach()) == pytest.approx(-log(6 / 7))

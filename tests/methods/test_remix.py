@@ -29,3 +29,16 @@ def test_remix_shows_of_each_sample_the_modality_that_is_least_sure_of_it():
         rows = assigned.eq(m)
         close(out.logits.detach(), alone[m][rows])
         close(out.loss.detach(), F.cross_entropy(alone[m][rows], target[rows]))
+
+
+def test_a_sample_by_itself_is_left_out():
+    """Of four samples the first modality is less sure of one, the second of three."""
+    method = cp.Remix(warm_up=0)
+    method.bind(("ear", "eye"))
+    sure, unsure = torch.tensor([5.0, 0.0]), torch.tensor([1.0, 0.0])
+    logits = torch.stack([
+        torch.stack([unsure, sure, sure, sure]),
+        torch.stack([sure, unsure, unsure, unsure]),
+    ])  # fmt: skip
+    steps = [rows.tolist() for rows in method.substeps(None, lambda: logits)]
+    assert steps == [[1, 2, 3]]

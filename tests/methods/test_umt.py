@@ -27,9 +27,10 @@ def test_umt_draws_features_to_those_of_the_teachers():
     out.loss.backward()
     assert all(p.grad is None for t in teachers.values() for p in t.parameters())
     assert not any(t.training for t in balanced.method.teachers.modules())
-    assert {n: v.clone() for n, v in nn.ModuleDict(teachers).state_dict().items()}.keys() == (
-        before.keys()
-    )
+    after = nn.ModuleDict(teachers).state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    assert not any(p.requires_grad for p in balanced.method.teachers.parameters())
+    assert not any(target.requires_grad for target in balanced.method._targets)
     assert any(name.startswith("method.teachers.eye") for name in balanced.state_dict())
 
 
@@ -74,3 +75,59 @@ def test_a_teacher_with_a_feature_of_another_shape_is_an_error():
     )
     with pytest.raises(ValueError, match=message):
         wrapped(model, cp.UMT(teachers))(**inputs, target=target)
+
+
+def named(value=1.0):
+    """Teachers of one weight each."""
+    made = {name: nn.Linear(1, 1, bias=False) for name in ("ear", "eye")}
+    for teacher in made.values():
+        nn.init.constant_(teacher.weight, value)
+    return made
+
+
+def test_teachers_stay_in_eval_mode_and_are_shown_the_data_without_gradient():
+    method = cp.UMT({name: nn.Sequential(nn.Dropout(), nn.ReLU()) for name in ("ear", "eye")})
+    method.bind(("ear", "eye"))
+    assert method.train() is method
+    assert method.training
+    assert not any(teacher.training for teacher in method.teachers.values())
+    assert not method.train(False).training
+    data = {name: torch.ones(7, 2, requires_grad=True) for name in ("ear", "eye")}
+    assert method.inputs(data, None) is data
+    for target in method._targets:
+        assert torch.equal(target, torch.ones(7, 2))
+        assert not target.requires_grad
+
+
+def test_teachers_that_were_never_trained_are_an_error_until_a_checkpoint_has_some():
+    trained, fresh, untold = cp.UMT(named(2.0)), cp.UMT(), cp.UMT()
+    for method in (fresh, untold):
+        method.teach(named(), trained=False)
+        method.bind(("ear", "eye"))
+        with pytest.raises(ValueError, match=r"`teachers` should be trained for UMT; found encod"):
+            method.inputs({"ear": torch.ones(1, 1), "eye": torch.ones(1, 1)}, None)
+    fresh.load_state_dict(trained.state_dict())
+    fresh.inputs({"ear": torch.ones(1, 1), "eye": torch.ones(1, 1)}, None)
+    assert [target.item() for target in fresh._targets] == [2, 2]
+    untold.load_state_dict({}, strict=False)
+    with pytest.raises(ValueError, match="should be trained for UMT"):
+        untold.inputs({}, None)
+    taught = cp.UMT()
+    taught.teach(named())
+    taught.load_state_dict({}, strict=False)
+    taught.bind(("ear", "eye"))
+    taught.inputs({"ear": torch.ones(1, 1), "eye": torch.ones(1, 1)}, None)
+
+
+def test_a_record_tells_teachers_by_what_they_hold():
+    given, alike, other = (cp.UMT(named(v)).settings()["teachers"] for v in (1.0, 1.0, 2.0))
+    assert given == alike
+    assert all(given[name] != other[name] for name in given)
+    assert all(text.startswith("Linear ") and len(text) == 7 + 16 for text in given.values())
+    renamed = nn.Module()
+    renamed.w = nn.Parameter(torch.ones(1, 1))
+    renamed.__class__ = type("Linear", (nn.Module,), {})
+    assert cp.UMT({"ear": renamed}).settings()["teachers"]["ear"] != given["ear"]
+    later = cp.UMT(weight=3.0)
+    later.teach(named())
+    assert later.settings() == {"teachers": None, "weight": 3.0}
