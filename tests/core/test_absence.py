@@ -199,3 +199,84 @@ def test_the_mean_of_nothing_is_an_error(batches):
 def test_noise_of_negative_spread_is_an_error():
     with pytest.raises(ValueError, match=r"`std` should be finite, at least 0; found -1\.0"):
         cp.absence.Noise(std=-1.0)
+
+
+@pytest.mark.parametrize(
+    ("absence", "varies"),
+    [
+        (Zeros(), False),
+        (Constant(1), False),
+        (Learned((2,)), False),
+        (Absence(), False),
+        (Noise(), True),
+        (Keep(), True),
+    ],
+)
+def test_rows_vary_where_they_are_drawn_or_kept(absence, varies):
+    assert absence.varies == varies
+    assert AbsentValues(NAMES, {"image": absence}).varies(1) == varies
+
+
+@pytest.mark.parametrize("value", [True, "1", [1.0], None, torch.ones(2, dtype=torch.complex64)])
+def test_a_constant_that_is_no_number_is_an_error(value):
+    with pytest.raises(
+        TypeError, match=r"`value` should be a number or a real tensor; found .* Wr"
+    ):
+        Constant(value)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), torch.tensor([1.0, -float("inf")])])
+def test_a_constant_that_is_not_finite_is_an_error(value):
+    with pytest.raises(ValueError, match=r"`value` should be finite; found .*neutral"):
+        Constant(value)
+
+
+@pytest.mark.parametrize(
+    ("batches", "error", "message"),
+    [
+        (torch.ones(3, 2), TypeError, "`batches` should be tensors; found a Tensor of"),
+        (5, TypeError, "`batches` should be tensors; found 5"),
+        ([torch.ones(3, 2), [1.0]], TypeError, "found .* among them. Pass the tensors of one"),
+        ([torch.ones(3, 2), torch.ones(3, 5)], ValueError, "finite and of one sample shape; found"),
+        ([torch.full((3, 2), float("nan"))], ValueError, "finite and of one sample shape; found"),
+    ],
+)
+def test_data_without_a_mean_are_an_error(batches, error, message):
+    with pytest.raises(error, match=message):
+        data_mean(batches)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_the_mean_is_summed_in_double_precision_and_has_the_type_of_the_data(dtype):
+    found = data_mean([torch.ones(2, 3, dtype=dtype)] * 600).value  # bfloat16 cannot count to 257
+    assert found.dtype == dtype
+    assert found.tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("shape", "error", "message"),
+    [
+        ((2, 0), ValueError, "`sample_shape` should be at least 1; found 0"),
+        ((2, True), TypeError, "`sample_shape` should be the sizes of one sample; found True in"),
+        (3, TypeError, "`sample_shape` should be the sizes of one sample; found 3"),
+    ],
+)
+def test_a_shape_of_samples_is_a_list_of_sizes(shape, error, message):
+    with pytest.raises(error, match=message):
+        Learned(shape)
+    assert Learned((1,)).value.shape == (1,)
+
+
+@pytest.mark.parametrize("absence", [Noise(), Learned((2,))])
+def test_ids_are_not_drawn_or_learned(absence):
+    with pytest.raises(TypeError, match=r"should stand in for floating-point tensors; found torch"):
+        absence(torch.ones(3, 2, dtype=torch.int64))
+
+
+def test_a_value_that_fits_no_other_dimension_of_a_sample_is_an_error():
+    x = torch.ones(7, 3, 2)
+    for fitting in (torch.ones(2), torch.ones(3, 1), torch.ones(1, 2)):
+        assert Constant(fitting)(x).shape == x.shape
+    for other in (torch.ones(3), torch.ones(2, 2), torch.ones(7, 3, 2)):
+        with pytest.raises(ValueError, match=r"should broadcast to one sample of shape \(3, 2\)"):
+            Constant(other)(x)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import counterpoise as cp
+from counterpoise.engine.output import Output
 from support.networks import FUSIONS, MaxOut, batch
 from support.oracle import Oracle
 from support.wrapping import LEVELS, assert_same, gradients, plain_step, wrap
@@ -94,3 +95,23 @@ def test_monitored_joint_training_shows_responses_and_stays_the_plain_step(level
 def test_monitoring_costs_nothing_in_evaluation():
     balanced = wrap(made(), "inputs", cp.Joint(), monitor=True).eval()
     assert balanced(**batch(3, 7)[0]).responses is None
+
+
+def test_an_output_shows_shapes_and_names_what_is_one_a_modality():
+    out = Output(
+        torch.zeros(7, 4),
+        raw="anything",
+        loss=torch.tensor(1.25),
+        scores=torch.tensor([0.5, 2.0]),
+        diagnostics={"ratio": torch.tensor([1.0, 3.0]), "bound": torch.tensor(True)},
+        modalities=("ear", "eye"),
+    )
+    assert repr(out).splitlines() == [
+        "Output(",
+        "  logits: (7, 4) float32",
+        "  loss: 1.25",
+        "  scores: ear 0.5, eye 2",
+        "  ratio: ear 1, eye 3",
+        "  bound: 1",
+        ")",
+    ]
