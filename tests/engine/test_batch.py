@@ -49,6 +49,15 @@ def test_many_absent_samples_have_the_others_as_often_as_the_batch(batch):
     assert many["scale"] is batch.others["scale"]
 
 
+def test_coalitions_are_stacked_one_after_another(batch):
+    longer = batch.stacked([(0,), (), (0, 1)])
+    ear, eye = longer["ear"][:, 0].view(3, ROWS), longer["eye"][0][:, 0].view(3, ROWS)
+    assert ear.tolist() == [[1] * ROWS, [0] * ROWS, [1] * ROWS]
+    assert eye.tolist() == [[0] * ROWS, [0] * ROWS, [1] * ROWS]
+    assert longer["weight"].tolist() == [*range(ROWS)] * 3
+    assert longer["scale"] is batch.others["scale"]
+
+
 def test_rows_are_known_by_their_number_where_all_tensors_have_it(batch):
     batch.others |= {
         "pair": (torch.ones(ROWS, 2), torch.ones(ROWS)),
