@@ -167,6 +167,30 @@ def test_features_are_what_encoders_return_in_eval_mode():
     assert len(found.validation_target) == 11
 
 
+def test_other_keywords_reach_the_model_where_features_are_collected():
+    class Keyed(Net):
+        def forward(self, ear, eye, mode):
+            seen.append(mode)
+            return super().forward(ear=ear, eye=eye)
+
+    seen = []
+    torch.manual_seed(0)
+    balanced = wrapped(Keyed().double(), Looks())
+    given = [{**each, "mode": "fast"} for each in loader((7,))]
+    balanced.on_epoch(given, given)
+    assert seen == ["fast", "fast"]
+
+
+def test_a_modality_that_a_batch_lacks_is_named():
+    lacking = [{name: rows for name, rows in loader()[0].items() if name != "eye"}]
+    message = "Modality 'eye' should be given as a keyword; found ear"
+    for method in (cp.Joint(), InTurns()):
+        with pytest.raises(TypeError, match=message):
+            next(made(method).steps(**lacking[0]))
+    with pytest.raises(TypeError, match=message):
+        made(Looks()).on_epoch(lacking, lacking)
+
+
 # -- rates -------------------------------------------------------------------------------------
 
 
