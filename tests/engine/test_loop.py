@@ -237,6 +237,22 @@ def test_a_frozen_branch_does_not_move_nor_do_its_statistics():
     assert all(part.training for part in balanced.modules())
 
 
+def test_what_is_frozen_is_left_out_of_a_step_whatever_its_gradient():
+    balanced = made(Rates())
+    balanced.method.factors = (0.0, 1.0)
+    optimiser = torch.optim.SGD(balanced.parameter_groups(), lr=0.1)
+    rates = cp.BranchRates(balanced.eval())
+    rates.start_epoch(0)
+    assert balanced.training
+    before = [p.detach().clone() for p in balanced.model.ear.parameters()]
+    for parameter in balanced.parameters():
+        parameter.grad = torch.full_like(parameter, float("inf"))
+    rates.step(optimiser)
+    assert all(map(torch.equal, balanced.model.ear.parameters(), before))
+    assert all(p.grad is None for p in balanced.model.ear.parameters())
+    assert all(p.isinf().all() for p in balanced.model.eye.parameters())
+
+
 def test_a_branch_thaws_as_soon_as_its_rate_is_asked_again():
     balanced = made(Rates())
     rates = cp.BranchRates(balanced)

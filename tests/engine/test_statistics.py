@@ -10,7 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 import counterpoise as cp
 from counterpoise.core.coalitions import Plan
-from counterpoise.engine.statistics import BatchStatistics, _Moments, normalisations
+from counterpoise.engine.statistics import BatchStatistics, _kept, _Moments, normalisations
 from support.networks import Late, MaxOut, batch
 
 LEVELS = ("inputs", "features", "shared")
@@ -47,6 +47,52 @@ def test_moments_that_the_layer_kept_are_those_that_would_be_computed(num_axes):
     expected = _Moments.apply(x, layer.eps, None, None)
     torch.testing.assert_close(moments(x), expected, rtol=1e-12, atol=1e-12)
     assert torch.autograd.gradcheck(moments, (x,))
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_moments_of_a_single_channel(kept):
+    layer = nn.BatchNorm1d(1, eps=1e-2).double()
+
+    def moments(x):
+        return _Moments.apply(x, layer.eps, None, _kept(layer(x)) if kept else None)
+
+    x = torch.randn(5, 1, 3, dtype=torch.float64, requires_grad=True)
+    torch.testing.assert_close(moments(x)[0], x.mean().view(1))
+    assert torch.autograd.gradcheck(moments, (x,))
+
+
+def test_nothing_is_kept_by_a_layer_that_goes_by_other_statistics_or_returns_no_tensor():
+    layer, x = nn.BatchNorm1d(3), torch.randn(5, 3, requires_grad=True)
+    assert _kept(layer(x)) is not None
+    assert _kept(layer.eval()(x)) is None
+    assert _kept((layer.train()(x),)) is None
+    assert _kept(layer(x.detach()).detach()) is None
+
+
+def test_each_call_of_a_layer_is_replayed_with_its_own_statistics_and_one_more_as_it_is():
+    torch.manual_seed(0)
+    layer, statistics = nn.BatchNorm1d(3).double(), BatchStatistics()
+    first, second, other = torch.randn(3, 7, 3, dtype=torch.float64) + 5 * torch.arange(3).view(
+        3, 1, 1
+    )
+    for x in (first, second):
+        statistics.record(layer, layer.forward, x)
+    for _ in range(2):
+        statistics.rewind()
+        for x in (first, second):
+            found = statistics.replay(layer, layer.forward, other)
+            expected = (other - x.mean(dim=0)) / (x.var(dim=0, correction=0) + layer.eps).sqrt()
+            torch.testing.assert_close(found, expected)
+        assert statistics.replay(layer, lambda x: x, other) is other
+
+
+def test_instance_norm_is_replayed_by_the_sample_itself():
+    layer = nn.InstanceNorm1d(3, affine=True, track_running_stats=True)
+    x = torch.randn(5, 3, 7)
+    before = layer.running_mean.clone()
+    found = BatchStatistics().replay(layer, layer.forward, x)
+    assert torch.equal(layer.running_mean, before)
+    torch.testing.assert_close(found, layer(x))
 
 
 @pytest.mark.parametrize("reentrant", [False, True])
@@ -99,6 +145,11 @@ def test_which_layers_use_their_batch():
     told = nn.InstanceNorm1d(3, track_running_stats=True)
     modules = [nn.BatchNorm2d(3), frozen, blind, nn.LayerNorm(3), told, nn.InstanceNorm1d(3)]
     assert normalisations(modules) == [modules[0], blind, told]
+    partly = nn.BatchNorm1d(3).eval()
+    partly.running_mean = None
+    assert normalisations([partly]) == []
+    partly.running_var = None
+    assert normalisations([partly]) == [partly]
 
 
 @pytest.mark.parametrize("fusion", [Late, MaxOut])
