@@ -109,3 +109,80 @@ def test_a_label_beyond_those_of_a_head_with_fewer_classes_is_an_error():
     checks(cp.scores.CrossEntropy(), torch.zeros(3, 4), target)
     with pytest.raises(ValueError, match="class indices from 0 to 2"):
         checks(cp.scores.CrossEntropy(), torch.zeros(3, 3), target)
+
+
+class Recorded:
+    """A score that counts how often it is asked about targets."""
+
+    def __init__(self):
+        self.num_asked, self.refuses = 0, False
+
+    def check(self, logits, target):
+        self.num_asked += 1
+        if self.refuses:
+            raise ValueError("no")
+
+
+def asked(*batches, score=None, checks=None, **options):
+    """Which of the batches the score is asked about."""
+    score, checks = score or Recorded(), checks or TargetChecks()
+    found = []
+    for logits, target in batches:
+        before = score.num_asked
+        checks(score, logits, target, **options)
+        found.append(score.num_asked > before)
+    return found
+
+
+def of_labels(*labels):
+    return torch.zeros(3, 4), torch.tensor(labels)
+
+
+def of_numbers(*shape, low=-5.0, high=9.0):
+    target = torch.full(shape, low)
+    target.flatten()[-1] = high
+    return torch.zeros(shape), target
+
+
+def test_a_score_is_asked_about_values_beyond_those_that_were_right():
+    given = [(1, 2, 1), (1, 2, 2), (0, 1, 2), (0, 2, 2), (0, 3, 1), (0, 3, 3), (1, 2, 1)]
+    found = asked(*(of_labels(*labels) for labels in given))
+    assert found == [True, False, True, False, True, False, False]
+
+
+def test_a_score_is_asked_about_each_kind_of_target_anew():
+    ones, fewer, more = of_labels(1, 1, 1), of_labels(0, 1, 1), of_labels(1, 2, 1)
+    numbers = of_numbers(3, 4)
+    assert asked(numbers, numbers, ones, fewer, fewer) == [True, False, True, True, False]
+    assert asked(numbers, ones, more, more) == [True, True, True, False]
+
+
+@pytest.mark.parametrize("in_shape_of_logits", [True, False])
+def test_segments_of_another_length_are_of_the_same_kind(in_shape_of_logits):
+    batches = []
+    for size in (5, 6):
+        shape = (3, 4, size) if in_shape_of_logits else (3, size)
+        batches.append((torch.zeros(3, 4, size), torch.ones(shape)))
+    assert asked(*batches) == [True, False]
+    other = (torch.zeros(3, 4, 5), torch.ones(3, 7))
+    assert asked(batches[0], other, other) == [True, True, False]
+
+
+def test_what_has_no_range_is_asked_about_once():
+    for target in ({"labels": LABELS[:3]}, torch.zeros(3, 0), torch.ones(3, dtype=torch.complex64)):
+        assert asked(*[(torch.zeros(3, 4), target)] * 2) == [True, False]
+
+
+def test_a_score_is_not_asked_where_nothing_is_scored_and_again_after_an_error():
+    batch = of_labels(0, 1, 2)
+    assert asked(batch, values=False) == [False]
+    assert asked((torch.zeros(0, 4), LABELS[:0])) == [False]
+    score, checks = Recorded(), TargetChecks()
+    score.refuses = True
+    for _ in range(2):
+        with pytest.raises(ValueError, match="no"):
+            asked(batch, score=score, checks=checks)
+    assert score.num_asked == 2
+    with pytest.raises(ValueError, match="row for each of the 3 rows"):
+        asked((batch[0], {"labels": LABELS[:3], "weight": torch.ones(2)}), values=False)
+    TargetChecks()(lambda logits, target: logits, *batch)
