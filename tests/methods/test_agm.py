@@ -251,3 +251,16 @@ def test_no_strength_gives_exactly_one(run):
 def test_wrong_arguments_are_errors_that_say_what_is_right(options, message):
     with pytest.raises(ValueError, match=message):
         cp.AGM(**options)
+
+
+def test_what_a_single_step_and_a_single_sample_come_to():
+    method = cp.AGM(bound=1.5)
+    method.bind(("ear", "eye"), torch.float64)
+    assert method.bounded_share.tolist() == [0, 0]  # of no step
+    given = cp.Signals(None, None, scores=torch.tensor([0.5, 1.0]).double())
+    method.coefficients(given)
+    assert method.diagnostics()["bounded"].sum() == method.bounded_share.sum() > 0
+    bad = given._replace(scores=torch.tensor([float("nan"), 1.0]).double())
+    for num_samples, step in ((0, -1), (1, 2)):
+        method.coefficients(bad._replace(num_samples=torch.tensor(num_samples)))
+        assert method.nonfinite_steps.tolist() == [step, step]
