@@ -31,3 +31,22 @@ def test_arl_speeds_up_the_sure_and_little_heard_one():
     three = weights(torch.stack([flat, flat, 3 * flat]))
     assert three[0] == three[1] > three[2]
     close(three.sum().double(), torch.tensor(1.0).double())
+
+
+@pytest.mark.parametrize("extra", [(3,), (3, 5)])
+def test_segments_count_as_samples_do(extra):
+    torch.manual_seed(0)
+    logits = torch.randn(2, 7, 4, *extra, dtype=torch.float64)
+    rows = logits.flatten(3).movedim(2, 3).flatten(1, 2)
+    method = cp.ARL()
+    close(method.weights_of(logits), method.weights_of(rows))
+
+
+def test_factors_carry_no_gradient():
+    method = cp.ARL()
+    method.bind(("ear", "eye"))
+    logits = torch.randn(2, 7, 4, requires_grad=True)
+    target = torch.zeros(7, dtype=torch.long)
+    assert not method.encoder_factors(
+        cp.Signals(None, target, unimodal_logits=logits)
+    ).requires_grad
