@@ -60,10 +60,11 @@ def _expanded(num_rows: int, tensor: Tensor) -> Tensor:
 
 def versions(*trees: PyTree) -> list[int]:
     """Return the counters that in-place operations move; nothing while compiling."""
+    counters: list[int] = []
     if torch.compiler.is_compiling():
-        return []
-    return [
-        0 if tensor.is_inference() else tensor._version
-        for tree in trees
-        for tensor in ((tree,) if isinstance(tree, Tensor) else tensors(tree))
-    ]
+        return counters
+    for tree in trees:
+        leaves = (tree,) if isinstance(tree, Tensor) else tensors(tree)
+        for tensor in leaves:
+            counters.append(0 if tensor.is_inference() else tensor._version)  # noqa: PERF401 - a call
+    return counters

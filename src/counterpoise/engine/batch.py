@@ -110,13 +110,17 @@ class Batch:
         inputs = {name: repeat_rows(value, 2) for name, value in self.inputs.items()}
         return Batch(self.modalities, inputs, self._repeated(2), self.absent, self.rows)
 
-    def _cut(self, num_rows: int) -> dict[str, Any]:
+    def _cut(self, num_rows: int) -> Mapping[str, Any]:
+        if not self.rows:
+            return self.others
         return {
             name: map_tensors(lambda t: t[:num_rows], value) if name in self.rows else value
             for name, value in self.others.items()
         }
 
-    def _repeated(self, times: int) -> dict[str, Any]:
+    def _repeated(self, times: int) -> Mapping[str, Any]:
+        if not self.rows:
+            return self.others
         return {
             name: repeat_rows(value, times) if name in self.rows else value
             for name, value in self.others.items()

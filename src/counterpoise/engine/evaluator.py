@@ -119,7 +119,7 @@ class Evaluator:
         self._shapes[i] = shapes(own)
         if self.setup.level != "inputs" and not self._shapes[i]:
             raise TypeError(self._opaque(i, own))
-        self._whole = self._whole and not _is_packed(own)
+        self._whole = self._whole and (isinstance(own, Tensor) or not _is_packed(own))
         if self.setup.level != "shared":
             return output  # nobody keeps it
         self.features[i] = own  # and not what a method made of it, for the full pass alone
@@ -294,7 +294,14 @@ class Evaluator:
 
     def fits(self, i: int, output: PyTree) -> bool:
         """Return whether an encoder's output for one sample broadcasts to that for the batch."""
-        return _broadcasts(shapes(output), self._shapes[i])
+        given, wanted = shapes(output), self._shapes[i]
+        if len(given) != len(wanted):
+            return False
+        for have, want in zip(given, wanted, strict=True):
+            one_row = have[0:1] == (1,) and have[1:] == want[1:]  # by far the most frequent
+            if not one_row and not _broadcasts(have, want):
+                return False
+        return True
 
     def encoded(self, keywords: Mapping[str, Any]) -> dict[int, PyTree]:
         """Run the model only for the outputs of its encoders; what the rest returns is not used."""
@@ -350,23 +357,11 @@ class _EnoughError(BaseException):
 
 def _is_packed(output: PyTree) -> bool:
     """Return whether sequences of a tree are packed, whose rows are not those of the batch."""
-    if isinstance(output, Tensor):
-        return False
     leaves = pytree.tree_leaves(output, is_leaf=lambda node: isinstance(node, PackedSequence))
     return any(isinstance(leaf, PackedSequence) for leaf in leaves)
 
 
-def _broadcasts(given: list[torch.Size], wanted: list[torch.Size]) -> bool:
-    if len(given) != len(wanted):
-        return False
-    for have, want in zip(given, wanted, strict=True):
-        one_row = have[0:1] == (1,) and have[1:] == want[1:]  # by far the most frequent
-        if not one_row and not _broadcasts_to(have, want):
-            return False
-    return True
-
-
-def _broadcasts_to(have: torch.Size, want: torch.Size) -> bool:
+def _broadcasts(have: torch.Size, want: torch.Size) -> bool:
     return len(have) == len(want) and all(a in (1, b) for a, b in zip(have, want, strict=True))
 
 
