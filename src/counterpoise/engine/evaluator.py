@@ -315,7 +315,8 @@ class Evaluator:
                 raise _EnoughError
             return self.taps.share(i, outputs[i])
 
-        with suppress(_EnoughError):
+        # A model that switches gradients by calls will not come to switch them on again.
+        with suppress(_EnoughError), torch.set_grad_enabled(torch.is_grad_enabled()):
             self.taps.other_pass(keywords, answer)
         return outputs
 
