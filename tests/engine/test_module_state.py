@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from zoo.judging import PRECISIONS, judge
-from zoo.kinds import ROWS, WIDTH, head, vectors, wired
+from zoo.kinds import ROWS, WIDTH, Kind, head, mlp, vectors, wired
 from zoo.refusals import LEVELS, assert_refuses, made, wrap
 
 
@@ -141,3 +141,25 @@ def test_what_every_coalition_would_change_is_refused_by_name(level, rest, name)
 def test_what_training_alone_changes_is_changed_once(level):
     kind = wired(lambda: Queue(guarded=True))
     assert judge(kind, level, PRECISIONS["float64"], num_steps=3) == "right"
+
+
+class Switching(nn.Module):
+    """Switches gradients off for an encoder, and on again by another call."""
+
+    def __init__(self):
+        super().__init__()
+        self.ear, self.eye, self.rest = mlp(5), mlp(11), head()
+
+    def forward(self, ear, eye):
+        heard = self.ear(ear)
+        torch.set_grad_enabled(False)
+        seen = self.eye(eye)
+        torch.set_grad_enabled(True)
+        return self.rest(heard, seen)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_gradients_stay_on_where_a_model_switches_them_by_calls(level):
+    kind = Kind(Switching, vectors(), {"ear": "ear", "eye": "eye"})
+    assert judge(kind, level, PRECISIONS["float64"], num_steps=2) == "right"
+    assert torch.is_grad_enabled()

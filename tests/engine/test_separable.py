@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -157,3 +158,33 @@ def test_hooks_on_the_accumulation_of_gradients_outlive_every_look(level):
         inputs, target = batch(3, 7, dtype=torch.float32)
         balanced(**inputs, target=target).loss.backward()
     assert set(calls.values()) == {3}
+
+
+class ByNumbers(Late):
+    """Adds to a sum a product of modalities that is computed where PyTorch cannot see it."""
+
+    outside = staticmethod(lambda tensor: torch.from_numpy(tensor.detach().numpy()))
+
+    def forward(self, **inputs):
+        features = self.features(inputs)
+        seen = [self.outside(feature) for feature in features]
+        return self.head(torch.cat(features, dim=1)) + self.gate * seen[0][:, :4] * seen[1][:, :4]
+
+
+WAYS_OUT = {
+    "numpy": lambda tensor: torch.from_numpy(tensor.detach().numpy()),
+    "list": lambda tensor: torch.tensor(tensor.tolist(), dtype=tensor.dtype),
+    "array": lambda tensor: torch.as_tensor(np.asarray(tensor.detach())),
+    "buffer": lambda tensor: torch.from_dlpack(tensor.detach()),
+}
+
+
+@pytest.mark.parametrize("gate", [0.0, 1.0])
+@pytest.mark.parametrize("outside", WAYS_OUT.values(), ids=WAYS_OUT.keys())
+def test_numbers_that_leave_pytorch_are_not_taken_for_constants(outside, gate):
+    torch.manual_seed(5)
+    model = ByNumbers(3, norm=False)
+    model.outside, model.gate = outside, gate
+    balanced = cp.Balanced(model, model.encoders, cp.AGM())
+    balanced(**batch(3, 7, dtype=torch.float32)[0], target=torch.tensor([0, 1, 2, 3, 0, 1, 2]))
+    assert not balanced.runner.facts.separable

@@ -162,7 +162,7 @@ class _Inspection:
         self._cut(full)
         truth = self._truth(plan)
         _check_absent(self.setup, plan, truth[-1], truth[:-1])
-        truth = truth[:-1]
+        summable, truth = len(plan.partial) == 2 or adds_up(truth), truth[:-1]
         rows = self.batch.rows if self.rows_first else frozenset()
         facts = Facts(rows=rows, cloned=frozenset(self.changed))
         probabilities = are_probabilities(full)
@@ -177,7 +177,7 @@ class _Inspection:
         if self.rows_first:
             facts = self._single(looped, facts)
             facts = self._batched(facts, plan, truth)
-        return Findings(replace(facts, separable=self._is_sum(looped)), probabilities)
+        return Findings(replace(facts, separable=summable and self._is_sum(looped)), probabilities)
 
     def holds(self, facts: Facts) -> bool:
         """Return whether values with some facts are those of whole passes."""

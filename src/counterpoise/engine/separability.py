@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -105,6 +106,24 @@ class _Origin(NamedTuple):
     is_sum: bool = True
 
 
+_LEAVING = (Tensor.numpy, Tensor.tolist, Tensor.__array__, Tensor.__dlpack__)
+"""What is computed of their results no mode sees."""
+
+
+class _Doors(TorchFunctionMode):
+    """Notes whether numbers leave PyTorch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened = False
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        self.opened = self.opened or func in _LEAVING
+        return func(*args, **(kwargs or {}))
+
+
 class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Marks every tensor with its origin, by the memory that it lies in."""
 
@@ -186,7 +205,11 @@ def is_sum(run: Callable[[], Tensor], marked: Mapping[int, PyTree]) -> bool:
     tracer = _Tracer()
     for modality, tree in marked.items():
         tracer.mark(tree, modality)
-    with tracer:
+    with _Doors() as doors, tracer:
         logits = run()
     origin = tracer.origin(logits)
-    return not tracer.opaque and origin.is_sum and origin.modalities == frozenset(marked)
+    return (
+        not (tracer.opaque or doors.opened)
+        and origin.is_sum
+        and origin.modalities == frozenset(marked)
+    )
