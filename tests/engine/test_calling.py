@@ -127,3 +127,10 @@ def test_what_is_forgotten_is_computed_again_as_it_was(monkeypatch):
     monkeypatch.setattr(evaluator, "CHUNK_BYTES", 1)
     for name, gradient in trained().items():
         torch.testing.assert_close(gradient, expected[name], **CLOSE)
+
+
+def test_an_encoder_that_went_elsewhere_is_named():
+    balanced, (inputs, target, _) = wrap(made(head), "shared"), vectors()(0)
+    balanced(**inputs, target=target)
+    balanced.model.encoders["sight"] = balanced.model.encoders.pop("eye")
+    assert_refuses(lambda: balanced(**inputs, target=target), "'encoders.eye'", "Wrap the model")

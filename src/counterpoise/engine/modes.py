@@ -29,7 +29,15 @@ def submodule(model: nn.Module, path: str) -> nn.Module:
     module: nn.Module | None = model
     for name in path.split("."):
         module = None if module is None else module._modules.get(name)
-    return model.get_submodule(path) if module is None else module
+    if module is not None:
+        return module
+    try:
+        return model.get_submodule(path)
+    except AttributeError as error:
+        raise ValueError(
+            "The model should keep its encoders, heads and branches where they were when it was "
+            f"wrapped; found no module at {path!r} ({error}). Wrap the model anew."
+        ) from error
 
 
 class EvaluationMode:
