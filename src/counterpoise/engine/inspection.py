@@ -177,7 +177,7 @@ class _Inspection:
         if self.rows_first:
             facts = self._single(looped, facts)
             facts = self._batched(facts, plan, truth)
-        return Findings(replace(facts, separable=summable and self._is_sum(looped)), probabilities)
+        return Findings(replace(facts, separable=self._is_sum(looped) and summable), probabilities)
 
     def holds(self, facts: Facts) -> bool:
         """Return whether values with some facts are those of whole passes."""
