@@ -9,7 +9,7 @@ import pytest
 from counterpoise.experiments.study import STUDIES, study_class
 from counterpoise.experiments.study.estimates import FUSED
 from counterpoise.experiments.study.study import Study
-from counterpoise.experiments.study.synthetic_settings import SYNERGY, WORLDS, recipe_for
+from counterpoise.experiments.study.synthetic_settings import SETTINGS, SYNERGY, recipe_for
 from counterpoise.experiments.trained import Trained
 from counterpoise.measures import Batches, model_strengths
 from counterpoise.measures.unimodal import alone_recipe
@@ -78,11 +78,11 @@ def test_made_up_conditions_are_those_of_the_cases(name):
 
 @pytest.mark.parametrize("name", ["responses", "scores"])
 def test_synergy_is_studied_where_a_fusion_can_use_it(name):
-    def worlds(fusion):
+    def settings(fusion):
         return {case.condition[0] for case in made.study(name, fusion=fusion).cases()}
 
-    assert worlds("additive") == worlds("concatenation") == set(WORLDS)
-    assert worlds("gated") == {*WORLDS, *SYNERGY}
+    assert settings("additive") == settings("concatenation") == set(SETTINGS)
+    assert settings("gated") == {*SETTINGS, *SYNERGY}
 
 
 def test_initialisations_meet_the_concepts_of_all():

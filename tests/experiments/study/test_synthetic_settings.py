@@ -8,31 +8,31 @@ import torch
 from counterpoise.data import Digits, Synthetic
 from counterpoise.data.synthetic.synthetic import Shift
 from counterpoise.experiments.study.synthetic_settings import (
+    SETTINGS,
     SYNERGY,
-    WORLDS,
     Rescaled,
     recipe_for,
     true_contributions,
     true_information,
 )
 
-ALL = {**WORLDS, **SYNERGY}
+ALL = {**SETTINGS, **SYNERGY}
 SMALL = {"num_train": 7, "num_validation": 3, "num_test": 5}
 SOURCE = Synthetic(unique=(0.3, 0.2, 0.1), redundancy=0.1, synergy=0.0, **SMALL)
 QUIET = [name for name, data in ALL.items() if not any(data.noise)]
 
 
-@pytest.mark.parametrize("world", ALL)
-def test_contributions_sum_to_what_all_know_together(world):
-    data = ALL[world]
+@pytest.mark.parametrize("setting", ALL)
+def test_contributions_sum_to_what_all_know_together(setting):
+    data = ALL[setting]
     together = data.truth().value(*data.modalities)
     assert sum(true_contributions(data).values()) == pytest.approx(together)
     assert list(true_contributions(data)) == list(true_information(data)) == list(data.modalities)
 
 
-@pytest.mark.parametrize("world", QUIET)
-def test_without_noise_truths_are_the_parameters(world):
-    data = ALL[world]
+@pytest.mark.parametrize("setting", QUIET)
+def test_without_noise_truths_are_the_parameters(setting):
+    data = ALL[setting]
     nats, M = math.log(data.num_classes), len(data.unique)
     by_itself = [nats * (own + data.redundancy) for own in data.unique]
     shares = [nats * (own + (data.redundancy + data.synergy) / M) for own in data.unique]
@@ -41,7 +41,7 @@ def test_without_noise_truths_are_the_parameters(world):
 
 
 def test_noise_takes_from_the_noisy_modality():
-    (noisy, clean), data = true_information(WORLDS["noisy"]).values(), WORLDS["noisy"]
+    (noisy, clean), data = true_information(SETTINGS["noisy"]).values(), SETTINGS["noisy"]
     nats = math.log(data.num_classes)
     assert noisy < nats * (data.unique[0] + data.redundancy) - 0.1
     assert clean == pytest.approx(nats * (data.unique[1] + data.redundancy))
@@ -49,7 +49,7 @@ def test_noise_takes_from_the_noisy_modality():
 
 def test_worlds_tell_the_two_truths_apart():
     contribution, by_itself = (
-        f(WORLDS["redundant"]) for f in (true_contributions, true_information)
+        f(SETTINGS["redundant"]) for f in (true_contributions, true_information)
     )
     assert all(by_itself[name] > 1.5 * contribution[name] for name in contribution)
 
