@@ -3,7 +3,9 @@
 import json
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
+from importlib import import_module
 
 import pytest
 import torch
@@ -281,6 +283,18 @@ def test_mistake_in_a_file_that_is_read_as_a_recipe_is_a_value_error(tmp_path):
     (tmp_path / "a.yaml").write_text("data: Synthetic\nbatch_sise: 3")
     with pytest.raises(ValueError, match=r"`config` should hold a recipe; found in .*batch_sise"):
         read_recipe(tmp_path / "a.yaml")
+
+
+def test_a_warning_is_told_in_one_line_and_of_those_who_program_as_ever(capsys, monkeypatch):
+    def run(options):
+        warnings.warn("A run is\n  damaged.", UserWarning, stacklevel=1)
+        warnings.warn("Old name.", DeprecationWarning, stacklevel=1)
+
+    monkeypatch.setattr(import_module(COMMANDS["cite"].module), "run", run)
+    with pytest.warns(DeprecationWarning, match="Old name") as as_ever:
+        assert main(["cite", "AGM"]) == 0
+    assert capsys.readouterr().err == "counterpoise: warning: A run is damaged.\n"
+    assert len(as_ever) == 1
 
 
 def test_files_that_are_bases_of_each_other_are_named(capsys, tmp_path):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import warnings
 from argparse import ArgumentError
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -90,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"counterpoise {__version__}")
         return 0
     try:
-        with _importing_from_here():
+        with _importing_from_here(), _warnings_in_one_line():
             code = _dispatch(arguments)
             sys.stdout.flush()
             return code
@@ -124,6 +125,24 @@ def _importing_from_here() -> Iterator[None]:
         yield
     finally:
         sys.path.remove(here)
+
+
+@contextmanager
+def _warnings_in_one_line() -> Iterator[None]:
+    """Show what is said to the user without the place in the source that said it."""
+    usual = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if category not in (UserWarning, RuntimeWarning):
+            usual(message, category, *place, **more)
+            return
+        print(f"counterpoise: warning: {' '.join(str(message).split())}", file=sys.stderr)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = usual
 
 
 def _overview() -> str:
