@@ -15,9 +15,8 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from counterpoise.experiments.compare.cells import Runs
 from counterpoise.experiments.compare.run import compare
 from counterpoise.experiments.execution import apart, loop
-from counterpoise.experiments.execution.apart import Children, Parcel, TooLongError
+from counterpoise.experiments.execution.apart import Children, attend, pack
 from counterpoise.experiments.execution.loop import run_cells
-from counterpoise.experiments.execution.pools import Pool
 from counterpoise.experiments.execution.settings import Execution
 from counterpoise.experiments.store import Store
 from experiments.compare import made
@@ -169,8 +168,8 @@ def test_two_commands_share_a_store_and_run_no_cell_twice(tmp_path):
 # -- workers that are lost -----------------------------------------------------------------------
 
 
-class Loss(Exception):
-    """What stands for the loss of a worker."""
+class KilledWorker(Exception):
+    """What stands for the loss of a worker, by its name."""
 
 
 def pretending(monkeypatch, attended):
@@ -179,31 +178,21 @@ def pretending(monkeypatch, attended):
     def submit(*cell):
         future = Future()
         try:
-            future.set_result(attended(Parcel.of(*cell)))
+            future.set_result(attended(pack(*cell)))
         except Exception as error:
             future.set_exception(error)
         return future
 
-    class Opened:
-        def __init__(self, execution, *, gpu):
-            assert not gpu
-
-        def __enter__(self):
-            return Pool(submit, 2, (Loss,))
-
-        def __exit__(self, *exception):
-            """Nothing to end."""
-
-    monkeypatch.setattr(loop, "open_pool", Opened)
+    monkeypatch.setattr(loop, "open_pool", lambda stack, execution, *, gpu: submit)
 
 
 def test_a_cell_whose_worker_is_lost_is_given_to_another(tmp_path, monkeypatch):
-    losses = iter([Loss] * 4)
+    losses = iter([KilledWorker] * 4)
 
-    def attended(parcel):
+    def attended(compute):
         for loss in losses:
             raise loss
-        return parcel.compute()
+        return compute()
 
     pretending(monkeypatch, attended)
     cell, store = one_cell(), Store(tmp_path)
@@ -212,29 +201,33 @@ def test_a_cell_whose_worker_is_lost_is_given_to_another(tmp_path, monkeypatch):
 
 
 def test_a_cell_that_costs_worker_after_worker_has_failed(tmp_path, monkeypatch):
-    def attended(parcel):
-        raise Loss("no memory at all")
+    def attended(compute):
+        raise KilledWorker("no memory at all")
 
     pretending(monkeypatch, attended)
     cell, store = one_cell(), Store(tmp_path)
     run_cells([cell], store, LOKY, ignore)
-    assert store.read(cell.key).error == "Its worker was lost 5 times: Loss: no memory at all"
+    reason = "Its worker was lost 5 times: KilledWorker: no memory at all"
+    assert store.read(cell.key).error == reason
 
 
-@pytest.mark.parametrize("fields", [{}, {"cause": None}, {"cause": "a broken cable"}])
-def test_other_errors_of_a_back_end_are_raised(fields, tmp_path, monkeypatch):
-    def attended(parcel):
-        error = OSError("no connection")
-        vars(error).update(fields)  # of an error, "cause" may be anything
-        raise error
+@pytest.mark.parametrize("raised", [True, False])
+def test_other_errors_are_raised(raised, tmp_path, monkeypatch):
+    """Those of a back end, and those of a cell's process, which are handed on as values."""
+
+    def attended(compute):
+        error = TimeoutError("no connection")
+        if raised:
+            raise error
+        return error
 
     pretending(monkeypatch, attended)
-    with pytest.raises(OSError, match="no connection"):
+    with pytest.raises(TimeoutError, match="no connection"):
         run_cells([one_cell()], Store(tmp_path), LOKY, ignore)
 
 
 def test_a_result_has_to_arrive(tmp_path, monkeypatch):
-    pretending(monkeypatch, lambda parcel: True)
+    pretending(monkeypatch, lambda compute: True)
     monkeypatch.setattr(loop, "_SECONDS_TO_ARRIVE", 0)
     message = f"share; found no result of 'blobs: Joint, seed 0' in '{tmp_path}'. Choose"
     with pytest.raises(ValueError, match=re.escape(message)):
@@ -245,29 +238,30 @@ def test_a_result_has_to_arrive(tmp_path, monkeypatch):
 
 
 def test_workers_have_to_share_the_folder(tmp_path):
-    parcel = Parcel.of(one_cell(), tmp_path / "not there")
+    compute = pack(one_cell(), tmp_path / "not there")
     message = f"`runs` should be a folder that all workers share; found no '{tmp_path}/not there'"
     with pytest.raises(ValueError, match=re.escape(message)):
-        apart.attend(parcel)
+        compute()
 
 
-def test_workers_have_to_have_the_same_versions(tmp_path):
-    parcel = Parcel.of(one_cell(), tmp_path)
-    other = replace(parcel, versions=parcel.versions | {"torch": "1.0"})
-    with pytest.raises(ValueError, match=r"them, torch 1\.0; found torch \d.* on '.*'\. Install"):
-        apart.attend(other)
+def test_workers_have_to_have_the_same_versions(tmp_path, monkeypatch):
+    compute = pack(one_cell(), tmp_path)
+    others = apart.versions() | {"torch": "1.0"}
+    monkeypatch.setattr(apart, "versions", lambda: others)
+    with pytest.raises(ValueError, match=r"them; found on '.*' torch 1\.0, not 2.*\. Install the"):
+        compute()
 
 
 def test_paths_are_those_of_where_the_command_was_started(tmp_path, monkeypatch):
     (tmp_path / "started").mkdir()
     monkeypatch.chdir(tmp_path / "started")
     monkeypatch.syspath_prepend("modules")
-    parcel = Parcel.of(one_cell(), tmp_path)
+    compute = pack(one_cell(), tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", [each for each in os.sys.path if each != "modules"])
     ran = []
     monkeypatch.setattr(apart, "compute_cell", lambda cell, path: ran.append(Path.cwd()))
-    parcel.compute()
+    compute()
     assert ran == [tmp_path / "started"]
     assert str(tmp_path / "started" / "modules") in os.sys.path
 
@@ -275,17 +269,17 @@ def test_paths_are_those_of_where_the_command_was_started(tmp_path, monkeypatch)
 def test_a_process_of_its_own_computes_on_one_thread_and_does_not_stay_behind(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     children, number = Children(), partial(os.path.realpath, "/proc/self")
-    assert children.call(partial(os.getenv, "OMP_NUM_THREADS")) == "1"
-    first = Path(children.call(number)).name
+    call = partial(attend, children=children)
+    assert call(partial(os.getenv, "OMP_NUM_THREADS"), None) == "1"
+    first = Path(call(number, None)).name
     assert first != str(os.getpid())
-    with pytest.raises(TimeoutError, match="its own"):  # an error of the call, which is its result
-        children.call(_late, 3600)
-    assert Path(children.call(number)).name == first
-    with pytest.raises(TooLongError, match=r"It took longer than 0\.5 s\."):
-        children.call(partial(time.sleep, 1e6), 0.5)
+    assert str(call(_late, 3600)) == "its own"  # an error of the call, which is its result
+    assert Path(call(number, None)).name == first
+    assert call(partial(time.sleep, 1e6), 0.5) is None
     until(lambda: not lives(first))
-    second = Path(children.call(number)).name
-    children.close()
+    assert call(partial(os._exit, 0), None) == "EXIT(0)"
+    second = Path(call(number, None)).name
+    children.popitem()[1].shutdown(kill_workers=True)
     until(lambda: not lives(second))
 
 

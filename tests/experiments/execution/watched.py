@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -85,6 +85,20 @@ class Ending(Cell):
         while self.how == "held" and (self.folder / "hold").exists():
             time.sleep(0.05)
         return {}
+
+
+@dataclass(frozen=True)
+class Meeting(Ending):
+    """One of two cells, "here" and "there", that end when both have begun; each tells its GPU."""
+
+    @property
+    def uses_gpu(self):
+        return True
+
+    def compute(self, store, folder):
+        self.journal.touch()
+        until(lambda: all(replace(self, how=how).journal.exists() for how in ("here", "there")))
+        return {"gpu": os.environ.get("CUDA_VISIBLE_DEVICES")}
 
 
 def until(true, *, unless=lambda: False):

@@ -6,20 +6,21 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import ExitStack
 
 from counterpoise.data.files.full_disk import ending_when_full
 from counterpoise.experiments.cells import Cell
 from counterpoise.experiments.computing import MOST_DEATHS, keep_failure
-from counterpoise.experiments.execution.apart import DiedError, TooLongError
-from counterpoise.experiments.execution.pools import Pool, open_pool
+from counterpoise.experiments.execution.apart import Outcome
+from counterpoise.experiments.execution.pools import open_pool
 from counterpoise.experiments.execution.settings import Execution
 from counterpoise.experiments.store import Result, Store
 
 Told = Callable[[Cell, Result], None]
-"""Is told of each cell that has got a result, and which."""
 
-_MOST_LOSSES = 5  # of workers that take a cell with them
-_SECONDS_TO_ARRIVE = 90.0  # of a result; network file systems look for new files once a minute
+_SECONDS_TO_ARRIVE = 90  # of a result; network file systems look for new files once a minute
+_MOST_LOSSES = 5  # of workers that take a cell with them, by these errors of Ray and Dask
+_LOSSES = {"KilledWorker", "NodeDiedError", "OutOfMemoryError", "WorkerCrashedError"}
 
 
 def run_cells(cells: Sequence[Cell], store: Store, execution: Execution, told: Told) -> None:
@@ -31,7 +32,7 @@ def run_cells(cells: Sequence[Cell], store: Store, execution: Execution, told: T
         cells: The cells, each once.
         store: Where results are kept.
         execution: How they are run.
-        told: Told of each cell as soon as it has a result.
+        told: Told of each cell as soon as it has a result, and which.
 
     Raises:
         ValueError: If workers do not share the store, or have other versions of packages.
@@ -39,53 +40,51 @@ def run_cells(cells: Sequence[Cell], store: Store, execution: Execution, told: T
     """
     if not cells:
         return
-    waiting, under_way = deque(cells), dict[Future[bool], Cell]()
+    waiting, under_way = deque(cells), dict[Future[Outcome], Cell]()
     losses: Counter[str] = Counter()
-    gpu = any(cell.uses_gpu for cell in cells)
-    with ending_when_full(store.path), open_pool(execution, gpu=gpu) as pool:
+    most = 1 if execution.backend == "threading" else execution.jobs or len(cells)
+    with ending_when_full(store.path), ExitStack() as stack:
+        submit = open_pool(stack, execution, gpu=any(cell.uses_gpu for cell in cells))
         while waiting or under_way:
-            while waiting and len(under_way) < (pool.number or len(waiting)):
+            while waiting and len(under_way) < most:
                 cell = waiting.popleft()
-                under_way[pool.submit(cell, store.path, execution.time_limit)] = cell
+                under_way[submit(cell, store.path)] = cell
             for future in wait(under_way, return_when=FIRST_COMPLETED).done:
                 cell = under_way.pop(future)
-                if _has_result(future, cell, store, pool, losses):
+                if _has_result(future, cell, store, execution, losses):
                     told(cell, _arrived(cell, store))
                 else:
                     waiting.append(cell)
 
 
 def _has_result(
-    future: Future[bool], cell: Cell, store: Store, pool: Pool, losses: Counter[str]
+    future: Future[Outcome], cell: Cell, store: Store, execution: Execution, losses: Counter[str]
 ) -> bool:
     """Return whether a cell has a result, now that its future is done; keep why it has failed."""
     try:
-        return future.result()
+        outcome = future.result()
     except Exception as error:
-        cause = getattr(error, "cause", None)  # Ray hands it on within an error of pages
-        fault = cause if isinstance(cause, Exception) else error
-        if isinstance(fault, TooLongError):
-            return keep_failure(cell, store, str(fault))
-        if isinstance(fault, DiedError):
-            store.note_death(cell.key, str(fault))
-            return len(store.deaths(cell.key)) >= MOST_DEATHS and keep_failure(cell, store)
-        if isinstance(fault, pool.losses):  # of a machine, maybe: the cell need not be to blame
-            losses[cell.key] += 1
-            number = losses[cell.key]
-            reason = f"Its worker was lost {number} times: {type(fault).__name__}: {fault}"
-            return number >= _MOST_LOSSES and keep_failure(cell, store, reason)
-        if fault is not error:
-            raise fault from None
-        raise
+        if type(error).__name__ not in _LOSSES:
+            raise
+        losses[cell.key] += 1  # of a machine, maybe: the cell need not be to blame
+        reason = f"Its worker was lost {losses[cell.key]} times: {type(error).__name__}: {error}"
+        return losses[cell.key] >= _MOST_LOSSES and keep_failure(cell, store, reason)
+    if isinstance(outcome, Exception):
+        raise outcome
+    if isinstance(outcome, str):
+        store.note_death(cell.key, outcome)
+        return len(store.deaths(cell.key)) >= MOST_DEATHS and keep_failure(cell, store)
+    if outcome is None:
+        return keep_failure(cell, store, f"It took longer than {execution.time_limit:g} s.")
+    return outcome
 
 
 def _arrived(cell: Cell, store: Store) -> Result:
-    deadline = time.monotonic() + _SECONDS_TO_ARRIVE
-    while (result := store.read(cell.key)) is None:
-        if time.monotonic() > deadline:
-            raise ValueError(
-                f"`runs` should be a folder that all workers share; found no result of "
-                f"{cell.title!r} in {str(store.path)!r}. Choose one that they share."
-            )
-        time.sleep(0.5)
-    return result
+    for _ in range(_SECONDS_TO_ARRIVE):
+        if (result := store.read(cell.key)) is not None:
+            return result
+        time.sleep(1)
+    raise ValueError(
+        f"`runs` should be a folder that all workers share; found no result of {cell.title!r} in "
+        f"{str(store.path)!r}. Choose one that they share."
+    )

@@ -2,211 +2,125 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
 import socket
-import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from secrets import token_hex
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any
 from unittest.mock import patch
 
 import torch
 
 from counterpoise.experiments.cells import Cell
 from counterpoise.experiments.computing import compute_cell
-from counterpoise.experiments.execution.apart import Children, Parcel, attend
+from counterpoise.experiments.execution.apart import Children, Outcome, attend, pack
 from counterpoise.experiments.execution.settings import Execution
 
 _SECONDS_TO_ANSWER = 15  # that a cluster has
 
-
-class Pool(NamedTuple):
-    """Workers that are ready.
-
-    Attributes:
-        submit: Has a cell computed, given the store and the seconds that it may take, and returns
-            whether it has a result, as an executor of :mod:`concurrent.futures` does.
-        number: How many at a time; 0 if no worker has come yet.
-        losses: Errors of a future that say that its worker was lost.
-    """
-
-    submit: Callable[[Cell, Path, float | None], Future[bool]]
-    number: int
-    losses: tuple[type[BaseException], ...] = ()
+Submit = Callable[[Cell, Path], Future[Outcome]]
+"""Has a cell computed into the store of a path, as soon as there is a place for it."""
 
 
-@contextmanager
-def open_pool(execution: Execution, *, gpu: bool) -> Iterator[Pool]:
-    """Start what a back end needs, and end it.
+def open_pool(stack: ExitStack, execution: Execution, *, gpu: bool) -> Submit:
+    """Start what a back end needs.
 
     Args:
+        stack: Ends it.
         execution: Which back end, and how many at a time.
         gpu: Whether cells use a GPU where there is one.
 
     Raises:
         ValueError: If no cluster answers at the address.
     """
-    opened = {"loky": _local, "ray": _ray, "dask": _dask, "threading": _here}[execution.backend]
-    with ExitStack() as stack:
-        yield opened(stack, execution, gpu)
+    # What back ends set is set back when they have ended.
+    stack.enter_context(patch.dict(os.environ, {"RAY_USAGE_STATS_ENABLED": "0"} | os.environ))
+    start = {"loky": _local, "threading": _here, "ray": _ray, "dask": _dask}[execution.backend]
+    try:
+        return start(stack, execution, gpu)
+    except (OSError, RuntimeError, ValueError) as error:
+        if execution.address is None:
+            raise
+        reason = str(error).partition("\n")[0]
+        raise ValueError(
+            f"`address` should be that of a cluster of {execution.backend} that runs; found "
+            f"{execution.address!r}, where none answers ({type(error).__name__}: {reason}). Start "
+            "it, name it as HOST:PORT, or leave the address out."
+        ) from error
 
 
-def _local(stack: ExitStack, execution: Execution, gpu: bool) -> Pool:
+def _local(stack: ExitStack, execution: Execution, gpu: bool) -> Submit:
     from loky import cpu_count  # type: ignore[import-untyped]
 
     number = execution.jobs or (1 if gpu and torch.cuda.is_available() else cpu_count())
     threads, children = ThreadPoolExecutor(number), Children()
-    stack.callback(children.close)
+    stack.callback(lambda: [child.shutdown(kill_workers=True) for child in [*children.values()]])
     stack.callback(threads.shutdown, wait=False, cancel_futures=True)
-    return Pool(lambda *cell: threads.submit(attend, Parcel.of(*cell), children), number)
+    return lambda *cell: threads.submit(attend, pack(*cell), execution.time_limit, children)
 
 
-def _here(stack: ExitStack, execution: Execution, gpu: bool) -> Pool:
-    def submit(cell: Cell, path: Path, limit: float | None) -> Future[bool]:
-        future: Future[bool] = Future()
+def _here(stack: ExitStack, execution: Execution, gpu: bool) -> Submit:
+    def submit(cell: Cell, path: Path) -> Future[Outcome]:
+        future: Future[Outcome] = Future()
         future.set_result(compute_cell(cell, path, apart=False))
         return future
 
-    return Pool(submit, 1)
+    return submit
 
 
-def _ray(stack: ExitStack, execution: Execution, gpu: bool) -> Pool:
+def _ray(stack: ExitStack, execution: Execution, gpu: bool) -> Submit:
     import ray
-    from ray.exceptions import NodeDiedError, OutOfMemoryError, WorkerCrashedError
 
     if execution.address is not None or not ray.is_initialized():
         _start_ray(stack, execution)
-    resources = ray.cluster_resources()
-    num_gpus = int(resources.get("GPU", 0)) if gpu else 0
-    number = execution.jobs or num_gpus or int(resources.get("CPU", 0))
-    share = 1.0 if number <= num_gpus else int(1e4 * num_gpus / number) / 1e4  # Ray's unit
+    num_gpus = ray.cluster_resources().get("GPU", 0) if gpu else 0
+    share = int(1e4 * min(1, num_gpus / (execution.jobs or 1))) / 1e4  # of one, in Ray's unit
     remote: Any = ray.remote(num_cpus=1, num_gpus=share, max_retries=0)(attend)
-    under_way: set[Any] = set()
 
-    def submit(*cell: Any) -> Future[bool]:
-        reference = remote.remote(Parcel.of(*cell))
-        under_way.add(reference)
-        future: Future[bool] = reference.future()
-        future.add_done_callback(lambda _: under_way.discard(reference))
+    def submit(*cell: Any) -> Future[Outcome]:
+        reference = remote.remote(pack(*cell), execution.time_limit)
+        stack.callback(ray.cancel, reference, force=True)
+        future: Future[Outcome] = reference.future()
         return future
 
-    stack.callback(lambda: [ray.cancel(reference, force=True) for reference in list(under_way)])
-    return Pool(submit, number, (WorkerCrashedError, OutOfMemoryError, NodeDiedError))
+    return submit
 
 
 def _start_ray(stack: ExitStack, execution: Execution) -> None:
     import ray
-
-    address = execution.address
-    if threading.current_thread() is threading.main_thread():  # Ray lays its own handler over it
-        stack.callback(signal.signal, signal.SIGTERM, signal.getsignal(signal.SIGTERM))
-    if address is None:
-        _bring_token()
-        where = _ray_of_its_own(stack, execution)
-    else:
-        _check_answers(address)
-        where = {"address": address}
-    # What Ray sets is set back when it has ended.
-    stack.enter_context(patch.dict(os.environ, {"RAY_USAGE_STATS_ENABLED": "0"} | os.environ))
-    stack.callback(ray.shutdown)
-    try:
-        ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        if address is None:
-            raise
-        raise _no_cluster("ray", address, error) from error
-
-
-def _bring_token() -> None:
-    """Have a token for Ray, which would else leave one at home."""
-    given = {"RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ)
-    if not given and not (Path.home() / ".ray" / "auth_token").exists():
-        os.environ["RAY_AUTH_TOKEN"] = token_hex(32)  # it stays, since Ray reads it once
-
-
-def _ray_of_its_own(stack: ExitStack, execution: Execution) -> dict[str, Any]:
     from loky import cpu_count
 
-    root = tempfile.gettempdir()  # paths of Ray's sockets have to fit 107 bytes
-    short = root if len(root) < 30 else "/tmp"
-    folder = TemporaryDirectory(prefix="ray", dir=short, ignore_cleanup_errors=True)
-    return {
-        "address": "local",
-        "num_cpus": execution.jobs or cpu_count(),
-        "include_dashboard": False,
-        "object_store_memory": 80 * 2**20,  # near the least that there can be: calls are small
-        "_temp_dir": stack.enter_context(folder),
-    }
-
-
-def _check_answers(address: str) -> None:
-    """Raise unless something listens there: Ray itself would try for minutes."""
-    if address == "auto":
-        return
-    if address.startswith("ray://"):
-        raise ValueError(
-            f"`address` should be HOST:PORT of a cluster of ray, or 'auto'; found {address!r}, for "
-            "clients outside it. Start the command on one of its machines."
-        )
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), _SECONDS_TO_ANSWER).close()
-    except (OSError, ValueError) as error:
-        raise _no_cluster("ray", address, error) from error
-
-
-def _dask(stack: ExitStack, execution: Execution, gpu: bool) -> Pool:
-    from distributed import Client, KilledWorker
-
-    address = execution.address
+    address, own = execution.address, dict[str, Any]()
     if address is None:
-        where = _dask_of_its_own(stack, execution)
-    else:
-        where = {"scheduler_file" if address.endswith(".json") else "address": address}
-    try:
-        if "scheduler_file" in where and not Path(where["scheduler_file"]).is_file():
-            raise FileNotFoundError(f"no file {address!r}")  # for which Dask would wait without end
-        client = stack.enter_context(Client(**where, timeout=_SECONDS_TO_ANSWER))
-    except (OSError, RuntimeError, ValueError) as error:
-        if address is not None:
-            raise _no_cluster("dask", address, error) from error
-        raise RuntimeError(
-            f"The processes of Dask should start; found that they did not ({error}). In a script, "
-            'call it below `if __name__ == "__main__":`, since they read it again.'
-        ) from error
+        short = None if os.name == "nt" else "/tmp"  # as paths of Ray's sockets have to be
+        folder = TemporaryDirectory(prefix="ray", dir=short, ignore_cleanup_errors=True)
+        own = {"num_cpus": execution.jobs or cpu_count(), "_temp_dir": stack.enter_context(folder)}
+        own |= {"include_dashboard": False, "object_store_memory": 80 * 2**20}  # calls are small
+    elif address != "auto":  # Ray itself would try for minutes
+        host, _, port = address.rpartition(":")
+        socket.create_connection((host, int(port)), _SECONDS_TO_ANSWER).close()
+    if threading.current_thread() is threading.main_thread():  # Ray lays its own handler over it
+        stack.callback(signal.signal, signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+    address = address or "local"
+    stack.enter_context(ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own))
+
+
+def _dask(stack: ExitStack, execution: Execution, gpu: bool) -> Submit:
+    from distributed import Client
+
+    address, own = execution.address, dict[str, Any]()
+    if address is None:
+        own = {"n_workers": execution.jobs, "threads_per_worker": 1}
+        own |= {"dashboard_address": None, "silence_logs": logging.CRITICAL}
+    elif address.endswith(".json"):  # for which Dask itself would wait without end
+        address = json.loads(Path(address).read_text())["address"]
+    client = stack.enter_context(Client(address, timeout=_SECONDS_TO_ANSWER, **own))
     executor = client.get_executor(pure=False)
-    stack.callback(executor.shutdown, wait=False)
-    number = execution.jobs or len(client.nthreads())
-    return Pool(
-        lambda *cell: executor.submit(attend, Parcel.of(*cell)), number, losses=(KilledWorker,)
-    )
-
-
-def _dask_of_its_own(stack: ExitStack, execution: Execution) -> dict[str, Any]:
-    import dask
-
-    # Or Dask would set variables of its workers in this process, and leave them.
-    stack.enter_context(dask.config.set({"distributed.nanny.pre-spawn-environ": {}}))
-    folder = TemporaryDirectory(prefix="dask", ignore_cleanup_errors=True)
-    return {
-        "n_workers": execution.jobs,
-        "threads_per_worker": 1,
-        "dashboard_address": None,
-        "silence_logs": logging.CRITICAL,
-        "local_directory": stack.enter_context(folder),
-    }
-
-
-def _no_cluster(name: str, address: str, error: Exception) -> ValueError:
-    reason = str(error).partition("\n")[0]
-    return ValueError(
-        f"`address` should be that of a cluster of {name} that runs; found {address!r}, where none "
-        f"answers ({type(error).__name__}: {reason}). Start it, or leave the address out."
-    )
+    return lambda *cell: executor.submit(attend, pack(*cell), execution.time_limit)

@@ -12,10 +12,10 @@ from counterpoise.data.files.extras import require
 
 T = TypeVar("T")
 
-BACKENDS = ("loky", "threading", "ray", "dask")
-"""Names of back ends. ``threading`` stays in this process, where cells take turns."""
+_CLUSTERS = {"ray": ("ray", "ray"), "dask": ("dask", "distributed")}  # with extra and package
 
-_PACKAGES = {"ray": {"ray": "ray"}, "dask": {"distributed": "distributed"}}
+BACKENDS = ("loky", "threading", *_CLUSTERS)
+"""Names of back ends. ``threading`` stays in this process, where cells take turns."""
 
 
 class ExecutionOptions(TypedDict, total=False):
@@ -71,7 +71,7 @@ class Execution:
         check_choice("backend", self.backend, BACKENDS)
         if self.jobs is not None:
             check_count("jobs", self.jobs, at_least=1)
-        if self.address is not None and self.backend not in _PACKAGES:
+        if self.address is not None and self.backend not in _CLUSTERS:
             raise ValueError(
                 f"`address` should be that of a cluster of ray or dask; found {self.address!r} for "
                 f"the back end {self.backend!r}, which has none. Leave it out."
@@ -84,24 +84,17 @@ class Execution:
                     f"cannot be stopped; found {self.time_limit:g}. Choose another back end."
                 )
         check_flag("retry_failed", self.retry_failed)
-        self._number_and_count()
-        require("Running cells", "train", {"loky": "loky", "cloudpickle": "cloudpickle"})
-        if self.backend in _PACKAGES:
-            require(f"The back end {self.backend!r}", self.backend, _PACKAGES[self.backend])
+        self.mine(())
+        extra, package = _CLUSTERS.get(self.backend, ("train", "loky"))
+        require(f"The back end {self.backend!r}", extra, {package: package})
 
     def mine(self, cells: Sequence[T]) -> Sequence[T]:
         """Return the cells of this part."""
-        number, count = self._number_and_count()
-        return cells[number - 1 :: count]
-
-    def _number_and_count(self) -> tuple[int, int]:
-        if self.part is None:
-            return 1, 1
-        match = re.fullmatch(r"(\d+)/(\d+)", self.part) if isinstance(self.part, str) else None
+        match = re.fullmatch(r"(\d+)/(\d+)", "1/1" if self.part is None else str(self.part))
         number, count = map(int, match.groups()) if match else (0, 0)
         if not 1 <= number <= count:
             raise ValueError(
                 "`part` should be K/N for the Kth of N parts, such as 3/16; found "
                 f"{self.part!r}. Count from 1."
             )
-        return number, count
+        return cells[number - 1 :: count]
