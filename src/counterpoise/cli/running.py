@@ -47,7 +47,7 @@ def add_running(parser: ArgumentParser, *, progress: str) -> None:
         type=int | None,
         default=None,
         help="Runs at a time, each on one thread. Default: one a core, or one where there is a "
-        "GPU; of a cluster as many as it has workers.",
+        "GPU; of a cluster as many as it has room for.",
     )
     group.add_argument(
         "--address",

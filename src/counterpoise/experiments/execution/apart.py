@@ -40,20 +40,17 @@ def pack(cell: Cell, path: Path) -> Callable[[], bool]:
     modules = [str(Path(place).absolute()) for place in sys.path]
 
     def compute() -> bool:
-        here = versions()
         if not path.is_dir():
             raise ValueError(
                 f"`runs` should be a folder that all workers share; found no {str(path)!r} on "
                 f"{platform.node()!r}. Choose one that they share."
             )
-        others = [
-            f"{k} {v}, not {expected.get(k)}" for k, v in here.items() if v != expected.get(k)
-        ]
-        if others:
-            raise ValueError(
-                "Workers should have the versions of the machine that started them; found on "
-                f"{platform.node()!r} {'; '.join(others)}. Install the same."
-            )
+        for name, number in versions().items():
+            if number != expected.get(name):
+                raise ValueError(
+                    f"Workers should have {name} {expected.get(name)}, as where they were started "
+                    f"from; found {number} on {platform.node()!r}. Install the same."
+                )
         if folder.is_dir():  # or else paths that are relative to it are not found: it shows
             os.chdir(folder)
         sys.path.extend(place for place in modules if place not in sys.path)
@@ -66,7 +63,10 @@ def pack(cell: Cell, path: Path) -> Callable[[], bool]:
 def attend(
     compute: Callable[[], bool], limit: float | None, children: Children = _CHILDREN
 ) -> Outcome:
-    """Call a function in a process of the thread that this is, for so many seconds at most."""
+    """Call a function in a process that this thread has to itself, for so many seconds at most.
+
+    Started if there is none, it stays for the next call, with what it has imported and loaded.
+    """
     from loky import BrokenProcessPool, ProcessPoolExecutor  # type: ignore[import-untyped]
 
     thread = threading.get_ident()
@@ -78,10 +78,12 @@ def attend(
         )
     try:
         future = children[thread].submit(compute)
+        outcome: Outcome = None
         if wait([future], limit).done:
-            return future.result()
-        children.pop(thread).shutdown(kill_workers=True)  # and all that they started
-        return None
+            outcome = future.result()
+        else:
+            children.pop(thread).shutdown(kill_workers=True)  # and all that they started
+        return outcome
     except BrokenProcessPool as death:
         del children[thread]
         exits = re.search(r"exit codes of the workers are \{(.*)\}", str(death))

@@ -30,17 +30,17 @@ Submit = Callable[[Cell, Path], Future[Outcome]]
 
 
 def open_pool(stack: ExitStack, execution: Execution, *, gpu: bool) -> Submit:
-    """Start what a back end needs.
+    """Start what a back end needs, which ends with the stack.
 
     Args:
-        stack: Ends it.
-        execution: Which back end, and how many at a time.
+        stack: Open for as long as cells are submitted.
+        execution: Which back end, and how many cells at a time.
         gpu: Whether cells use a GPU where there is one.
 
     Raises:
         ValueError: If no cluster answers at the address.
     """
-    # What back ends set is set back when they have ended.
+    # Variables that a back end sets for its workers are set back in the end.
     stack.enter_context(patch.dict(os.environ, {"RAY_USAGE_STATS_ENABLED": "0"} | os.environ))
     start = {"loky": _local, "threading": _here, "ray": _ray, "dask": _dask}[execution.backend]
     try:
@@ -97,30 +97,32 @@ def _start_ray(stack: ExitStack, execution: Execution) -> None:
     import ray
     from loky import cpu_count
 
-    address, own = execution.address, dict[str, Any]()
+    address = execution.address
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
         short = None if os.name == "nt" else "/tmp"  # as paths of Ray's sockets have to be
         folder = TemporaryDirectory(prefix="ray", dir=short, ignore_cleanup_errors=True)
-        own = {"num_cpus": execution.jobs or cpu_count(), "_temp_dir": stack.enter_context(folder)}
-        own |= {"include_dashboard": False, "object_store_memory": 80 * 2**20}  # calls are small
+        options |= {"num_cpus": execution.jobs or cpu_count(), "include_dashboard": False}
+        options |= {"_temp_dir": stack.enter_context(folder)}
+        options |= {"object_store_memory": 80 * 2**20}  # near the least: calls are small
     elif address != "auto":  # Ray itself would try for minutes
         host, _, port = address.rpartition(":")
         socket.create_connection((host, int(port)), _SECONDS_TO_ANSWER).close()
     if threading.current_thread() is threading.main_thread():  # Ray lays its own handler over it
         stack.callback(signal.signal, signal.SIGTERM, signal.getsignal(signal.SIGTERM))
-    address = address or "local"
-    stack.enter_context(ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own))
+    stack.enter_context(ray.init(address or "local", **options))
 
 
 def _dask(stack: ExitStack, execution: Execution, gpu: bool) -> Submit:
     from distributed import Client
 
-    address, own = execution.address, dict[str, Any]()
+    address = execution.address
+    options: dict[str, Any] = {"timeout": _SECONDS_TO_ANSWER}
     if address is None:
-        own = {"n_workers": execution.jobs, "threads_per_worker": 1}
-        own |= {"dashboard_address": None, "silence_logs": logging.CRITICAL}
+        options |= {"n_workers": execution.jobs, "threads_per_worker": 1}
+        options |= {"dashboard_address": None, "silence_logs": logging.CRITICAL}
     elif address.endswith(".json"):  # for which Dask itself would wait without end
         address = json.loads(Path(address).read_text())["address"]
-    client = stack.enter_context(Client(address, timeout=_SECONDS_TO_ANSWER, **own))
-    executor = client.get_executor(pure=False)
+    client = stack.enter_context(Client(address, **options))
+    executor = client.get_executor(pure=False)  # the same call again may end otherwise
     return lambda *cell: executor.submit(attend, pack(*cell), execution.time_limit)

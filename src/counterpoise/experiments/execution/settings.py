@@ -40,7 +40,8 @@ class Execution:
         backend: "loky" (processes of this machine), "ray" or "dask" (a cluster, or one that is
             started here), or "threading" (this process, where cells take turns: for debugging).
         jobs: How many cells at a time, at least 1. Default: one a core, or one where there is a
-            GPU; of a cluster as many as it has workers, or GPUs of Ray if cells use them.
+            GPU; of a cluster as many as it has room for: threads of Dask, or cores of Ray, and
+            its GPUs if cells use them.
         address: Of a cluster of Ray or Dask that runs already, which has to share the store; for
             Dask also a scheduler file. Default: one is started on this machine.
         time_limit: Seconds that a cell may take, after which it counts as failed; above 0.
