@@ -108,7 +108,8 @@ def test_a_call_that_is_interrupted_leaves_no_note(tmp_path, monkeypatch, interr
     assert store.read(cell.key).state == "done"
 
 
-def test_a_command_that_ends_ends_its_processes_and_blames_no_cell(tmp_path):
+@pytest.mark.parametrize("name", EVERYWHERE)
+def test_a_command_that_ends_ends_its_processes_and_blames_no_cell(tmp_path, name):
     (tmp_path / "hold").touch()
     held, done = Ending("held", tmp_path), Ending("done", tmp_path)
     store = Store(tmp_path)
@@ -118,7 +119,7 @@ def test_a_command_that_ends_ends_its_processes_and_blames_no_cell(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_cells([held, done], store, Execution("loky", jobs=2), stop)
+        run_cells([held, done], store, Execution(name, jobs=2), stop)
     until(lambda: not lives(lines(held.journal)[0]))
     assert (store.read(held.key), store.deaths(held.key)) == (None, [])
 

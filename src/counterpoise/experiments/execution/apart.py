@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from multiprocessing import current_process
 from pathlib import Path
 from pickle import loads
@@ -72,18 +72,15 @@ def attend(
     thread = threading.get_ident()
     if thread not in children:
         current_process().daemon = False  # as Dask makes its workers, which may start none
-        environment = dict.fromkeys(_THREADS, "1")
         children[thread] = ProcessPoolExecutor(
-            1, initializer=_depend_on, initargs=(os.getpid(),), env=environment
+            1, initializer=_depend_on, initargs=(os.getpid(),), env=dict.fromkeys(_THREADS, "1")
         )
     try:
-        future = children[thread].submit(compute)
-        outcome: Outcome = None
+        future: Future[bool] = children[thread].submit(compute)
         if wait([future], limit).done:
-            outcome = future.result()
-        else:
-            children.pop(thread).shutdown(kill_workers=True)  # and all that they started
-        return outcome
+            return future.result()
+        children.pop(thread).shutdown(kill_workers=True)  # and all that it started
+        return None
     except BrokenProcessPool as death:
         del children[thread]
         exits = re.search(r"exit codes of the workers are \{(.*)\}", str(death))

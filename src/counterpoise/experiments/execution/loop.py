@@ -19,6 +19,7 @@ from counterpoise.experiments.store import Result, Store
 Told = Callable[[Cell, Result], None]
 
 _SECONDS_TO_ARRIVE = 90  # of a result; network file systems look for new files once a minute
+_MOST_UNDER_WAY = 1000  # more than a back end has room for, few enough to wait for each
 _MOST_LOSSES = 5  # of workers that take a cell with them, by these errors of Ray and Dask
 _LOSSES = {"KilledWorker", "NodeDiedError", "OutOfMemoryError", "WorkerCrashedError"}
 
@@ -42,7 +43,7 @@ def run_cells(cells: Sequence[Cell], store: Store, execution: Execution, told: T
         return
     waiting, under_way = deque(cells), dict[Future[Outcome], Cell]()
     losses: Counter[str] = Counter()
-    most = 1 if execution.backend == "threading" else execution.jobs or len(cells)
+    most = 1 if execution.backend == "threading" else execution.jobs or _MOST_UNDER_WAY
     with ending_when_full(store.path), ExitStack() as stack:
         submit = open_pool(stack, execution, gpu=any(cell.uses_gpu for cell in cells))
         while waiting or under_way:

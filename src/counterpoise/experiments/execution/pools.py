@@ -30,12 +30,7 @@ Submit = Callable[[Cell, Path], Future[Outcome]]
 
 
 def open_pool(stack: ExitStack, execution: Execution, *, gpu: bool) -> Submit:
-    """Start what a back end needs, which ends with the stack.
-
-    Args:
-        stack: Open for as long as cells are submitted.
-        execution: Which back end, and how many cells at a time.
-        gpu: Whether cells use a GPU where there is one.
+    """Start what a back end needs, which ends with the stack; cells may use a GPU if ``gpu``.
 
     Raises:
         ValueError: If no cluster answers at the address.
