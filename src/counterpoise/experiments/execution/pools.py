@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from secrets import token_hex
 from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
@@ -24,6 +25,7 @@ from counterpoise.experiments.execution.apart import Children, Outcome, attend, 
 from counterpoise.experiments.execution.settings import Execution
 
 _SECONDS_TO_ANSWER = 15  # that a cluster has
+_TOKEN = token_hex(32)  # the same for each Ray of this process, which reads it once
 
 Submit = Callable[[Cell, Path], Future[Outcome]]
 """Has a cell computed into the store of a path, as soon as there is a place for it."""
@@ -35,7 +37,7 @@ def open_pool(stack: ExitStack, execution: Execution, *, gpu: bool) -> Submit:
     Raises:
         ValueError: If no cluster answers at the address.
     """
-    # Variables that a back end sets for its workers are set back in the end.
+    # Variables that are set for workers are set back in the end.
     stack.enter_context(patch.dict(os.environ, {"RAY_USAGE_STATS_ENABLED": "0"} | os.environ))
     start = {"loky": _local, "threading": _here, "ray": _ray, "dask": _dask}[execution.backend]
     try:
@@ -95,6 +97,9 @@ def _start_ray(stack: ExitStack, execution: Execution) -> None:
     address = execution.address
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
+        tokens = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", Path.home() / ".ray" / "auth_token"))
+        if not tokens.exists():  # Ray would leave one there, and ask for it from then on
+            os.environ.setdefault("RAY_AUTH_TOKEN", _TOKEN)
         short = None if os.name == "nt" else "/tmp"  # as paths of Ray's sockets have to be
         folder = TemporaryDirectory(prefix="ray", dir=short, ignore_cleanup_errors=True)
         options |= {"num_cpus": execution.jobs or cpu_count(), "include_dashboard": False}
