@@ -1,7 +1,7 @@
 """CGGM: worked examples of both terms, its limits, and classifiers of its own."""
 
 from copy import deepcopy
-from math import sqrt
+from math import log, sqrt
 
 import pytest
 import torch
@@ -266,3 +266,54 @@ def test_averages_of_likelihoods_too_small_to_write_down_are_compared_too():
             target, score = torch.zeros(1, 1).double(), cp.scores.SquaredError()
             method.loss(joint, cp.Signals(None, target, unimodal_logits=guesses, score=score))
     torch.testing.assert_close(method.balance, torch.tensor([0.0, 1.0]).double())
+
+
+@pytest.mark.parametrize("num_modalities", [2, 3])
+def test_before_the_first_step_all_are_at_par(num_modalities):
+    assert bound(num_modalities).balance.tolist() == pytest.approx(
+        [1 - 1 / num_modalities] * num_modalities
+    )
+    assert not cp.CGGM().balance_of(torch.tensor([-1.0, 0.0])).signbit().any()
+
+
+def of_errors(*losses):
+    guesses = torch.tensor(losses, dtype=torch.float64).sqrt().view(-1, 1, 1)
+    score = cp.scores.SquaredError()
+    return cp.Signals(None, torch.zeros(1, 1).double(), unimodal_logits=guesses, score=score)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_likelihoods_of_very_different_scales_are_compared_and_averaged(order):
+    """e^-1000 is nothing beside e^-100: of two modalities the second gains, or loses, half."""
+    joint, few = torch.zeros((), dtype=torch.float64), (1000.0, 1000.0)
+    many = (100.0, 100.0 + log(2))
+    method = bound(2, direction=0.0)
+    for losses in (few, many)[::order]:
+        method.loss(joint, of_errors(*losses))
+    assert method.balance.tolist() == pytest.approx([1 / 3, 2 / 3])
+    method = bound(2, direction=0.0, every=2)
+    for losses in (few, many)[::order]:
+        method.loss(joint, of_errors(*losses))
+    found = method.accuracies.log() - method.shift
+    assert found.tolist() == pytest.approx([-100 + log(0.5), -100 + log(0.25)])
+
+
+def test_several_labels_a_sample_are_no_classes():
+    method = bound(2, direction=0.0)
+    target, logits = torch.tensor([[1, 0], [0, 0]]), torch.zeros(2, 2, 2).double()
+    score = cp.scores.BinaryCrossEntropy()
+    method.loss(
+        torch.zeros(()).double(), cp.Signals(None, target, unimodal_logits=logits, score=score)
+    )
+    assert method.accuracies.tolist() == pytest.approx([0.5, 0.5])
+
+
+def test_segments_are_ignored_as_by_pytorch_under_a_score_of_ones_own():
+    """Of the first sample one of two labels is right, of the second the one."""
+    method = bound(2, direction=0.0)
+    target = torch.tensor([[0, -100, 1], [-100, 0, -100]])
+    guesses = F.one_hot(torch.zeros(2, 3).long(), 2).movedim(2, 1).double()
+    given = cp.Signals(guesses, target, unimodal_logits=torch.stack([guesses, 1 - guesses]))
+    own = given._replace(score=lambda z, y: F.cross_entropy(z, y, reduction="none").sum(dim=1))
+    method.loss(torch.tensor(0.0), own)
+    assert method.accuracies.tolist() == [0.75, 0.25]

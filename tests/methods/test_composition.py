@@ -150,6 +150,15 @@ def test_who_makes_and_combines_losses_by_itself_is_asked_for_both():
     assert method.asked("loss") is method.asked("combine") is method.methods[0]
 
 
+def test_a_chain_reports_what_its_members_find():
+    method = cp.chain(cp.UnimodalLoss(), cp.AGM())
+    method.bind(("ear", "eye"))
+    method.check()
+    method.coefficients(cp.Signals(None, None, scores=torch.tensor([float("nan"), 1.0])))
+    with pytest.raises(FloatingPointError, match="of modality 'ear' should be finite"):
+        method.check()
+
+
 def test_outside_its_window_a_method_is_asked_between_steps_alone():
     method = cp.chain(cp.Windowed(cp.MSES(), 1, 2), cp.Windowed(cp.OGM(), 1, 2), cp.AGM())
     method.bind(("ear", "eye"))

@@ -149,3 +149,17 @@ def test_samples_without_a_label_do_not_count():
     given = cp.Signals(None, torch.tensor([-100, 0]), unimodal_logits=logits)
     assert confidences(given).tolist() == pytest.approx([0.5, 0.5])
     assert confidences(given, torch.tensor([True, False])).isnan().all()
+
+
+def test_a_score_of_ones_own_is_asked_outside_autocast_and_without_gradient():
+    torch.manual_seed(0)
+    logits, weight = torch.randn(2, 11, 5, requires_grad=True), torch.randn(5, 5)
+
+    def score(z, y):
+        return (z @ weight).square().mean(dim=1)
+
+    given = cp.Signals(None, torch.zeros(11), unimodal_logits=logits, score=score)
+    plain = confidences(given)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(confidences(given), plain)
+    assert not plain.requires_grad

@@ -206,3 +206,18 @@ def test_logits_that_do_not_suit_are_an_error():
 def test_another_name_is_an_error():
     with pytest.raises(ValueError, match=r"`heads` should be .*linear.*; found 'linaer'"):
         cp.UnimodalLoss(heads="linaer")
+
+
+def test_linear_heads_are_drawn_as_linear_layers_are():
+    torch.manual_seed(0)
+    head = LinearHead("ear", torch.float64)
+    head(torch.zeros(1, 64), torch.zeros(1, 500))
+    for parameter in (head.weight, head.bias):
+        assert parameter.abs().max() <= 1 / 8
+        assert parameter.min() < -0.1 < 0.1 < parameter.max()
+
+
+def test_losses_weigh_the_same_where_no_weights_are_given():
+    method = cp.UnimodalLoss()
+    method.bind(("ear", "eye"))
+    assert method.weights_M.tolist() == [1, 1]
