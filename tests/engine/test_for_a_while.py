@@ -80,11 +80,9 @@ def test_the_depth_of_reentrant_checkpoints_is_told_and_ends_with_an_error_too()
         raise RuntimeError("no")
 
     x = torch.tensor(2.0, requires_grad=True)
-    with ReentrantCheckpoints() as entered:
-        pass
-    assert entered is None
     noted = ReentrantCheckpoints()
-    with noted:
+    with noted as entered:
+        assert entered is noted
         y = torch_checkpoint.checkpoint(nested, x, use_reentrant=True)
         assert noted.depth == 0
         with pytest.raises(RuntimeError, match="no"):

@@ -67,11 +67,11 @@ def test_other_values_are_of_the_same_kind():
     assert numbers.double().mean().item() == pytest.approx(3.5, abs=0.3)
 
 
-def test_nan_is_put_into_floating_point_numbers_alone():
+def test_nan_and_large_numbers_are_put_into_floating_point_numbers_alone():
     values, counts = torch.ones(3, 2), torch.ones(3, dtype=torch.int64)
     assert poisoned(values).isnan().all()
     assert poisoned(counts) is counts
-    spoilt = first_row_spoilt(values)
-    assert spoilt.isnan().tolist() == [[True, True], [False, False], [False, False]]
-    assert torch.equal(first_row_spoilt(counts), counts)
+    spoilt = first_row_spoilt(1e6, values)
+    assert torch.equal(spoilt.abs(), torch.tensor([[1e6] * 2, [1.0] * 2, [1.0] * 2]))
+    assert torch.equal(first_row_spoilt(1e6, counts), counts)
     assert torch.equal(values, torch.ones(3, 2))
