@@ -1,0 +1,114 @@
+"""What methods share: numbers for each modality, snapshots, subsets, counters, rows."""
+
+import pytest
+import torch
+from torch import nn
+
+import counterpoise as cp
+from counterpoise.methods.shared.counting import HostCount
+from counterpoise.methods.shared.rows import sample_axis
+from counterpoise.methods.shared.settings import per_modality
+from counterpoise.methods.shared.snapshots import Snapshots
+from counterpoise.methods.shared.subsets import values_alone, values_of
+
+NAMES = ("ear", "eye", "hand")
+
+
+@pytest.mark.parametrize(
+    ("given", "numbers"),
+    [
+        (None, [0.5, 0.5, 0.5]),
+        (2, [2, 2, 2]),
+        (0, [0, 0, 0]),
+        ([1, 2.5, 0], [1, 2.5, 0]),
+        ({"hand": 3, "ear": 1, "eye": 2}, [1, 2, 3]),
+    ],
+)
+def test_one_number_serves_all_modalities_or_each_has_its_own(given, numbers):
+    assert per_modality("w", given, NAMES, default=0.5) == numbers
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        (
+            [1, 2],
+            ValueError,
+            "`w` should have a number for each of ear, eye, hand; found 2. Give 3",
+        ),
+        ([1, 2, 3, 4], ValueError, "found 4. Give 3, or one number for all."),
+        ({"ear": 1}, ValueError, "`w` should have a number for each of ear, eye, hand; found ear."),
+        ({}, ValueError, "found none"),
+        (dict.fromkeys([*NAMES, "arm"], 1), ValueError, "hand, arm. Did you mean 'ear'?"),
+        (-1, ValueError, "`w` should be finite, at least 0; found -1."),
+        ([1, 2, float("nan")], ValueError, "`w` should be finite, at least 0; found nan."),
+        (dict.fromkeys(NAMES, -2.0), ValueError, "`w` should be finite, at least 0; found -2.0."),
+        (
+            "abc",
+            TypeError,
+            "`w` should be a number, one for each modality, or by name; found 'abc'",
+        ),
+        ([1, "2", 3], TypeError, "found '2' in it"),
+        ({"ear": "1"}, TypeError, "`w` should map modalities to numbers; found 'ear': '1'."),
+        (True, TypeError, "`w` should be a number; found True"),
+    ],
+)
+def test_numbers_that_do_not_fit_the_modalities_are_errors(given, error, message):
+    with pytest.raises(error) as caught:
+        per_modality("w", given, NAMES, default=0.5)
+    assert message in str(caught.value)
+
+
+def test_a_counter_that_the_host_does_not_know_is_read():
+    count, counter = HostCount(), torch.tensor(3)
+    assert count.read(counter) == 3
+    counter.add_(2)
+    assert count.read(counter) == 5
+    count.note(counter, 9)  # believed
+    assert count.read(counter) == 9
+    assert count.read(torch.tensor(7)) == 7
+
+
+def test_snapshots_are_copies_and_restored_in_place():
+    layer, norm, snapshots = nn.Linear(2, 3), nn.BatchNorm1d(3), Snapshots()
+    snapshots.keep("first", [layer, norm, layer])
+    assert len(snapshots.state_dict()) == 2 + 5  # a module that is named twice is kept once
+    before, weight = layer.weight.detach().clone(), layer.weight
+    with torch.no_grad():
+        layer.weight.add_(1)
+        norm.running_mean.add_(1)
+    snapshots.restore("first", [layer, norm])
+    assert layer.weight is weight
+    assert torch.equal(weight, before)
+    assert not norm.running_mean.any()
+    assert not any(kept.requires_grad for kept in snapshots.buffers())
+
+
+def test_a_saved_state_decides_which_snapshots_there_are():
+    layer, snapshots, other = nn.Linear(2, 3), Snapshots(), Snapshots()
+    snapshots.keep("first", [layer])
+    other.keep("second", [nn.Linear(5, 7)])
+    other.load_state_dict(snapshots.state_dict())
+    assert list(other.state_dict()) == ["first_0", "first_1"]
+    other.load_state_dict(Snapshots().state_dict())
+    assert not other.state_dict()
+    assert dict(other.named_buffers()).keys() == {"place"}
+
+
+def test_values_of_subsets_are_found_whatever_the_order():
+    values = torch.arange(7.0).view(7, 1)
+    coalitions = ((0,), (1,), (2,), (0, 1), (0, 2), (1, 2), (0, 1, 2))
+    signals = cp.Signals(None, None, values=values, coalitions=coalitions)
+    assert values_of(signals, [(2, 0), (1,)], "CML").tolist() == [[4], [1]]
+    assert values_alone(signals, 3, "CML").tolist() == [[0], [1], [2]]
+    sampled = signals._replace(coalitions=((), (0,)))
+    with pytest.raises(ValueError, match="Coalitions should be exact for CML, which needs that of"):
+        values_of(sampled, [(1,)], "CML")
+
+
+@pytest.mark.parametrize(
+    ("shape", "axis"),
+    [((5,), 0), ((5, 3), 0), ((3, 5), 1), ((5, 5), 0), ((3, 4, 5), None), ((), None)],
+)
+def test_the_axis_of_samples_is_the_first_or_the_second(shape, axis):
+    assert sample_axis(torch.zeros(shape), 5) == axis
