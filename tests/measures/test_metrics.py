@@ -316,4 +316,5 @@ def test_one_modality_is_an_error(kind):
 
 
 def test_robustness_is_asked_for_in_tenths():
+    assert modality_metrics(3)
     assert pytest.approx([k / 10 for k in range(11)]) == PROBABILITIES

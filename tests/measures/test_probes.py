@@ -7,7 +7,7 @@ from sklearn import linear_model
 
 from counterpoise.data import Synthetic
 from counterpoise.measures import Batches, linear_probe, probe_encoders
-from counterpoise.measures.probes import PROBES
+from counterpoise.measures.probes import PENALTIES, PROBES, standardised
 from counterpoise.models import build
 
 SIZES = {"train": 211, "validation": 83, "test": 157}
@@ -166,3 +166,17 @@ def test_a_probe_is_the_classifier_that_it_is_called(kind):
     assert found.accuracy == classifier.score((test[0] - mean) / std, test[1])
     other = next(other for other in PROBES if other != kind)
     assert found.accuracy != linear_probe(*splits(2, signal=0.9), kind=other).accuracy
+
+
+def test_penalties_unless_told_otherwise():
+    """With classes far apart all are as right, and the highest is taken."""
+    assert PENALTIES == (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
+    assert linear_probe(*splits(signal=100.0), kind="ridge").penalty in (100.0, 1000.0)
+
+
+def test_a_dimension_of_rounding_is_constant_and_a_small_one_is_not():
+    base = np.array([[1.0, 5.0, 0.0], [1.0, 5.0, 2.0]])
+    train = base + np.array([[0, 0, 0], [1e-11, 6e-12, 0]])
+    found = standardised({"train": train, "test": train})["test"]
+    assert np.abs(found[:, [0, 2]]).tolist() == pytest.approx(np.ones((2, 2)), rel=1e-4)
+    assert not found[:, 1].any()
