@@ -8,6 +8,7 @@ from torch import nn
 
 import counterpoise as cp
 from counterpoise.engine import evaluator
+from support.networks import MaxOut, batch
 from support.wrapping import gradients
 from zoo.kinds import CLASSES, THREE, WIDTH, draw, head, mlp, vectors
 from zoo.refusals import CLOSE, LEVELS, assert_refuses, assert_same_step, made, wrap
@@ -127,6 +128,26 @@ def test_what_is_forgotten_is_computed_again_as_it_was(monkeypatch):
     monkeypatch.setattr(evaluator, "CHUNK_BYTES", 1)
     for name, gradient in trained().items():
         torch.testing.assert_close(gradient, expected[name], **CLOSE)
+
+
+def test_what_is_forgotten_is_computed_again_by_the_running_statistics_of_its_step(monkeypatch):
+    how = cp.Coalitions(level="shared", statistics="running")
+
+    def trained():
+        torch.manual_seed(3)
+        model = MaxOut(3).double()
+        balanced = cp.Balanced(model, model.encoders, cp.AGM(), coalitions=how)
+        batches = [batch(3, 7, dtype=torch.float64, seed=seed) for seed in range(4)]
+        for inputs, target in batches[:2]:  # the engine looks at the model
+            balanced(**inputs, target=target)
+        losses = [balanced(**inputs, target=target).loss for inputs, target in batches[2:]]
+        sum(losses).backward()
+        return gradients(balanced)
+
+    expected = trained()
+    monkeypatch.setattr(evaluator, "CHUNK_BYTES", 1)
+    for name, gradient in trained().items():
+        torch.testing.assert_close(gradient, expected[name], rtol=1e-9, atol=1e-12)
 
 
 def test_an_encoder_that_went_elsewhere_is_named():

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.utils.rnn import PackedSequence
 from torch.utils import _pytree as pytree
 
@@ -230,7 +231,10 @@ class Evaluator:
         if len(chunks) == 1:
             return self._chunk(partial, absences)
         run = checkpointed if self._gradient else _call
-        how = (self._gradient, self._freezes)
+        running = self.setup.statistics == "running"
+        layers = [m for m in self.modules if running and isinstance(m, _NormBase)]
+        buffers = [(layer, layer._buffers.copy()) for layer in layers]
+        how = (self._gradient, self._freezes, buffers)
         return torch.cat([run(self._chunk_aside, chunk, absences, *how) for chunk in chunks])
 
     def _chunk_aside(
@@ -239,10 +243,13 @@ class Evaluator:
         absences: Mapping[int, PyTree],
         gradient: bool,
         freezes: bool,
+        buffers: Sequence[tuple[nn.Module, Mapping[str, Any]]],
     ) -> Tensor:
         # Again, since the backward pass calls this in ordinary training, after other passes.
         self._gradient, self._freezes = gradient, freezes
         with self.aside():
+            for layer, kept in buffers:  # of which other passes have moved the statistics
+                layer._buffers.update(kept)
             return self._chunk(partial, absences)
 
     def _chunk(self, partial: Sequence[Coalition], absences: Mapping[int, PyTree]) -> Tensor:
