@@ -34,7 +34,8 @@ def section(name: str) -> str:
     shown = [
         re.sub(r"\]\((.*)\)$", rf"](../{place.as_posix()}/\1)", picture) for picture in pictures
     ]
-    told = f"`counterpoise study {name}` (page, tables and drawings: `{place.as_posix()}`)"
+    parts = "page, tables" if (folder(name) / "report.html").is_file() else "tables"
+    told = f"`counterpoise study {name}` ({parts} and drawings: `{place.as_posix()}`)"
     return "\n\n".join([f"### `{name}`: {study_class(name).question}", told, *words, *shown[:1]])
 
 
