@@ -21,6 +21,12 @@ DEFAULT_BOUND = 1.5
 
 DEFAULT_CLAMP = 10.0
 
+_LIMITS = {
+    dtype: log(torch.finfo(dtype).max) - 1
+    for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+}
+"""The largest exponent whose exponential is finite, by type."""
+
 
 class AGM(Method):
     r"""Scales each response's gradient by how its lead compares with its own history.
@@ -213,5 +219,5 @@ def discrepancy_ratio(scores_M: Tensor) -> Tensor:
 
 
 def _finite_exp(exponent: Tensor) -> Tensor:
-    limit = log(torch.finfo(exponent.dtype).max) - 1
+    limit = _LIMITS[exponent.dtype]
     return exponent.clamp(-limit, limit).exp()
