@@ -44,6 +44,30 @@ def test_a_gate_that_is_shut_in_the_first_batch_is_not_taken_for_a_wall(level, b
     torch.testing.assert_close(found.responses, expected.responses, rtol=1e-9, atol=1e-11)
 
 
+class Switched(Late):
+    """Additive until an attribute says otherwise, which no look at the model can see before."""
+
+    mixed = False
+
+    def forward(self, **inputs):
+        features = self.features(inputs)
+        product = (features[0] * features[1] * features[2]).sum(dim=1, keepdim=True)
+        return self.head(torch.cat(features, dim=1)) + self.mixed * product
+
+
+def test_what_is_no_sum_any_more_is_evaluated_in_all_its_coalitions():
+    torch.manual_seed(5)
+    balanced = wrap(Switched(3, norm=False).double(), "shared")
+    inputs, target = batch(3, 7)
+    balanced(**inputs, target=target)
+    assert balanced.runner.facts.separable
+    balanced.model.mixed = True
+    with pytest.warns(UserWarning, match="values differ from whole passes"):
+        found = balanced(**inputs, target=target)
+    expected = wrap(deepcopy(balanced.model))(**inputs, target=target)
+    torch.testing.assert_close(found.responses, expected.responses, rtol=1e-9, atol=1e-11)
+
+
 class Averaged(Late):
     """NaN where both of two modalities are absent, finite where one of them is there."""
 
