@@ -51,8 +51,10 @@ class Switched(Late):
 
     def forward(self, **inputs):
         features = self.features(inputs)
-        product = (features[0] * features[1] * features[2]).sum(dim=1, keepdim=True)
-        return self.head(torch.cat(features, dim=1)) + self.mixed * product
+        logits = self.head(torch.cat(features, dim=1))
+        if self.mixed:
+            logits = logits + (features[0] * features[1] * features[2]).sum(dim=1, keepdim=True)
+        return logits
 
 
 def test_what_is_no_sum_any_more_is_evaluated_in_all_its_coalitions():
