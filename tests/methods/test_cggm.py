@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 import counterpoise as cp
 from counterpoise.methods.cggm import _accuracies
+from counterpoise.methods.shared.evidence import scaled_confidences
 from support.harness import network, wrap
 from support.networks import batch
 from support.wrapping import gradients
@@ -317,3 +318,15 @@ def test_segments_are_ignored_as_by_pytorch_under_a_score_of_ones_own():
     own = given._replace(score=lambda z, y: F.cross_entropy(z, y, reduction="none").sum(dim=1))
     method.loss(torch.tensor(0.0), own)
     assert method.accuracies.tolist() == [0.75, 0.25]
+
+
+def test_numbers_are_no_labels_whatever_their_shape():
+    torch.manual_seed(0)
+    signals = cp.Signals(
+        None,
+        torch.tensor([0.0, 1.0, 2.0]),
+        unimodal_logits=torch.randn(2, 3, 5),
+        score=lambda logits, target: (logits.mean(dim=1) - target).square(),
+    )
+    for found, expected in zip(_accuracies(signals), scaled_confidences(signals), strict=True):
+        torch.testing.assert_close(found, expected, rtol=0, atol=0)
