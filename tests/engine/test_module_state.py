@@ -72,10 +72,10 @@ class BuiltLate(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.rest, self.layer, self.gain = head(), None, None
+        self.rest, self.gain = head(), None
 
     def forward(self, a, b):
-        if self.layer is None:
+        if not hasattr(self, "layer"):
             self.layer = nn.Linear(a.shape[1], WIDTH)
             self.gain = nn.Parameter(torch.ones(WIDTH))
         return self.rest(self.layer(a) * self.gain, b)

@@ -58,6 +58,17 @@ def test_an_absent_value_that_breaks_the_model_is_an_error_up_front():
         balanced(**inputs, target=torch.randint(4, (7,)))
 
 
+def test_of_three_the_one_whose_absence_breaks_the_model_is_blamed_alone():
+    class Divided(Late):
+        def forward(self, **inputs):
+            return super().forward(**inputs) / inputs["ear"].abs().sum(dim=1, keepdim=True)
+
+    torch.manual_seed(5)
+    inputs, target = batch(3, 7, dtype=torch.float32)
+    with pytest.raises(ValueError, match=r"`absent` for modality 'ear' should .*finite"):
+        wrap(Divided(3, norm=False))(**inputs, target=target)
+
+
 @pytest.mark.parametrize("level", LEVELS)
 def test_two_forward_passes_before_one_backward_under_batch_norm(level):
     """The second pass moves running statistics that the first one's backward still reads."""

@@ -6,7 +6,12 @@ import pytest
 import torch
 
 import counterpoise as cp
-from counterpoise.methods.shared.evidence import confidences, mean_of_others, scaled_confidences
+from counterpoise.methods.shared.evidence import (
+    _least_over_processes,
+    confidences,
+    mean_of_others,
+    scaled_confidences,
+)
 from support.parallel import regress, regression
 from support.two_processes import run_in_two
 
@@ -163,3 +168,17 @@ def test_a_score_of_ones_own_is_asked_outside_autocast_and_without_gradient():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(confidences(given), plain)
     assert not plain.requires_grad
+
+
+def test_the_least_loss_is_that_of_all_processes(monkeypatch):
+    asked = []
+
+    def of_another(tensor, op, group):
+        asked.append((op, group))
+        tensor.clamp_(max=0.25)
+
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "all_reduce", of_another)
+    least = _least_over_processes(torch.tensor([[0.5, float("inf")]]), "ours", None)
+    assert least.item() == 0.25
+    assert asked == [(torch.distributed.ReduceOp.MIN, "ours")]
