@@ -65,7 +65,11 @@ CALLED = (
     ("network", "kind", "message"),
     [
         (Uncalled, RuntimeError, CALLED + r"; found none\. Name a module that is called once"),
-        (Repeated, RuntimeError, CALLED + r"; found a second call\. Name a module that"),
+        (
+            Repeated,
+            RuntimeError,
+            CALLED + r"; found a second call\. .*, or use coalitions=\"inputs\"\.$",
+        ),
         (
             Peeking,
             ValueError,
