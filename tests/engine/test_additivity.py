@@ -64,8 +64,8 @@ def test_a_head_that_is_never_called_is_an_error():
     model = additive()
     model.spare = nn.Linear(model.width, model.num_classes)
     message = (
-        r"The head of modality 'eye', 'spare', should be called exactly once .* found none\. Name a "
-        r"module that is called once \(by `module\(...\)`, not by another method\)\.$"
+        r"The head of modality 'eye', 'spare', should be called exactly once .* found none\. Name "
+        r"a module that is called once \(by `module\(...\)`, not by another method\)\.$"
     )
     with pytest.raises(RuntimeError, match=message):
         step(model, {"ear": "heads.0", "eye": "spare"})
