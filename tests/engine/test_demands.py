@@ -49,6 +49,23 @@ def test_a_graph_of_responses_is_recorded_where_somebody_may_go_backward_through
         assert out.loss.requires_grad
 
 
+def test_the_values_that_a_method_sees_carry_the_graph_that_it_asks_for():
+    seen = []
+
+    class Sees(cp.Method):
+        def needs(self):
+            return cp.Needs(responses="gradients", values=True)
+
+        def coefficients(self, signals):
+            seen.append((signals.values.requires_grad, signals.responses.requires_grad))
+            return torch.ones(2)
+
+    model = Late(2)
+    batch = {"ear": torch.randn(7, 3), "eye": torch.randn(7, 5)}
+    cp.Balanced(model, {n: n for n in NAMES}, Sees())(**batch, target=torch.arange(7) % 2)
+    assert seen == [(True, True)]
+
+
 def test_heads_of_its_own_spare_a_method_the_passes():
     own = {name: torch.nn.Linear(5, 4) for name in NAMES}
     asked = demands(cp.UnimodalLoss(heads=own)).training("on", monitor=False)

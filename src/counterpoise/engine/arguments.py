@@ -194,7 +194,7 @@ def check_call(model: nn.Module, modalities: Sequence[str], inputs: Mapping[str,
     """Raise unless the keywords are the modalities and others that the model takes."""
     for name in modalities:
         if inputs.get(name) is None:
-            given = ", ".join(inputs) or "no keyword"
+            given = "None" if name in inputs else ", ".join(inputs) or "no keyword"
             raise TypeError(
                 f"Modality {name!r} should be given as a keyword; found {given}. Pass its batch, "
                 "also where it is to be absent."

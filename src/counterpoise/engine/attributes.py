@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Any
 
 import torch
@@ -43,12 +42,7 @@ class AttributesKept:
                 # Parameters that were there stay: whoever shards them puts others in their place.
                 self._names.append((module._parameters, set(module._parameters)))
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         for table, kept in self._kept:
             table.update(kept)
             if len(table) != len(kept):

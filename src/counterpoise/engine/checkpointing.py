@@ -9,7 +9,6 @@ coalitions beside the full one run without checkpoints. In the full pass the old
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from types import TracebackType
 from typing import Any
 
 from torch.utils import checkpoint as torch_checkpoint
@@ -33,12 +32,7 @@ class _Swapped:
             self._kept[name] = getattr(torch_checkpoint, name)
             setattr(torch_checkpoint, name, replacement)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         for name, kept in self._kept.items():
             setattr(torch_checkpoint, name, kept)
         PROCESS_WIDE.release()
@@ -77,12 +71,7 @@ class ReentrantCheckpoints:
         torch_checkpoint.CheckpointFunction = self  # type: ignore[assignment, misc]
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         torch_checkpoint.CheckpointFunction = self._real  # type: ignore[misc]
         PROCESS_WIDE.release()
 

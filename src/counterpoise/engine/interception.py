@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from types import TracebackType
 from typing import Any, NamedTuple
 
 from torch import nn
@@ -45,12 +44,7 @@ class Interception:
             self._shadowed.append(module.__dict__.get("forward"))
             module.__dict__["forward"] = partial(handler, key, module.forward)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         for module, _, _ in reversed(self._routes):
             module.__dict__.pop("forward")
             shadowed = self._shadowed.pop()

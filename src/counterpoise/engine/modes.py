@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from types import TracebackType
 
 import torch
 from torch import Tensor, nn
@@ -86,12 +85,7 @@ class EvaluationMode:
             for (module, name, _), copy in zip(self._statistics, copies, strict=True):
                 module._buffers[name] = copy
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         _set_mode(self._switched, training=True)
         for recurrent, dropout in self._dropout:
             recurrent.dropout = dropout

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import nullcontext
-from types import TracebackType
 from typing import Any
 
 import torch
@@ -75,14 +74,9 @@ class Taps:
         self._interception = self._listening(encoders=True)
         self._interception.__enter__()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         assert self._interception is not None
-        self._interception.__exit__(kind, error, trace)
+        self._interception.__exit__(*exception)
         self._interception = None
 
     def full_pass(self, keywords: Mapping[str, Any], answer: Answer | None = None) -> Any:

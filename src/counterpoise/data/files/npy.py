@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from math import prod
 from pathlib import Path
 from tokenize import TokenError
-from types import TracebackType
 
 import torch
 from torch import Tensor
@@ -95,12 +94,7 @@ class RowWriter:
     def __enter__(self) -> RowWriter:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._file.close()
 
 
