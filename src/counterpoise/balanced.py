@@ -234,10 +234,10 @@ class Balanced(Loop):
         state does not move. For evaluation: ``balanced.eval().respond(...)``.
         """
         check_call(self.model, self.modalities, inputs)
-        modal, others = self._split(inputs)
-        if not (torch.compiler.is_compiling() or self.runner.inspected(others)):
-            self._inspect(modal, others)
-        return self._respond(modal, others, target)
+        batch = self._batch(inputs)
+        if not (torch.compiler.is_compiling() or self.runner.inspected(batch.others)):
+            self._inspect(batch)
+        return self._respond(batch, target)
 
     def validate(self, *, target: PyTree = None, **inputs: Any) -> None:
         """Check, on a batch, that the engine's level is right for the model; learn what is cheap.
@@ -255,7 +255,7 @@ class Balanced(Loop):
         """
         del target
         check_call(self.model, self.modalities, inputs)
-        self._inspect(*self._split(inputs))
+        self._inspect(self._batch(inputs))
         attach_gradients(self._tools, self.model, self.method)
 
     @torch.no_grad()
@@ -269,9 +269,9 @@ class Balanced(Loop):
         Returns:
             Shape (S + 1, B, ...), the full coalition last.
         """
-        modal, others = self._split(inputs)
-        batch = Batch(self.modalities, modal, others, self.absent)
-        evaluator = Evaluator(self.runner.setup, self.runner.facts_now(others), self.model, batch)
+        batch = self._batch(inputs)
+        facts = self.runner.facts_now(batch.others)
+        evaluator = Evaluator(self.runner.setup, facts, self.model, batch)
         _, full = evaluator.full()
         return torch.cat([evaluator.others(plan, gradient=False), full.unsqueeze(0)])
 
@@ -301,8 +301,8 @@ class Balanced(Loop):
         phase, places = self.method.phase(), self._tools.places
         wanted = self._demands.training(phase, monitor=self.monitor)
         if phase == "on" and "inputs" in places:
-            modal, others = self._split(inputs)
-            inputs = {**self.method.inputs(modal, target), **others}
+            batch = self._batch(inputs)
+            inputs = {**self.method.inputs(batch.inputs, target), **batch.others}
         if wanted.is_plain and (phase == "off" or places <= _BETWEEN_STEPS):
             raw, logits = self._run(inputs)
             self._check_target(target, logits)
@@ -317,24 +317,18 @@ class Balanced(Loop):
             self.method.advance()
         return out
 
-    def _split(self, inputs: dict[str, Any]) -> tuple[dict[str, PyTree], dict[str, Any]]:
-        modal = {name: inputs[name] for name in self.modalities}
-        return modal, {k: v for k, v in inputs.items() if k not in modal}
+    def _batch(self, inputs: dict[str, Any]) -> Batch:
+        return Batch.split(self.modalities, inputs, self.absent)
 
     def _run(self, inputs: dict[str, Any]) -> tuple[Any, Tensor]:
         raw = self.model(**inputs)
         return raw, self.runner.setup.select(raw)
 
     def _act(self, inputs: dict[str, Any], target: PyTree, wanted: Demand, *, acts: bool) -> Output:
-        modal, others = self._split(inputs)
-        facts = _NO_FACTS
-        if wanted.passes:
-            facts = self.runner.facts_for(
-                self.model, modal, others, self.absent, self._tools.process_group
-            )
+        batch = self._batch(inputs)
+        facts = self.runner.facts_for(self.model, batch) if wanted.passes else _NO_FACTS
         if not (self._prepared or torch.compiler.is_compiling()):
-            self._prepare(modal, others)
-        batch = Batch(self.modalities, modal, others, self.absent)
+            self._prepare(batch)
         observed = observe(
             self._tools,
             self.model,
@@ -349,10 +343,9 @@ class Balanced(Loop):
         return apply_method(self._tools, self.model, self.method, observed, acts=acts)
 
     @torch.no_grad()
-    def _respond(self, modal: dict[str, PyTree], others: dict[str, Any], target: PyTree) -> Output:
+    def _respond(self, batch: Batch, target: PyTree) -> Output:
         wanted = self._demands.evaluation
-        facts = self.runner.facts_now(others)
-        batch = Batch(self.modalities, modal, others, self.absent)
+        facts = self.runner.facts_now(batch.others)
         observed = observe(
             self._tools,
             self.model,
@@ -380,13 +373,14 @@ class Balanced(Loop):
 
     # -- looking at the model --------------------------------------------------------------------
 
-    def _inspect(self, modal: dict[str, PyTree], others: dict[str, Any]) -> None:
-        self.runner.inspect(self.model, modal, others, self.absent)
-        self._prepare(modal, others)
+    def _inspect(self, batch: Batch) -> None:
+        self.runner.inspect(self.model, batch)
+        self._prepare(batch)
 
-    def _prepare(self, modal: dict[str, PyTree], others: dict[str, Any]) -> None:
+    def _prepare(self, batch: Batch) -> None:
         """Check heads, and let those of the method learn their sizes, on the first batch."""
-        check_heads(self.runner.setup, self.model, modal, others, self.absent)
+        batch = batch.anew()  # stand-ins that are made here carry no gradient
+        check_heads(self.runner.setup, self.model, batch)
         acting = self._demands.training("on", monitor=self.monitor)
         if acting.passes:
             check_scripted(self.runner.setup.statistics, self.model)
@@ -395,7 +389,7 @@ class Balanced(Loop):
             warn_of_statistics(self.runner.setup.statistics, self.model)
         if any(map(is_lazy, self.method.parameters())):
             with EvaluationMode(self.model.modules()):
-                self._respond(modal, others, None)
+                self._respond(batch, None)
         self._prepared = True
 
     def _check_logits(self, target: PyTree, logits: Tensor) -> None:

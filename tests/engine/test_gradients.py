@@ -200,12 +200,16 @@ def test_under_bf16_autocast_what_is_compared_stays_float32(level):
         torch.testing.assert_close(gradients(rounded)[name], expected, rtol=0.1, atol=1e-2)
 
 
+@pytest.mark.parametrize("looks_first", [False, True])
 @pytest.mark.parametrize("level", LEVELS)
-def test_a_learned_absent_value_gets_the_gradient_of_the_responses(level):
+def test_a_learned_absent_value_gets_the_gradient_of_the_responses(level, looks_first):
     model = made(Late, 2, norm=False)
     learned = cp.absence.Learned((3,)).double()
     torch.nn.init.normal_(learned.value)
-    balanced = wrap(model, level, Given(0.4, 1.9), absent={"ear": learned})
+    method = Given(0.4, 1.9)
+    if looks_first:  # without gradient, at what the heads of the method will be given
+        method.heads = torch.nn.LazyLinear(2)
+    balanced = wrap(model, level, method, absent={"ear": learned})
     inputs, target = batch(2, 7)
     out = balanced(**inputs, target=target)
     out.loss.backward()

@@ -20,16 +20,15 @@ class AttributesKept:
     """Gives modules their attributes and buffers back after a while.
 
     An attribute that was set is what it was before, and one that was added is gone; what an
-    attribute holds is not looked into. PyTorch's own modules keep nothing, and are passed over.
+    attribute holds is not looked into.
 
     Args:
-        modules: All modules of the model.
+        modules: Those of the model that may keep something: PyTorch's own do not.
         parts: Whether submodules and parameters that were added go as well.
     """
 
     def __init__(self, modules: Iterable[nn.Module], *, parts: bool = False) -> None:
-        self._own = [m for m in modules if not type(m).__module__.startswith("torch.")]
-        self._parts = parts
+        self._own, self._parts = modules, parts
         self._kept: list[tuple[dict[str, Any], dict[str, Any]]] = []
         self._names: list[tuple[dict[str, Any], set[str]]] = []
 

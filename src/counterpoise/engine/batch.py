@@ -40,6 +40,20 @@ class Batch:
     stand_ins: dict[int, PyTree] = field(default_factory=dict)
     one_stand_in: dict[str, PyTree] | None = None
 
+    @classmethod
+    def split(
+        cls, modalities: tuple[str, ...], keywords: Mapping[str, Any], absent: AbsentValues
+    ) -> Batch:
+        """Tell the modalities among the keywords of a call from the others."""
+        inputs, others = {}, dict(keywords)
+        for name in modalities:
+            inputs[name] = others.pop(name)
+        return cls(modalities, inputs, others, absent)
+
+    def anew(self) -> Batch:
+        """Return the same batch, of whose stand-ins none is made yet."""
+        return Batch(self.modalities, self.inputs, self.others, self.absent)
+
     def whole(self) -> dict[str, Any]:
         """Return keywords for the batch as it is."""
         return _fresh({**self.inputs, **self.others})

@@ -16,7 +16,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.utils.rnn import PackedSequence
 from torch.utils import _pytree as pytree
 
@@ -27,7 +26,7 @@ from counterpoise.engine.attributes import AttributesKept
 from counterpoise.engine.batch import Batch
 from counterpoise.engine.checkpointing import NoCheckpoints, checkpointed
 from counterpoise.engine.fast_path import fast_path_as_in_training
-from counterpoise.engine.modes import EvaluationMode, modules_of
+from counterpoise.engine.modes import EvaluationMode, Modules
 from counterpoise.engine.setup import Facts, Setup
 from counterpoise.engine.statistics import normalisations
 from counterpoise.engine.taps import Answer, Taps
@@ -49,6 +48,7 @@ class Evaluator:
         model: The user's module.
         batch: Of this step.
         observer: Sees, and may replace, the outputs of the encoders in the full pass.
+        modules: Of the model; None: looked for.
 
     Attributes:
         features: By encoder, the output on the batch that replays use.
@@ -64,17 +64,19 @@ class Evaluator:
         model: nn.Module,
         batch: Batch,
         observer: Observer | None = None,
+        modules: Modules | None = None,
     ) -> None:
         self.setup, self.facts, self.model, self.observer = setup, facts, model, observer
         self.batch = batch
         batch.rows = facts.rows
-        self.modules = modules_of(model)
+        self.modules = modules or Modules.of(model)
+        by_batch = setup.statistics == "batch" and self.modules.norms
         self.taps = Taps(
             model,
             setup.modalities,
             setup.encoders,
             heads=setup.heads,
-            layers=normalisations(self.modules) if setup.statistics == "batch" else (),
+            layers=normalisations(self.modules.norms) if by_batch else (),
             cloned=range(len(setup.modalities)) if facts.cloned is None else facts.cloned,
         )
         self.features: dict[int, PyTree] = {}
@@ -187,9 +189,9 @@ class Evaluator:
         pass_by = nullcontext() if compiling else NoCheckpoints()
         slow_path = self._gradient or compiling
         with (
-            nullcontext() if slow_path else fast_path_as_in_training(self.modules),
-            EvaluationMode(self.modules, for_backward=self._gradient, copies=copies),
-            nullcontext() if compiling else AttributesKept(self.modules),
+            nullcontext() if slow_path else fast_path_as_in_training(self.modules.attentive),
+            EvaluationMode(self.modules.all, for_backward=self._gradient, copies=copies),
+            nullcontext() if compiling else AttributesKept(self.modules.own),
             pass_by if self._gradient else torch.no_grad(),
             self._rest_frozen() if self._freezes else nullcontext(),
         ):
@@ -232,7 +234,7 @@ class Evaluator:
             return self._chunk(partial, absences)
         run = checkpointed if self._gradient else _call
         running = self.setup.statistics == "running"
-        layers = [m for m in self.modules if running and isinstance(m, _NormBase)]
+        layers = self.modules.norms if running else ()
         buffers = [(layer, layer._buffers.copy()) for layer in layers]
         how = (self._gradient, self._freezes, buffers)
         return torch.cat([run(self._chunk_aside, chunk, absences, *how) for chunk in chunks])

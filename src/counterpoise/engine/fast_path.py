@@ -6,23 +6,20 @@ than in training. Coalitions are to be those of the model that is trained.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import nn
 
-_KINDS = (nn.MultiheadAttention, nn.TransformerEncoder, nn.TransformerEncoderLayer)
-
 
 @contextmanager
-def fast_path_as_in_training(modules: Iterable[nn.Module]) -> Iterator[None]:
+def fast_path_as_in_training(attentive: Sequence[nn.Module]) -> Iterator[None]:
     """Leave the fast path for a while, unless a module is in eval mode and may have taken it.
 
     Args:
-        modules: All modules of the model, in the modes of the full pass.
+        attentive: The modules of the model that have one, in the modes of the full pass.
     """
-    attentive = [m for m in modules if isinstance(m, _KINDS)]
     if not (attentive and all(m.training for m in attentive)):
         yield
         return

@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from counterpoise.core.absence import AbsentValues
-from counterpoise.core.pytree import PyTree, map_tensors
+from counterpoise.core.pytree import map_tensors
 from counterpoise.engine.batch import Batch
 from counterpoise.engine.precision import left_as_it_was
 from counterpoise.engine.setup import Setup
@@ -18,21 +17,13 @@ from counterpoise.engine.taps import Taps
 
 
 @torch.no_grad()
-def check_heads(
-    setup: Setup,
-    model: nn.Module,
-    inputs: Mapping[str, PyTree],
-    others: Mapping[str, Any],
-    absent: AbsentValues,
-) -> None:
+def check_heads(setup: Setup, model: nn.Module, batch: Batch) -> None:
     """Check heads on a batch, by passes in eval mode with all modalities and without each.
 
     Args:
         setup: Knows the paths of the heads, if there are any.
         model: The user's module.
-        inputs: Modality to batch.
-        others: Keywords that pass through.
-        absent: What stands in for absent modalities.
+        batch: To check them on.
 
     Raises:
         ValueError: If outputs do not add up to the logits, or a head's changes when another
@@ -42,8 +33,7 @@ def check_heads(
     if not setup.heads:
         return
     names = setup.modalities
-    batch = Batch(names, inputs, others, absent)
-    with left_as_it_was(model, inputs):
+    with left_as_it_was(model, batch.inputs):
         whole, logits = _outputs(setup, model, batch.whole())
         if not len(logits):
             return

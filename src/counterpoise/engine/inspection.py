@@ -20,7 +20,6 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from counterpoise.core.absence import AbsentValues
 from counterpoise.core.coalitions import Coalition, Plan
 from counterpoise.core.pytree import PyTree, map_tensors, tensors, versions
 from counterpoise.engine.agreement import adds_up, are_probabilities, compare, equal
@@ -61,21 +60,13 @@ class Findings:
 
 
 @torch.no_grad()
-def conclude(
-    setup: Setup,
-    model: nn.Module,
-    inputs: Mapping[str, PyTree],
-    others: Mapping[str, Any],
-    absent: AbsentValues,
-) -> Findings | None:
+def conclude(setup: Setup, model: nn.Module, batch: Batch) -> Findings | None:
     """Find out what makes the coalitions of a model cheap without changing their values.
 
     Args:
         setup: How coalitions are to be evaluated.
         model: The user's module; it is left as it was.
-        inputs: Modality to batch.
-        others: Keywords that pass through.
-        absent: What stands in for absent modalities.
+        batch: To look at it with.
 
     Returns:
         The findings; None where the batch tells nothing: it is empty, or values are not finite.
@@ -85,42 +76,29 @@ def conclude(
             makes the model non-finite, or replayed coalitions differ from whole passes.
         RuntimeError: If an encoder is not called exactly once, or inputs change in place.
     """
-    return _look(setup, model, inputs, others, absent, _Inspection.conclude)
+    return _look(setup, model, batch, _Inspection.conclude)
 
 
 @torch.no_grad()
-def holds(
-    setup: Setup,
-    facts: Facts,
-    model: nn.Module,
-    inputs: Mapping[str, PyTree],
-    others: Mapping[str, Any],
-    absent: AbsentValues,
-) -> bool:
+def holds(setup: Setup, facts: Facts, model: nn.Module, batch: Batch) -> bool:
     """Return whether values with these facts are those of whole passes, on a few rows."""
-    return _look(setup, model, inputs, others, absent, lambda own: own.holds(facts))
+    return _look(setup, model, batch, lambda own: own.holds(facts))
 
 
 def _look(
-    setup: Setup,
-    model: nn.Module,
-    inputs: Mapping[str, PyTree],
-    others: Mapping[str, Any],
-    absent: AbsentValues,
-    look: Callable[[_Inspection], _Seen],
+    setup: Setup, model: nn.Module, batch: Batch, look: Callable[[_Inspection], _Seen]
 ) -> _Seen:
     """Look at a model in the highest precision that it can be run in."""
-    given = (setup, model, inputs, others, absent)
-    with left_as_it_was(model, inputs):
+    with left_as_it_was(model, batch.inputs):
         # A model may insist on the type that it is in, by states that it makes or by casts. What
         # is wrong in any type it will raise in its own too.
-        for dtype in dict.fromkeys([precise_type(model, inputs), torch.float32]):
+        for dtype in dict.fromkeys([precise_type(model, batch.inputs), torch.float32]):
             try:
                 with precise(model, dtype):
-                    return look(_Inspection.of(*given, dtype))
+                    return look(_Inspection(setup, model, _copied(batch, dtype)))
             except Exception as error:  # noqa: PERF203 - there are two
                 logger.info("In %s, without autocast, the model raised %r.", dtype, error)
-        return look(_Inspection.of(*given, None))
+        return look(_Inspection(setup, model, _copied(batch, None)))
 
 
 @dataclass
@@ -133,24 +111,6 @@ class _Inspection:
     rows_first: bool = False  # whether fewer rows give the same logits for them
     given: dict[int, list[Tensor]] = field(default_factory=dict)
     changed: set[int] = field(default_factory=set)
-
-    @classmethod
-    def of(
-        cls,
-        setup: Setup,
-        model: nn.Module,
-        inputs: Mapping[str, PyTree],
-        others: Mapping[str, Any],
-        absent: AbsentValues,
-        dtype: torch.dtype | None,
-    ) -> _Inspection:
-        if dtype is not None:
-            inputs = {name: widened(value, dtype) for name, value in inputs.items()}
-            others = {name: widened(value, dtype) for name, value in others.items()}
-            absent = deepcopy(absent).to(dtype)
-        else:
-            inputs = {name: map_tensors(torch.clone, value) for name, value in inputs.items()}
-        return cls(setup, model, Batch(setup.modalities, inputs, others, absent))
 
     # -- conclusions -----------------------------------------------------------------------------
 
@@ -412,6 +372,18 @@ class _Inspection:
                 "modality alone; found that its input changes when another modality is absent. "
                 'Name a module that runs before modalities meet, or use coalitions="inputs".'
             )
+
+
+def _copied(batch: Batch, dtype: torch.dtype | None) -> Batch:
+    """Return a copy of a batch, in a type if one is given."""
+    inputs, others, absent = batch.inputs, batch.others, batch.absent
+    if dtype is None:
+        inputs = {name: map_tensors(torch.clone, value) for name, value in inputs.items()}
+    else:
+        inputs = {name: widened(value, dtype) for name, value in inputs.items()}
+        others = {name: widened(value, dtype) for name, value in others.items()}
+        absent = deepcopy(absent).to(dtype)
+    return Batch(batch.modalities, inputs, others, absent)
 
 
 def _with(evaluator: Evaluator, **changes: Any) -> Evaluator:

@@ -121,9 +121,7 @@ class Loop(nn.Module):
     def _encode(self, **inputs: Any) -> Mapping[int, PyTree]:
         names = self._tools.ownership.modalities
         check_call(self.model, names, inputs)
-        modal = {name: inputs[name] for name in names}
-        others = {name: value for name, value in inputs.items() if name not in modal}
-        batch = Batch(names, modal, others, self.absent)
+        batch = Batch.split(names, inputs, self.absent)
         return Evaluator(self._tools.runner.setup, Facts(), self.model, batch).encoded(
             batch.whole()
         )

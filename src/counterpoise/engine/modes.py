@@ -1,12 +1,46 @@
-"""Eval mode for a while, with every submodule's flag restored as it was."""
+"""The modules of a model; and eval mode for a while, with every flag restored as it was."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import is_
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
+
+_ATTENTIVE = (nn.MultiheadAttention, nn.TransformerEncoder, nn.TransformerEncoderLayer)
+
+
+class Modules(NamedTuple):
+    """All modules of a model, and those that the engine treats differently.
+
+    Attributes:
+        all: In no particular order.
+        own: Of classes that are not PyTorch's, which may keep things while they run.
+        norms: That keep, or may keep, statistics of what they normalise.
+        attentive: That have a fast path in eval mode.
+    """
+
+    all: list[nn.Module]
+    own: list[nn.Module]
+    norms: list[_NormBase]
+    attentive: list[nn.Module]
+
+    @classmethod
+    def of(cls, model: nn.Module, before: Modules | None = None) -> Modules:
+        """Return those of a model: those of ``before`` if they are the same, sorted already."""
+        found = modules_of(model)
+        same = before is not None and len(found) == len(before.all)
+        if same and all(map(is_, found, before.all)):
+            return before
+        return cls(
+            found,
+            [m for m in found if not type(m).__module__.startswith("torch.")],
+            [m for m in found if isinstance(m, _NormBase)],
+            [m for m in found if isinstance(m, _ATTENTIVE)],
+        )
 
 
 def modules_of(model: nn.Module) -> list[nn.Module]:
@@ -56,24 +90,23 @@ class EvaluationMode:
     def __init__(
         self, modules: Iterable[nn.Module], *, for_backward: bool = False, copies: bool = False
     ) -> None:
-        self._switched = [module for module in modules if module.training]
+        self._switched: list[nn.Module] = []
         self._dropout: list[tuple[nn.RNNBase, float]] = []
-        if for_backward:
-            # cuDNN has no backward pass of recurrent layers in eval mode. All that their mode
-            # decides is dropout between layers, so that goes instead.
-            recurrent = [module for module in self._switched if isinstance(module, nn.RNNBase)]
-            self._dropout = [(module, module.dropout) for module in recurrent]
-            if recurrent:
-                self._switched = [m for m in self._switched if not isinstance(m, nn.RNNBase)]
         self._statistics: list[tuple[nn.Module, str, Tensor]] = []
-        if copies and not torch.compiler.is_compiling():
-            self._statistics = [
-                (module, name, statistic)
-                for module in self._switched
-                if isinstance(module, _NormBase)
-                for name in ("running_mean", "running_var")
-                if (statistic := getattr(module, name)) is not None
-            ]
+        copies = copies and not torch.compiler.is_compiling()
+        for module in modules:
+            if not module.training:
+                continue
+            if for_backward and isinstance(module, nn.RNNBase):
+                # cuDNN has no backward pass of recurrent layers in eval mode. All that their mode
+                # decides is dropout between layers, so that goes instead.
+                self._dropout.append((module, module.dropout))
+                continue
+            self._switched.append(module)
+            if copies and isinstance(module, _NormBase):
+                for name in ("running_mean", "running_var"):
+                    if (statistic := getattr(module, name)) is not None:
+                        self._statistics.append((module, name, statistic))
 
     def __enter__(self) -> None:
         _set_mode(self._switched, training=False)

@@ -16,7 +16,7 @@ from torch.nn.utils import parametrize
 
 from counterpoise.core.pytree import PyTree, map_tensors, tensors
 from counterpoise.engine.attributes import AttributesKept, buffers_kept
-from counterpoise.engine.modes import EvaluationMode
+from counterpoise.engine.modes import EvaluationMode, Modules
 from counterpoise.engine.threads import PROCESS_WIDE
 
 _ORDINARY = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -121,14 +121,14 @@ def left_as_it_was(model: nn.Module, inputs: Mapping[str, PyTree]) -> Iterator[N
     devices = {t.device for t in (*tensors(dict(inputs)), *model.parameters())}
     accelerators = [device for device in devices if device.type != "cpu"]
     kind = accelerators[0].type if accelerators else "cuda"
-    modules = list(model.modules())
+    modules = Modules.of(model)
     with (
         PROCESS_WIDE,
         _uncached_weights(),
         torch.random.fork_rng(devices=accelerators, device_type=kind),
         buffers_kept(model),
-        EvaluationMode(modules),
-        AttributesKept(modules, parts=True),
+        EvaluationMode(modules.all),
+        AttributesKept(modules.own, parts=True),
     ):
         yield
     # Weights that autocast cast without gradient must not be found again by the training pass.

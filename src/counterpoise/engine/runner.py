@@ -17,12 +17,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from counterpoise.core.absence import AbsentValues
 from counterpoise.core.coalitions import Plan, Sampling, exact_plan, separable_plan
 from counterpoise.core.pytree import PyTree, map_tensors, tensors
 from counterpoise.core.scores import is_distributed
 from counterpoise.engine.agreement import are_probabilities
+from counterpoise.engine.batch import Batch
 from counterpoise.engine.inspection import Findings, conclude, holds
+from counterpoise.engine.modes import Modules
 from counterpoise.engine.setup import Facts, Setup
 
 _MANY = 16
@@ -42,6 +43,7 @@ class Runner:
 
     Attributes:
         facts: What is known of the model by now.
+        modules: Those that the model had in the last step.
         concluded: Whether anything was concluded yet.
         probabilities: Whether the model returns probabilities in eval mode.
     """
@@ -51,6 +53,7 @@ class Runner:
     ) -> None:
         self.setup, self.facts = setup, Facts()
         self.attribution, self.sampling, self.requested = attribution, sampling, requested
+        self.modules: Modules | None = None
         self.concluded = self.probabilities = False
         self._exact = self._exact_plan(separable=False)
         self._placed: Plan | None = None
@@ -66,25 +69,18 @@ class Runner:
 
     # -- before a step ---------------------------------------------------------------------------
 
-    def facts_for(
-        self,
-        model: nn.Module,
-        inputs: Mapping[str, PyTree],
-        others: Mapping[str, Any],
-        absent: AbsentValues,
-        group: Any = None,
-    ) -> Facts:
+    def facts_for(self, model: nn.Module, batch: Batch) -> Facts:
         """Return what may be made use of in a training step; inspect or audit where it is due."""
         if torch.compiler.is_compiling():
             return self.facts
         self._num_calls += 1
         power_of_two = self._num_calls.bit_count() == 1
-        known = self._signature(others) in self._seen
+        known = self.inspected(batch.others)
         # What was validated beforehand need not be looked at again in the first step.
         due = power_of_two and (self._num_calls > 1 or not known or is_distributed())
         if due or (not known and not is_distributed()):
-            self._look(model, inputs, others, absent, group, audit=known)
-            known = self._signature(others) in self._seen
+            self._look(model, batch, audit=known)
+            known = self.inspected(batch.others)
         return self.facts if known else Facts(in_step=self.facts.in_step)
 
     def facts_now(self, others: Mapping[str, Any]) -> Facts:
@@ -107,17 +103,11 @@ class Runner:
             "the softmax outside the model."
         )
 
-    def inspect(
-        self,
-        model: nn.Module,
-        inputs: Mapping[str, PyTree],
-        others: Mapping[str, Any],
-        absent: AbsentValues,
-    ) -> None:
+    def inspect(self, model: nn.Module, batch: Batch) -> None:
         """Inspect the model on a batch; what was concluded before has to hold on it too."""
-        findings = conclude(self.setup, model, inputs, others, absent)
+        findings = conclude(self.setup, model, batch)
         if findings is not None:
-            self._learn(findings, others)
+            self._learn(findings, batch.others)
 
     def inspected(self, others: Mapping[str, Any]) -> bool:
         """Return whether the model was inspected under such other keywords."""
@@ -145,32 +135,23 @@ class Runner:
 
     # -- looking ---------------------------------------------------------------------------------
 
-    def _look(
-        self,
-        model: nn.Module,
-        inputs: Mapping[str, PyTree],
-        others: Mapping[str, Any],
-        absent: AbsentValues,
-        group: Any,
-        *,
-        audit: bool,
-    ) -> None:
+    def _look(self, model: nn.Module, batch: Batch, *, audit: bool) -> None:
         """Inspect under new keywords, audit under known ones; agree with the other processes."""
         findings, failed, error = None, False, None
-        batch = (model, inputs, others, absent)
+        inputs, others = batch.inputs, batch.others
         self.facts = replace(self.facts, in_step=is_distributed() and _is_sharded(model))
         if self.facts.in_step:  # what is looked at next may depend on the batch
-            batch = (model, *_of_first_process((inputs, others), inputs, group), absent)
-        (inspects,) = _any_process([not audit], inputs, group)
+            batch = self._of_first_process(batch)
+        (inspects,) = self._any_process([not audit], inputs)
         try:
             if inspects:
-                findings = conclude(self.setup, *batch)
+                findings = conclude(self.setup, model, batch)
             elif self.setup.level != "inputs":
-                failed = not holds(self.setup, self.facts, *batch)
+                failed = not holds(self.setup, self.facts, model, batch)
         except Exception as raised:  # the other processes wait for this one's word
             error = raised
         flags = [failed, findings is None, error is not None]
-        failed, nothing, erroneous = _any_process(flags, inputs, group)
+        failed, nothing, erroneous = self._any_process(flags, inputs)
         if error is not None:
             raise error
         if erroneous:
@@ -179,9 +160,9 @@ class Runner:
                 "of another process raised an error. See that process's message."
             )
         if findings is not None and not nothing:
-            self._learn(self._agreed(findings, inputs, group), others)
+            self._learn(self._agreed(findings, inputs), others)
         if failed:
-            self._fall_back(batch, inputs, group)
+            self._fall_back(model, batch, inputs)
 
     def _learn(self, findings: Findings, others: Mapping[str, Any]) -> None:
         new, old = findings.facts, self.facts
@@ -200,10 +181,9 @@ class Runner:
         self._seen.add(self._signature(others))
         self._replan()
 
-    def _fall_back(self, batch: Any, inputs: Mapping[str, PyTree], group: Any) -> None:
+    def _fall_back(self, model: nn.Module, batch: Batch, inputs: Mapping[str, PyTree]) -> None:
         slow = Facts(in_step=self.facts.in_step)
-        wrong = not holds(self.setup, slow, *batch)
-        (wrong,) = _any_process([wrong], inputs, group)
+        (wrong,) = self._any_process([not holds(self.setup, slow, model, batch)], inputs)
         level = self.setup.level
         warnings.warn(
             "What was concluded of the model to make coalitions cheap should hold in every batch; "
@@ -222,13 +202,13 @@ class Runner:
         self.facts = slow
         self._replan()
 
-    def _agreed(self, findings: Findings, inputs: Mapping[str, PyTree], group: Any) -> Findings:
+    def _agreed(self, findings: Findings, inputs: Mapping[str, PyTree]) -> Findings:
         facts = findings.facts
         everyone = range(len(self.setup.modalities))
         flags = [not facts.batched, facts.reads_inputs, not facts.separable, findings.probabilities]
         flags += [i not in facts.single for i in everyone]
         flags += [i in (facts.cloned or ()) for i in everyone]
-        told = _any_process(flags, inputs, group)
+        told = self._any_process(flags, inputs)
         single, cloned = told[4 : 4 + len(everyone)], told[4 + len(everyone) :]
         return Findings(
             replace(
@@ -241,6 +221,24 @@ class Runner:
             ),
             told[3],
         )
+
+    def _any_process(self, flags: list[bool], inputs: Mapping[str, PyTree]) -> list[bool]:
+        """Return, of each flag, whether any process of the group raised it."""
+        if not is_distributed():
+            return flags
+        raised = torch.tensor(flags, dtype=torch.int32, device=_device(inputs))
+        largest, group = torch.distributed.ReduceOp.MAX, self.setup.process_group
+        torch.distributed.all_reduce(raised, op=largest, group=group)
+        return [bool(flag) for flag in raised.tolist()]
+
+    def _of_first_process(self, batch: Batch) -> Batch:
+        """Return the batch of the group's first process, on this device."""
+        distributed, told = torch.distributed, [(batch.inputs, batch.others)]
+        group, device = self.setup.process_group, _device(batch.inputs)
+        first = distributed.get_global_rank(group, 0) if group is not None else 0
+        distributed.broadcast_object_list(told, src=first, group=group, device=device)
+        inputs, others = map_tensors(lambda t: t.to(device), told[0])
+        return Batch(batch.modalities, inputs, others, batch.absent)
 
     # -- plans -----------------------------------------------------------------------------------
 
@@ -289,27 +287,9 @@ def _told(value: Any) -> Any:
     return value.item() if single else type(value)
 
 
-def _any_process(flags: list[bool], inputs: Mapping[str, PyTree], group: Any) -> list[bool]:
-    """Return, of each flag, whether any process of the group raised it."""
-    if not is_distributed():
-        return flags
-    raised = torch.tensor(flags, dtype=torch.int32, device=_device(inputs))
-    torch.distributed.all_reduce(raised, op=torch.distributed.ReduceOp.MAX, group=group)
-    return [bool(flag) for flag in raised.tolist()]
-
-
 def _is_sharded(model: nn.Module) -> bool:
     """Return whether processes hold parts of the parameters, as fully sharded training has it."""
     return any(hasattr(p, "full_tensor") for p in model.parameters())
-
-
-def _of_first_process(batch: Any, inputs: Mapping[str, PyTree], group: Any) -> Any:
-    """Return what the first process of a group has in place of ``batch``, on this device."""
-    distributed, told = torch.distributed, [batch]
-    first = distributed.get_global_rank(group, 0) if group is not None else 0
-    device = _device(inputs)
-    distributed.broadcast_object_list(told, src=first, group=group, device=device)
-    return map_tensors(lambda t: t.to(device), told[0])
 
 
 def _device(inputs: Mapping[str, PyTree]) -> torch.device:
