@@ -221,7 +221,7 @@ class Balanced(Loop):
         check_call(self.model, self.modalities, inputs)
         if not self.training:
             raw, logits = self._run(inputs)
-            self._check_target(target, logits)
+            self._check(target, logits)
             loss = None if target is None else self.criterion(logits, target)
             return Output(logits, raw, loss, modalities=self.modalities)
         require_target(target)
@@ -305,7 +305,7 @@ class Balanced(Loop):
             inputs = {**self.method.inputs(batch.inputs, target), **batch.others}
         if wanted.is_plain and (phase == "off" or places <= _BETWEEN_STEPS):
             raw, logits = self._run(inputs)
-            self._check_target(target, logits)
+            self._check(target, logits)
             loss = self.criterion(logits, target)
             check_loss(loss)
             out = Output(
@@ -325,7 +325,7 @@ class Balanced(Loop):
         return raw, self.runner.setup.select(raw)
 
     def _act(self, inputs: dict[str, Any], target: PyTree, wanted: Demand, *, acts: bool) -> Output:
-        batch = self._batch(inputs)
+        batch = Batch.split(self.modalities, inputs, self.absent)
         facts = self.runner.facts_for(self.model, batch) if wanted.passes else _NO_FACTS
         if not (self._prepared or torch.compiler.is_compiling()):
             self._prepare(batch)
@@ -338,7 +338,7 @@ class Balanced(Loop):
             wanted,
             facts,
             acting=True,
-            check=partial(self._check_logits, target),
+            check=partial(self._check, target),
         )
         return apply_method(self._tools, self.model, self.method, observed, acts=acts)
 
@@ -355,7 +355,7 @@ class Balanced(Loop):
             wanted,
             facts,
             acting=False,
-            check=partial(self._check_target, target),
+            check=partial(self._check, target),
         )
         torch.clear_autocast_cache()  # of weights cast without gradient, if within autocast
         signals = observed.signals
@@ -392,15 +392,13 @@ class Balanced(Loop):
                 self._respond(batch, None)
         self._prepared = True
 
-    def _check_logits(self, target: PyTree, logits: Tensor) -> None:
-        if self.runner.probabilities:
+    def _check(self, target: PyTree, logits: Tensor) -> None:
+        if self.training and self.runner.probabilities:
             self.runner.check_kind(logits)
-        self._check_target(target, logits)
-
-    def _check_target(self, target: PyTree, logits: Tensor) -> None:
         if not (target is None or torch.compiler.is_compiling()):
-            acting = self._demands.training("on", monitor=self.monitor)
-            scored = self._own_loss or not acting.is_plain
+            scored = (
+                self._own_loss or not self._demands.training("on", monitor=self.monitor).is_plain
+            )
             self._target_checks(self.score, logits, target, values=scored)
 
     def _ones(self, logits: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from math import isfinite, log
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -312,7 +312,8 @@ def mean_over_processes(
         count = losses_MB.new_full((), losses_MB.shape[1])
     else:
         count = counted_B.sum(dtype=losses_MB.dtype)
-        if _known(count) != len(counted_B):
+        waits = count.device.type != "cpu" or torch.compiler.is_compiling()
+        if waits or count.tolist() != len(counted_B):
             losses_MB = losses_MB.where(counted_B, 0)
     sums_M = losses_MB.sum(dim=1)
     if is_distributed():
@@ -338,16 +339,12 @@ def are_finite(values: Tensor) -> Tensor:
     return (values * 0).sum().eq(0)  # a third of the operations of ``isfinite().all()``
 
 
-def _known(values: Tensor) -> Any:
-    """Return the numbers themselves where that needs no waiting for a device; else None."""
-    waits = values.device.type != "cpu" or torch.compiler.is_compiling()
-    return None if waits else values.tolist()  # which reads memory, where `item` is an operation
-
-
 def known_finite(values: Tensor) -> bool:
     """Return whether a number, or a few, are known to be finite without waiting for a device.
 
     For what need not be done then, and can be done in any case: False tells nothing.
     """
-    told = _known(values)
-    return told is not None and isfinite(sum(told) if isinstance(told, list) else told)
+    if values.device.type != "cpu" or torch.compiler.is_compiling():
+        return False
+    told = values.tolist()  # which reads memory, where `item` is an operation
+    return isfinite(sum(told) if isinstance(told, list) else told)

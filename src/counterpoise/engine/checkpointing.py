@@ -9,6 +9,7 @@ coalitions beside the full one run without checkpoints. In the full pass the old
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from torch.utils import checkpoint as torch_checkpoint
@@ -38,13 +39,6 @@ class _Swapped:
         PROCESS_WIDE.release()
 
 
-class NoCheckpoints(_Swapped):
-    """Makes ``torch.utils.checkpoint.checkpoint`` an ordinary call for a while."""
-
-    def __init__(self) -> None:
-        super().__init__(CheckpointFunction=_PlainCall, **{_GENERATOR: _plain_generator})
-
-
 class _PlainCall:
     @staticmethod
     def apply(function: Callable[..., Any], preserve_rng_state: bool, *args: Any) -> Any:
@@ -55,6 +49,10 @@ def _plain_generator(*args: Any, **kwargs: Any) -> Iterator[None]:
     yield  # what a checkpoint does before it calls the function; after it, nothing
 
 
+NoCheckpoints = partial(_Swapped, CheckpointFunction=_PlainCall, **{_GENERATOR: _plain_generator})
+"""Makes ``torch.utils.checkpoint.checkpoint`` an ordinary call for a while."""
+
+
 class ReentrantCheckpoints:
     """Notes, for a while, whether the model is inside a checkpoint that hides its graph.
 
@@ -62,8 +60,7 @@ class ReentrantCheckpoints:
         depth: How many such checkpoints the model is in.
     """
 
-    def __init__(self) -> None:
-        self.depth = 0
+    depth = 0
 
     def __enter__(self) -> ReentrantCheckpoints:
         PROCESS_WIDE.acquire()

@@ -29,8 +29,6 @@ from counterpoise.engine.setup import Facts, Setup
 _MANY = 16
 """A keyword of more values than this is taken to vary with the batch, as an identifier does."""
 
-_NOTHING: frozenset[Any] = frozenset()
-
 
 class Runner:
     """Knows how the coalitions of one batch after another are to be evaluated.
@@ -111,7 +109,7 @@ class Runner:
 
     def inspected(self, others: Mapping[str, Any]) -> bool:
         """Return whether the model was inspected under such other keywords."""
-        return self._signature(others) in self._seen
+        return (self._signature(others) if others else frozenset()) in self._seen
 
     def plan(self, facts: Facts, logits: Tensor) -> Plan:
         """Return the coalitions of this step, with weights for logits, of float32 at least."""
@@ -260,8 +258,6 @@ class Runner:
 
     def _signature(self, others: Mapping[str, Any]) -> Any:
         """Return what tells apart calls that may make the model compute something else."""
-        if not others:
-            return _NOTHING
         parts = []
         for name, value in others.items():
             told = _told(value)

@@ -63,11 +63,16 @@ class Taps:
         self.statistics = BatchStatistics()
         self._answer: Answer = _compute
         self._shared: dict[int, tuple[PyTree, list[int]]] = {}
-        self._reentrant: ReentrantCheckpoints | None = None
+        self._hidden = ReentrantCheckpoints()  # which hide the graph of what runs inside
         self._recording = False
         self._layers = layers
-        self._encoders = self._indices(encoders)
-        self._heads = self._indices(heads or {})
+        self._encoders: dict[int, nn.Module] = {}
+        self._heads: dict[int, nn.Module] = {}
+        for i, name in enumerate(self.modalities):
+            if name in encoders:
+                self._encoders[i] = submodule(model, encoders[name])
+            if heads and name in heads:
+                self._heads[i] = submodule(model, heads[name])
         self._interception: Interception | None = None
 
     def __enter__(self) -> None:
@@ -91,7 +96,7 @@ class Taps:
         """
         if torch.compiler.is_compiling() or not torch.is_grad_enabled():
             return self._run(keywords, answer, recording=True)
-        with ReentrantCheckpoints() as self._reentrant:
+        with self._hidden:
             return self._run(keywords, answer, recording=True)
 
     def other_pass(self, keywords: Mapping[str, Any], answer: Answer | None = None) -> Any:
@@ -106,13 +111,6 @@ class Taps:
             shared = map_tensors(torch.clone if i in self.cloned else _itself, output)
         self._shared[i] = (shared, versions(shared))
         return shared
-
-    def _indices(self, paths: Mapping[str, str]) -> dict[int, nn.Module]:
-        return {
-            i: submodule(self.model, paths[name])
-            for i, name in enumerate(self.modalities)
-            if name in paths
-        }
 
     def _listening(self, *, encoders: bool) -> Interception:
         # Made anew each time: routes that were kept would be kept by themselves, and with them all
@@ -136,7 +134,7 @@ class Taps:
             with nullcontext() if listens else self._listening(encoders=encoders):
                 raw = self.model(**keywords)
         finally:
-            self._answer, self._reentrant = _compute, None
+            self._answer = _compute
         for i, count in self.calls.items():
             if count != 1:
                 raise RuntimeError(self._miscounted(i))
@@ -148,7 +146,7 @@ class Taps:
             self.calls[i] += 1
             if self.calls[i] > 1:
                 raise RuntimeError(self._miscounted(i))
-            if self._recording and self._is_hidden:
+            if self._hidden.depth > 0:
                 raise RuntimeError(
                     f"The encoder of modality {self.modalities[i]!r} should run where its gradient "
                     "can be seen; found it in an activation checkpoint with use_reentrant=True. "
@@ -164,7 +162,7 @@ class Taps:
         inputs = (*args, *kwargs.values())
         if not self._recording:
             return self.statistics.replay(layer, forward, *inputs)
-        if self._is_hidden:
+        if self._hidden.depth > 0:
             raise RuntimeError(
                 f"The batch statistics of a {type(layer).__name__} should be seen with their "
                 "gradient; found it inside an activation checkpoint with use_reentrant=True. Pass "
@@ -172,11 +170,6 @@ class Taps:
                 'coalitions=cp.Coalitions(statistics="running").'
             )
         return self.statistics.record(layer, forward, *inputs)
-
-    @property
-    def _is_hidden(self) -> bool:
-        """Whether the model is inside a checkpoint that hides its graph."""
-        return self._reentrant is not None and self._reentrant.depth > 0
 
     def _head(self, i: int, forward: Any, /, *args: Any, **kwargs: Any) -> Any:
         output = forward(*args, **kwargs)
