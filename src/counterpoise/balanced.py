@@ -9,6 +9,7 @@ ordinary module.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -24,6 +25,7 @@ from counterpoise.core.pytree import PyTree
 from counterpoise.core.scores import Criterion, CrossEntropy, Score, criterion_of
 from counterpoise.engine.arguments import (
     check_call,
+    check_compiled,
     check_forward,
     check_level,
     check_method,
@@ -34,6 +36,7 @@ from counterpoise.engine.arguments import (
     require_target,
     warn_of_statistics,
 )
+from counterpoise.engine.attributes import buffers_kept
 from counterpoise.engine.batch import Batch
 from counterpoise.engine.demands import Demand, Demands
 from counterpoise.engine.evaluator import Evaluator
@@ -230,14 +233,15 @@ class Balanced(Loop):
     def respond(self, *, target: PyTree = None, **inputs: Any) -> Output:
         """Return responses and unimodal logits, and scores where there is a target.
 
-        Without gradient or effect: the model runs in the mode that it is in, and the method's
-        state does not move. For evaluation: ``balanced.eval().respond(...)``.
+        Without gradient or effect: the model runs in the mode that it is in, and neither its
+        buffers nor the method's state move. For evaluation: ``balanced.eval().respond(...)``.
         """
         check_call(self.model, self.modalities, inputs)
         batch = self._batch(inputs)
         if not (torch.compiler.is_compiling() or self.runner.inspected(batch.others)):
             self._inspect(batch)
-        return self._respond(batch, target)
+        with self._buffers_kept():
+            return self._respond(batch, target)
 
     def validate(self, *, target: PyTree = None, **inputs: Any) -> None:
         """Check, on a batch, that the engine's level is right for the model; learn what is cheap.
@@ -260,7 +264,7 @@ class Balanced(Loop):
 
     @torch.no_grad()
     def coalition_values(self, plan: Plan, **inputs: Any) -> Tensor:
-        """Return the logits of some coalitions and of the full one, without gradient.
+        """Return the logits of some coalitions and of the full one, without gradient or effect.
 
         Args:
             plan: The coalitions beside the full one.
@@ -272,8 +276,9 @@ class Balanced(Loop):
         batch = self._batch(inputs)
         facts = self.runner.facts_now(batch.others)
         evaluator = Evaluator(self.runner.setup, facts, self.model, batch)
-        _, full = evaluator.full()
-        return torch.cat([evaluator.others(plan, gradient=False), full.unsqueeze(0)])
+        with self._buffers_kept():
+            _, full = evaluator.full()
+            return torch.cat([evaluator.others(plan, gradient=False), full.unsqueeze(0)])
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Return parameters for an optimiser: a group a modality, and one of the rest.
@@ -373,6 +378,10 @@ class Balanced(Loop):
 
     # -- looking at the model --------------------------------------------------------------------
 
+    def _buffers_kept(self) -> AbstractContextManager[None]:
+        moving = not torch.compiler.is_compiling() and any(m.training for m in self.model.modules())
+        return buffers_kept(self.model) if moving else nullcontext()
+
     def _inspect(self, batch: Batch) -> None:
         self.runner.inspect(self.model, batch)
         self._prepare(batch)
@@ -384,6 +393,8 @@ class Balanced(Loop):
         acting = self._demands.training("on", monitor=self.monitor)
         if acting.passes:
             check_scripted(self.runner.setup.statistics, self.model)
+            if self.level != "inputs":
+                check_compiled(self.model, self.ownership.encoders.values())
         goes_backward = "gradients" in (acting.responses, acting.unimodal)
         if self.training and goes_backward:
             warn_of_statistics(self.runner.setup.statistics, self.model)

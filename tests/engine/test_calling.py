@@ -1,6 +1,7 @@
 """What is wrong with a call, or would be ignored, is said; what is right goes on afterwards."""
 
 from copy import deepcopy
+from functools import partial
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ import counterpoise as cp
 from counterpoise.engine import evaluator
 from support.networks import MaxOut, batch
 from support.wrapping import gradients
-from zoo.kinds import CLASSES, THREE, WIDTH, draw, head, mlp, vectors
+from zoo.kinds import CLASSES, THREE, WIDTH, Concat, draw, head, mlp, vectors
 from zoo.refusals import CLOSE, LEVELS, assert_refuses, assert_same_step, made, wrap
 
 
@@ -117,9 +118,14 @@ class Both(cp.Method):
         return torch.tensor([0.5, 1.25, 1.5])
 
 
-def test_what_is_forgotten_is_computed_again_as_it_was(monkeypatch):
+def normalised_head():
+    return Concat(nn.Linear(3 * WIDTH, 9), nn.BatchNorm1d(9), nn.Tanh(), nn.Linear(9, CLASSES))
+
+
+@pytest.mark.parametrize("rest", [partial(head, 3), normalised_head])
+def test_what_is_forgotten_is_computed_again_as_it_was(rest, monkeypatch):
     def trained():
-        balanced = wrap(made(lambda: head(3), THREE), "shared", names=THREE, method=Both())
+        balanced = wrap(made(rest, THREE), "shared", names=THREE, method=Both())
         inputs, target, _ = vectors(THREE)(0)
         balanced(**inputs, target=target).loss.backward()
         return gradients(balanced)

@@ -148,3 +148,42 @@ def test_evaluation_compiles():
     compiled = torch.compile(balanced, fullgraph=True, backend="aot_eager")
     inputs, target = batch(2, 7, dtype=torch.float32)
     assert torch.equal(compiled(**inputs, target=target).logits, balanced.model(**inputs))
+
+
+@pytest.mark.parametrize("level", ["features", "shared"])
+def test_an_encoder_that_is_compiled_in_place_is_one_that_is_not(level):
+    expected, balanced = (made(MaxOut, level) for _ in range(2))
+    path = balanced.model.encoders[balanced.modalities[0]]
+    encoder, counter = balanced.model.get_submodule(path), CompileCounter()
+    encoder.compile(backend=counter)
+    compiled = encoder._compiled_call_impl
+    for (out, grads), (its_out, its_grads) in zip(
+        train(balanced, balanced), train(expected, expected), strict=True
+    ):
+        assert_same(out, its_out)
+        assert_same(grads, its_grads)
+    assert counter.frame_count
+    assert encoder._compiled_call_impl is compiled
+    assert "forward" not in vars(encoder)
+
+
+class Inside(torch.nn.Module):
+    """Has all of a model in a module of its own."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner, self.names = inner, inner.names
+        self.encoders = {name: f"inner.{path}" for name, path in inner.encoders.items()}
+
+    def forward(self, **inputs):
+        return self.inner(**inputs)
+
+
+@pytest.mark.parametrize(("path", "shown"), [("", "model"), ("inner", "module 'inner'")])
+def test_a_module_around_an_encoder_that_is_compiled_in_place_is_refused(path, shown):
+    torch.manual_seed(5)
+    balanced = wrap(Inside(MaxOut(2)), "shared")
+    balanced.model.get_submodule(path).compile(backend="eager")
+    inputs, target = batch(2, 7, dtype=torch.float32)
+    with pytest.raises(ValueError, match=rf"found that the {shown}, in which 'inner\..*compiled"):
+        balanced(**inputs, target=target)

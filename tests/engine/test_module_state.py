@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from counterpoise.core.coalitions import exact_plan
 from zoo.judging import PRECISIONS, judge
-from zoo.kinds import ROWS, WIDTH, Kind, head, mlp, vectors, wired
+from zoo.kinds import CLASSES, ROWS, WIDTH, Concat, Kind, head, mlp, vectors, wired
 from zoo.refusals import LEVELS, assert_refuses, made, wrap
 
 
@@ -47,6 +48,60 @@ def test_responding_leaves_what_modules_keep(level):
     assert (model.rest.calls, model.rest.total, hasattr(model.rest, "auxiliary")) == (0, 0, False)
     balanced.respond(**inputs, target=target)
     assert (model.rest.calls, model.rest.total) == (1, ROWS)
+
+
+class Listing(nn.Module):
+    """Keeps losses in containers."""
+
+    def __init__(self):
+        super().__init__()
+        self.rest, self.losses, self.named, self.seen = head(), [], {"loss": None}, set()
+
+    def forward(self, a, b):
+        self.losses.append(a.square().mean() + b.square().mean())
+        self.named["loss"] = self.losses[-1]
+        self.seen.add(float(a.detach().sum()))
+        return self.rest(a, b)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_what_a_modules_containers_hold_is_that_of_the_full_passes(level):
+    model = made(Listing)
+    twin, balanced = deepcopy(model), wrap(model, level)
+    for step in range(2):
+        inputs, target, _ = vectors()(step)
+        twin(**inputs)
+        balanced(**inputs, target=target)
+    own, expected = model.rest, twin.rest
+    assert torch.equal(torch.stack(own.losses), torch.stack(expected.losses))
+    assert own.named["loss"] is own.losses[-1]
+    assert own.losses[-1].requires_grad
+    assert own.seen == expected.seen
+
+
+def test_a_large_table_is_not_copied():
+    model = made(Listing)
+    model.rest.named = {i: i for i in range(1001)}
+    balanced, (inputs, target, _) = wrap(model, "shared"), vectors()(0)
+    full = model.rest(*(encoder(inputs[n]) for n, encoder in model.encoders.items()))
+    own = model.rest.named["loss"]
+    balanced(**inputs, target=target)
+    assert full is not None
+    assert not torch.equal(model.rest.named["loss"], own)
+
+
+@pytest.mark.parametrize("ask", ["respond", "coalition_values"])
+def test_asking_in_train_mode_moves_no_running_statistics(ask):
+    model = made(lambda: Concat(nn.Linear(2 * WIDTH, 5), nn.BatchNorm1d(5), nn.Linear(5, CLASSES)))
+    balanced, (inputs, _, _) = wrap(model, "shared"), vectors()(0)
+    before = deepcopy(model.state_dict())
+    plan = () if ask == "respond" else (exact_plan(2, "shapley"),)
+    getattr(balanced, ask)(*plan, **inputs)
+    assert model.training
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    balanced(**inputs, target=torch.zeros(ROWS, dtype=torch.int64))
+    assert model.state_dict()["rest.layers.1.num_batches_tracked"] == 1
 
 
 class Cached(nn.Module):

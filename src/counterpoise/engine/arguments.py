@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import Parameter, signature
 from typing import Any
 
@@ -19,6 +19,7 @@ from counterpoise.core.errors import (
     suggestion,
 )
 from counterpoise.core.pytree import PyTree, tensors
+from counterpoise.engine.interception import COMPILED
 from counterpoise.engine.modes import modules_of
 from counterpoise.engine.ownership import Ownership
 from counterpoise.engine.statistics import normalisations
@@ -176,6 +177,21 @@ def check_scripted(statistics: str, model: nn.Module) -> None:
                 f"that its statistics can be used again; found a scripted {name}. Script the model "
                 'after training, or pass coalitions=cp.Coalitions(statistics="running").'
             )
+
+
+def check_compiled(model: nn.Module, paths: Iterable[str]) -> None:
+    """Raise if a module around one that is listened to is compiled in place."""
+    for path in paths:
+        names = path.split(".")
+        for depth in range(len(names)):
+            around = ".".join(names[:depth])
+            if model.get_submodule(around).__dict__.get(COMPILED) is not None:
+                shown = f"module {around!r}" if around else "model"
+                raise ValueError(
+                    f"The model should be compiled with its wrapper; found that the {shown}, in "
+                    f"which {path!r} is to be listened to, was compiled in place. Leave out its "
+                    "`.compile()` and compile the whole: torch.compile(balanced)."
+                )
 
 
 def check_wrapped(balanced: object) -> None:

@@ -7,6 +7,7 @@ full pass alone is to leave such traces, and of an inspection no pass at all.
 
 from __future__ import annotations
 
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from typing import Any
@@ -15,12 +16,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+_CONTAINERS = (list, dict, set, deque, OrderedDict, defaultdict, Counter)
+_OF_PYTORCH = frozenset(nn.Module().__dict__)
+_MOST = 1000
+
 
 class AttributesKept:
     """Gives modules their attributes and buffers back after a while.
 
-    An attribute that was set is what it was before, and one that was added is gone; what an
-    attribute holds is not looked into.
+    An attribute that was set is what it was before, and one that was added is gone. Lists,
+    dictionaries and sets of up to 1,000 entries hold what they held; larger ones are taken for
+    tables that are read. What else an attribute holds is not looked into.
 
     Args:
         modules: Those of the model that may keep something: PyTorch's own do not.
@@ -30,12 +36,16 @@ class AttributesKept:
     def __init__(self, modules: Iterable[nn.Module], *, parts: bool = False) -> None:
         self._own, self._parts = modules, parts
         self._kept: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        self._held: list[tuple[Any, Any]] = []
         self._names: list[tuple[dict[str, Any], set[str]]] = []
 
     def __enter__(self) -> None:
         for module in self._own:
             for table in (module.__dict__, module._buffers):
                 self._kept.append((table, table.copy()))
+            for name, value in module.__dict__.items():
+                if type(value) in _CONTAINERS and name not in _OF_PYTORCH and len(value) <= _MOST:
+                    self._held.append((value, value.copy()))
             if self._parts:
                 self._kept.append((module._modules, module._modules.copy()))
                 # Parameters that were there stay: whoever shards them puts others in their place.
@@ -48,6 +58,9 @@ class AttributesKept:
                 _keep_only(kept.keys(), table)
         for table, names in self._names:
             _keep_only(names, table)
+        for container, entries in self._held:
+            container.clear()
+            (container.extend if hasattr(container, "extend") else container.update)(entries)
 
 
 def _keep_only(names: Set[str], table: dict[str, Any]) -> None:
@@ -62,9 +75,10 @@ def buffers_kept(model: nn.Module) -> Iterator[None]:
     try:
         yield
     finally:
-        for buffer, values in kept:
-            if not torch.equal(buffer, values):
-                buffer.copy_(values)
+        with torch.no_grad():
+            for buffer, values in kept:
+                if not torch.equal(buffer, values):
+                    buffer.copy_(values)
 
 
 def fingerprint(model: nn.Module) -> dict[str, Tensor]:

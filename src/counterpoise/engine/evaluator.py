@@ -232,6 +232,7 @@ class Evaluator:
         chunks = [partial[start : start + size] for start in range(0, len(partial), size)]
         if len(chunks) == 1:
             return self._chunk(partial, absences)
+        self.taps.statistics.settle()
         run = checkpointed if self._gradient else _call
         running = self.setup.statistics == "running"
         layers = self.modules.norms if running else ()

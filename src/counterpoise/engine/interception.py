@@ -2,7 +2,8 @@
 
 During the block the ``forward`` of a module is shadowed by an attribute of the instance, which is
 removed again. Hooks that the user registered keep running on what is answered, as they did on what
-was computed.
+was computed. Of a module that is compiled in place (``module.compile()``) the compiled call is
+shadowed instead, hooks and all.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from torch import nn
+
+COMPILED = "_compiled_call_impl"
+"""Where PyTorch keeps how a module is called that was compiled in place."""
 
 
 class Route(NamedTuple):
@@ -35,18 +39,20 @@ class Interception:
     # torch.compile delete at run time an attribute that it only ever set while tracing.
     def __init__(self, routes: Sequence[Route]) -> None:
         self._routes = routes
-        self._shadowed: list[Any] = []
+        self._shadowed: list[tuple[str, Any]] = []
 
     def __enter__(self) -> None:
         for module, key, handler in self._routes:
+            own = module.__dict__
+            name = "forward" if own.get(COMPILED) is None else COMPILED
             # Somebody else may have shadowed it before: a library that traces or offloads, or we,
             # where an encoder is a normalisation layer.
-            self._shadowed.append(module.__dict__.get("forward"))
-            module.__dict__["forward"] = partial(handler, key, module.forward)
+            self._shadowed.append((name, own.get(name)))
+            own[name] = partial(handler, key, getattr(module, name))
 
     def __exit__(self, *exception: object) -> None:
         for module, _, _ in reversed(self._routes):
-            module.__dict__.pop("forward")
-            shadowed = self._shadowed.pop()
+            name, shadowed = self._shadowed.pop()
+            module.__dict__.pop(name)
             if shadowed is not None:
-                module.__dict__["forward"] = shadowed
+                module.__dict__[name] = shadowed

@@ -32,8 +32,8 @@ class Modules(NamedTuple):
     def of(cls, model: nn.Module, before: Modules | None = None) -> Modules:
         """Return those of a model: those of ``before`` if they are the same, sorted already."""
         found = modules_of(model)
-        same = before is not None and len(found) == len(before.all)
-        if same and all(map(is_, found, before.all)):
+        same = len(found) == len(before.all) if before else False
+        if before and same and all(map(is_, found, before.all)):
             return before
         return cls(
             found,

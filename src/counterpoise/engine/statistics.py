@@ -89,6 +89,12 @@ class BatchStatistics:
             )
         return output
 
+    def settle(self) -> None:
+        """Work out the statistics of layers of the rest now: what runs next may be run again."""
+        for (_, scope), calls in self.calls.items():
+            for call in calls if scope is None else ():
+                _ = call.moments
+
     def rewind(self) -> None:
         """Begin another pass: calls are counted from the first again."""
         self._next.clear()
