@@ -13,9 +13,9 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from counterpoise.experiments.compare.cells import Runs
 from counterpoise.experiments.compare.run import compare
-from counterpoise.experiments.execution import apart, loop
-from counterpoise.experiments.execution.apart import Children, attend, pack
+from counterpoise.experiments.execution import loop, pools
 from counterpoise.experiments.execution.loop import run_cells
+from counterpoise.experiments.execution.pools import attend, pack
 from counterpoise.experiments.execution.settings import Execution
 from counterpoise.experiments.store import Store
 from experiments.compare import made
@@ -246,8 +246,8 @@ def test_workers_have_to_share_the_folder(tmp_path):
 
 def test_workers_have_to_have_the_same_versions(tmp_path, monkeypatch):
     compute = pack(one_cell(), tmp_path)
-    others = apart.versions() | {"torch": "1.0"}
-    monkeypatch.setattr(apart, "versions", lambda: others)
+    others = pools.versions() | {"torch": "1.0"}
+    monkeypatch.setattr(pools, "versions", lambda: others)
     with pytest.raises(ValueError, match=r"have torch 2.*; found 1\.0 on '.*'\. Install"):
         compute()
 
@@ -260,7 +260,7 @@ def test_paths_are_those_of_where_the_command_was_started(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", [each for each in os.sys.path if each != "modules"])
     ran = []
-    monkeypatch.setattr(apart, "compute_cell", lambda cell, path: ran.append(Path.cwd()))
+    monkeypatch.setattr(pools, "compute_cell", lambda cell, path: ran.append(Path.cwd()))
     compute()
     assert ran == [tmp_path / "started"]
     assert str(tmp_path / "started" / "modules") in os.sys.path
@@ -268,7 +268,7 @@ def test_paths_are_those_of_where_the_command_was_started(tmp_path, monkeypatch)
 
 def test_a_process_of_its_own_computes_on_one_thread_and_does_not_stay_behind(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    children, number = Children(), partial(os.path.realpath, "/proc/self")
+    children, number = {}, partial(os.path.realpath, "/proc/self")
     call = partial(attend, children=children)
     assert call(partial(os.getenv, "OMP_NUM_THREADS"), None) == "1"
     first = Path(call(number, None)).name

@@ -14,14 +14,14 @@ from counterpoise.experiments import Execution
         ({"jobs": 0}, "`jobs` should be at least 1; found 0."),
         (
             {"address": "host:1"},
-            "`address` should be that of a cluster of ray or dask; found 'host:1' for the back end "
-            "'loky', which has none. Leave it out.",
+            "`address` should be left out with the back end 'loky'; found 'host:1'. Or choose a "
+            "back end that has one: ray, dask.",
         ),
         ({"time_limit": 0.0}, "`time_limit` should be finite, above 0; found 0"),
         (
             {"time_limit": 5.0, "backend": "threading"},
-            "`time_limit` should be left out with the back end 'threading', whose cells cannot be "
-            "stopped; found 5. Choose another back end.",
+            "`time_limit` should be left out with the back end 'threading'; found 5.0. Or choose a "
+            "back end that has one: loky, ray, dask.",
         ),
         *(
             (

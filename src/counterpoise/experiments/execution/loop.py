@@ -11,8 +11,7 @@ from contextlib import ExitStack
 from counterpoise.data.files.full_disk import ending_when_full
 from counterpoise.experiments.cells import Cell
 from counterpoise.experiments.computing import MOST_DEATHS, keep_failure
-from counterpoise.experiments.execution.apart import Outcome
-from counterpoise.experiments.execution.pools import open_pool
+from counterpoise.experiments.execution.pools import Outcome, open_pool
 from counterpoise.experiments.execution.settings import Execution
 from counterpoise.experiments.store import Result, Store
 

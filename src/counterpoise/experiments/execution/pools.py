@@ -1,4 +1,4 @@
-"""Where cells are computed: processes of this machine, workers of Ray or Dask, or this process."""
+"""Where cells are computed: each in a process of its own, here or by a worker of Ray or Dask."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
+from multiprocessing import current_process
 from pathlib import Path
 from secrets import token_hex
 from tempfile import TemporaryDirectory
@@ -19,13 +22,22 @@ from unittest.mock import patch
 
 import torch
 
+from counterpoise.data.files.full_disk import ending_when_full
 from counterpoise.experiments.cells import Cell
-from counterpoise.experiments.computing import compute_cell
-from counterpoise.experiments.execution.apart import Children, Outcome, attend, pack
+from counterpoise.experiments.computing import TERMINATED, compute_cell
 from counterpoise.experiments.execution.settings import Execution
+from counterpoise.training.record import versions
 
 _SECONDS_TO_ANSWER = 15  # that a cluster has
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _TOKEN = token_hex(32)  # the same for each Ray of this process, which reads it once
+
+# Executors of one process each, by the thread that waits for it. Those of a worker end with it.
+_CHILDREN: dict[int, Any] = {}
+
+Outcome = bool | str | Exception | None
+"""What came of computing a cell: True if it has a result now, False if another process computes it;
+how its process died; what it raised; None if it took longer than it may, and was ended."""
 
 Submit = Callable[[Cell, Path], Future[Outcome]]
 """Has a cell computed into the store of a path, as soon as there is a place for it."""
@@ -57,7 +69,7 @@ def _local(stack: ExitStack, execution: Execution, gpu: bool) -> Submit:
     from loky import cpu_count  # type: ignore[import-untyped]
 
     number = execution.jobs or (1 if gpu and torch.cuda.is_available() else cpu_count())
-    threads, children = ThreadPoolExecutor(number), Children()
+    threads, children = ThreadPoolExecutor(number), dict[int, Any]()
     stack.callback(lambda: [child.shutdown(kill_workers=True) for child in [*children.values()]])
     stack.callback(threads.shutdown, wait=False, cancel_futures=True)
     return lambda *cell: threads.submit(attend, pack(*cell), execution.time_limit, children)
@@ -81,11 +93,10 @@ def _ray(stack: ExitStack, execution: Execution, gpu: bool) -> Submit:
     share = int(1e4 * min(1, num_gpus / (execution.jobs or 1))) / 1e4  # of one, in Ray's unit
     remote: Any = ray.remote(num_cpus=1, num_gpus=share, max_retries=0)(attend)
 
-    def submit(*cell: Any) -> Future[Outcome]:
+    def submit(*cell: Any) -> Any:
         reference = remote.remote(pack(*cell), execution.time_limit)
         stack.callback(ray.cancel, reference, force=True)
-        future: Future[Outcome] = reference.future()
-        return future
+        return reference.future()
 
     return submit
 
@@ -104,7 +115,6 @@ def _start_ray(stack: ExitStack, execution: Execution) -> None:
         folder = TemporaryDirectory(prefix="ray", dir=short, ignore_cleanup_errors=True)
         options |= {"num_cpus": execution.jobs or cpu_count(), "include_dashboard": False}
         options |= {"_temp_dir": stack.enter_context(folder)}
-        options |= {"object_store_memory": 80 * 2**20}  # near the least: calls are small
     elif address != "auto":  # Ray itself would try for minutes
         host, _, port = address.rpartition(":")
         socket.create_connection((host, int(port)), _SECONDS_TO_ANSWER).close()
@@ -126,3 +136,73 @@ def _dask(stack: ExitStack, execution: Execution, gpu: bool) -> Submit:
     client = stack.enter_context(Client(address, **options))
     executor = client.get_executor(pure=False)  # the same call again may end otherwise
     return lambda *cell: executor.submit(attend, pack(*cell), execution.time_limit)
+
+
+def pack(cell: Cell, path: Path) -> Callable[[], bool]:
+    """Return what computes a cell into the store of a path, in whichever process it is called."""
+    from cloudpickle import dumps, loads  # type: ignore[import-untyped]
+
+    content, folder, expected = dumps(cell), Path.cwd(), versions()
+    modules = [str(Path(place).absolute()) for place in sys.path]
+
+    def compute() -> bool:
+        if not path.is_dir():
+            raise ValueError(
+                f"`runs` should be a folder that all workers share; found no {str(path)!r} on "
+                f"{socket.gethostname()!r}. Choose one that they share."
+            )
+        for name, number in versions().items():
+            if number != expected.get(name):
+                raise ValueError(
+                    f"Workers should have {name} {expected.get(name)}, as where they were started "
+                    f"from; found {number} on {socket.gethostname()!r}. Install the same."
+                )
+        if folder.is_dir():  # or else paths that are relative to it are not found: it shows
+            os.chdir(folder)
+        sys.path.extend(place for place in modules if place not in sys.path)
+        with ending_when_full(path):
+            return compute_cell(loads(content), path)  # only now can its modules be found
+
+    return compute
+
+
+def attend(
+    compute: Callable[[], bool], limit: float | None, children: dict[int, Any] = _CHILDREN
+) -> Outcome:
+    """Call a function in a process that this thread has to itself, for so many seconds at most.
+
+    Started if there is none, it stays for the next call, with what it has imported and loaded.
+    """
+    from loky import BrokenProcessPool, ProcessPoolExecutor
+
+    thread = threading.get_ident()
+    if thread not in children:
+        current_process().daemon = False  # as Dask makes its workers, which may start none
+        children[thread] = ProcessPoolExecutor(
+            1, initializer=_depend_on, initargs=(os.getpid(),), env=dict.fromkeys(_THREADS, "1")
+        )
+    try:
+        future: Future[bool] = children[thread].submit(compute)
+        if wait([future], limit).done:
+            return future.result()
+        children.pop(thread).shutdown(kill_workers=True)  # and all that it started
+        return None
+    except BrokenProcessPool as death:
+        del children[thread]
+        return str(death).rpartition("workers are ")[2].partition("\n")[0].strip("{}")  # exit code
+    except Exception as error:  # a value, since back ends would raise errors of their own around it
+        return error
+
+
+def _depend_on(parent: int) -> None:
+    """Leave Ctrl-C to the parent, and end soon after it, even if it was killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Lightning calls a handler that is there; else it would go on, and make it the cell's failure.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(TERMINATED))
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

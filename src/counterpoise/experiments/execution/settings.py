@@ -72,17 +72,14 @@ class Execution:
         check_choice("backend", self.backend, BACKENDS)
         if self.jobs is not None:
             check_count("jobs", self.jobs, at_least=1)
-        if self.address is not None and self.backend not in _CLUSTERS:
-            raise ValueError(
-                f"`address` should be that of a cluster of ray or dask; found {self.address!r} for "
-                f"the back end {self.backend!r}, which has none. Leave it out."
-            )
         if self.time_limit is not None:
             check_range("time_limit", self.time_limit, low=0, open_low=True)
-            if self.backend == "threading":
+        for name, backends in (("address", _CLUSTERS), ("time_limit", ("loky", *_CLUSTERS))):
+            value = getattr(self, name)
+            if value is not None and self.backend not in backends:
                 raise ValueError(
-                    "`time_limit` should be left out with the back end 'threading', whose cells "
-                    f"cannot be stopped; found {self.time_limit:g}. Choose another back end."
+                    f"`{name}` should be left out with the back end {self.backend!r}; found "
+                    f"{value!r}. Or choose a back end that has one: {', '.join(backends)}."
                 )
         check_flag("retry_failed", self.retry_failed)
         self.mine(())
