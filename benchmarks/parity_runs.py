@@ -4,7 +4,7 @@
 
 "before" the files were moved, other names and defaults held. Grids, recipe and studies are written
 down once, in words that both understand, and "after" the old rule is named wherever a default has
-changed by design: AFTER, PUBLISHED, `_old_methods` and `_published`. Numbers go by present names.
+changed by design: AFTER, PUBLISHED, and parity_methods.py. Numbers go by present names.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from importlib import import_module
@@ -138,9 +137,17 @@ CONTROLS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 """Grids for which "after" leaves one present default in place."""
 
+_SHORT = {"num_seeds": 2, "num_train": 256, "max_epochs": 2}
 STUDIES: dict[str, dict[str, Any]] = {
-    "reliance": {"num_train": 256, "max_epochs": 2},
-    "shifts": {"num_train": 256, "max_epochs": 6},
+    "responses": _SHORT,
+    "reliance": _SHORT,
+    "shifts": {**_SHORT, "max_epochs": 6},
+    "initialisations": {"num_seeds": 3, "max_epochs": 2},
+    "fusions": {"num_seeds": 2, "max_epochs": 2},
+    "agreement": {**_SHORT, "num_seeds": 3},
+    "attributions": _SHORT,
+    "references": {"num_seeds": 2, "max_epochs": 8},  # 128 steps: an average forgets from 100 on
+    "scores": _SHORT,
 }
 
 Row = tuple[str, str, str, int, dict[str, Any]]  # experiment, place, label, seed, numbers by name
@@ -219,31 +226,16 @@ def _studied(name: str, folder: Path, *, before: bool) -> Iterator[Row]:
     """Yield what a study measures in each condition."""
     room = import_module("counterpoise.studies" if before else "counterpoise.experiments.study")
     kind = room.study_class(name)
-    study = (kind if before else _published(kind))(num_seeds=2, **STUDIES[name])
-    seen = room.observe(study, folder, **({"num_workers": 1} if before else _HERE))
+    data = import_module("counterpoise.data").Digits(utterances_per_image=1)
+    real = {"data": data} if hasattr(kind, "data") else {}
+    if not before:
+        kind = import_module("parity_methods").published(kind, AFTER["base"])
+    study = kind(**STUDIES[name], **real)
+    shared = folder.parent / "studies"  # by all of them, some of which make the same runs
+    seen = room.observe(study, shared, **({"num_workers": 1} if before else _HERE))
     for condition, measured in seen.measured.items():
         for seed, values in enumerate(measured):
             yield f"study {name}", ", ".join(condition[:-1]), condition[-1], seed, _flat(values)
-
-
-def _published(kind: Any) -> Any:
-    """Return the study with the same runs by the rules that were the defaults before."""
-    methods, mine = import_module("counterpoise.methods"), import_module("parity_methods")
-
-    class Published(kind):  # type: ignore[misc]
-        def cases(self) -> list[Any]:
-            cases: list[Any] = super().cases()
-            return [replace(c, runs={p: old(r) for p, r in c.runs.items()}) for c in cases]
-
-    def old(recipe: Any) -> Any:
-        method, name = recipe.method, type(recipe.method).__name__
-        if name == "AGM":
-            method = methods.AGM(method.alpha, clamp=10.0, reference=method.reference)
-        elif f"Old{name}" in mine.__all__:  # which the studies use with its defaults
-            method = getattr(mine, f"Old{name}")()
-        return recipe.replace(method=method, name=recipe.name, **AFTER["base"])
-
-    return Published
 
 
 _DESCRIBED = re.compile(r"settings|versions|hardware|started|(\w+_)?seconds(_\w+)?")
