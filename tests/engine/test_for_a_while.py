@@ -186,7 +186,7 @@ def test_a_model_computes_in_a_type_for_a_while():
         assert model.single.requires_grad
         assert id(model.wide) == before["wide"][0]
         assert not torch.is_autocast_enabled("cpu")
-        assert torch.get_default_dtype() == torch.float64
+        assert torch.get_default_dtype() == torch.float32
     assert torch.get_default_dtype() == torch.float32
     assert {name: (id(t), t.dtype) for name, t in model.named_parameters()} == before
     assert {name: t.data_ptr() for name, t in model.named_buffers()} == data

@@ -1,6 +1,7 @@
 """What models keep on their modules while they run: caches, counts, losses, queues."""
 
 from copy import deepcopy
+from functools import lru_cache
 
 import pytest
 import torch
@@ -120,6 +121,30 @@ class Cached(nn.Module):
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_cache_is_built_by_training_and_not_by_the_inspection(level):
     assert judge(wired(Cached), level, PRECISIONS["float32"], num_steps=2) == "right"
+
+
+@lru_cache
+def positions(width):
+    return torch.linspace(0, 1, width)
+
+
+class CachedElsewhere(nn.Module):
+    """Adds a table that a function keeps for all who ask."""
+
+    def __init__(self):
+        super().__init__()
+        self.rest = head()
+
+    def forward(self, a, b):
+        return self.rest(a + positions(WIDTH), b) + positions(CLASSES)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_cache_out_of_sight_keeps_the_type_that_training_makes(level):
+    positions.cache_clear()
+    balanced, (inputs, target, _) = wrap(made(CachedElsewhere), level), vectors()(0)
+    balanced(**inputs, target=target).loss.backward()
+    assert (positions(WIDTH).dtype, positions(CLASSES).dtype) == (torch.float32, torch.float32)
 
 
 class BuiltLate(nn.Module):

@@ -33,21 +33,19 @@ def precise_type(model: nn.Module, inputs: Mapping[str, PyTree]) -> torch.dtype:
 
 @contextmanager
 def precise(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
-    """Let a model compute in a type, outside autocast, for a while."""
+    """Let a model compute in a type, outside autocast, for a while.
+
+    The default type stays: tables that a model makes once and keeps out of our sight, in a
+    function's cache say, would have the other type for ever.
+    """
     values = {
         name: tensor.data.to(dtype)
         for name, tensor in (*model.named_parameters(), *model.named_buffers())
         if _is_plain(tensor) and tensor.dtype in _ORDINARY and tensor.dtype != dtype
     }
-    default = torch.get_default_dtype()
     kinds = {"cpu", *(p.device.type for p in model.parameters())}
-    with weights_of(model, values):
-        torch.set_default_dtype(dtype)
-        try:
-            with _autocast_off(kinds):
-                yield
-        finally:
-            torch.set_default_dtype(default)
+    with weights_of(model, values), _autocast_off(kinds):
+        yield
 
 
 def _is_plain(tensor: Tensor) -> bool:
