@@ -139,6 +139,29 @@ def test_validating_again_on_another_batch_is_no_error(level):
     assert_equals_whole_passes(balanced, *masked_batch(padded=True), absent=deepcopy(KEPT))
 
 
+class Flagged(Late):
+    """Puts a value of its own in place of samples whose input is all one number that says so."""
+
+    def forward(self, flag, **inputs):
+        features = self.features(inputs)
+        for i, name in enumerate(self.names):
+            missing = inputs[name].eq(flag).all(dim=1, keepdim=True)
+            features[i] = features[i].where(~missing, 0.7)
+        return self.head(torch.cat(features, dim=1).tanh())
+
+
+@pytest.mark.parametrize("flag", [-999.0, -80.0, -1.0])
+@pytest.mark.parametrize("level", REPLAYING)
+def test_a_rest_that_looks_for_a_number_is_right_although_no_batch_has_held_it(level, flag):
+    balanced = wrap(made(Flagged), level)
+    inputs, target = batch(3, 7)
+    for _ in range(2):
+        balanced(**inputs, target=target, flag=flag)
+    assert balanced.runner.facts.batched
+    inputs["eye"][3:5] = flag
+    assert_equals_whole_passes(balanced, inputs, target, flag=flag)
+
+
 class Positioned(nn.Module):
     """An encoder that is given a table beside its batch."""
 

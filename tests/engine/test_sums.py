@@ -1,10 +1,10 @@
-"""What is taken for a sum of functions of one modality each, from the operations that were run."""
+"""What the operations that were run show of logits: sums over modalities, inputs that count."""
 
 import pytest
 import torch
 from torch.nn import functional as F
 
-from counterpoise.engine.separability import is_sum
+from counterpoise.engine.separability import structure
 
 torch.manual_seed(0)
 X, Y, W, C = torch.randn(7, 3), torch.randn(7, 3), torch.randn(3, 3), torch.ones(7, 3)
@@ -77,12 +77,57 @@ NO_SUMS = {
 @torch.no_grad()
 @pytest.mark.parametrize("name", SUMS)
 def test_sums_are_told(name):
-    marked = {0: X.clone(), 1: (Y.clone(),)}
-    assert is_sum(lambda: SUMS[name](marked[0], marked[1][0]), marked)
+    x, y = X.clone(), Y.clone()
+    assert structure(lambda: SUMS[name](x, y), {0: x, 1: (y,)}, {}).is_sum
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", NO_SUMS)
 def test_what_may_be_none_is_not_taken_for_a_sum(name):
-    marked = {0: X.clone(), 1: (Y.clone(), NUMBERS)}
-    assert not is_sum(lambda: NO_SUMS[name](marked[0], marked[1][0]), marked)
+    x, y = X.clone(), Y.clone()
+    assert not structure(lambda: NO_SUMS[name](x, y), {0: x, 1: (y,)}, {1: NUMBERS}).is_sum
+
+
+def unless_some(feature, x):
+    return feature * 2 if (x == -1).any() else feature
+
+
+def in_numpy(feature, x):
+    return feature * float(x.numpy().max())
+
+
+def written_into(feature, x):
+    feature = feature.clone()
+    feature[x == -999] = 0
+    return feature
+
+
+READING = {
+    "added": lambda feature, x: feature + x,
+    "a mark that no batch has held": lambda feature, x: feature.masked_fill(x == -999, 0),
+    "rows that are there": lambda feature, x: feature[(x != -1).all(dim=1)],
+    "a branch": unless_some,
+    "numbers elsewhere": in_numpy,
+    "in place": written_into,
+}
+
+NOT_READING = {
+    "features alone": lambda feature, x: feature.tanh(),
+    "made ready for the encoder": lambda feature, x: (feature, (x - 3).relu())[0],
+    "its shape": lambda feature, x: feature + torch.zeros_like(x) + x.new_ones(len(x), 3),
+    "a branch on features": lambda feature, x: feature if feature.max() > 0 else 2 * feature,
+}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", READING)
+def test_inputs_that_reach_the_logits_or_a_decision_are_told(name):
+    feature, x = X.clone(), Y.clone()
+    assert structure(lambda: READING[name](feature, x), {0: feature}, {0: x}).of_inputs
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", NOT_READING)
+def test_inputs_that_reach_neither_are_none_to_copy(name):
+    feature, x = X.clone(), Y.clone()
+    assert not structure(lambda: NOT_READING[name](feature, x), {0: feature}, {0: x}).of_inputs

@@ -34,7 +34,7 @@ from counterpoise.engine.probes import (
     random_like,
     random_rest,
 )
-from counterpoise.engine.separability import is_sum
+from counterpoise.engine.separability import Structure, structure
 from counterpoise.engine.setup import Facts, Setup
 
 _Seen = TypeVar("_Seen")
@@ -134,10 +134,11 @@ class _Inspection:
             raise ValueError(_replay_differs(self.setup, values, truth))
         if verdict == "nothing":
             return None
+        made = self._structure(looped)
         if self.rows_first:
             facts = self._single(looped, facts)
-            facts = self._batched(facts, plan, truth)
-        return Findings(replace(facts, separable=self._is_sum(looped) and summable), probabilities)
+            facts = self._batched(facts, plan, truth, reads_inputs=made.of_inputs)
+        return Findings(replace(facts, separable=made.is_sum and summable), probabilities)
 
     def holds(self, facts: Facts) -> bool:
         """Return whether values with some facts are those of whole passes."""
@@ -225,12 +226,15 @@ class _Inspection:
             }
         return readers
 
-    def _batched(self, facts: Facts, plan: Plan, truth: Tensor) -> Facts:
+    def _batched(
+        self, facts: Facts, plan: Plan, truth: Tensor, *, reads_inputs: bool
+    ) -> Facts:
         """Learn whether the rest takes coalitions as one batch, and what it has to be given."""
         looped, values = self._replayed(facts, plan)
         if compare(values, truth) == "different":
             return replace(facts, single=frozenset())
-        cheap = replace(facts, batched=True, reads_inputs=self._reads_inputs(looped, plan, values))
+        reads_inputs = reads_inputs or self._reads_inputs(looped, plan, values)
+        cheap = replace(facts, batched=True, reads_inputs=reads_inputs)
         # A model may object to longer batches, or to features and weights that make no sense.
         try:
             fine = self._agree(looped, cheap, plan) and self._agree_elsewhere(looped, cheap, plan)
@@ -305,16 +309,18 @@ class _Inspection:
                 return False
         return True
 
-    def _is_sum(self, looped: Evaluator) -> bool:
-        """Find out whether the logits are a sum over modalities."""
-        names = self.setup.modalities
-        alone = Plan.unweighted([self._everyone], len(names))
-        marked = {i: (looped.features[i], self.batch.inputs[name]) for i, name in enumerate(names)}
+    def _structure(self, looped: Evaluator) -> Structure:
+        """Find out what the logits are made of: a sum over modalities, features alone."""
+        alone = Plan.unweighted([self._everyone], len(self.setup.modalities))
+        # An encoder may return its input, or a view of it.
+        features = {i: map_tensors(torch.clone, f) for i, f in looped.features.items()}
+        copied = _with(looped, features=features)
+        inputs = dict(enumerate(self.batch.inputs[name] for name in self.setup.modalities))
         try:
-            return is_sum(lambda: looped.others(alone, gradient=False), marked)
+            return structure(lambda: copied.others(alone, gradient=False), features, inputs)
         except Exception as error:  # of operations that tracing does not support
             logger.info("The model is not taken apart: tracing it raised %r.", error)
-            return False
+            return Structure()
 
     # -- passes ----------------------------------------------------------------------------------
 

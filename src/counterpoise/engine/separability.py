@@ -1,14 +1,16 @@
-"""Whether a model's logits are a sum of what each modality gives, by the structure of the model.
+"""What a model's logits are made of, by the operations that make them.
 
-Then modalities alone tell the values of all coalitions, M passes in place of 2^M - 1. Numbers
-cannot show it for good: a path may be closed by weights that are zero today. So it is the
-operations that are looked at. Every tensor is marked with the modalities that it depends on; what
-depends on several has to have been made of the parts by linear operations alone.
+Are they a sum of what each modality gives? Then modalities alone tell the values of all coalitions,
+M passes in place of 2^M - 1. Do they depend on more than the encoders' outputs? Then a longer
+batch needs the inputs of each coalition. Numbers cannot show either for good: a path may be closed
+by weights that are zero today, or open for inputs alone that no batch has held yet. So it is the
+operations that are looked at. Every tensor is marked with what it depends on; for a sum, what
+depends on several modalities has to have been made of the parts by linear operations alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -100,10 +102,24 @@ class _Origin(NamedTuple):
     Attributes:
         modalities: Indices of the modalities.
         is_sum: Whether its entries are sums of functions of one modality each.
+        of_inputs: Whether it depends on what encoders are given, and not by their outputs alone.
     """
 
     modalities: frozenset[int] = frozenset()
     is_sum: bool = True
+    of_inputs: bool = False
+
+
+class Structure(NamedTuple):
+    """What operations show about logits.
+
+    Attributes:
+        is_sum: Whether they are a sum of functions of one modality each, whatever the weights.
+        of_inputs: Whether they depend on the inputs, other than by the encoders' outputs.
+    """
+
+    is_sum: bool = False
+    of_inputs: bool = True
 
 
 _LEAVING = (Tensor.numpy, Tensor.tolist, Tensor.__array__, Tensor.__dlpack__)
@@ -113,14 +129,15 @@ _LEAVING = (Tensor.numpy, Tensor.tolist, Tensor.__array__, Tensor.__dlpack__)
 class _Doors(TorchFunctionMode):
     """Notes whether numbers leave PyTorch."""
 
-    def __init__(self) -> None:
+    def __init__(self, tracer: _Tracer) -> None:
         super().__init__()
-        self.opened = False
+        self._tracer = tracer
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        self.opened = self.opened or func in _LEAVING
+        if func in _LEAVING:
+            self._tracer.look(args[:1])
         return func(*args, **(kwargs or {}))
 
 
@@ -130,12 +147,18 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.origins: dict[int, _Origin] = {}
-        self.opaque = False
+        self.opaque = self.decides_by_inputs = False
         self._kept: list[Any] = []  # memory that is freed would be given to another tensor
 
-    def mark(self, tree: PyTree, modality: int) -> None:
-        for tensor in tensors(tree):
-            self._mark(tensor, _Origin(frozenset([modality])))
+    def mark(self, trees: Mapping[int, PyTree], *, of_inputs: bool) -> None:
+        for modality, tree in trees.items():
+            for tensor in tensors(tree):
+                self._mark(tensor, _Origin(frozenset([modality]), of_inputs=of_inputs))
+
+    def look(self, given: Sequence[Any]) -> None:
+        """Note that what the model does may depend on numbers that it looked at."""
+        self.opaque = True
+        self.decides_by_inputs |= any(self.origin(t).of_inputs for t in given)
 
     def origin(self, tensor: Tensor) -> _Origin:
         return self.origins.get(tensor.untyped_storage()._cdata, _Origin())
@@ -148,7 +171,7 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         result = func(*args, **(kwargs or {}))
         name = func.overloadpacket.__name__
         if name in ("_local_scalar_dense", "is_nonzero", "equal"):
-            self.opaque = True  # what the model does may depend on a number that it looked at
+            self.look(given)
         if origin.modalities:
             made = [leaf for leaf in pytree.tree_leaves(result) if isinstance(leaf, Tensor)]
             written = given[:1] if name.endswith("_") else []
@@ -158,17 +181,19 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _made_by(self, func: Any, given: list[Tensor], args: tuple[Any, ...]) -> _Origin:
         origins = [origin for t in given if (origin := self.origin(t)).modalities]
-        if not origins:
-            return _Origin()
-        modalities = frozenset().union(*(origin.modalities for origin in origins))
-        if len(modalities) == 1:
-            return _Origin(modalities)
         name = func.overloadpacket.__name__.rstrip("_")
+        if not origins or name.endswith("_like") or name.startswith("new_"):
+            return _Origin()  # of a shape alone, where a tensor is only the pattern of another
+        modalities = frozenset().union(*(origin.modalities for origin in origins))
+        of_inputs = any(origin.of_inputs for origin in origins)
+        if len(modalities) == 1:
+            return _Origin(modalities, of_inputs=of_inputs)
         chosen_by = [t for t in given if not t.is_floating_point()]
         constant_choice = not any(self.origin(t).modalities for t in chosen_by)
         linear = name in _LINEAR or self._is_linear_product(name, args)
         linear = linear or self._is_affine_norm(name, args)
-        return _Origin(modalities, linear and constant_choice and all(o.is_sum for o in origins))
+        is_sum = linear and constant_choice and all(o.is_sum for o in origins)
+        return _Origin(modalities, is_sum, of_inputs)
 
     def _is_affine_norm(self, name: str, args: tuple[Any, ...]) -> bool:
         """Return whether it is a batch-norm by given statistics, which scales and shifts."""
@@ -187,29 +212,36 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
         storage = tensor.untyped_storage()
         old = self.origins.get(storage._cdata)
         if old is not None:  # written into: what was there may still be
-            origin = _Origin(origin.modalities | old.modalities, origin.is_sum and old.is_sum)
+            origin = _Origin(
+                origin.modalities | old.modalities,
+                origin.is_sum and old.is_sum,
+                origin.of_inputs or old.of_inputs,
+            )
         self.origins[storage._cdata] = origin
         self._kept.append(storage)
 
 
-def is_sum(run: Callable[[], Tensor], marked: Mapping[int, PyTree]) -> bool:
-    """Find out whether what a function returns is a sum of functions of one modality each.
+def structure(
+    run: Callable[[], Tensor], features: Mapping[int, PyTree], inputs: Mapping[int, PyTree]
+) -> Structure:
+    """Find out what the logits that a function returns are made of.
 
     Args:
         run: Runs the model on features that are replayed, without gradient.
-        marked: By modality, the tensors that are its own: its features and its inputs.
+        features: By modality, what its encoder returned, in memory of its own.
+        inputs: By modality, what the model is given.
 
     Returns:
-        True only if the operations that were run show it.
+        A sum only if the operations that were run show it, and inputs that they show.
     """
     tracer = _Tracer()
-    for modality, tree in marked.items():
-        tracer.mark(tree, modality)
-    with _Doors() as doors, tracer:
+    tracer.mark(features, of_inputs=False)
+    tracer.mark(inputs, of_inputs=True)
+    with _Doors(tracer), tracer:
         logits = run()
     origin = tracer.origin(logits)
-    return (
-        not (tracer.opaque or doors.opened)
-        and origin.is_sum
-        and origin.modalities == frozenset(marked)
+    whole = origin.modalities == features.keys()
+    return Structure(
+        not tracer.opaque and origin.is_sum and whole,
+        tracer.decides_by_inputs or origin.of_inputs,
     )
