@@ -246,3 +246,23 @@ def test_rows_that_see_each_other_beyond_a_limit_only(level, branches):
         balanced(**inputs, target=target)
     inputs["ear"][5] *= 1e5
     assert_equals_whole_passes(balanced, inputs, target)
+
+
+class Filled(Late):
+    """Lets through a layer only so many rows as it has room for, in their order."""
+
+    room = 5
+
+    def forward(self, **inputs):
+        hidden = torch.tanh(torch.cat(self.features(inputs), dim=1))
+        admitted = torch.arange(len(hidden)).lt(self.room).unsqueeze(1)
+        return self.head(torch.where(admitted, hidden * 2, hidden))
+
+
+@pytest.mark.parametrize("room", [6, 9])
+@pytest.mark.parametrize("level", REPLAYING)
+def test_rows_that_compete_for_room_in_long_batches_only(level, room):
+    """As tokens for an expert: 7 rows with room for 6, or 14 of two coalitions with room for 9."""
+    model = made(Filled, 2)
+    model.room = room
+    assert_equals_whole_passes(wrap(model, level), *batch(2, 7))

@@ -41,6 +41,10 @@ _Seen = TypeVar("_Seen")
 
 logger = logging.getLogger(__name__)
 
+_FEW, _SEVERAL = 3, 16
+"""Samples that an inspection and an audit look at. Audits are fewer in passes, and what they look
+for may be in few samples."""
+
 _SCALES = (0.3, 3.0, 30.0)
 """Sizes of the random features that the rest of a model is tried with: caps and gates may only
 show at some."""
@@ -109,6 +113,7 @@ class _Inspection:
     model: nn.Module
     batch: Batch
     rows_first: bool = False  # whether fewer rows give the same logits for them
+    all_rows: Batch | None = None  # the batch that few rows were taken from
     given: dict[int, list[Tensor]] = field(default_factory=dict)
     changed: set[int] = field(default_factory=set)
 
@@ -145,7 +150,7 @@ class _Inspection:
         full = self._whole_pass(self._everyone)
         if not len(full) or full.isnan().any():
             return True  # which tells nothing
-        self._cut(full, facts.rows)
+        self._cut(full, facts.rows, at_most=_SEVERAL)
         plan = _telling_plan(len(self.setup.modalities))
         _, values = self._replayed(replace(facts, separable=False), plan)
         truth = self._truth(plan)
@@ -153,13 +158,13 @@ class _Inspection:
             return False
         return len(plan.partial) == 2 or not facts.separable or adds_up(truth)
 
-    def _cut(self, full: Tensor, rows: frozenset[str] | None = None) -> None:
+    def _cut(self, full: Tensor, rows: frozenset[str] | None = None, at_most: int = _FEW) -> None:
         """Go on with few rows if the model takes them; a single row is doubled instead."""
         num_rows = len(full)
         self.batch.rows = self.batch.looks_like_rows(num_rows) if rows is None else rows
         if not self.batch.follows_rows(num_rows):
             return
-        few = self.batch.first(min(3, max(num_rows - 1, 1)))
+        few, chosen = _some(self.batch, num_rows, min(at_most, max(num_rows - 1, 1)))
         if num_rows == 1:
             few = self.batch.doubled()
         own, self.batch = self.batch, few
@@ -171,10 +176,11 @@ class _Inspection:
             logger.info("With another number of rows the model raised %r.", error)
             self.batch = own
             return
-        expected = full[: len(fewer)] if num_rows > 1 else full.expand(2, *full.shape[1:])
+        expected = full[chosen][: len(fewer)] if num_rows > 1 else full.expand(2, *full.shape[1:])
         self.rows_first = fewer.shape == expected.shape and (
             compare(fewer.unsqueeze(0), expected.unsqueeze(0)) != "different"
         )
+        self.all_rows = own
         if not self.rows_first:
             self.batch = own
 
@@ -226,9 +232,7 @@ class _Inspection:
             }
         return readers
 
-    def _batched(
-        self, facts: Facts, plan: Plan, truth: Tensor, *, reads_inputs: bool
-    ) -> Facts:
+    def _batched(self, facts: Facts, plan: Plan, truth: Tensor, *, reads_inputs: bool) -> Facts:
         """Learn whether the rest takes coalitions as one batch, and what it has to be given."""
         looped, values = self._replayed(facts, plan)
         if compare(values, truth) == "different":
@@ -239,6 +243,7 @@ class _Inspection:
         try:
             fine = self._agree(looped, cheap, plan) and self._agree_elsewhere(looped, cheap, plan)
             fine = fine and self._rows_apart(looped, cheap, plan)
+            fine = fine and self._agree_on_all_rows(facts, cheap, plan)
         except Exception as error:
             logger.info("Coalitions run one by one: as one batch the model raised %r.", error)
             fine = False
@@ -273,6 +278,13 @@ class _Inspection:
         expected = looped.others(plan, gradient=False)
         cheap_values = _with(looped, facts=cheap).others(plan, gradient=False)
         return compare(cheap_values, expected) == "same"
+
+    def _agree_on_all_rows(self, facts: Facts, cheap: Facts, plan: Plan) -> bool:
+        """Return the same for the whole batch: a limit may be met by many rows alone."""
+        assert self.all_rows is not None
+        looped, values = replace(self, batch=self.all_rows)._replayed(facts, plan)
+        cheap_values = _with(looped, facts=cheap).others(plan, gradient=False)
+        return compare(cheap_values, values) != "different"
 
     def _agree_elsewhere(self, looped: Evaluator, cheap: Facts, plan: Plan) -> bool:
         """Return the same for other features, with the model's own weights and with others.
@@ -399,6 +411,24 @@ def _with(evaluator: Evaluator, **changes: Any) -> Evaluator:
         setattr(other, name, value)
     other.absences = dict(other.absences)
     return other
+
+
+def _some(batch: Batch, num_rows: int, count: int) -> tuple[Batch, list[int] | slice]:
+    """Return a batch of a few of its samples, and which they are.
+
+    They are spread over the batch, the last among them: of samples that are treated in order the
+    first do not show it.
+    """
+    if any(t.shape[:1] != (num_rows,) for t in tensors(dict(batch.inputs))):
+        return batch.first(count), slice(None)
+    last = num_rows - 1
+    chosen = [last - i * last // max(count - 1, 1) for i in reversed(range(count))]
+    inputs = {name: map_tensors(lambda t: t[chosen], x) for name, x in batch.inputs.items()}
+    others = {
+        name: map_tensors(lambda t: t[chosen], value) if name in batch.rows else value
+        for name, value in batch.others.items()
+    }
+    return replace(batch, inputs=inputs, others=others, stand_ins={}, one_stand_in=None), chosen
 
 
 def _telling_plan(num_modalities: int) -> Plan:
