@@ -323,6 +323,7 @@ class Balanced(Loop):
         return out
 
     def _batch(self, inputs: dict[str, Any]) -> Batch:
+        self.runner.recognise(self.model)
         return Batch.split(self.modalities, inputs, self.absent)
 
     def _run(self, inputs: dict[str, Any]) -> tuple[Any, Tensor]:
@@ -330,7 +331,7 @@ class Balanced(Loop):
         return raw, self.runner.setup.select(raw)
 
     def _act(self, inputs: dict[str, Any], target: PyTree, wanted: Demand, *, acts: bool) -> Output:
-        batch = Batch.split(self.modalities, inputs, self.absent)
+        batch = self._batch(inputs)
         facts = self.runner.facts_for(self.model, batch) if wanted.passes else _NO_FACTS
         if not (self._prepared or torch.compiler.is_compiling()):
             self._prepare(batch)

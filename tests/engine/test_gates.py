@@ -45,9 +45,9 @@ def test_a_gate_that_is_shut_in_the_first_batch_is_not_taken_for_a_wall(level, b
 
 
 class Switched(Late):
-    """Additive until an attribute says otherwise, which no look at the model can see before."""
+    """Additive until a number says otherwise, which no look at the model can see before."""
 
-    mixed = False
+    mixed = 0.0
 
     def forward(self, **inputs):
         features = self.features(inputs)
@@ -63,7 +63,7 @@ def test_what_is_no_sum_any_more_is_evaluated_in_all_its_coalitions():
     inputs, target = batch(3, 7)
     balanced(**inputs, target=target)
     assert balanced.runner.facts.separable
-    balanced.model.mixed = True
+    balanced.model.mixed = 1.0
     with pytest.warns(UserWarning, match="values differ from whole passes"):
         found = balanced(**inputs, target=target)
     expected = wrap(deepcopy(balanced.model))(**inputs, target=target)

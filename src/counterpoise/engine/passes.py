@@ -20,7 +20,6 @@ from counterpoise.core.scores import Criterion, Score, known_finite
 from counterpoise.engine.batch import Batch
 from counterpoise.engine.demands import Demand
 from counterpoise.engine.evaluator import Evaluator
-from counterpoise.engine.modes import Modules
 from counterpoise.engine.ownership import Ownership
 from counterpoise.engine.runner import Runner
 from counterpoise.engine.setup import Facts
@@ -124,12 +123,8 @@ def observe(
         setup = replace(setup, level="inputs", statistics=statistics)
     if setup.heads and not wanted.heads:
         setup = replace(setup, heads={})
-    compiling = torch.compiler.is_compiling()
-    modules = Modules.of(model, None if compiling else tools.runner.modules)
-    if not compiling:
-        tools.runner.modules = modules
     looks = observer if wanted.features else None
-    evaluator = Evaluator(setup, facts, model, batch, looks, modules)
+    evaluator = Evaluator(setup, facts, model, batch, looks, tools.runner.modules)
     told: dict[str, Any] = {}
     values = None
     with nullcontext() if setup.level == "inputs" else evaluator.taps:

@@ -1,9 +1,10 @@
 """Which coalitions a step evaluates, and what the engine may make use of in doing so.
 
 What an inspection concluded from one batch need not hold for ever. So the engine goes on looking:
-at training steps 1, 2, 4, 8, ... it holds its values against whole passes on a few rows, and where
-they differ it goes the slow, right way from then on, and says so. The processes of a group look
-at the same steps and agree on what they found.
+at training steps 1, 2, 4, 8, ..., and every 1,024 steps at the latest, it holds its values against
+whole passes on a few rows, and where they differ it goes the slow, right way from then on, and says
+so. The processes of a group look at the same steps and agree on what they found. A model of
+another form, or called with other keywords, is inspected anew.
 """
 
 from __future__ import annotations
@@ -22,12 +23,16 @@ from counterpoise.core.pytree import PyTree, map_tensors, tensors
 from counterpoise.core.scores import is_distributed
 from counterpoise.engine.agreement import are_probabilities
 from counterpoise.engine.batch import Batch
+from counterpoise.engine.forms import Forms
 from counterpoise.engine.inspection import Findings, conclude, holds
 from counterpoise.engine.modes import Modules
 from counterpoise.engine.setup import Facts, Setup
 
 _MANY = 16
 """A keyword of more values than this is taken to vary with the batch, as an identifier does."""
+
+_AT_LATEST = 1024
+"""Steps after which the engine looks again at the latest: what became wrong stays so no longer."""
 
 
 class Runner:
@@ -41,7 +46,7 @@ class Runner:
 
     Attributes:
         facts: What is known of the model by now.
-        modules: Those that the model had in the last step.
+        modules: Those that the model has now; None in a compiled step.
         concluded: Whether anything was concluded yet.
         probabilities: Whether the model returns probabilities in eval mode.
     """
@@ -58,7 +63,8 @@ class Runner:
         self._seen: set[Any] = set()
         self._values: dict[str, set[Any]] = {}
         self._changed: frozenset[int] | None = None
-        self._num_calls = 0
+        self._num_calls = self._form = 0
+        self._forms = Forms()
 
     @property
     def exact(self) -> bool:
@@ -67,15 +73,23 @@ class Runner:
 
     # -- before a step ---------------------------------------------------------------------------
 
+    def recognise(self, model: nn.Module) -> None:
+        """Note the modules of a model, and which of its forms it has: what is known goes by it."""
+        if torch.compiler.is_compiling():
+            self.modules = None
+            return
+        self.modules = Modules.of(model, self.modules)
+        self._form = self._forms.number(self.modules)
+
     def facts_for(self, model: nn.Module, batch: Batch) -> Facts:
         """Return what may be made use of in a training step; inspect or audit where it is due."""
         if torch.compiler.is_compiling():
             return self.facts
         self._num_calls += 1
-        power_of_two = self._num_calls.bit_count() == 1
+        its_turn = self._num_calls.bit_count() == 1 or self._num_calls % _AT_LATEST == 0
         known = self.inspected(batch.others)
         # What was validated beforehand need not be looked at again in the first step.
-        due = power_of_two and (self._num_calls > 1 or not known or is_distributed())
+        due = its_turn and (self._num_calls > 1 or not known or is_distributed())
         if due or (not known and not is_distributed()):
             self._look(model, batch, audit=known)
             known = self.inspected(batch.others)
@@ -109,7 +123,7 @@ class Runner:
 
     def inspected(self, others: Mapping[str, Any]) -> bool:
         """Return whether the model was inspected under such other keywords."""
-        return (self._signature(others) if others else frozenset()) in self._seen
+        return self._signature(others) in self._seen
 
     def plan(self, facts: Facts, logits: Tensor) -> Plan:
         """Return the coalitions of this step, with weights for logits, of float32 at least."""
@@ -265,7 +279,7 @@ class Runner:
             if len(values) < _MANY:
                 values.add(told)
             parts.append((name, told if told in values else type(value)))
-        return frozenset(parts)
+        return self._form, frozenset(parts)
 
 
 def _told(value: Any) -> Any:
