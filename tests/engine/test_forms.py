@@ -55,12 +55,12 @@ def test_what_changes_with_every_batch_is_not_watched_for_ever(change):
 class Staged(Late):
     """A sum, until a stage begins in which modalities meet."""
 
-    meets = 0.0
+    meets = False
 
     def forward(self, **inputs):
         features = self.features(inputs)
-        product = (features[0] * features[1] * features[2]).sum(dim=1, keepdim=True)
-        return self.head(torch.cat(features, dim=1)) + self.meets * product
+        logits = self.head(torch.cat(features, dim=1))
+        return logits * features[0].sum(dim=1, keepdim=True) if self.meets else logits
 
 
 def meet(model):
