@@ -248,15 +248,22 @@ def test_rows_that_see_each_other_beyond_a_limit_only(level, branches):
     assert_equals_whole_passes(balanced, inputs, target)
 
 
-class Filled(Late):
-    """Lets through a layer only so many rows as it has room for, in their order."""
+def filled(hidden, room):
+    """Let through a layer only so many rows as it has room for, in their order."""
+    admitted = torch.arange(len(hidden)).lt(room).unsqueeze(1)
+    return torch.where(admitted, hidden * 2, hidden)
 
-    room = 5
+
+class Filled(Late):
+    room = 6
 
     def forward(self, **inputs):
-        hidden = torch.tanh(torch.cat(self.features(inputs), dim=1))
-        admitted = torch.arange(len(hidden)).lt(self.room).unsqueeze(1)
-        return self.head(torch.where(admitted, hidden * 2, hidden))
+        return self.head(filled(torch.tanh(torch.cat(self.features(inputs), dim=1)), self.room))
+
+
+class FilledEncoder(nn.Linear):
+    def forward(self, x):
+        return filled(super().forward(x), 6)
 
 
 @pytest.mark.parametrize("room", [6, 9])
@@ -266,3 +273,12 @@ def test_rows_that_compete_for_room_in_long_batches_only(level, room):
     model = made(Filled, 2)
     model.room = room
     assert_equals_whole_passes(wrap(model, level), *batch(2, 7))
+
+
+@pytest.mark.parametrize("level", REPLAYING)
+def test_rows_that_compete_for_room_in_an_encoder(level):
+    model = made(Late, 2)
+    model.ear = FilledEncoder(3, model.width).double()
+    balanced = wrap(model, level)
+    assert_equals_whole_passes(balanced, *batch(2, 7))
+    assert 0 not in balanced.runner.facts.single

@@ -143,6 +143,7 @@ class _Inspection:
         if self.rows_first:
             facts = self._single(looped, facts)
             facts = self._batched(facts, plan, truth, reads_inputs=made.of_inputs)
+            facts = self._on_all_rows(facts, plan)
         return Findings(replace(facts, separable=made.is_sum and summable), probabilities)
 
     def holds(self, facts: Facts) -> bool:
@@ -243,7 +244,6 @@ class _Inspection:
         try:
             fine = self._agree(looped, cheap, plan) and self._agree_elsewhere(looped, cheap, plan)
             fine = fine and self._rows_apart(looped, cheap, plan)
-            fine = fine and self._agree_on_all_rows(facts, cheap, plan)
         except Exception as error:
             logger.info("Coalitions run one by one: as one batch the model raised %r.", error)
             fine = False
@@ -279,12 +279,20 @@ class _Inspection:
         cheap_values = _with(looped, facts=cheap).others(plan, gradient=False)
         return compare(cheap_values, expected) == "same"
 
-    def _agree_on_all_rows(self, facts: Facts, cheap: Facts, plan: Plan) -> bool:
-        """Return the same for the whole batch: a limit may be met by many rows alone."""
+    def _on_all_rows(self, facts: Facts, plan: Plan) -> Facts:
+        """Return the facts that hold for the whole batch: a limit may be met by many rows alone."""
         assert self.all_rows is not None
-        looped, values = replace(self, batch=self.all_rows)._replayed(facts, plan)
-        cheap_values = _with(looped, facts=cheap).others(plan, gradient=False)
-        return compare(cheap_values, values) != "different"
+        slow = replace(facts, single=frozenset(), batched=False)
+        looped, values = replace(self, batch=self.all_rows)._replayed(slow, plan)
+        for cheap in (facts, replace(facts, batched=False)):
+            other = _with(looped, facts=cheap)
+            other.absences.clear()
+            try:
+                if compare(other.others(plan, gradient=False), values) != "different":
+                    return cheap
+            except Exception as error:
+                logger.info("With all samples of several coalitions the model raised %r.", error)
+        return slow
 
     def _agree_elsewhere(self, looped: Evaluator, cheap: Facts, plan: Plan) -> bool:
         """Return the same for other features, with the model's own weights and with others.
