@@ -187,3 +187,16 @@ def test_a_module_around_an_encoder_that_is_compiled_in_place_is_refused(path, s
     inputs, target = batch(2, 7, dtype=torch.float32)
     with pytest.raises(ValueError, match=rf"found that the {shown}, in which 'inner\..*compiled"):
         balanced(**inputs, target=target)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_encoders_that_are_compiled_are_not_so_for_an_inspection(level):
+    counter = CompileCounter()
+    model = MaxOut(2)
+    model.ear = torch.compile(model.ear, backend=counter)
+    balanced = wrap(model, level)
+    inputs, target = batch(2, 7, dtype=torch.float32)
+    balanced.validate(**inputs)
+    assert counter.frame_count == 0
+    balanced(**inputs, target=target).loss.backward()
+    assert counter.frame_count > 0

@@ -5,8 +5,9 @@ In half precision rounding hides what a model does: a fusion of three modalities
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -113,6 +114,18 @@ def _uncached_weights() -> Iterator[None]:
         parametrize._cache_enabled = enabled
 
 
+def _uncompiled() -> AbstractContextManager[Any]:
+    """Run parts of a model that are compiled as they were written.
+
+    They would be compiled for types, modes and numbers of rows that training never has, and so
+    often that PyTorch gives up compiling them at all.
+    """
+    if "torch._dynamo" not in sys.modules:  # nothing is compiled, and importing it takes seconds
+        return nullcontext()
+    stance: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+    return stance
+
+
 @contextmanager
 def left_as_it_was(model: nn.Module, inputs: Mapping[str, PyTree]) -> Iterator[None]:
     """Keep a model in eval mode for a while; give back modes, states and random states."""
@@ -123,6 +136,7 @@ def left_as_it_was(model: nn.Module, inputs: Mapping[str, PyTree]) -> Iterator[N
     with (
         PROCESS_WIDE,
         _uncached_weights(),
+        _uncompiled(),
         torch.random.fork_rng(devices=accelerators, device_type=kind),
         buffers_kept(model),
         EvaluationMode(modules.all),
