@@ -1,5 +1,8 @@
 """What is changed for a while, and that it is put back: checkpoints, modes, types, weights."""
 
+import random
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -234,17 +237,22 @@ def test_copies_in_a_type_leave_what_is_copied_alone():
     assert found["y"][1].data_ptr() != tree["y"][1].data_ptr()
 
 
+def random_states():
+    _, key, place, *_ = np.random.get_state()  # noqa: NPY002 - the one that models draw from
+    return [torch.get_rng_state().tolist(), random.getstate(), key.tolist(), place]
+
+
 def test_modes_random_numbers_and_casts_are_as_before():
     model, x = network()[:1], torch.ones(7, 3)
-    state = torch.get_rng_state()
+    states = random_states()
     with torch.autocast("cpu", torch.bfloat16):
         with torch.no_grad(), left_as_it_was(model, {"ear": x}):
             assert not any(module.training for module in model.modules())
             model(x)
-            torch.rand(3)
+            torch.rand(3), random.random(), np.random.random()  # noqa: NPY002 - as above
         model(x).float().sum().backward()
     assert model[0].weight.grad.any()
-    assert torch.equal(torch.get_rng_state(), state)
+    assert random_states() == states
     assert all(module.training for module in model.modules())
 
 

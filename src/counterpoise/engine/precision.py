@@ -5,6 +5,7 @@ In half precision rounding hides what a model does: a fusion of three modalities
 
 from __future__ import annotations
 
+import random
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -127,6 +128,19 @@ def _uncompiled() -> AbstractContextManager[Any]:
 
 
 @contextmanager
+def _other_random_states() -> Iterator[None]:
+    """Give back the random states of Python and NumPy, by which a model may skip its layers."""
+    numpy = sys.modules.get("numpy")
+    own, others = random.getstate(), None if numpy is None else numpy.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(own)
+        if numpy is not None:
+            numpy.random.set_state(others)
+
+
+@contextmanager
 def left_as_it_was(model: nn.Module, inputs: Mapping[str, PyTree]) -> Iterator[None]:
     """Keep a model in eval mode for a while; give back modes, states and random states."""
     devices = {t.device for t in (*tensors(dict(inputs)), *model.parameters())}
@@ -137,6 +151,7 @@ def left_as_it_was(model: nn.Module, inputs: Mapping[str, PyTree]) -> Iterator[N
         PROCESS_WIDE,
         _uncached_weights(),
         _uncompiled(),
+        _other_random_states(),
         torch.random.fork_rng(devices=accelerators, device_type=kind),
         buffers_kept(model),
         EvaluationMode(modules.all),
