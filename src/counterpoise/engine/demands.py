@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from counterpoise.engine.ownership import Ownership
 from counterpoise.methods.method import LEVELS, Level, Method, Needs, Phase, answers
@@ -16,7 +16,7 @@ class Demand(NamedTuple):
         unimodal: The same of unimodal logits that take passes of their own.
         features: Whether the method sees features.
         heads: Whether it sees the logits of additive heads.
-        values: Whether it sees the values of coalitions.
+        values: Which coalitions' values it sees: those of "responses", or of "unimodal" logits.
         rest_frozen: Whether gradients of coalitions reach the encoders alone.
         graph: Whether responses and unimodal logits carry the graph that made them.
     """
@@ -25,7 +25,7 @@ class Demand(NamedTuple):
     unimodal: Level = "nothing"
     features: bool = False
     heads: bool = False
-    values: bool = False
+    values: Literal["", "responses", "unimodal"] = ""
     rest_frozen: bool = False
     graph: bool = False
 
@@ -108,12 +108,13 @@ def _demand(
         unimodal = "nothing"
     elif not ownership.encoders:  # responses serve then
         responses, unimodal = max(responses, unimodal, key=LEVELS.index), "nothing"
+    values: Literal["", "responses", "unimodal"] = ""
+    if needs.values:  # asked of the method alone: monitoring shows responses to the user
+        values = "unimodal" if responses == "nothing" else "responses"
     if monitor and responses == "nothing":
         responses = "values"
     graph = (graph or needs.values) and "gradients" in (responses, unimodal)
-    return Demand(
-        responses, unimodal, needs.features, heads, needs.values, needs.rest_frozen, graph
-    )
+    return Demand(responses, unimodal, needs.features, heads, values, needs.rest_frozen, graph)
 
 
 def _watched(needs: Needs, places: frozenset[str]) -> Needs:

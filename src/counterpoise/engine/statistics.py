@@ -191,7 +191,9 @@ class _Call:
         what activation checkpoints compute anew in their backward pass.
         """
         if self._moments is None:
-            self._moments = _Moments.apply(self.x, self.eps, self.group, self.kept)  # type: ignore[no-untyped-call]
+            # Who asks first may want no gradient where a later pass does.
+            with torch.enable_grad():
+                self._moments = _Moments.apply(self.x, self.eps, self.group, self.kept)  # type: ignore[no-untyped-call]
         return self._moments
 
 
