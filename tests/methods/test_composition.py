@@ -225,6 +225,13 @@ def test_wrong_arguments_are_errors_that_say_what_is_right(methods, error, messa
         cp.chain(*methods)
 
 
+@pytest.mark.parametrize("methods", [(cp.DGL(), cp.AGM()), (cp.AGM(), cp.DGL())])
+def test_two_that_go_by_different_coalitions_are_an_error_that_names_them(methods):
+    message = "found DGL, which .* features alone, and AGM, .* inputs. Leave one out"
+    with pytest.raises(ValueError, match=message):
+        cp.chain(*methods)
+
+
 def test_the_epoch_is_told_to_a_chain_and_to_all_that_are_in_it():
     first, second = cp.Windowed(cp.AGM(), start=2), cp.UnimodalLoss()
     chain = cp.chain(first, second)

@@ -32,7 +32,8 @@ class Chain(Composite):
 
     Raises:
         TypeError: If one is not a method.
-        ValueError: If there are fewer than two, or two act at the same place.
+        ValueError: If there are fewer than two, two act at the same place, or go by different
+            coalitions.
     """
 
     def __init__(self, methods: Sequence[Method]) -> None:
@@ -67,6 +68,19 @@ class Chain(Composite):
         self._actors["encoder_gradient"] = self._actors["encoder_factors"]
         combiners = [method for method in self.members() if "combine" in method.places()]
         self._actors["combine"] = combiners[0] if combiners else None
+        self._check_values()
+
+    def _check_values(self) -> None:
+        """Raise if one method sees coalitions of features alone, and another those of inputs."""
+        needs = {method: method.needs() for method in self.members()}
+        for method, its in needs.items():
+            for other, others in needs.items():
+                if its.values and its.responses == "nothing" != others.responses:
+                    raise ValueError(
+                        "`methods` should go by the same coalitions; found "
+                        f"{method.title()}, which goes by those of features alone, and "
+                        f"{other.title()}, which goes by those of inputs. Leave one out."
+                    )
 
     def _actor(self, place: str) -> Method | None:
         """Return the one method that acts at a place; None if nobody does."""
@@ -155,7 +169,8 @@ def chain(*methods: Method) -> Chain:
 
     Raises:
         TypeError: If one is not a method.
-        ValueError: If there are fewer than two, or two act at the same place.
+        ValueError: If there are fewer than two, two act at the same place, or go by different
+            coalitions.
 
     Example:
         >>> import counterpoise as cp
