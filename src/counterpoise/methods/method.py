@@ -9,6 +9,7 @@ knows the names of a model.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Literal, NamedTuple
 
 import torch
@@ -134,8 +135,11 @@ class Method(nn.Module):
                 f"bound to {', '.join(self.modalities)}. Make a new one for each Balanced."
             )
         self.modalities = tuple(modalities)  # for `allocate`, which may need the names
+        # A model may be made without memory for its weights; the state of a method has values.
+        meta = torch.get_default_device().type == "meta"
         try:
-            self.allocate(len(self.modalities), dtype)
+            with torch.device("cpu") if meta else nullcontext():
+                self.allocate(len(self.modalities), dtype)
         except Exception:
             self.modalities = ()  # what was wrong can be put right and bound again
             raise
