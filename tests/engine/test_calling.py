@@ -136,8 +136,9 @@ def test_what_is_forgotten_is_computed_again_as_it_was(rest, monkeypatch):
         torch.testing.assert_close(gradient, expected[name], **CLOSE)
 
 
-def test_what_is_forgotten_is_computed_again_by_the_running_statistics_of_its_step(monkeypatch):
-    how = cp.Coalitions(level="shared", statistics="running")
+@pytest.mark.parametrize("statistics", ["running", "batch"])
+def test_what_is_forgotten_is_computed_again_by_the_statistics_of_its_step(monkeypatch, statistics):
+    how = cp.Coalitions(level="shared", statistics=statistics)
 
     def trained():
         torch.manual_seed(3)

@@ -105,6 +105,22 @@ def test_state_narrowed_below_float32_widens_again():
     assert balanced.method.running_scores.dtype == torch.float32
 
 
+@pytest.mark.parametrize("outer", ["cpu", "meta"])
+def test_state_is_kept_where_a_model_gets_its_memory_later(outer):
+    """As of large models, whose weights are drawn where they will lie."""
+    with torch.device("meta"):
+        model = Late(2, norm=False)
+    mean = cp.absence.Constant(torch.ones(3))
+    with torch.device(outer):
+        balanced = wrap(model, absent={"ear": mean})
+    balanced.to_empty(device="cpu")
+    for parameter in balanced.model.parameters():
+        torch.nn.init.normal_(parameter)
+    assert [b.count_nonzero().item() for b in balanced.method.reference.buffers()] == [0, 0]
+    assert balanced.method.num_steps == 0
+    assert torch.equal(balanced.absent(0, torch.zeros(7, 3)), torch.ones(7, 3))
+
+
 def train(balanced, optimiser, steps):
     record = []
     for seed in steps:

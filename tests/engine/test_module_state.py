@@ -147,6 +147,25 @@ def test_a_cache_out_of_sight_keeps_the_type_that_training_makes(level):
     assert (positions(WIDTH).dtype, positions(CLASSES).dtype) == (torch.float32, torch.float32)
 
 
+class Marking(nn.Module):
+    """Keeps an activation on a module of PyTorch's."""
+
+    def __init__(self):
+        super().__init__()
+        self.rest = head()
+
+    def forward(self, a, b):
+        self.rest.layers.activation = a * b
+        return self.rest(a, b)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_what_is_kept_on_a_module_of_pytorchs_is_not_the_inspections(level):
+    model = made(Marking)
+    wrap(model, level).validate(**vectors()(0)[0])
+    assert not hasattr(model.rest.rest.layers, "activation")
+
+
 class BuiltLate(nn.Module):
     """Makes a layer and a parameter when it first runs."""
 

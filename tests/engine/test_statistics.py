@@ -12,6 +12,7 @@ import counterpoise as cp
 from counterpoise.core.coalitions import Plan
 from counterpoise.engine.statistics import BatchStatistics, _kept, _Moments, normalisations
 from support.networks import Late, MaxOut, batch
+from support.wrapping import gradients
 
 LEVELS = ("inputs", "features", "shared")
 
@@ -178,6 +179,22 @@ def test_the_full_coalition_in_the_other_way_is_the_full_pass():
     everyone = Plan.make([(0, 1, 2)], torch.zeros(3, 2))
     values = balanced.train().coalition_values(everyone, **inputs)
     torch.testing.assert_close(values[0], values[1], rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("make", [cp.UnimodalLoss, cp.DGL])
+@pytest.mark.parametrize("level", LEVELS)
+def test_whoever_looks_on_without_gradient_takes_it_from_nobody(level, make):
+    """Monitored responses come before passes with gradient, and ask for the same statistics."""
+    inputs, target = batch(3, 11)
+    record = []
+    for monitor in (False, True):
+        torch.manual_seed(3)
+        model = MaxOut(3).double()
+        balanced = cp.Balanced(model, model.encoders, make(), coalitions=level, monitor=monitor)
+        balanced(**inputs, target=target).loss.backward()
+        record.append(gradients(balanced))
+    for name, expected in record[0].items():
+        torch.testing.assert_close(record[1][name], expected, rtol=1e-9, atol=1e-12, msg=name)
 
 
 @pytest.mark.parametrize("level", LEVELS)
