@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -288,6 +289,18 @@ class Balanced(Loop):
         learned, and what a method trains of its own, are in the rest.
         """
         return self.ownership.groups(self.model, self.parameters())
+
+    def to_empty(self, *, device: Any, recurse: bool = True) -> Balanced:
+        """Give the model memory for its weights, as modules do; what is not the model's stays.
+
+        That is the method's state, and what stands in for absent modalities.
+        """
+        own = {"method": self.method, "absent": self.absent}
+        kept = {name: deepcopy(module.state_dict()) for name, module in own.items()}
+        super().to_empty(device=device, recurse=recurse)
+        for name, module in own.items():
+            module.load_state_dict(kept[name])
+        return self
 
     def on_validation(self, evaluation: Evaluation) -> None:
         """Hand validation results, never those of test data, to the method."""

@@ -8,6 +8,7 @@ from torch import nn
 
 from counterpoise.engine import runner
 from counterpoise.engine.forms import MANY, Forms
+from counterpoise.engine.modes import Modules
 from support.networks import Late, MaxOut, batch
 from support.wrapping import wrap
 
@@ -18,37 +19,43 @@ class Own(nn.Linear):
     """A module that is not PyTorch's, whose attributes may switch it."""
 
 
-def number(forms, model):
-    return forms.number(list(model.modules()))
+class Watched(Forms):
+    """Of one model, whose modules are sorted once as long as they stay."""
+
+    modules = None
+
+    def of(self, model):
+        self.modules = Modules.of(model, self.modules)
+        return self.number(self.modules)
 
 
 def test_the_same_form_has_the_same_number_and_another_another():
-    forms, model = Forms(), nn.Sequential(Own(3, 3), nn.Linear(3, 3))
-    plain = number(forms, model)
+    forms, model = Watched(), nn.Sequential(Own(3, 3), nn.Linear(3, 3))
+    plain = forms.of(model)
     model.eval()[0].weight.data.zero_()
     model[0].steps, model[0].cache = 7, torch.ones(3)
-    assert number(forms, model) == plain
+    assert forms.of(model) == plain
     model[0].early = True
-    early = number(forms, model)
+    early = forms.of(model)
     model[0].early = False
     model[0].mode = "late"
-    assert len({plain, early, number(forms, model)}) == 3
+    assert len({plain, early, forms.of(model)}) == 3
     del model[0].mode, model[0].early
-    assert number(forms, model) == plain
+    assert forms.of(model) == plain
     model[1] = nn.Linear(3, 3)
-    assert number(forms, model) not in (plain, early)
+    assert forms.of(model) not in (plain, early)
 
 
 @pytest.mark.parametrize("change", [lambda own, i: setattr(own, "name", str(i)), None])
 def test_what_changes_with_every_batch_is_not_watched_for_ever(change):
-    forms, model = Forms(), nn.Sequential(Own(3, 3))
+    forms, model = Watched(), nn.Sequential(Own(3, 3))
     seen = []
     for i in range(2 * MANY):
         if change is None:
             model[0] = Own(3, 3)
         else:
             change(model[0], i)
-        seen.append(number(forms, model))
+        seen.append(forms.of(model))
     assert len(set(seen[MANY:])) == 1
 
 

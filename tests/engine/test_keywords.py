@@ -110,8 +110,9 @@ def test_a_model_may_take_its_containers_apart(level):
     torch.manual_seed(5)
     balanced = wrap(Popping(), level, encoders=EAR)
     inputs, target, _ = vectors()(0)
-    ear = {"x": inputs["ear"], "gain": torch.ones(ROWS, 1)}
+    ear, options = {"x": inputs["ear"], "gain": torch.ones(ROWS, 1)}, [2.0]
     for _ in range(2):
-        out = balanced(ear=ear, eye=inputs["eye"], options=[2.0], target=target)
+        out = balanced(ear=ear, eye=inputs["eye"], options=options, target=target)
         torch.testing.assert_close(out.responses.sum(dim=0), out.logits, **CLOSE)
     assert list(ear) == ["x", "gain"]
+    assert options == [2.0]

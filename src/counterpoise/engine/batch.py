@@ -82,13 +82,13 @@ class Batch:
             )
             for i, name in enumerate(self.modalities)
         }
-        return {**modal, **self._repeated(len(coalitions))}
+        return _fresh({**modal, **self._repeated(len(coalitions))})
 
     def many_absent(self, num_rows: int, times: int) -> dict[str, Any]:
         """Return keywords of ``times * num_rows`` rows for a model that looks at no modality."""
         one = self._one_stand_in(num_rows)
         modal = {name: expand_rows(value, times * num_rows) for name, value in one.items()}
-        return {**modal, **self._repeated(times)}
+        return _fresh({**modal, **self._repeated(times)})
 
     def follows_rows(self, num_rows: int) -> bool:
         """Return whether each other keyword goes with the samples just where ``rows`` says so.

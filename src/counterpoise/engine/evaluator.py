@@ -156,6 +156,8 @@ class Evaluator:
             Logits, shape (S, B, ...).
         """
         gradient = gradient and torch.is_grad_enabled()
+        if gradient and not self._gradient:
+            self._forget()
         self._gradient, self._freezes = gradient, gradient and rest_frozen
         with self.aside():
             if zero_features:
@@ -166,6 +168,12 @@ class Evaluator:
                 passes = (self.logits(self.batch.of(s)) for s in plan.partial)
                 return torch.stack(list(passes))
             return self._of_features(plan.partial, self.absences)
+
+    def _forget(self) -> None:
+        """Forget what other passes made without gradient."""
+        self.absences.clear()
+        if self.setup.level != "shared":  # where features are those of the full pass
+            self.features.clear()
 
     def rest(self, features: Sequence[PyTree]) -> Tensor:
         """Return the logits of the rest of the model for given features, one a modality.

@@ -167,12 +167,12 @@ def _passed(
     plan = tools.runner.plan(facts, full)
     if wanted.responses != "nothing":
         values = _evaluated(evaluator, plan, full, wanted)
-        told = _shown(values, plan, wanted) | {"responses": values.responses}
+        told = _shown("responses", values, plan, wanted) | {"responses": values.responses}
         if target is not None:
             told |= _scores(tools, evaluator, plan, values, target, acting=acting)
     if wanted.unimodal != "nothing":
         alone = _evaluated(evaluator, plan, full, wanted, alone=True)
-        told = _shown(alone, plan, wanted) | {"unimodal_logits": alone.responses} | told
+        told |= _shown("unimodal", alone, plan, wanted) | {"unimodal_logits": alone.responses}
     if acting:
         tools.runner.settle(evaluator.taps.changed)
     return told, values
@@ -198,9 +198,9 @@ def _evaluated(
     return Values(partial, values_SB, weights, responses if gradient else responses.detach(), error)
 
 
-def _shown(values: Values, plan: Plan, wanted: Demand) -> dict[str, Any]:
-    """Return the signals of the values themselves, for a method that sees them."""
-    if not wanted.values:
+def _shown(kind: str, values: Values, plan: Plan, wanted: Demand) -> dict[str, Any]:
+    """Return the signals of the values themselves, for a method that sees those of the kind."""
+    if wanted.values != kind:
         return {}
     everyone = tuple(range(len(values.weights)))
     return {"values": values.all, "coalitions": (*plan.partial, everyone)}

@@ -146,7 +146,9 @@ def left_as_it_was(model: nn.Module, inputs: Mapping[str, PyTree]) -> Iterator[N
     devices = {t.device for t in (*tensors(dict(inputs)), *model.parameters())}
     accelerators = [device for device in devices if device.type != "cpu"]
     kind = accelerators[0].type if accelerators else "cuda"
-    modules = Modules.of(model)
+    modules = Modules.of(model).all
+    # Lazy layers of PyTorch's own become others; scripted ones keep nothing that Python could set.
+    changing = [m for m in modules if not isinstance(m, torch.jit.ScriptModule)]
     with (
         PROCESS_WIDE,
         _uncached_weights(),
@@ -154,8 +156,8 @@ def left_as_it_was(model: nn.Module, inputs: Mapping[str, PyTree]) -> Iterator[N
         _other_random_states(),
         torch.random.fork_rng(devices=accelerators, device_type=kind),
         buffers_kept(model),
-        EvaluationMode(modules.all),
-        AttributesKept(modules.own, parts=True),
+        EvaluationMode(modules),
+        AttributesKept(changing, parts=True),
     ):
         yield
     # Weights that autocast cast without gradient must not be found again by the training pass.
