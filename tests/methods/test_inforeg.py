@@ -8,6 +8,8 @@ from torch import nn
 
 import counterpoise as cp
 from support.methods import NAMES, close, logits_of
+from support.networks import Late, batch
+from support.wrapping import wrap
 
 
 def test_worked_example_of_inforeg():
@@ -162,6 +164,28 @@ def test_infoReg_resumes_in_mid_epoch_from_the_same_start():
     resumed, _ = infoed()
     resumed.load_state_dict(method.state_dict())
     close(infostep(resumed, parameters)[1], infostep(method, parameters)[1])
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+@pytest.mark.parametrize("scale", [2.0**16, 0.25])
+def test_infoReg_pulls_and_counts_alike_however_the_loss_is_scaled(scale, weight):
+    """By a gradient scaler, or divided by the number of batches that are accumulated."""
+    record = []
+    for factor in (1.0, scale):
+        torch.manual_seed(3)
+        model = Late(2).double()
+        balanced = wrap(model, "shared", cp.InfoReg(weight=weight))
+        balanced.method.set_epoch(0)
+        for seed in range(3):
+            balanced.zero_grad()
+            inputs, target = batch(2, 7, seed=seed)
+            (factor * balanced(**inputs, target=target).loss).backward()
+            with torch.no_grad():
+                for p in model.parameters():
+                    p -= 0.1 * p.grad / factor
+        record.append([balanced.method.trace, *(p.grad / factor for p in model.parameters())])
+    for found, expected in zip(*record, strict=True):
+        close(found, expected)
 
 
 @pytest.mark.parametrize("number", [float("inf"), float("nan")])

@@ -90,6 +90,7 @@ class InfoReg(Reminding, Multitask):
         self._kept_epoch = -1  # as `start_epoch`, for the asking without waiting for the device
         # By parameter, whose it is and under which name its weights at the epoch's start are kept.
         self._owners: dict[int, tuple[int, str]] = {}
+        self._scale: float | Tensor = 1.0  # of the loss whose backward pass it is
 
     def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
         """Make room for traces, and for what they come to."""
@@ -118,6 +119,19 @@ class InfoReg(Reminding, Multitask):
         self.trace = torch.zeros_like(self.trace)
         self._owners = {}  # the next step keeps its weights
 
+    def modality_losses(self, signals: Signals) -> Tensor:
+        """Return L_m, shape (M,); learn from their gradient how the loss was scaled."""
+        losses = super().modality_losses(signals)
+        if losses is None:
+            losses = signals.logits.new_zeros(len(self.modalities), requires_grad=True)
+        self._scale = 1.0
+        if losses.requires_grad and not torch.compiler.is_compiling():
+            losses.register_hook(self._note_scale)  # type: ignore[no-untyped-call]
+        return losses
+
+    def _note_scale(self, gradient: Tensor) -> None:
+        self._scale = gradient.detach().mean()
+
     def encoder_factors(self, signals: Signals) -> Tensor:
         """Return 1 + beta of the modality that is ahead and in its prime window, else 1."""
         self._group = signals.process_group
@@ -138,11 +152,12 @@ class InfoReg(Reminding, Multitask):
         """Return the gradient with beta (theta - theta at the start); note its square."""
         index, key = self._owners[id(parameter)]
         if gradient.dim() > 1:
-            square = gradient.detach().to(self.trace.dtype).square().mean()
+            square = (gradient.detach().to(self.trace.dtype) / self._scale).square().mean()
             one = torch.arange(len(self.trace), device=self.trace.device).eq(index)
             self.trace = self.trace + square.nan_to_num(0, 0) * one
         start = self.starts.get_buffer(key)
-        return gradient + (factor - 1) * (parameter.detach() - start)
+        # As if it were of the loss: scaled with it for half precision, or a part of a batch's.
+        return gradient + self._scale * (factor - 1) * (parameter.detach() - start)
 
     def _keep_starts(self, encoders: Sequence[Sequence[nn.Parameter]]) -> None:
         resumed = self.epoch == self._kept_epoch  # in mid-epoch: they are in the state
