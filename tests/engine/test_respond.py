@@ -54,6 +54,20 @@ def test_responding_leaves_no_trace(level):
     assert torch.equal(torch.get_rng_state(), random_state)
 
 
+@pytest.mark.parametrize("level", LEVELS)
+def test_responding_between_a_step_and_its_backward_pass_changes_no_gradient(level):
+    inputs, target = batch(3, 7)
+    found = []
+    for asks in (False, True):
+        balanced = wrap(made(), level)
+        loss = balanced(**inputs, target=target).loss
+        if asks:
+            balanced.respond(**inputs, target=target)
+        loss.backward()
+        found.append(gradients(balanced))
+    assert_same(*found)
+
+
 def test_without_a_target_there_are_responses_alone():
     out = wrap(made()).eval().respond(**batch(3, 7)[0])
     assert out.responses.shape == (3, 7, 4)

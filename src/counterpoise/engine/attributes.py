@@ -75,10 +75,10 @@ def buffers_kept(model: nn.Module) -> Iterator[None]:
     try:
         yield
     finally:
-        with torch.no_grad():
-            for buffer, values in kept:
-                if not torch.equal(buffer, values):
-                    buffer.copy_(values)
+        for buffer, values in kept:
+            if not torch.equal(buffer, values):
+                # By its data, for a backward pass that is to come and has saved these very values.
+                buffer.data.copy_(values)
 
 
 def fingerprint(model: nn.Module) -> dict[str, Tensor]:
