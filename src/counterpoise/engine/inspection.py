@@ -41,7 +41,7 @@ _Seen = TypeVar("_Seen")
 
 logger = logging.getLogger(__name__)
 
-_FEW, _SEVERAL = 3, 16
+_FEW, _SEVERAL = 3, 8
 """Samples that an inspection and an audit look at. Audits are fewer in passes, and what they look
 for may be in few samples."""
 
@@ -283,6 +283,8 @@ class _Inspection:
         """Return the facts that hold for the whole batch: a limit may be met by many rows alone."""
         assert self.all_rows is not None
         slow = replace(facts, single=frozenset(), batched=False)
+        if facts == slow:
+            return slow
         looped, values = replace(self, batch=self.all_rows)._replayed(slow, plan)
         for cheap in (facts, replace(facts, batched=False)):
             other = _with(looped, facts=cheap)
