@@ -31,9 +31,10 @@ def no_waiting_for_the_disk():
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection():
-    """Look for no garbage while all is imported, of which nothing is any."""
+    """Look for no garbage while all is imported, of which nothing is any, nor in it afterwards."""
     gc.disable()
     try:
         return (yield)
     finally:
+        gc.freeze()
         gc.enable()
