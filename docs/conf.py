@@ -158,11 +158,32 @@ def _restore(app, what, name, member, options, lines):
         lines[:] = _written[name]
 
 
+_NAMES = "api/generated/counterpoise."
+_sidebars = {}
+
+
+def _shorten_sidebar(app, pagename, templatename, context, doctree):
+    """Leave single names out of sidebars, where they were 100,000 links: a page lists them all.
+
+    The pages of names are below the same entry of it, and share what takes longest to make.
+    """
+    whole = context["toctree"]
+
+    def shortened(**options):
+        key = _NAMES if pagename.startswith(_NAMES) else pagename
+        if key not in _sidebars:
+            _sidebars[key] = whole(**{**options, "maxdepth": 2})
+        return _sidebars[key]
+
+    context["toctree"] = shortened
+
+
 def setup(app):
     """Connect the handlers above."""
     app.set_translator("html", _Opening)
     app.add_html_math_renderer("mathml", _formula("inline"), _formula("block"))
     app.connect("missing-reference", _resolve)
+    app.connect("html-page-context", _shorten_sidebar, priority=400)  # before the theme makes it
     app.connect("autodoc-skip-member", _skip)
     app.connect("autodoc-process-docstring", _describe_constants)
     app.connect("autodoc-process-docstring", _keep, priority=400)
