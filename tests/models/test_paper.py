@@ -234,8 +234,16 @@ def batch(name, rows=3):
     return {key: torch.randn(rows, *shape) for key, shape in SMALL[name].items()}
 
 
+# Each data set and each fusion in a quick case: the networks differ in channels and classes alone.
 @pytest.mark.parametrize(
-    ("name", "fusion"), [pair for pair in NUM_PARAMETERS if pair[0] in ("crema-d", "av-mnist")]
+    ("name", "fusion"),
+    [
+        ("av-mnist", "late"),
+        ("crema-d", "late-sum"),
+        ("crema-d", "maxout"),
+        pytest.param("av-mnist", "maxout", marks=pytest.mark.slow),
+        pytest.param("crema-d", "late", marks=pytest.mark.slow),
+    ],
 )
 def test_residual_networks_are_trained_when_wrapped(name, fusion):
     network = paper_network(name, fusion)
