@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from copy import copy, deepcopy
-from dataclasses import dataclass, field, replace
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import partial
 from math import inf, nan
 from typing import Any, TypeVar
@@ -20,13 +20,12 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from counterpoise.core.coalitions import Coalition, Plan
-from counterpoise.core.pytree import PyTree, map_tensors, tensors, versions
+from counterpoise.core.coalitions import Plan
+from counterpoise.core.pytree import PyTree, map_tensors, tensors
 from counterpoise.engine.agreement import adds_up, are_probabilities, compare, equal
-from counterpoise.engine.attributes import check_untouched, fingerprint
 from counterpoise.engine.batch import Batch
 from counterpoise.engine.evaluator import Evaluator
-from counterpoise.engine.precision import left_as_it_was, precise, precise_type, weights_of, widened
+from counterpoise.engine.precision import left_as_it_was, precise, precise_type, weights_of
 from counterpoise.engine.probes import (
     first_row_spoilt,
     other_values,
@@ -36,14 +35,17 @@ from counterpoise.engine.probes import (
 )
 from counterpoise.engine.separability import Structure, structure
 from counterpoise.engine.setup import Facts, Setup
+from counterpoise.engine.whole_passes import (
+    SEVERAL,
+    WholePasses,
+    check_absent,
+    copied,
+    telling_plan,
+)
 
 _Seen = TypeVar("_Seen")
 
 logger = logging.getLogger(__name__)
-
-_FEW, _SEVERAL = 3, 8
-"""Samples that an inspection and an audit look at. Audits are fewer in passes, and what they look
-for may be in few samples."""
 
 _SCALES = (0.3, 3.0, 30.0)
 """Sizes of the random features that the rest of a model is tried with: caps and gates may only
@@ -99,41 +101,30 @@ def _look(
         for dtype in dict.fromkeys([precise_type(model, batch.inputs), torch.float32]):
             try:
                 with precise(model, dtype):
-                    return look(_Inspection(setup, model, _copied(batch, dtype)))
+                    return look(_Inspection(setup, model, copied(batch, dtype)))
             except Exception as error:  # noqa: PERF203 - there are two
                 logger.info("In %s, without autocast, the model raised %r.", dtype, error)
-        return look(_Inspection(setup, model, _copied(batch, None)))
+        return look(_Inspection(setup, model, copied(batch, None)))
 
 
-@dataclass
-class _Inspection:
-    """One batch, of few rows where the model's rows are independent, and whole passes on it."""
-
-    setup: Setup
-    model: nn.Module
-    batch: Batch
-    rows_first: bool = False  # whether fewer rows give the same logits for them
-    all_rows: Batch | None = None  # the batch that few rows were taken from
-    given: dict[int, list[Tensor]] = field(default_factory=dict)
-    changed: set[int] = field(default_factory=set)
-
-    # -- conclusions -----------------------------------------------------------------------------
+class _Inspection(WholePasses):
+    """Concludes from one batch."""
 
     def conclude(self) -> Findings | None:
-        plan = _telling_plan(len(self.setup.modalities))
-        full = self._whole_pass(self._everyone)
+        plan = telling_plan(len(self.setup.modalities))
+        full = self.whole_pass(self.everyone)
         if not len(full) or full.isnan().any():
             return None
-        self._cut(full)
-        truth = self._truth(plan)
-        _check_absent(self.setup, plan, truth[-1], truth[:-1])
+        self.cut(full)
+        truth = self.truth(plan)
+        check_absent(self.setup, plan, truth[-1], truth[:-1])
         summable, truth = len(plan.partial) == 2 or adds_up(truth), truth[:-1]
         rows = self.batch.rows if self.rows_first else frozenset()
         facts = Facts(rows=rows, cloned=frozenset(self.changed))
         probabilities = are_probabilities(full)
         if self.setup.level == "inputs":
             return Findings(facts, probabilities)
-        looped, values = self._replayed(facts, plan)
+        looped, values = self.replayed(facts, plan)
         verdict = compare(values, truth)
         if verdict == "different":
             raise ValueError(_replay_differs(self.setup, values, truth))
@@ -148,42 +139,16 @@ class _Inspection:
 
     def holds(self, facts: Facts) -> bool:
         """Return whether values with some facts are those of whole passes."""
-        full = self._whole_pass(self._everyone)
+        full = self.whole_pass(self.everyone)
         if not len(full) or full.isnan().any():
             return True  # which tells nothing
-        self._cut(full, facts.rows, at_most=_SEVERAL)
-        plan = _telling_plan(len(self.setup.modalities))
-        _, values = self._replayed(replace(facts, separable=False), plan)
-        truth = self._truth(plan)
+        self.cut(full, facts.rows, at_most=SEVERAL)
+        plan = telling_plan(len(self.setup.modalities))
+        _, values = self.replayed(replace(facts, separable=False), plan)
+        truth = self.truth(plan)
         if compare(values, truth[:-1]) == "different":
             return False
         return len(plan.partial) == 2 or not facts.separable or adds_up(truth)
-
-    def _cut(self, full: Tensor, rows: frozenset[str] | None = None, at_most: int = _FEW) -> None:
-        """Go on with few rows if the model takes them; a single row is doubled instead."""
-        num_rows = len(full)
-        self.batch.rows = self.batch.looks_like_rows(num_rows) if rows is None else rows
-        if not self.batch.follows_rows(num_rows):
-            return
-        few, chosen = _some(self.batch, num_rows, min(at_most, max(num_rows - 1, 1)))
-        if num_rows == 1:
-            few = self.batch.doubled()
-        own, self.batch = self.batch, few
-        self.given.clear()
-        # With another number of rows than it was given a model may fail as it likes.
-        try:
-            fewer = self._whole_pass(self._everyone)
-        except Exception as error:
-            logger.info("With another number of rows the model raised %r.", error)
-            self.batch = own
-            return
-        expected = full[chosen][: len(fewer)] if num_rows > 1 else full.expand(2, *full.shape[1:])
-        self.rows_first = fewer.shape == expected.shape and (
-            compare(fewer.unsqueeze(0), expected.unsqueeze(0)) != "different"
-        )
-        self.all_rows = own
-        if not self.rows_first:
-            self.batch = own
 
     def _single(self, looped: Evaluator, facts: Facts) -> Facts:
         """Learn for which encoders one absent sample tells what a batch of them becomes."""
@@ -235,7 +200,7 @@ class _Inspection:
 
     def _batched(self, facts: Facts, plan: Plan, truth: Tensor, *, reads_inputs: bool) -> Facts:
         """Learn whether the rest takes coalitions as one batch, and what it has to be given."""
-        looped, values = self._replayed(facts, plan)
+        looped, values = self.replayed(facts, plan)
         if compare(values, truth) == "different":
             return replace(facts, single=frozenset())
         reads_inputs = reads_inputs or self._reads_inputs(looped, plan, values)
@@ -285,7 +250,7 @@ class _Inspection:
         slow = replace(facts, single=frozenset(), batched=False)
         if facts == slow:
             return slow
-        looped, values = replace(self, batch=self.all_rows)._replayed(slow, plan)
+        looped, values = replace(self, batch=self.all_rows).replayed(slow, plan)
         for cheap in (facts, replace(facts, batched=False)):
             other = _with(looped, facts=cheap)
             other.absences.clear()
@@ -333,7 +298,7 @@ class _Inspection:
 
     def _structure(self, looped: Evaluator) -> Structure:
         """Find out what the logits are made of: a sum over modalities, features alone."""
-        alone = Plan.unweighted([self._everyone], len(self.setup.modalities))
+        alone = Plan.unweighted([self.everyone], len(self.setup.modalities))
         # An encoder may return its input, or a view of it.
         features = {i: map_tensors(torch.clone, f) for i, f in looped.features.items()}
         copied = _with(looped, features=features)
@@ -344,75 +309,6 @@ class _Inspection:
             logger.info("The model is not taken apart: tracing it raised %r.", error)
             return Structure()
 
-    # -- passes ----------------------------------------------------------------------------------
-
-    @property
-    def _everyone(self) -> Coalition:
-        return tuple(range(len(self.setup.modalities)))
-
-    def _truth(self, plan: Plan) -> Tensor:
-        """Return the values of the plan's coalitions by whole passes, the full one last."""
-        self.given.clear()
-        full = self._whole_pass(self._everyone)
-        before = fingerprint(self.model)
-        values = torch.stack([*(self._whole_pass(s) for s in plan.partial), full])
-        check_untouched(self.model, before)
-        return values
-
-    def _replayed(self, facts: Facts, plan: Plan) -> tuple[Evaluator, Tensor]:
-        evaluator = Evaluator(self.setup, facts, self.model, self.batch)
-        evaluator.full()
-        return evaluator, evaluator.others(plan, gradient=False)
-
-    def _whole_pass(self, coalition: Coalition) -> Tensor:
-        """Run one coalition; the full one first, whose batch statistics the others use."""
-        outputs: dict[int, tuple[PyTree, list[int]]] = {}
-
-        def answer(i: int, forward: Any, args: Any, kwargs: Any) -> Any:
-            if i in coalition:
-                self._check_given(i, tensors((args, kwargs)))
-            output = forward(*args, **kwargs)
-            outputs[i] = (output, versions(output))
-            return output
-
-        setup = replace(self.setup, level="inputs")
-        if coalition == self._everyone:
-            self._whole = Evaluator(setup, Facts(rows=self.batch.rows), self.model, self.batch)
-            watched = answer if self.setup.level != "inputs" else None
-            _, logits = self._whole.full(watched)
-        else:
-            watched = answer if self.setup.level != "inputs" else None
-            with self._whole.aside():
-                logits = self._whole.logits(self.batch.of(coalition), watched)
-        self.changed |= {i for i, (output, old) in outputs.items() if versions(output) != old}
-        return logits
-
-    def _check_given(self, i: int, given: list[Tensor]) -> None:
-        first = self.given.setdefault(i, [tensor.clone() for tensor in given])
-        same = len(first) == len(given) and all(
-            torch.equal(torch.nan_to_num(a), torch.nan_to_num(b))
-            for a, b in zip(first, given, strict=True)
-        )
-        if not same:
-            name = self.setup.modalities[i]
-            raise ValueError(
-                f"The encoder of modality {name!r}, {self.setup.encoders[name]!r}, should see that "
-                "modality alone; found that its input changes when another modality is absent. "
-                'Name a module that runs before modalities meet, or use coalitions="inputs".'
-            )
-
-
-def _copied(batch: Batch, dtype: torch.dtype | None) -> Batch:
-    """Return a copy of a batch, in a type if one is given."""
-    inputs, others, absent = batch.inputs, batch.others, batch.absent
-    if dtype is None:
-        inputs = {name: map_tensors(torch.clone, value) for name, value in inputs.items()}
-    else:
-        inputs = {name: widened(value, dtype) for name, value in inputs.items()}
-        others = {name: widened(value, dtype) for name, value in others.items()}
-        absent = deepcopy(absent).to(dtype)
-    return Batch(batch.modalities, inputs, others, absent)
-
 
 def _with(evaluator: Evaluator, **changes: Any) -> Evaluator:
     """Return a copy of an evaluator whose full pass was run, with other attributes."""
@@ -421,47 +317,6 @@ def _with(evaluator: Evaluator, **changes: Any) -> Evaluator:
         setattr(other, name, value)
     other.absences = dict(other.absences)
     return other
-
-
-def _some(batch: Batch, num_rows: int, count: int) -> tuple[Batch, list[int] | slice]:
-    """Return a batch of a few of its samples, and which they are.
-
-    They are spread over the batch, the last among them: of samples that are treated in order the
-    first do not show it.
-    """
-    if any(t.shape[:1] != (num_rows,) for t in tensors(dict(batch.inputs))):
-        return batch.first(count), slice(None)
-    last = num_rows - 1
-    chosen = [last - i * last // max(count - 1, 1) for i in reversed(range(count))]
-    inputs = {name: map_tensors(lambda t: t[chosen], x) for name, x in batch.inputs.items()}
-    others = {
-        name: map_tensors(lambda t: t[chosen], value) if name in batch.rows else value
-        for name, value in batch.others.items()
-    }
-    return replace(batch, inputs=inputs, others=others, stand_ins={}, one_stand_in=None), chosen
-
-
-def _telling_plan(num_modalities: int) -> Plan:
-    """Plan each modality alone, and all but each: every encoder present, and absent."""
-    everyone = range(num_modalities)
-    alone: list[Coalition] = [(i,) for i in everyone]
-    rest: list[Coalition] = [tuple(j for j in everyone if j != i) for i in everyone]
-    partial = list(dict.fromkeys(alone + rest))
-    return Plan.unweighted(partial, num_modalities)
-
-
-def _check_absent(setup: Setup, plan: Plan, full: Tensor, truth: Tensor) -> None:
-    # Those with one modality absent first: they blame that one, and not several.
-    for coalition, values in sorted(
-        zip(plan.partial, truth, strict=True), key=lambda pair: -len(pair[0])
-    ):
-        if not (values.isfinite() | ~full.isfinite()).all():
-            absent = [repr(n) for i, n in enumerate(setup.modalities) if i not in coalition]
-            raise ValueError(
-                f"`absent` for modality {' and '.join(absent)} should leave the model's output "
-                "finite; found inf or NaN with it absent. Choose another absent value, such as "
-                "`absence.Keep()` for a mask."
-            )
 
 
 def _replay_differs(setup: Setup, values: Tensor, truth: Tensor) -> str:
