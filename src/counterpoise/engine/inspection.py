@@ -139,13 +139,18 @@ class _Inspection(WholePasses):
 
     def holds(self, facts: Facts) -> bool:
         """Return whether values with some facts are those of whole passes."""
-        full = self.whole_pass(self.everyone)
-        if not len(full) or full.isnan().any():
-            return True  # which tells nothing
-        self.cut(full, facts.rows, at_most=SEVERAL)
+        if facts.batched:  # its rows were apart: if they no longer are, values differ
+            self.take_few(facts.rows)
+        else:
+            full = self.whole_pass(self.everyone)
+            if not len(full) or full.isnan().any():
+                return True  # which tells nothing
+            self.cut(full, facts.rows, at_most=SEVERAL)
         plan = telling_plan(len(self.setup.modalities))
-        _, values = self.replayed(replace(facts, separable=False), plan)
         truth = self.truth(plan)
+        if not len(truth[-1]) or truth[-1].isnan().any():
+            return True  # as above
+        _, values = self.replayed(replace(facts, separable=False), plan)
         if compare(values, truth[:-1]) == "different":
             return False
         return len(plan.partial) == 2 or not facts.separable or adds_up(truth)

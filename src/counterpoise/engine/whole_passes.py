@@ -79,6 +79,14 @@ class WholePasses:
         if not self.rows_first:
             self.batch = own
 
+    def take_few(self, rows: frozenset[str]) -> None:
+        """Go on with few rows of a model that is known to take them."""
+        self.batch.rows = rows
+        counts = {t.shape[:1] for t in tensors(dict(self.batch.inputs))}
+        num_rows = counts.pop().numel() if len(counts) == 1 else 0
+        if num_rows > SEVERAL and self.batch.follows_rows(num_rows):
+            self.batch, _ = _some(self.batch, num_rows, SEVERAL)
+
     @property
     def everyone(self) -> Coalition:
         """All modalities."""
