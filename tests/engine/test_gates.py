@@ -5,6 +5,7 @@ from copy import deepcopy
 import pytest
 import torch
 
+from counterpoise.engine.whole_passes import SEVERAL
 from support.networks import Late, batch
 from support.wrapping import wrap
 
@@ -100,3 +101,35 @@ def test_a_keyword_that_comes_later_is_still_found_to_go_with_the_samples():
     balanced(**inputs, target=target)
     balanced(**inputs, target=target, scale=torch.rand(7, dtype=torch.float64))
     assert balanced.runner.facts.rows == {"scale"}
+
+
+class Centring(Late):
+    """Treats samples apart, until a number lets it subtract the mean of the batch."""
+
+    share = 0.0
+
+    def forward(self, **inputs):
+        features = torch.cat(self.features(inputs), dim=1)
+        if self.share:
+            features = features - self.share * features.mean(dim=0)
+        return self.head(features).tanh()
+
+
+def test_samples_that_see_each_other_later_on_are_found_by_passes_of_a_few():
+    torch.manual_seed(5)
+    balanced = wrap(Centring(3, norm=False).double(), "shared")
+    inputs, target = batch(3, 41)
+    balanced(**inputs, target=target)
+    rows = []
+    encoder = balanced.model.get_submodule(next(iter(balanced.model.encoders.values())))
+    hook = encoder.layers.register_forward_pre_hook(lambda _, args: rows.append(len(args[0])))
+    balanced(**inputs, target=target)
+    assert set(rows) == {1, SEVERAL, 41}
+    assert rows.count(41) == 1  # the step's own
+    hook.remove()
+    balanced(**inputs, target=target)
+    balanced.model.share = 1.0
+    with pytest.warns(UserWarning, match="found at training call 4 that values differ"):
+        found = balanced(**inputs, target=target)
+    expected = wrap(deepcopy(balanced.model))(**inputs, target=target)
+    torch.testing.assert_close(found.responses, expected.responses, rtol=1e-9, atol=1e-11)
