@@ -115,6 +115,14 @@ class Centring(Late):
         return self.head(features).tanh()
 
 
+def test_a_single_sample_shows_what_a_batch_does():
+    torch.manual_seed(5)
+    balanced = wrap(Centring(3, norm=False).double(), "shared")
+    balanced.validate(**batch(3, 1)[0])
+    assert balanced.runner.facts.batched
+    assert balanced.runner.facts.single == {0, 1, 2}
+
+
 def test_samples_that_see_each_other_later_on_are_found_by_passes_of_a_few():
     torch.manual_seed(5)
     balanced = wrap(Centring(3, norm=False).double(), "shared")
