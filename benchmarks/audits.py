@@ -17,7 +17,7 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-from timing import CASES, Case, add_options, batch, in_turn, report
+from timing import Case, add_options, batch, cases, in_turn, report
 
 import counterpoise as cp
 from counterpoise.engine.batch import Batch
@@ -79,10 +79,7 @@ def main() -> None:
     options = parser.parse_args()
 
     def rows(device: torch.device) -> list[Callable[[], str]]:
-        chosen = [
-            c for c in CASES if options.only in c.name and (device.type != "cpu" or not c.large)
-        ]
-        return [partial(measure, case, device, options) for case in chosen]
+        return [partial(measure, case, device, options) for case in cases(device, options)]
 
     remarks = ["The aim is that audits take less than 1% of a training."]
     report("audits", "Cost of looking at a model", remarks, COLUMNS, rows, options)

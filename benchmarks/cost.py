@@ -22,7 +22,7 @@ from copy import deepcopy
 from functools import partial
 
 import torch
-from timing import CASES, Case, Step, add_options, batch, in_turn, ratio, report
+from timing import Case, Step, add_options, batch, cases, in_turn, ratio, report
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -131,9 +131,7 @@ def main() -> None:
     options = parser.parse_args()
 
     def rows(device: torch.device) -> list[Callable[[], str]]:
-        chosen = [c for c in CASES if options.only in c.name]
-        fitting = [c for c in chosen if device.type != "cpu" or not c.large]
-        return [partial(measure, case, device, options) for case in fitting]
+        return [partial(measure, case, device, options) for case in cases(device, options)]
 
     remarks = ["Median ratio of step time, and in brackets the ratio of peak memory."]
     title = "Cost of a balanced step, as ratios to the plain joint step"

@@ -18,12 +18,12 @@ from torch import Tensor
 from counterpoise.models import MLP, Concatenation, LeNet, MultimodalNetwork, Transformer, build
 
 __all__ = [
-    "CASES",
     "LATE_AND_EARLY",
     "Case",
     "Step",
     "add_options",
     "batch",
+    "cases",
     "in_turn",
     "peak_bytes",
     "ratio",
@@ -106,6 +106,13 @@ CASES = (
     Case("three transformers, M=3", _transformers(256, 6), dict.fromkeys("abc", (128, 16)), 64, 2,
          large=True, targets=(2.2, 1.10)),
 )  # fmt: skip
+
+
+def cases(device: torch.device, options: argparse.Namespace) -> list[Case]:
+    """Return the cases that the options ask for; large ones need more than a CPU."""
+    chosen = [case for case in CASES if options.only in case.name]
+    return [case for case in chosen if device.type != "cpu" or not case.large]
+
 
 LATE_AND_EARLY = (
     Case("two LeNets, additive late fusion", _images("lenet", "additive"), PAIR, 64, 10),

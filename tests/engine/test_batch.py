@@ -94,3 +94,19 @@ def test_a_batch_can_be_cut_and_doubled(batch):
 def test_keywords_follow_the_rows_just_where_they_were_found_to(batch, others, follows):
     batch.others = others
     assert batch.follows_rows(ROWS) == follows
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda batch: batch.whole(),
+        lambda batch: batch.of((0,)),
+        lambda batch: batch.one_absent(ROWS),
+        lambda batch: batch.stacked([(0,), (1,)]),
+        lambda batch: batch.many_absent(ROWS, 2),
+    ],
+)
+def test_what_a_model_takes_out_of_a_container_is_there_in_the_next_pass(batch, make):
+    batch.others["steps"] = [1, 2]
+    make(batch)["steps"].pop()
+    assert batch.others["steps"] == [1, 2]

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import counterpoise as cp
+from counterpoise.core.coalitions import exact_plan
 from counterpoise.engine.output import Output
 from support.networks import FUSIONS, MaxOut, batch
 from support.oracle import Oracle
@@ -129,3 +130,26 @@ def test_an_output_shows_shapes_and_names_what_is_one_a_modality():
         "  bound: 1",
         ")",
     ]
+
+
+class Seeing(cp.Method):
+    """Asks for responses, for unimodal logits of passes of their own, and for values."""
+
+    def needs(self):
+        return cp.Needs(responses="gradients", unimodal_logits="values", values=True)
+
+    def coefficients(self, signals):
+        self.seen = signals
+        return torch.ones(3)
+
+
+def test_a_method_that_asks_for_both_sees_the_values_that_responses_are_made_of():
+    balanced = wrap(made(), "shared", Seeing())
+    inputs, target = batch(3, 7)
+    balanced(**inputs, target=target)
+    seen = balanced.method.seen
+    plan = exact_plan(3, "shapley")
+    assert seen.coalitions == (*plan.partial, (0, 1, 2))
+    made_of = torch.einsum("ms,sbc->mbc", plan.weights, seen.values)
+    torch.testing.assert_close(made_of, seen.responses, **CLOSE)
+    assert not torch.allclose(seen.unimodal_logits, seen.responses)
