@@ -35,7 +35,6 @@ from counterpoise.engine.arguments import (
     default_sampling,
     logits_of,
     require_target,
-    warn_of_statistics,
 )
 from counterpoise.engine.attributes import buffers_kept
 from counterpoise.engine.batch import Batch
@@ -52,6 +51,7 @@ from counterpoise.engine.settings import Coalitions, Modality, coalitions_of, na
 from counterpoise.engine.setup import Facts, Setup
 from counterpoise.engine.step import apply_method, attach_gradients, check_loss
 from counterpoise.engine.targets import TargetChecks
+from counterpoise.engine.two_modes import warn_of_modes
 from counterpoise.methods.agm import AGM
 from counterpoise.methods.method import Evaluation, Method
 
@@ -411,7 +411,7 @@ class Balanced(Loop):
                 check_compiled(self.model, self.ownership.encoders.values())
         goes_backward = "gradients" in (acting.responses, acting.unimodal)
         if self.training and goes_backward:
-            warn_of_statistics(self.runner.setup.statistics, self.model)
+            warn_of_modes(self.runner.setup, self.model, batch)
         if any(map(is_lazy, self.method.parameters())):
             with EvaluationMode(self.model.modules()):
                 self._respond(batch, None)

@@ -26,7 +26,8 @@ class Watched(Forms):
 
     def of(self, model):
         self.modules = Modules.of(model, self.modules)
-        return self.number(self.modules)
+        self.recognise(self.modules)
+        return self.number
 
 
 def test_the_same_form_has_the_same_number_and_another_another():
@@ -59,19 +60,46 @@ def test_what_changes_with_every_batch_is_not_watched_for_ever(change):
     assert len(set(seen[MANY:])) == 1
 
 
+def test_a_number_that_moves_with_every_batch_is_not_watched_for_ever():
+    forms, model = Watched(), nn.Sequential(Own(3, 3), Own(3, 3))
+    model[0].calls, model[1].stage = 0, 0
+    forms.of(model)
+    moved = []
+    for _ in range(2 * MANY):
+        model[0].calls += 1
+        forms.of(model)
+        moved.append(forms.moved)
+        forms.moved = False
+    assert moved == [True] * MANY + [False] * MANY
+    model[1].stage = 1
+    forms.of(model)
+    assert forms.moved
+    forms.of(model)
+    assert forms.moved  # until somebody has looked
+    forms.moved = False
+    model[1].rate = 0.5
+    forms.of(model)
+    assert forms.moved
+
+
 class Staged(Late):
     """A sum, until a stage begins in which modalities meet."""
 
     meets = False
+    stage = 0
 
     def forward(self, **inputs):
         features = self.features(inputs)
         logits = self.head(torch.cat(features, dim=1))
-        return logits * features[0].sum(dim=1, keepdim=True) if self.meets else logits
+        return logits * features[0].sum(dim=1, keepdim=True) if self.meets or self.stage else logits
 
 
 def meet(model):
     model.meets = True
+
+
+def next_stage(model):
+    model.stage += 1
 
 
 class Centring(nn.Linear):
@@ -83,7 +111,7 @@ def centre(model):
     model.head = Centring(model.head.in_features, model.head.out_features).double()
 
 
-@pytest.mark.parametrize("change", [meet, centre])
+@pytest.mark.parametrize("change", [meet, next_stage, centre])
 @pytest.mark.parametrize("level", ["features", "shared"])
 def test_what_is_concluded_of_one_form_does_not_go_for_another(level, change):
     torch.manual_seed(5)

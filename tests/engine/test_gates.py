@@ -58,13 +58,13 @@ class Switched(Late):
         return logits
 
 
-def test_what_is_no_sum_any_more_is_evaluated_in_all_its_coalitions():
+def test_what_is_no_sum_any_more_is_evaluated_in_all_its_coalitions(monkeypatch):
     torch.manual_seed(5)
     balanced = wrap(Switched(3, norm=False).double(), "shared")
     inputs, target = batch(3, 7)
     balanced(**inputs, target=target)
     assert balanced.runner.facts.separable
-    balanced.model.mixed = 1.0
+    monkeypatch.setattr(Switched, "mixed", 1.0)  # of the class: on the module it would be seen
     with pytest.warns(UserWarning, match="values differ from whole passes"):
         found = balanced(**inputs, target=target)
     expected = wrap(deepcopy(balanced.model))(**inputs, target=target)
@@ -123,7 +123,7 @@ def test_a_single_sample_shows_what_a_batch_does():
     assert balanced.runner.facts.single == {0, 1, 2}
 
 
-def test_samples_that_see_each_other_later_on_are_found_by_passes_of_a_few():
+def test_samples_that_see_each_other_later_on_are_found_by_passes_of_a_few(monkeypatch):
     torch.manual_seed(5)
     balanced = wrap(Centring(3, norm=False).double(), "shared")
     inputs, target = batch(3, 41)
@@ -136,7 +136,7 @@ def test_samples_that_see_each_other_later_on_are_found_by_passes_of_a_few():
     assert rows.count(41) == 1  # the step's own
     hook.remove()
     balanced(**inputs, target=target)
-    balanced.model.share = 1.0
+    monkeypatch.setattr(Centring, "share", 1.0)
     with pytest.warns(UserWarning, match="found at training call 4 that values differ"):
         found = balanced(**inputs, target=target)
     expected = wrap(deepcopy(balanced.model))(**inputs, target=target)

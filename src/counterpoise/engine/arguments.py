@@ -22,7 +22,6 @@ from counterpoise.core.pytree import PyTree, tensors
 from counterpoise.engine.interception import COMPILED
 from counterpoise.engine.modes import modules_of
 from counterpoise.engine.ownership import Ownership
-from counterpoise.engine.statistics import normalisations
 from counterpoise.methods.method import LEVELS, Method, Needs
 
 # -- when a model is wrapped ---------------------------------------------------------------------
@@ -148,20 +147,6 @@ def default_sampling(
         stacklevel=3,
     )
     return chosen
-
-
-def warn_of_statistics(statistics: str, model: nn.Module) -> None:
-    """Warn where coalitions by running statistics go backward through batch-norm in train mode."""
-    layers = normalisations(modules_of(model)) if statistics == "running" else []
-    if layers:
-        warnings.warn(
-            "The model normalises with batch statistics, and its other coalitions, as published, "
-            f'with running ones (statistics="running"; a {type(layers[0]).__name__}). Training '
-            "may drive the two apart, so that accuracy in eval mode falls and the loss looks fine. "
-            'Leave `coalitions` to its default, or pass cp.Coalitions(statistics="batch"), unless '
-            "the published numbers are what you want.",
-            stacklevel=6,
-        )
 
 
 def check_scripted(statistics: str, model: nn.Module) -> None:

@@ -82,29 +82,33 @@ def conclude(setup: Setup, model: nn.Module, batch: Batch) -> Findings | None:
             makes the model non-finite, or replayed coalitions differ from whole passes.
         RuntimeError: If an encoder is not called exactly once, or inputs change in place.
     """
-    return _look(setup, model, batch, _Inspection.conclude)
+    return in_high_precision(model, batch, lambda own: _Inspection(setup, model, own).conclude())
 
 
 @torch.no_grad()
 def holds(setup: Setup, facts: Facts, model: nn.Module, batch: Batch) -> bool:
     """Return whether values with these facts are those of whole passes, on a few rows."""
-    return _look(setup, model, batch, lambda own: own.holds(facts))
+    return in_high_precision(model, batch, lambda own: _Inspection(setup, model, own).holds(facts))
 
 
-def _look(
-    setup: Setup, model: nn.Module, batch: Batch, look: Callable[[_Inspection], _Seen]
-) -> _Seen:
-    """Look at a model in the highest precision that it can be run in."""
+def in_high_precision(model: nn.Module, batch: Batch, look: Callable[[Batch], _Seen]) -> _Seen:
+    """Look at a model, left as it was, in the highest precision that it can be run in.
+
+    Args:
+        model: The user's module, in eval mode for the while.
+        batch: To look at it with.
+        look: Called with a copy of the batch in that precision.
+    """
     with left_as_it_was(model, batch.inputs):
         # A model may insist on the type that it is in, by states that it makes or by casts. What
         # is wrong in any type it will raise in its own too.
         for dtype in dict.fromkeys([precise_type(model, batch.inputs), torch.float32]):
             try:
                 with precise(model, dtype):
-                    return look(_Inspection(setup, model, copied(batch, dtype)))
+                    return look(copied(batch, dtype))
             except Exception as error:  # noqa: PERF203 - there are two
                 logger.info("In %s, without autocast, the model raised %r.", dtype, error)
-        return look(_Inspection(setup, model, copied(batch, None)))
+        return look(copied(batch, None))
 
 
 class _Inspection(WholePasses):

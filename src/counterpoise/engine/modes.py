@@ -109,7 +109,7 @@ class EvaluationMode:
                         self._statistics.append((module, name, statistic))
 
     def __enter__(self) -> None:
-        _set_mode(self._switched, training=False)
+        set_mode(self._switched, training=False)
         for recurrent, _ in self._dropout:
             recurrent.dropout = 0.0
         if self._statistics:
@@ -119,14 +119,15 @@ class EvaluationMode:
                 module._buffers[name] = copy
 
     def __exit__(self, *exception: object) -> None:
-        _set_mode(self._switched, training=True)
+        set_mode(self._switched, training=True)
         for recurrent, dropout in self._dropout:
             recurrent.dropout = dropout
         for module, name, statistic in self._statistics:
             module._buffers[name] = statistic
 
 
-def _set_mode(modules: Iterable[nn.Module], *, training: bool) -> None:
+def set_mode(modules: Iterable[nn.Module], *, training: bool) -> None:
+    """Put each of some modules, and no part of it, into train or eval mode."""
     # nn.Module.__setattr__ is slow, and this is done twice a step to each module of a model.
     # Scripted modules, and those that make a property of the flag, keep it elsewhere.
     compiling = torch.compiler.is_compiling()

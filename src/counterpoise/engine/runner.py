@@ -63,7 +63,7 @@ class Runner:
         self._seen: set[Any] = set()
         self._values: dict[str, set[Any]] = {}
         self._changed: frozenset[int] | None = None
-        self._num_calls = self._form = 0
+        self._num_calls = 0
         self._forms = Forms()
 
     @property
@@ -79,13 +79,15 @@ class Runner:
             self.modules = None
             return
         self.modules = Modules.of(model, self.modules)
-        self._form = self._forms.number(self.modules)
+        self._forms.recognise(self.modules)
 
     def facts_for(self, model: nn.Module, batch: Batch) -> Facts:
         """Return what may be made use of in a training step; inspect or audit where it is due."""
         if torch.compiler.is_compiling():
             return self.facts
         self._num_calls += 1
+        if self._forms.moved and not is_distributed():
+            self._look_at_moved(model, batch)
         its_turn = self._num_calls.bit_count() == 1 or self._num_calls % _AT_LATEST == 0
         known = self.inspected(batch.others)
         # What was validated beforehand need not be looked at again in the first step.
@@ -146,6 +148,12 @@ class Runner:
             self.facts = replace(self.facts, cloned=self._changed | changed)
 
     # -- looking ---------------------------------------------------------------------------------
+
+    def _look_at_moved(self, model: nn.Module, batch: Batch) -> None:
+        """Forget what was concluded if it does not hold with other numbers in the modules."""
+        self._forms.moved = False
+        if self.setup.level != "inputs" and not holds(self.setup, self.facts, model, batch):
+            self._seen.clear()
 
     def _look(self, model: nn.Module, batch: Batch, *, audit: bool) -> None:
         """Inspect under new keywords, audit under known ones; agree with the other processes."""
@@ -279,7 +287,7 @@ class Runner:
             if len(values) < _MANY:
                 values.add(told)
             parts.append((name, told if told in values else type(value)))
-        return self._form, frozenset(parts)
+        return self._forms.number, frozenset(parts)
 
 
 def _told(value: Any) -> Any:

@@ -78,7 +78,7 @@ class BatchStatistics:
             return output
 
         before = len(calls)
-        with _Within(F.batch_norm, run):
+        with Within(F.batch_norm, run):
             output = forward(x, *more)
         if len(calls) == before:
             raise RuntimeError(
@@ -118,7 +118,7 @@ class BatchStatistics:
         if isinstance(module, _InstanceNorm):  # those of the sample itself, as in the full pass
             if plain:
                 return _of_sample(x, weight=module.weight, bias=module.bias, eps=module.eps)
-            with _Within(F.instance_norm, _of_sample):
+            with Within(F.instance_norm, _of_sample):
                 return forward(x, *more)
         key = (id(module), self.scope)
         assert isinstance(module, _BatchNorm)
@@ -134,7 +134,7 @@ class BatchStatistics:
                 return F.batch_norm(x, *running, **settings)
             return _normalise(x, *moments, settings["weight"], settings["bias"])
 
-        with _Within(F.batch_norm, run):
+        with Within(F.batch_norm, run):
             return forward(x, *more)
 
     def _moments(self, key: tuple[int, int | None]) -> tuple[Tensor, Tensor] | None:
@@ -150,7 +150,7 @@ def _of_sample(x: Tensor, *running: Any, weight: Any, bias: Any, eps: float, **m
     return F.instance_norm(x, None, None, weight, bias, True, 0.0, eps)
 
 
-class _Within(TorchFunctionMode):
+class Within(TorchFunctionMode):
     """Answers the calls of one function of PyTorch for a while.
 
     A layer with a forward of its own may change what it is given before it normalises it (another

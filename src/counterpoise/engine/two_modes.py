@@ -1,0 +1,180 @@
+"""Whether a model computes the same in train mode as in eval mode, in which its coalitions run.
+
+Dropout differs, and is meant to; PyTorch's batch-norm differs, and coalitions use its statistics
+of the full pass. What else differs is the user's own, a batch normalisation written by hand say,
+and of that the coalitions see another network than the one that is trained.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from itertools import zip_longest
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.modules.dropout import _DropoutNd
+
+from counterpoise.core.pytree import map_tensors, tensors
+from counterpoise.core.scores import is_distributed
+from counterpoise.engine.agreement import are_probabilities
+from counterpoise.engine.batch import Batch
+from counterpoise.engine.evaluator import Evaluator
+from counterpoise.engine.inspection import in_high_precision
+from counterpoise.engine.modes import modules_of, set_mode
+from counterpoise.engine.setup import Facts, Setup
+from counterpoise.engine.statistics import Within, normalisations
+
+logger = logging.getLogger(__name__)
+
+_BY_CHANCE = (_DropoutNd, nn.MultiheadAttention, nn.RNNBase)
+"""Layers of PyTorch that differ by their dropout alone."""
+
+_APART = (
+    "Training may drive the two apart, so that accuracy in eval mode falls and the loss looks fine."
+)
+
+
+def warn_of_modes(setup: Setup, model: nn.Module, batch: Batch) -> None:
+    """Warn where coalitions are not those of the model in train mode.
+
+    What is random in train mode is not judged: nobody could tell.
+
+    Args:
+        setup: How coalitions are evaluated.
+        model: The user's module, about to train; it is left as it was.
+        batch: To run it on.
+    """
+    if setup.statistics == "running":
+        _warn_of_statistics(model)
+        return
+    trained = [module for module in modules_of(model) if module.training]
+    look = partial(_culprit, replace(setup, level="inputs", heads={}), model, trained)
+    try:
+        name = in_high_precision(model, batch, look)
+    except Exception as error:  # which the step itself will raise, and say better
+        logger.info("Train and eval mode are not compared: the model raised %r.", error)
+        return
+    if name is not None:
+        warnings.warn(
+            "The model should compute the same in train and in eval mode, but for dropout and for "
+            f"PyTorch's own normalisation layers; found that {name} does not. Coalitions run in "
+            "eval mode: where it normalises with statistics of its batch, they are normalised "
+            f"otherwise than the full pass. {_APART} Make it a subclass of torch.nn.BatchNorm1d, "
+            "or of its kin, that calls torch.nn.functional.batch_norm; if it differs for another "
+            "reason, and is meant to, ignore this warning.",
+            stacklevel=8,
+        )
+
+
+def _warn_of_statistics(model: nn.Module) -> None:
+    layers = normalisations(modules_of(model))
+    if layers:
+        warnings.warn(
+            "The model normalises with batch statistics, and its other coalitions, as published, "
+            f'with running ones (statistics="running"; a {type(layers[0]).__name__}). {_APART} '
+            'Leave `coalitions` to its default, or pass cp.Coalitions(statistics="batch"), unless '
+            "the published numbers are what you want.",
+            stacklevel=9,
+        )
+
+
+@torch.no_grad()
+def _culprit(
+    setup: Setup, model: nn.Module, trained: Sequence[nn.Module], batch: Batch
+) -> str | None:
+    """Return what differs, the innermost module that does; None where nothing is known to."""
+    with _trained_without_dropout(trained):
+        passes = _Passes(setup, model, batch)
+        full, aside = passes.full(), passes.aside()
+        if _same(full, aside) or are_probabilities(aside):  # which are refused elsewhere
+            return None
+        if is_distributed():  # processes are to make the same passes
+            return f"a part of the {type(model).__name__}"
+        runs: list[list[tuple[str, Any]]] = []
+        for run in (passes.full, passes.full, passes.aside):
+            with _listening(model) as seen:
+                run()
+            runs.append(seen)
+    for (path, once), (again, twice), (other, aside) in zip_longest(*runs, fillvalue=("", None)):
+        if not (path == again and _same(once, twice)):
+            return None  # by chance, and so is all that follows
+        if not (path == other and _same(once, aside)):
+            kind = type(model.get_submodule(path)).__name__
+            return f"{path!r}, a {kind}," if path else f"the {kind} itself"
+    return None
+
+
+class _Passes:
+    """The full pass, as in training, and the same coalition as the others are run."""
+
+    def __init__(self, setup: Setup, model: nn.Module, batch: Batch) -> None:
+        self._of = partial(Evaluator, setup, Facts(), model, batch)
+        self._batch, self._evaluator = batch, self._of()
+
+    def full(self) -> Tensor:
+        self._evaluator = self._of()
+        return self._evaluator.full()[1]
+
+    def aside(self) -> Tensor:
+        with self._evaluator.aside():
+            return self._evaluator.logits(self._batch.whole())
+
+
+@contextmanager
+def _trained_without_dropout(modules: Sequence[nn.Module]) -> Iterator[None]:
+    """Put modules into train mode for a while; dropout drops nothing."""
+    chosen = [module for module in modules if not isinstance(module, _BY_CHANCE)]
+    attention, fast = F.scaled_dot_product_attention, torch.backends.mha.get_fastpath_enabled()
+
+    def sure(*args: Any, **settings: Any) -> Any:
+        settings |= {} if len(args) > 4 else {"dropout_p": 0.0}
+        return attention(*args[:4], *(0.0 for _ in args[4:5]), *args[5:], **settings)
+
+    set_mode(chosen, training=True)
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with Within(F.dropout, lambda x, *settings, **more: x), Within(attention, sure):
+            yield
+    finally:
+        set_mode(chosen, training=False)
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
+@contextmanager
+def _listening(model: nn.Module) -> Iterator[list[tuple[str, Any]]]:
+    """Note what each module returns, innermost first."""
+    seen: list[tuple[str, Any]] = []
+
+    def note(path: str, module: nn.Module, given: Any, output: Any) -> None:
+        seen.append((path, map_tensors(torch.clone, output)))
+
+    handles = [m.register_forward_hook(partial(note, path)) for path, m in model.named_modules()]
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _same(tree: Any, other: Any) -> bool:
+    """Return whether trees hold the same numbers but for rounding."""
+    pairs = zip_longest(tensors(tree), tensors(other))
+    return all(a is not None and b is not None and _close(a, b) for a, b in pairs)
+
+
+def _close(a: Tensor, b: Tensor) -> bool:
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    if not a.is_floating_point():
+        return torch.equal(a, b)
+    finite = a.isfinite() & b.isfinite()
+    a, b = a[finite], b[finite]
+    size = float(a.abs().max()) if len(a) else 0.0
+    return torch.allclose(a, b, rtol=0, atol=torch.finfo(a.dtype).eps ** 0.5 * size)
