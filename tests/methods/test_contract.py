@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import counterpoise as cp
 from support.additive import Additive
-from support.encoders import KINDS
+from support.encoders import KINDS, OfSparseWords, OfWords
 from support.harness import Run, data_of, method_state, movements, network, wrap
 from support.parallel import ROWS, trained, work
 from support.table import TABLE, rows
@@ -157,6 +157,18 @@ def test_any_kind_of_encoder(kind, row):
         assert weight.isfinite().all(), key
     moved = {key.split(".")[0] for key, w in run.weights.items() if w.ne(before[key]).any()}
     assert moved >= set(model.names), moved
+
+
+@rows()
+def test_sparse_gradients_train_as_dense_ones_do(row):
+    sparse, dense = (
+        Run(cp.Balanced(model, model.encoders, row.make(3)), momentum=0).epochs(2)
+        for model in (kind(3).double() for kind in (OfSparseWords, OfWords))
+    )
+    for name, expected in dense.weights.items():
+        torch.testing.assert_close(sparse.weights[name], expected, **CLOSE)
+    for out, expected in zip(sparse.outs, dense.outs, strict=True):
+        torch.testing.assert_close(out.coefficients, expected.coefficients, **CLOSE)
 
 
 # -- what the method does --------------------------------------------------------------------------

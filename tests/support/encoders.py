@@ -30,6 +30,26 @@ class Transformer(nn.Module):
         return self.layer(self.token(x.unsqueeze(2)) + self.place).mean(dim=1)
 
 
+class Words(nn.Module):
+    """Reads the signs of a vector as words, of which each place has two of its own."""
+
+    sparse = False
+
+    def __init__(self, size, width, **options):
+        super().__init__()
+        self.words = nn.Embedding(2 * size, width, sparse=self.sparse)
+
+    def forward(self, x):
+        places = 2 * torch.arange(x.shape[1], device=x.device)
+        return self.words(places + x.gt(0)).mean(dim=1)
+
+
+class SparseWords(Words):
+    """The same, with gradients that hold the rows of the words that were met."""
+
+    sparse = True
+
+
 class Various(Fused):
     """A linear head on a concatenation of what encoders of one kind return."""
 
@@ -61,6 +81,14 @@ class OfStates(Various):
 def batch_norm(num_modalities):
     torch.manual_seed(5)
     return Late(num_modalities, norm=True)
+
+
+class OfWords(Various):
+    kind = Words
+
+
+class OfSparseWords(Various):
+    kind = SparseWords
 
 
 KINDS = {"batch-norm": batch_norm, "recurrent": OfStates, "transformer": Various}

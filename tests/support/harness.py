@@ -71,7 +71,9 @@ class Run:
                 self.outs.append(out)
                 out.loss.backward()
                 gradients = [p.grad for p in self.balanced.parameters() if p.grad is not None]
-                if all(g.isfinite().all() for g in gradients):  # else skipped, as scalers do
+                if all(
+                    g.to_dense().isfinite().all() for g in gradients
+                ):  # else skipped, as scalers do
                     self.optimizer.step()
             self.num_steps += 1
         return self

@@ -127,7 +127,11 @@ class GradientScaling:
     def _apply(self, index: int, reference: Any, gradient: Tensor) -> Tensor:
         factors, encoder, rest = self._scale
         if index == _REST:
-            return gradient if rest is None else rest(gradient, reference())
-        if factors is None or encoder is None:
-            return gradient
-        return encoder(gradient, factors[index].to(gradient.dtype), reference())
+            changed = gradient if rest is None else rest(gradient, reference())
+        elif factors is None or encoder is None:
+            changed = gradient
+        else:
+            changed = encoder(gradient, factors[index].to(gradient.dtype), reference())
+        if changed.layout == gradient.layout:
+            return changed
+        return changed.to_sparse(gradient.sparse_dim())  # of an embedding, as it has to stay

@@ -151,6 +151,7 @@ class InfoReg(Reminding, Multitask):
     def encoder_gradient(self, gradient: Tensor, factor: Tensor, parameter: nn.Parameter) -> Tensor:
         """Return the gradient with beta (theta - theta at the start); note its square."""
         index, key = self._owners[id(parameter)]
+        gradient = gradient.to_dense()  # of a sparse embedding: all its entries are pulled
         if gradient.dim() > 1:
             square = (gradient.detach().to(self.trace.dtype) / self._scale).square().mean()
             one = torch.arange(len(self.trace), device=self.trace.device).eq(index)

@@ -137,9 +137,7 @@ def fitted_weight(epoch: int) -> float:
 
 def _gradient(loss: Tensor, parameters: list[Any], group: object) -> Tensor:
     """Return the gradient of a loss in some parameters as one vector, over all processes."""
-    gradients = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
-    pairs = zip(gradients, parameters, strict=True)
-    parts = [(torch.zeros_like(p) if g is None else g).flatten() for g, p in pairs]
-    vector = torch.cat(parts)
+    gradients = torch.autograd.grad(loss, parameters, retain_graph=True, materialize_grads=True)
+    vector = torch.cat([g.to_dense().flatten() for g in gradients])
     exact = torch.promote_types(vector.dtype, torch.float32)
     return sum_over_processes(vector.to(exact), group)

@@ -139,7 +139,7 @@ def _gradients(
     for parameters in encoders:
         parts = [next(remaining) for _ in parameters]
         pairs = zip(parts, parameters, strict=True)
-        parts = [(torch.zeros_like(p) if g is None else g).flatten() for g, p in pairs]
+        parts = [(torch.zeros_like(p) if g is None else g.to_dense()).flatten() for g, p in pairs]
         vectors.append(torch.cat([*parts, loss.new_zeros(0)]))
     return vectors
 

@@ -112,4 +112,5 @@ class OGMGE(_OnTheFly):
             return gradient
         if gradient.numel() < 2:
             return factor * gradient
+        gradient = gradient.to_dense()  # of a sparse embedding: noise falls on every entry
         return factor * gradient + gradient.std() * torch.randn_like(gradient)
