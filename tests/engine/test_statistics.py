@@ -168,6 +168,36 @@ def test_running_statistics_move_once_and_by_the_full_pass(level, fusion):
         torch.testing.assert_close(found, expected, rtol=0, atol=0, msg=name)
 
 
+class Deep(Late):
+    """Encoders of two layers with batch-norm, of 8 and 6 channels."""
+
+    def build(self, num_modalities, norm):
+        super().build(num_modalities, norm)
+        for name in self.names:
+            getattr(self, name).layers.append(nn.BatchNorm1d(self.width))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_gradients_of_statistics_come_when_those_of_their_layer_do(level, monkeypatch):
+    """All before, those of every layer's input would wait for it: half a step's memory more."""
+    torch.manual_seed(3)
+    model, order = Deep(2).double(), []
+    real = _Moments.backward
+
+    def noted(ctx, *gradients):
+        order.append(f"moments of {len(gradients[0])}")
+        return real(ctx, *gradients)
+
+    balanced = wrapped(model, level)
+    inputs, target = batch(2, 11)
+    for i in (0, 4):
+        model.ear.layers[i].weight.register_hook(lambda g, i=i: order.append(f"layer {i}"))
+    model.eye.requires_grad_(False)
+    monkeypatch.setattr(_Moments, "backward", staticmethod(noted))
+    balanced(**inputs, target=target).loss.backward()
+    assert order == ["moments of 6", "layer 4", "moments of 8", "layer 0"]
+
+
 def test_the_full_coalition_in_the_other_way_is_the_full_pass():
     """With batch statistics v(all) of the other coalitions is the train-mode output itself."""
     torch.manual_seed(3)

@@ -180,15 +180,18 @@ class _Call:
         self.group = _group_of(module)
         self.kept = kept if self.group is None else None
         self._moments: tuple[Tensor, Tensor] | None = None
-        if not torch.is_grad_enabled():
-            _ = self.moments  # at once: nobody objects if the input is changed in place later
+        if not torch.is_grad_enabled() or not _may_be_run_again():
+            # At once: backward passes go through what was made last first, and what was made here
+            # turns up there when the layer itself does. Else the gradients of all layers' inputs
+            # would come first of all, and wait.
+            _ = self.moments
 
     @property
     def moments(self) -> tuple[Tensor, Tensor]:
         """Mean and h of each channel, with the gradient into what the layer was given.
 
-        They are worked out when first asked for, after the full pass: so nothing is added to
-        what activation checkpoints compute anew in their backward pass.
+        Within an activation checkpoint they are worked out when first asked for, after the full
+        pass: so nothing is added to what it computes anew in its backward pass.
         """
         if self._moments is None:
             # Who asks first may want no gradient where a later pass does.
@@ -206,16 +209,21 @@ def _kept(output: Any) -> tuple[Tensor, Tensor] | None:
 
     To compute them again takes a good part of what the layer itself takes.
     """
-    if torch.compiler.is_compiling() or not isinstance(output, Tensor):
-        return None
     # Within a checkpoint, or where activations are offloaded, they would be fetched back.
-    if torch._C._autograd._top_saved_tensors_default_hooks(True) is not None:
+    if not isinstance(output, Tensor) or _may_be_run_again():
         return None
     node: Any = output.grad_fn
     if node is None or node.name() not in _KEEPERS:
         return None
     mu, h = node._saved_result1, node._saved_result2
     return (mu, h) if mu.numel() and mu.dtype in (torch.float32, torch.float64) else None
+
+
+def _may_be_run_again() -> bool:
+    """Return whether what is saved for the backward pass is watched, as in a checkpoint."""
+    if torch.compiler.is_compiling():
+        return True
+    return torch._C._autograd._top_saved_tensors_default_hooks(True) is not None
 
 
 def _group_of(module: nn.Module) -> Any:
