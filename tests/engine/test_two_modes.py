@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 import counterpoise as cp
 from counterpoise.engine import two_modes
@@ -106,6 +107,18 @@ def test_what_differs_from_training_is_named_once(level, model, name):
 )
 def test_dropout_and_the_layers_of_pytorch_are_meant_to_differ(model):
     assert train(model()) == []
+
+
+class Checkpointed(nn.Linear):
+    """Saves memory in training alone, as most models do that can."""
+
+    def forward(self, x):
+        own = super().forward
+        return checkpoint(own, x, use_reentrant=True) if self.training else own(x)
+
+
+def test_checkpoints_do_not_warn_of_a_gradient_that_nobody_asks_for():
+    assert train(make(Checkpointed(8, 8))) == []
 
 
 def test_a_part_that_is_frozen_in_eval_mode_is_what_it_is():

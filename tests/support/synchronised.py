@@ -36,7 +36,9 @@ def work(rank, folder, level, cuts, lr):
     balanced = wrap(model, level, cp.AGM(alpha=1.7), statistics="batch")
     parts = [slice(0, cut) if rank == 0 else slice(cut, ROWS) for cut in cuts]
     _run_on_the_cpu()
-    torch.save(trained(balanced, DistributedDataParallel(balanced), parts, lr), f"{folder}/{rank}.pt")
+    torch.save(
+        trained(balanced, DistributedDataParallel(balanced), parts, lr), f"{folder}/{rank}.pt"
+    )
     distributed.barrier()  # nobody leaves while the other is still talking
     distributed.destroy_process_group()
 

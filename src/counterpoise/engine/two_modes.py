@@ -25,6 +25,7 @@ from counterpoise.core.pytree import map_tensors, tensors
 from counterpoise.core.scores import is_distributed
 from counterpoise.engine.agreement import are_probabilities
 from counterpoise.engine.batch import Batch
+from counterpoise.engine.checkpointing import NoCheckpoints
 from counterpoise.engine.evaluator import Evaluator
 from counterpoise.engine.inspection import in_high_precision
 from counterpoise.engine.modes import modules_of, set_mode
@@ -140,7 +141,11 @@ def _trained_without_dropout(modules: Sequence[nn.Module]) -> Iterator[None]:
     set_mode(chosen, training=True)
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with Within(F.dropout, lambda x, *settings, **more: x), Within(attention, sure):
+        with (
+            Within(F.dropout, lambda x, *settings, **more: x),
+            Within(attention, sure),
+            NoCheckpoints(),  # which warn where no gradient is asked for
+        ):
             yield
     finally:
         set_mode(chosen, training=False)
