@@ -336,8 +336,9 @@ class Balanced(Loop):
         return out
 
     def _batch(self, inputs: dict[str, Any]) -> Batch:
-        self.runner.recognise(self.model)
-        return Batch.split(self.modalities, inputs, self.absent)
+        batch = Batch.split(self.modalities, inputs, self.absent)
+        self.runner.recognise(self.model, batch)
+        return batch
 
     def _run(self, inputs: dict[str, Any]) -> tuple[Any, Tensor]:
         raw = self.model(**inputs)

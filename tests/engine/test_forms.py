@@ -126,6 +126,19 @@ def test_what_is_concluded_of_one_form_does_not_go_for_another(level, change):
     torch.testing.assert_close(found.responses, expected.responses, **CLOSE)
 
 
+@pytest.mark.parametrize("level", ["features", "shared"])
+def test_evaluation_goes_by_the_stage_that_has_begun(level):
+    torch.manual_seed(5)
+    model = Staged(3, norm=False).double()
+    balanced, (inputs, target) = wrap(model, level), batch(3, 7)
+    balanced(**inputs, target=target)
+    model.stage = 1
+    expected = wrap(deepcopy(model)).eval().respond(**inputs)
+    torch.testing.assert_close(
+        balanced.eval().respond(**inputs).responses, expected.responses, **CLOSE
+    )
+
+
 def test_the_engine_looks_again_after_a_number_of_steps_at_the_latest(monkeypatch):
     monkeypatch.setattr(runner, "_AT_LATEST", 7)
     looks = []

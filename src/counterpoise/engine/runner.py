@@ -73,21 +73,28 @@ class Runner:
 
     # -- before a step ---------------------------------------------------------------------------
 
-    def recognise(self, model: nn.Module) -> None:
-        """Note the modules of a model, and which of its forms it has: what is known goes by it."""
+    def recognise(self, model: nn.Module, batch: Batch) -> None:
+        """Note the modules of a model, and which of its forms it has: what is known goes by it.
+
+        Where a number in a module has moved, what was concluded is forgotten unless it still holds
+        on the batch. Of several processes each looks when all do, and not here.
+        """
         if torch.compiler.is_compiling():
             self.modules = None
             return
         self.modules = Modules.of(model, self.modules)
         self._forms.recognise(self.modules)
+        if self._forms.moved:
+            self._forms.moved = False
+            due = self.concluded and self.setup.level != "inputs" and not is_distributed()
+            if due and not holds(self.setup, self.facts, model, batch):
+                self._seen.clear()
 
     def facts_for(self, model: nn.Module, batch: Batch) -> Facts:
         """Return what may be made use of in a training step; inspect or audit where it is due."""
         if torch.compiler.is_compiling():
             return self.facts
         self._num_calls += 1
-        if self._forms.moved and not is_distributed():
-            self._look_at_moved(model, batch)
         its_turn = self._num_calls.bit_count() == 1 or self._num_calls % _AT_LATEST == 0
         known = self.inspected(batch.others)
         # What was validated beforehand need not be looked at again in the first step.
@@ -148,12 +155,6 @@ class Runner:
             self.facts = replace(self.facts, cloned=self._changed | changed)
 
     # -- looking ---------------------------------------------------------------------------------
-
-    def _look_at_moved(self, model: nn.Module, batch: Batch) -> None:
-        """Forget what was concluded if it does not hold with other numbers in the modules."""
-        self._forms.moved = False
-        if self.setup.level != "inputs" and not holds(self.setup, self.facts, model, batch):
-            self._seen.clear()
 
     def _look(self, model: nn.Module, batch: Batch, *, audit: bool) -> None:
         """Inspect under new keywords, audit under known ones; agree with the other processes."""
