@@ -124,6 +124,10 @@ def test_a_plain_call_of_a_method_of_several_steps_is_an_error(make):
             balanced(**inputs, target=target)
         for out in balanced.steps(**inputs, target=target):
             out.loss.backward()
+    for _ in balanced.steps(**inputs, target=target):
+        break  # and after some that were broken off
+    with pytest.raises(RuntimeError, match=r"`balanced.steps\(...\)` should make the steps of"):
+        balanced(**inputs, target=target)
 
 
 def test_features_that_mla_cannot_share_a_head_for_are_an_error():

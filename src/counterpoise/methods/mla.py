@@ -78,10 +78,12 @@ class MLA(Method):
 
     def substeps(self, target: PyTree, unimodal: Callable[[], Tensor]) -> Iterator[Tensor | None]:
         """Yield a step for each modality."""
-        for index in range(len(self.modalities)):
-            self._turn = index
-            yield None
-        self._turn = None
+        try:
+            for index in range(len(self.modalities)):
+                self._turn = index
+                yield None
+        finally:  # also where the loop was left
+            self._turn = None
         self.batch_number = self.batch_number + 1
 
     def feature(self, index: int, feature: PyTree) -> PyTree:

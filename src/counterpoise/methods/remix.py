@@ -68,12 +68,14 @@ class Remix(Reminding, Multitask):
             yield None
             return
         assigned = self.assigned(unimodal())
-        for index in range(len(self.modalities)):
-            rows = assigned.eq(index).nonzero().squeeze(1)
-            if len(rows) > 1:
-                self._turn = index
-                yield rows
-        self._turn = None
+        try:
+            for index in range(len(self.modalities)):
+                rows = assigned.eq(index).nonzero().squeeze(1)
+                if len(rows) > 1:
+                    self._turn = index
+                    yield rows
+        finally:  # also where the loop was left
+            self._turn = None
 
     def assigned(self, logits_MB: Tensor) -> Tensor:
         """Return which modality each sample goes to, shape (B,).
