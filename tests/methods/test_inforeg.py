@@ -127,6 +127,25 @@ def test_infoReg_keeps_its_start_where_the_parameters_are_copied():
     close(infostep(method, copies)[1], torch.full((3, 2), 1 + 0.25 * beta).double())
 
 
+@pytest.mark.parametrize("encoder", ["ear", "eye"])
+def test_infoReg_begins_anew_with_the_encoder_that_is_replaced_in_mid_epoch(encoder):
+    torch.manual_seed(3)
+    model = Late(2).double()
+    balanced = wrap(model, "shared", cp.InfoReg(heads="linear"))
+    balanced.method.set_epoch(0)
+    inputs, target = batch(2, 7)
+    balanced(**inputs, target=target).loss.backward()
+    before = dict(balanced.method.starts.named_buffers())
+    adapter = nn.Linear(model.width, model.width).double()
+    setattr(model, encoder, nn.Sequential(getattr(model, encoder), adapter))
+    balanced(**inputs, target=target).loss.backward()
+    kept = dict(balanced.method.starts.named_buffers())
+    for index, name in enumerate(("ear", "eye")):
+        for i, p in enumerate(model.get_submodule(name).parameters()):
+            key = f"encoder{index}_{i}"
+            assert torch.equal(kept[key], p if name == encoder else before[key])
+
+
 def test_infoReg_ends_the_prime_window_where_the_trace_no_longer_grows():
     """Window 1, threshold 0.05: traces of epochs 4, 8, 8.1; the third grew by 1.2%, it is over."""
     method, parameters = infoed(window=1)

@@ -89,7 +89,7 @@ class InfoReg(Reminding, Multitask):
         self._group: object = None
         self._kept_epoch = -1  # as `start_epoch`, for the asking without waiting for the device
         # By parameter, whose it is and under which name its weights at the epoch's start are kept.
-        self._owners: dict[int, tuple[int, str]] = {}
+        self._owners: dict[nn.Parameter, tuple[int, str]] = {}
         self._scale: float | Tensor = 1.0  # of the loss whose backward pass it is
 
     def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
@@ -135,8 +135,7 @@ class InfoReg(Reminding, Multitask):
     def encoder_factors(self, signals: Signals) -> Tensor:
         """Return 1 + beta of the modality that is ahead and in its prime window, else 1."""
         self._group = signals.process_group
-        known = (id(p) in self._owners for ps in signals.encoder_parameters for p in ps)
-        if not next(known, True):  # a new epoch, or a copy whose parameters are others
+        if not all(p in self._owners for ps in signals.encoder_parameters for p in ps):
             self._keep_starts(signals.encoder_parameters)
         s = confidences(signals)
         s = s * sum_over_processes(s.new_full((), len(signals.logits)), self._group)
@@ -150,7 +149,7 @@ class InfoReg(Reminding, Multitask):
 
     def encoder_gradient(self, gradient: Tensor, factor: Tensor, parameter: nn.Parameter) -> Tensor:
         """Return the gradient with beta (theta - theta at the start); note its square."""
-        index, key = self._owners[id(parameter)]
+        index, key = self._owners[parameter]
         gradient = gradient.to_dense()  # of a sparse embedding: all its entries are pulled
         if gradient.dim() > 1:
             square = (gradient.detach().to(self.trace.dtype) / self._scale).square().mean()
@@ -161,12 +160,17 @@ class InfoReg(Reminding, Multitask):
         return gradient + self._scale * (factor - 1) * (parameter.detach() - start)
 
     def _keep_starts(self, encoders: Sequence[Sequence[nn.Parameter]]) -> None:
-        resumed = self.epoch == self._kept_epoch  # in mid-epoch: they are in the state
+        """Keep the weights of encoders that have other parameters than in the step before."""
+        # Where all are others in mid-epoch it is a run that is resumed, or a copy: they are there.
+        known = any(p in self._owners for parameters in encoders for p in parameters)
+        resumed = self.epoch == self._kept_epoch and not known
         for index, parameters in enumerate(encoders):
+            if all(p in self._owners for p in parameters):
+                continue
             if not resumed:
                 self.starts.keep(f"encoder{index}", [nn.ParameterList(parameters)])
             unique = dict.fromkeys(parameters)
-            self._owners |= {id(p): (index, f"encoder{index}_{i}") for i, p in enumerate(unique)}
+            self._owners |= {p: (index, f"encoder{index}_{i}") for i, p in enumerate(unique)}
         self.start_epoch = torch.full_like(self.start_epoch, self.epoch)
         self._kept_epoch = self.epoch
 
