@@ -36,13 +36,13 @@ from counterpoise.engine.arguments import (
     logits_of,
     require_target,
 )
-from counterpoise.engine.attributes import buffers_kept
+from counterpoise.engine.attributes import KeptIfRaised, buffers_kept
 from counterpoise.engine.batch import Batch
 from counterpoise.engine.demands import Demand, Demands
 from counterpoise.engine.evaluator import Evaluator
 from counterpoise.engine.heads import check_heads
 from counterpoise.engine.loop import Loop
-from counterpoise.engine.modes import EvaluationMode
+from counterpoise.engine.modes import EvaluationMode, modules_of
 from counterpoise.engine.output import Output
 from counterpoise.engine.ownership import Ownership
 from counterpoise.engine.passes import Tools, observe
@@ -229,7 +229,10 @@ class Balanced(Loop):
             loss = None if target is None else self.criterion(logits, target)
             return Output(logits, raw, loss, modalities=self.modalities)
         require_target(target)
-        return self._train(inputs, target)
+        if torch.compiler.is_compiling():
+            return self._train(inputs, target)
+        with KeptIfRaised(modules_of(self.method)):
+            return self._train(inputs, target)
 
     def respond(self, *, target: PyTree = None, **inputs: Any) -> Output:
         """Return responses and unimodal logits, and scores where there is a target.

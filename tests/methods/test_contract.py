@@ -296,6 +296,27 @@ def added(ones, others):
     return {n: None if g is None else g + others[n] for n, g in ones.items()}
 
 
+@rows()
+def test_a_step_that_raises_teaches_nothing(row, monkeypatch):
+    """At its very end, when the method has seen all: as a criterion, or an interrupt, may."""
+    trained, broken = (started(row, network(norm=False)) for _ in range(2))
+    trained.start_epoch()
+    broken.start_epoch()
+    before = method_state(broken.balanced)
+
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        for module in ("balanced", "engine.step"):
+            patched.setattr(f"counterpoise.{module}.Output", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            broken.steps(1)
+    assert_same(method_state(broken.balanced), before)
+    assert_same(broken.steps(1).weights, trained.steps(1).weights)
+    assert_same(method_state(broken.balanced), method_state(trained.balanced))
+
+
 @rows("single")
 def test_accumulated_micro_batches_give_the_sum_of_their_gradients(row):
     saved, found = started(row, network(dropout=0.3)).saved(), []

@@ -45,9 +45,9 @@ class Reference(nn.Module):
         old = self.scores
         if old.dtype != scores.dtype:
             old = old.to(torch.promote_types(old.dtype, scores.dtype))
-        self.num_steps.add_(1 if valid is None else valid)
-        moved = old + self.rate(self.num_steps.to(old)) * (scores - old)
         # A module's attribute takes longer to set than the numbers to work out.
+        num_steps = self._buffers["num_steps"] = self.num_steps + (1 if valid is None else valid)
+        moved = old + self.rate(num_steps.to(old)) * (scores - old)
         self._buffers["scores"] = moved if valid is None else moved.where(valid, old)
 
 

@@ -63,6 +63,17 @@ class AttributesKept:
             (container.extend if hasattr(container, "extend") else container.update)(entries)
 
 
+class KeptIfRaised(AttributesKept):
+    """Gives modules their attributes and buffers back where what runs in between raises.
+
+    For the state of a method, which is to learn nothing from a step that did not come about.
+    """
+
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        if kind is not None:
+            super().__exit__(kind, *exception)
+
+
 def _keep_only(names: Set[str], table: dict[str, Any]) -> None:
     for name in table.keys() - names:
         del table[name]

@@ -144,8 +144,8 @@ class AGM(Method):
         bounded_kappa = self._bounded(kappa)
         bounded = bounded_kappa.ne(kappa)
         self._told.update(lead=lead, bounded=bounded)  # an attribute of a module is slow to set
-        self.bounded_steps.add_(bounded)
-        self.num_steps.add_(1)
+        self._buffers["bounded_steps"] = self.bounded_steps + bounded
+        self._buffers["num_steps"] = self.num_steps + 1
         self.reference.observe(scores, valid)
         return bounded_kappa
 

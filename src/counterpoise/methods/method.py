@@ -98,6 +98,9 @@ class Method(nn.Module):
     of all others), :meth:`advance`; and between steps :meth:`learning_rates` (a branch's learning
     rate), :meth:`on_epoch`, :meth:`set_epoch`, :meth:`on_validation` and :meth:`finished`.
 
+    A step that raises gives all attributes and buffers back. So put new tensors in the place of
+    buffers, as in ``self.seen = self.seen + 1``, and change none in place.
+
     Attributes:
         tasks: What the method is defined for, of :data:`TASKS`. Default: all.
 
