@@ -307,7 +307,8 @@ class Balanced(Loop):
 
     def on_validation(self, evaluation: Evaluation) -> None:
         """Hand validation results, never those of test data, to the method."""
-        self.method.on_validation(evaluation, self.ownership.modules(self.model))
+        with torch.inference_mode(False):  # or training could not use what the method makes of it
+            self.method.on_validation(evaluation, self.ownership.modules(self.model))
 
     def extra_repr(self) -> str:
         """Show the modalities and how coalitions are evaluated."""

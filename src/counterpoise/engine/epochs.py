@@ -107,11 +107,14 @@ def batches(loader: Iterable[Mapping[str, Any]], device: torch.device) -> Iterat
 
 @contextmanager
 def in_eval_mode(module: nn.Module) -> Iterator[None]:
-    """Run in eval mode without gradient; put every part's own mode back."""
+    """Run in eval mode without gradient; put every part's own mode back.
+
+    Outside inference mode, of whose tensors what a method keeps could not be trained with.
+    """
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:
-        with torch.no_grad():
+        with torch.inference_mode(False), torch.no_grad():
             yield
     finally:
         for part, training in modes:

@@ -109,7 +109,8 @@ class Loop(nn.Module):
         """
         encoders = self._tools.ownership.encoders
         modules = [self.model.get_submodule(path) for path in encoders.values()]
-        self.method.on_epoch(modules, lambda: self._features(train, validation))
+        with torch.inference_mode(False):  # or training could not use what the method makes of them
+            self.method.on_epoch(modules, lambda: self._features(train, validation))
 
     def _features(
         self, train: Iterable[Mapping[str, Any]], validation: Iterable[Mapping[str, Any]]
