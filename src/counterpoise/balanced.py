@@ -30,6 +30,7 @@ from counterpoise.engine.arguments import (
     check_forward,
     check_level,
     check_method,
+    check_no_replica,
     check_parts,
     check_scripted,
     default_sampling,
@@ -349,6 +350,7 @@ class Balanced(Loop):
         return raw, self.runner.setup.select(raw)
 
     def _act(self, inputs: dict[str, Any], target: PyTree, wanted: Demand, *, acts: bool) -> Output:
+        check_no_replica(self)
         batch = self._batch(inputs)
         facts = self.runner.facts_for(self.model, batch) if wanted.passes else _NO_FACTS
         if not (self._prepared or torch.compiler.is_compiling()):

@@ -162,3 +162,12 @@ def test_an_encoder_that_went_elsewhere_is_named():
     balanced(**inputs, target=target)
     balanced.model.encoders["sight"] = balanced.model.encoders.pop("eye")
     assert_refuses(lambda: balanced(**inputs, target=target), "'encoders.eye'", "Wrap the model")
+
+
+def test_a_replica_of_data_parallel_is_refused_where_a_method_would_learn():
+    (inputs, target, _) = vectors()(0)
+    replica = wrap(made(head), "shared")._replicate_for_data_parallel()
+    assert_refuses(lambda: replica(**inputs, target=target), "DataParallel", "one device")
+    joint = wrap(made(head), "shared", method=cp.Joint())._replicate_for_data_parallel()
+    joint.model = made(head)  # as PyTorch gives a replica modules of its own
+    assert joint(**inputs, target=target).loss.isfinite()

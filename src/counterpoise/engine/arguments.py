@@ -179,6 +179,15 @@ def check_compiled(model: nn.Module, paths: Iterable[str]) -> None:
                 )
 
 
+def check_no_replica(balanced: nn.Module) -> None:
+    """Raise if a step would be that of a replica: what its method learns is lost with it."""
+    if "_is_replica" in balanced.__dict__:
+        raise RuntimeError(
+            "Each process should have one device, since scores are means over all of a batch; found "
+            "the wrapper replicated by torch.nn.DataParallel. Use DistributedDataParallel."
+        )
+
+
 def check_wrapped(balanced: object) -> None:
     """Raise unless a model is wrapped; a compiled one passes on what it is asked."""
     if isinstance(balanced, type) or not hasattr(balanced, "ownership"):
