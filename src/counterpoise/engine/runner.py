@@ -206,7 +206,11 @@ class Runner:
         slow = Facts(in_step=self.facts.in_step)
         (wrong,) = self._any_process([not holds(self.setup, slow, model, batch)], inputs)
         level = self.setup.level
-        warnings.warn(
+        if wrong:
+            self.setup = replace(self.setup, level="inputs")
+        self.facts = slow
+        self._replan()
+        warnings.warn(  # last: it may be an error
             "What was concluded of the model to make coalitions cheap should hold in every batch; "
             f"found at training call {self._num_calls} that values differ from whole passes. "
             + (
@@ -218,10 +222,6 @@ class Runner:
             "`balanced.validate(**batch)` then.",
             stacklevel=2,
         )
-        if wrong:
-            self.setup = replace(self.setup, level="inputs")
-        self.facts = slow
-        self._replan()
 
     def _agreed(self, findings: Findings, inputs: Mapping[str, PyTree]) -> Findings:
         facts = findings.facts
