@@ -111,13 +111,18 @@ class InfoReg(Reminding, Multitask):
             return
         if int(self.start_epoch) >= 0:
             total = sum_over_processes(self.trace.clone(), self._group)
-            self.history = torch.cat([self.history[1:], total.unsqueeze(0)])
-            self.num_epochs = self.num_epochs + 1
-            now, before = self.history[1:].mean(dim=0), self.history[:-1].mean(dim=0)
-            gained = (now - before) > self.threshold * now
-            self.prime = gained | self.num_epochs.le(self.window)
+            if total.any():  # or it was told of this epoch before
+                self._enter(total)
         self.trace = torch.zeros_like(self.trace)
         self._owners = {}  # the next step keeps its weights
+
+    def _enter(self, total: Tensor) -> None:
+        """Put the traces of an epoch into the history, and judge who is in its prime window."""
+        self.history = torch.cat([self.history[1:], total.unsqueeze(0)])
+        self.num_epochs = self.num_epochs + 1
+        now, before = self.history[1:].mean(dim=0), self.history[:-1].mean(dim=0)
+        gained = (now - before) > self.threshold * now
+        self.prime = gained | self.num_epochs.le(self.window)
 
     def modality_losses(self, signals: Signals) -> Tensor:
         """Return L_m, shape (M,); learn from their gradient how the loss was scaled."""
