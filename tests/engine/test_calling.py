@@ -97,11 +97,16 @@ def test_a_model_that_squeezes_the_batch_away_is_refused_at_one_row(level, num_o
             assert_refuses(call, "row")
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("level", LEVELS)
-def test_training_goes_on_after_a_call_in_inference_mode(level):
-    twin = wrap(made(head), level)
-    balanced = wrap(deepcopy(twin.model), level)
-    inputs, target, _ = vectors()(0)
+def test_training_goes_on_after_a_call_in_inference_mode(level, dtype):
+    model = made(partial(head, 3), THREE).to(dtype)
+    twin, balanced = (
+        wrap(each, level, names=THREE, method=cp.chain(cp.UnimodalLoss(), cp.AGM()))
+        for each in (model, deepcopy(model))
+    )
+    inputs, target, _ = vectors(THREE)(0)
+    inputs = {name: x.to(dtype) for name, x in inputs.items()}
     with torch.inference_mode():
         balanced.eval().respond(**inputs, target=target)
     found = balanced.train()(**inputs, target=target)

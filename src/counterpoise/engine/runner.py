@@ -269,7 +269,8 @@ class Runner:
         return several and self.attribution == "shapley" and not self.requested
 
     def _replan(self) -> None:
-        self._exact = self._exact_plan(separable=self.facts.separable)
+        with torch.inference_mode(False):  # as in `plan`
+            self._exact = self._exact_plan(separable=self.facts.separable)
         self._placed = None
 
     def _exact_plan(self, *, separable: bool) -> Plan | None:
