@@ -69,6 +69,19 @@ def test_a_parameter_that_a_loss_does_not_reach_has_no_gradient_of_it():
     assert method.difference.tolist() == [3, 3, -2, -2]
 
 
+def test_the_learned_weight_waits_for_two_steps_of_the_same_parameters():
+    one, other = (nn.Parameter(torch.ones(2, dtype=torch.float64)) for _ in range(2))
+    method = cp.LFM("learned")
+    method.bind(("ear", "eye"), torch.float64)
+    signals = cp.Signals(None, None, encoder_parameters=[[one], [other]])
+    weights = []
+    for trained in (True, True, False, False, True):
+        other.requires_grad_(trained)
+        method._learn(3 * one.sum(), 2 * one.sum(), signals)
+        weights.append(round(method.weight.item(), 9))
+    assert weights == [0.5, 0.51, 0.51, 0.52, 0.52]
+
+
 def test_a_loop_that_leaves_the_epoch_out_is_told_where_the_weight_depends_on_it():
     fitted, learned = cp.LFM(), cp.LFM("learned")
     for method in (fitted, learned):

@@ -108,7 +108,7 @@ class LFM(Reminding):
         of_joint, of_agreement = (
             _gradient(loss, parameters, signals.process_group) for loss in (joint, agreement)
         )
-        if len(self.difference):
+        if len(self.difference) == len(of_joint):  # and none was frozen or replaced since
             last = self.difference.to(of_joint)
             norms = of_joint.norm() * last.norm()
             cosine = of_joint @ last / norms.clamp_min(torch.finfo(norms.dtype).tiny)
