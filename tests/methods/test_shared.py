@@ -84,6 +84,16 @@ def test_snapshots_are_copies_and_restored_in_place():
     assert not any(kept.requires_grad for kept in snapshots.buffers())
 
 
+@pytest.mark.parametrize("other", [nn.Linear(2, 5), nn.Linear(2, 3, bias=False), nn.Identity()])
+def test_snapshots_of_what_was_replaced_are_an_error(other):
+    snapshots = Snapshots()
+    snapshots.keep("first", [nn.Linear(2, 3)])
+    with pytest.raises(ValueError, match=r"should keep their parts; .* replaced, of first\. Wrap"):
+        snapshots.restore("first", [other])
+    snapshots.keep("first", [other])
+    snapshots.restore("first", [other])
+
+
 def test_a_saved_state_decides_which_snapshots_there_are():
     layer, snapshots, other = nn.Linear(2, 3), Snapshots(), Snapshots()
     snapshots.keep("first", [layer])

@@ -139,8 +139,9 @@ class Relearning(Method):
         self.gaps = (train - validation).abs()
         for index, encoder in enumerate(encoders):
             w = torch.tanh(self.strength * self.gaps[index])
-            for i, parameter in enumerate(dict.fromkeys(encoder.parameters())):
-                parameter.lerp_(self.starts.get_buffer(f"encoder{index}_{i}"), w.to(parameter))
+            own = nn.ParameterList(encoder.parameters())
+            for parameter, start in self.starts.copies(f"encoder{index}", [own]):
+                parameter.lerp_(start, w.to(parameter))
         self.num_relearned = self.num_relearned + 1
 
 

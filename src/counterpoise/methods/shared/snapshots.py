@@ -33,14 +33,34 @@ class Snapshots(nn.Module):
     @torch.no_grad()
     def keep(self, name: str, modules: Iterable[nn.Module]) -> None:
         """Copy what the modules hold now, in place of an earlier copy of that name."""
+        for key in self._kept(name):
+            delattr(self, key)
         for key, tensor in _tensors(name, modules).items():
             self.register_buffer(key, tensor.detach().clone())
 
     @torch.no_grad()
     def restore(self, name: str, modules: Iterable[nn.Module]) -> None:
         """Write the copy of that name into the modules, whose tensors stay the same objects."""
-        for key, tensor in _tensors(name, modules).items():
-            tensor.copy_(self.get_buffer(key))
+        for tensor, copy in self.copies(name, modules):
+            tensor.copy_(copy)
+
+    def copies(self, name: str, modules: Iterable[nn.Module]) -> list[tuple[Tensor, Tensor]]:
+        """Pair each tensor of the modules with its copy of that name.
+
+        Raises:
+            ValueError: If they are not those that were kept.
+        """
+        now = _tensors(name, modules)
+        kept = self._kept(name)
+        if [t.shape for t in now.values()] != [t.shape for t in kept.values()]:
+            raise ValueError(
+                "Modules whose weights are kept for later should keep their parts; found that some "
+                f"were replaced, of {name}. Wrap the model again, with a new method."
+            )
+        return [(tensor, kept[key]) for key, tensor in now.items()]
+
+    def _kept(self, name: str) -> dict[str, Tensor]:
+        return {key: copy for key, copy in self.named_buffers() if key.startswith(f"{name}_")}
 
     def _load_from_state_dict(
         self, state_dict: Mapping[str, Any], prefix: str, *args: Any, **kwargs: Any
