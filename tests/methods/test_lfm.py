@@ -75,11 +75,12 @@ def test_the_learned_weight_waits_for_two_steps_of_the_same_parameters():
     method.bind(("ear", "eye"), torch.float64)
     signals = cp.Signals(None, None, encoder_parameters=[[one], [other]])
     weights = []
-    for trained in (True, True, False, False, True):
-        other.requires_grad_(trained)
+    for trained in (True, True, None, False, False, True):
+        one.requires_grad_(trained is not None)
+        other.requires_grad_(bool(trained))
         method._learn(3 * one.sum(), 2 * one.sum(), signals)
         weights.append(round(method.weight.item(), 9))
-    assert weights == [0.5, 0.51, 0.51, 0.52, 0.52]
+    assert weights == [0.5, 0.51, 0.51, 0.51, 0.52, 0.52]
 
 
 def test_a_loop_that_leaves_the_epoch_out_is_told_where_the_weight_depends_on_it():

@@ -105,6 +105,8 @@ class LFM(Reminding):
 
     def _learn(self, joint: Tensor, agreement: Tensor, signals: Signals) -> None:
         parameters = [p for ps in signals.encoder_parameters for p in ps if p.requires_grad]
+        if not parameters:  # a head is trained alone, for a while
+            return
         of_joint, of_agreement = (
             _gradient(loss, parameters, signals.process_group) for loss in (joint, agreement)
         )
