@@ -243,6 +243,33 @@ def test_what_training_alone_changes_is_changed_once(level):
     assert judge(kind, level, PRECISIONS["float64"], num_steps=3) == "right"
 
 
+class Follower(nn.Module):
+    """Moves the average of its weights in training, as momentum encoders do."""
+
+    def __init__(self):
+        super().__init__()
+        self.rest, self.average = head(), head().requires_grad_(False)
+
+    def forward(self, a, b):
+        if self.training:
+            for old, new in zip(self.average.parameters(), self.rest.parameters(), strict=True):
+                old.data = torch.lerp(old.data, new.data, 0.5)
+        return self.rest(a, b) + self.average(a, b)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("level", LEVELS)
+def test_an_average_of_weights_moves_once_a_step(level, dtype):
+    model = made(Follower).to(dtype)
+    twin, balanced = deepcopy(model), wrap(model, level)
+    inputs, target, _ = vectors()(0)
+    inputs = {name: x.to(dtype) for name, x in inputs.items()}
+    twin(**inputs)
+    balanced(**inputs, target=target)
+    for own, expected in zip(model.parameters(), twin.parameters(), strict=True):
+        assert torch.equal(own, expected)
+
+
 class Switching(nn.Module):
     """Switches gradients off for an encoder, and on again by another call."""
 

@@ -60,6 +60,22 @@ def test_attention_without_gradient_is_that_of_training(level):
     assert torch.backends.mha.get_fastpath_enabled()
 
 
+class Padded(Read):
+    """Lowers the scores of steps that are all zeros, as many do, by a large number."""
+
+    def forward(self, ear, eye):
+        return super().forward(ear, eye, -1e4 * (ear == 0).all(dim=2).to(ear))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_attention_is_inspected_as_it_is_trained(level):
+    torch.manual_seed(5)
+    balanced = wrap(Padded(), level, encoders={"ear": "ear", "eye": "eye"})
+    inputs, target, _ = draw(0, ear=(5, 8), eye=(11,))
+    # The fast path knows padding alone: it makes NaN of an absent sequence, all of which is.
+    assert balanced(**inputs, target=target).responses.isfinite().all()
+
+
 @pytest.mark.parametrize("change", [NoCheckpoints, ReentrantCheckpoints, None])
 def test_threads_take_turns(change):
     def changed():

@@ -18,6 +18,7 @@ from torch.nn.utils import parametrize
 
 from counterpoise.core.pytree import PyTree, map_tensors, tensors
 from counterpoise.engine.attributes import AttributesKept, buffers_kept
+from counterpoise.engine.fast_path import fast_path_as_in_training
 from counterpoise.engine.modes import EvaluationMode, Modules
 from counterpoise.engine.threads import PROCESS_WIDE
 
@@ -35,15 +36,15 @@ def precise_type(model: nn.Module, inputs: Mapping[str, PyTree]) -> torch.dtype:
 
 @contextmanager
 def precise(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
-    """Let a model compute in a type, outside autocast, for a while.
+    """Let a model compute in a type, with copies of its weights, outside autocast, for a while.
 
-    The default type stays: tables that a model makes once and keeps out of our sight, in a
+    A model may move what it does not train, an average of its weights say. The default type stays: tables that a model makes once and keeps out of our sight, in a
     function's cache say, would have the other type for ever.
     """
     values = {
-        name: tensor.data.to(dtype)
+        name: tensor.data.to(dtype, copy=True)
         for name, tensor in (*model.named_parameters(), *model.named_buffers())
-        if _is_plain(tensor) and tensor.dtype in _ORDINARY and tensor.dtype != dtype
+        if _is_plain(tensor) and tensor.dtype in _ORDINARY
     }
     kinds = {"cpu", *(p.device.type for p in model.parameters())}
     with weights_of(model, values), _autocast_off(kinds):
@@ -146,7 +147,8 @@ def left_as_it_was(model: nn.Module, inputs: Mapping[str, PyTree]) -> Iterator[N
     devices = {t.device for t in (*tensors(dict(inputs)), *model.parameters())}
     accelerators = [device for device in devices if device.type != "cpu"]
     kind = accelerators[0].type if accelerators else "cuda"
-    modules = Modules.of(model).all
+    found = Modules.of(model)
+    modules = found.all
     # Lazy layers of PyTorch's own become others; scripted ones keep nothing that Python could set.
     changing = [m for m in modules if not isinstance(m, torch.jit.ScriptModule)]
     with (
@@ -156,6 +158,7 @@ def left_as_it_was(model: nn.Module, inputs: Mapping[str, PyTree]) -> Iterator[N
         _other_random_states(),
         torch.random.fork_rng(devices=accelerators, device_type=kind),
         buffers_kept(model),
+        fast_path_as_in_training(found.attentive),
         EvaluationMode(modules),
         AttributesKept(changing, parts=True),
     ):
