@@ -41,6 +41,7 @@ from counterpoise.engine.attributes import KeptIfRaised, buffers_kept
 from counterpoise.engine.batch import Batch
 from counterpoise.engine.demands import Demand, Demands
 from counterpoise.engine.evaluator import Evaluator
+from counterpoise.engine.finite_gradients import check_gradients
 from counterpoise.engine.heads import check_heads
 from counterpoise.engine.loop import Loop
 from counterpoise.engine.modes import EvaluationMode, modules_of
@@ -417,6 +418,8 @@ class Balanced(Loop):
             if self.level != "inputs":
                 check_compiled(self.model, self.ownership.encoders.values())
         goes_backward = "gradients" in (acting.responses, acting.unimodal)
+        if goes_backward:
+            check_gradients(self.runner.setup, self.model, batch, acting)
         if self.training and goes_backward:
             warn_of_modes(self.runner.setup, self.model, batch)
         if any(map(is_lazy, self.method.parameters())):

@@ -38,8 +38,9 @@ def precise_type(model: nn.Module, inputs: Mapping[str, PyTree]) -> torch.dtype:
 def precise(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
     """Let a model compute in a type, with copies of its weights, outside autocast, for a while.
 
-    A model may move what it does not train, an average of its weights say. The default type stays: tables that a model makes once and keeps out of our sight, in a
-    function's cache say, would have the other type for ever.
+    A model may move what it does not train, such as an average of its weights. The default type
+    stays: tables that a model makes once and keeps out of our sight, in a function's cache say,
+    would have the other type for ever.
     """
     values = {
         name: tensor.data.to(dtype, copy=True)
