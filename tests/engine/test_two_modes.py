@@ -55,6 +55,28 @@ class Doubled(Late):
         return super().forward(**inputs) * (2.0 if self.training else 1.0)
 
 
+class Between(Late):
+    """Centres features by its own code, between layers of PyTorch's."""
+
+    def forward(self, **inputs):
+        features = [getattr(self, name)(x) for name, x in inputs.items()]
+        features = [f - f.mean(dim=0) if self.training else f for f in features]
+        return self.head(torch.cat(features, dim=1))
+
+
+class Bank(nn.Module):
+    """Keeps a tensor that is no buffer, and moves it in training."""
+
+    def __init__(self):
+        super().__init__()
+        self.bank = torch.zeros(8)
+
+    def forward(self, x):
+        if self.training:
+            self.bank += x.detach().mean(dim=0)
+        return x
+
+
 def make(part=None, *, behind=None, kind=Late):
     """Return a model with a part in an encoder, and one behind the fusion."""
     torch.manual_seed(5)
@@ -87,6 +109,7 @@ def train(model, level="shared", method=None, statistics="batch"):
         (lambda: make(nn.Sequential(Attention(), ByHand(8))), "'ear.layers.1.1', a ByHand,"),
         (lambda: make(ByHand(8), behind=Noise()), "'ear.layers.1', a ByHand,"),
         (lambda: make(kind=Doubled), "the Doubled itself"),
+        (lambda: make(kind=Between), "the Between itself"),
     ],
 )
 def test_what_differs_from_training_is_named_once(level, model, name):
@@ -153,6 +176,14 @@ def test_the_model_is_left_as_it_was():
     assert all(module.training for module in model.modules())
     assert not any(module._forward_hooks for module in model.modules())
     assert torch.backends.mha.get_fastpath_enabled()
+
+
+def test_a_tensor_that_is_no_buffer_is_left_as_it_was():
+    model = make(Bank(), behind=ByHand(12))
+    inputs, _ = batch(2, 7)
+    with pytest.warns(UserWarning, match=TOLD):
+        wrap(model, "shared", statistics="batch").validate(**inputs)
+    assert torch.equal(model.ear.layers[1].bank, torch.zeros(8))
 
 
 def test_processes_make_the_same_passes_and_name_the_model_alone(monkeypatch):

@@ -80,16 +80,24 @@ def _keep_only(names: Set[str], table: dict[str, Any]) -> None:
 
 
 @contextmanager
-def buffers_kept(model: nn.Module) -> Iterator[None]:
-    """Give the buffers of a model their values back after a while."""
-    kept = [(b, b.clone()) for b in model.buffers() if not is_lazy(b)]
+def buffers_kept(model: nn.Module, *, attributes: bool = False) -> Iterator[None]:
+    """Give the buffers of a model their values back after a while.
+
+    Args:
+        model: The user's module.
+        attributes: Whether to do the same with tensors that its modules keep otherwise.
+    """
+    held = list(model.buffers())
+    if attributes:
+        held += [v for m in model.modules() for v in vars(m).values() if type(v) is Tensor]
+    kept = [(tensor, tensor.detach().clone()) for tensor in held if not is_lazy(tensor)]
     try:
         yield
     finally:
-        for buffer, values in kept:
-            if not torch.equal(buffer, values):
+        for tensor, values in kept:
+            if not torch.equal(tensor, values):
                 # By its data, for a backward pass that is to come and has saved these very values.
-                buffer.data.copy_(values)
+                tensor.data.copy_(values)
 
 
 def fingerprint(model: nn.Module) -> dict[str, Tensor]:

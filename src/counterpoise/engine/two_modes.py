@@ -24,6 +24,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from counterpoise.core.pytree import map_tensors, tensors
 from counterpoise.core.scores import is_distributed
 from counterpoise.engine.agreement import are_probabilities
+from counterpoise.engine.attributes import buffers_kept
 from counterpoise.engine.batch import Batch
 from counterpoise.engine.checkpointing import NoCheckpoints
 from counterpoise.engine.evaluator import Evaluator
@@ -91,7 +92,7 @@ def _culprit(
     setup: Setup, model: nn.Module, trained: Sequence[nn.Module], batch: Batch
 ) -> str | None:
     """Return what differs, the innermost module that does; None where nothing is known to."""
-    with _trained_without_dropout(trained):
+    with buffers_kept(model, attributes=True), _trained_without_dropout(trained):
         passes = _Passes(setup, model, batch)
         full, aside = passes.full(), passes.aside()
         if _same(full, aside) or are_probabilities(aside):  # which are refused elsewhere
@@ -107,6 +108,8 @@ def _culprit(
         if not (path == again and _same(once, twice)):
             return None  # by chance, and so is all that follows
         if not (path == other and _same(once, aside)):
+            while path and type(model.get_submodule(path)).__module__.startswith("torch."):
+                path = path.rpartition(".")[0]  # whose own code gave a layer of PyTorch something
             kind = type(model.get_submodule(path)).__name__
             return f"{path!r}, a {kind}," if path else f"the {kind} itself"
     return None
