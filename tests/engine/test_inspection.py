@@ -55,6 +55,25 @@ class Restless(Late):
         return super().forward(**inputs) + torch.randn(())
 
 
+class Hooked(Late):
+    """Fuses what hooks collect inside the encoders."""
+
+    def features(self, inputs):
+        collected = {}
+        handles = [
+            getattr(self, name)
+            .layers[-1]
+            .register_forward_hook(
+                lambda module, args, output, name=name: collected.update({name: output})
+            )
+            for name in inputs
+        ]
+        _ = super().features(inputs)
+        for handle in handles:
+            handle.remove()
+        return [collected[name] for name in inputs]
+
+
 CALLED = (
     r"The encoder of modality 'eye', 'eye', should be called exactly once in a forward pass of the "
     r"model"
@@ -81,6 +100,12 @@ CALLED = (
             ValueError,
             r"`coalitions` = \"(features|shared)\" should give the values of whole-model passes; "
             r"found a difference of .* in eval mode\. The rest of the model may be random",
+        ),
+        (
+            Hooked,
+            RuntimeError,
+            r"The rest of the model should run on what its encoders have returned; found that it "
+            r"raised KeyError: '(ear|eye)'\. It may use what is computed inside an encoder, .* by a hook",
         ),
     ],
 )

@@ -102,10 +102,21 @@ class WholePasses:
         return values
 
     def replayed(self, facts: Facts, plan: Plan) -> tuple[Evaluator, Tensor]:
-        """Return what evaluated the plan's coalitions with some facts, and their values."""
+        """Return what evaluated the plan's coalitions with some facts, and their values.
+
+        Raises:
+            RuntimeError: If the rest of the model fails where encoders do not run.
+        """
         evaluator = Evaluator(self.setup, facts, self.model, self.batch)
         evaluator.full()
-        return evaluator, evaluator.others(plan, gradient=False)
+        try:
+            return evaluator, evaluator.others(plan, gradient=False)
+        except Exception as error:
+            raise RuntimeError(
+                "The rest of the model should run on what its encoders have returned; found that "
+                f"it raised {type(error).__name__}: {error}. It may use what is computed inside an "
+                'encoder, which does not run then, by a hook say: use coalitions="inputs".'
+            ) from error
 
     def whole_pass(self, coalition: Coalition) -> Tensor:
         """Run one coalition; the full one first, whose batch statistics the others use."""
