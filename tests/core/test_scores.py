@@ -121,6 +121,18 @@ def test_responses_are_scored_as_one_by_one(num_modalities, rows, extra):
         torch.testing.assert_close(scores, cp.scores.CrossEntropy()(phi, target))
 
 
+def test_a_score_that_compares_samples_sees_those_of_one_response():
+    def contrast(pairs, target):
+        similar = pairs[:, 0] @ pairs[:, 1].T
+        return F.cross_entropy(similar, torch.arange(len(pairs)), reduction="none")
+
+    torch.manual_seed(3)
+    responses = torch.randn(3, 7, 2, 5)
+    found = score_responses(contrast, responses, torch.zeros(7))
+    for scores, phi in zip(found, responses, strict=True):
+        torch.testing.assert_close(scores, contrast(phi, None))
+
+
 def test_a_target_may_be_a_nest():
     def weighted(logits, target):
         return target["weight"] * F.cross_entropy(logits, target["label"], reduction="none")
@@ -132,11 +144,11 @@ def test_a_target_may_be_a_nest():
 
 
 @pytest.mark.parametrize(
-    ("score", "shape"), [(F.cross_entropy, r"\(\)"), (lambda logits, target: logits, r"\(14, 4\)")]
+    ("score", "shape"), [(F.cross_entropy, r"\(\)"), (lambda logits, target: logits, r"\(7, 4\)")]
 )
 def test_a_score_that_is_not_one_loss_a_sample_is_an_error(score, shape):
     logits, labels = logits_and_labels(())
-    message = rf"`score` should return one loss a sample, shape \(14,\) here; found shape {shape}\."
+    message = rf"`score` should return one loss a sample, shape \(7,\) here; found shape {shape}\."
     with pytest.raises(ValueError, match=message):
         score_responses(score, torch.stack([logits, logits]), labels)
 

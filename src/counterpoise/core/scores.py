@@ -267,8 +267,15 @@ def _mean_score(score: Score, logits: Tensor, target: PyTree) -> Tensor:
     return score(logits, target).mean()
 
 
+_ROW_BY_ROW = (CrossEntropy, BinaryCrossEntropy, SquaredError, AbsoluteError)
+"""Scores of a sample that go by that sample alone."""
+
+
 def score_responses(score: Score, responses_MB: Tensor, target: PyTree) -> Tensor:
-    """Score every response on every sample in one call of ``score``.
+    """Score every response on every sample.
+
+    In one call where samples are known not to see each other. Others, such as the loss of a
+    sample against the others of its batch, see the samples of one response at a time.
 
     Args:
         score: The per-sample loss.
@@ -283,15 +290,18 @@ def score_responses(score: Score, responses_MB: Tensor, target: PyTree) -> Tenso
     """
     check_function("score", score, "a function of logits and target", optional=False)
     num_modalities, batch = responses_MB.shape[:2]
-    repeated = map_tensors(lambda t: torch.cat([t] * num_modalities), target)
-    losses = score(responses_MB.flatten(0, 1), repeated)
-    if losses.shape != (num_modalities * batch,):
-        raise ValueError(
-            f"`score` should return one loss a sample, shape ({num_modalities * batch},) here; "
-            f"found shape {tuple(losses.shape)}. Reduce over all axes but the first "
-            "(with PyTorch's losses, start from reduction='none')."
-        )
-    return losses.view(num_modalities, batch)
+    if type(score) in _ROW_BY_ROW:
+        repeated = map_tensors(lambda t: torch.cat([t] * num_modalities), target)
+        return score(responses_MB.flatten(0, 1), repeated).view(num_modalities, batch)
+    losses = [score(phi, target) for phi in responses_MB]
+    for loss in losses:
+        if loss.shape != (batch,):
+            raise ValueError(
+                f"`score` should return one loss a sample, shape ({batch},) here; found shape "
+                f"{tuple(loss.shape)}. Reduce over all axes but the first (with PyTorch's losses, "
+                "start from reduction='none')."
+            )
+    return torch.stack(losses)
 
 
 def mean_over_processes(
