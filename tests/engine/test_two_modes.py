@@ -110,6 +110,7 @@ def train(model, level="shared", method=None, statistics="batch"):
         (lambda: make(ByHand(8), behind=Noise()), "'ear.layers.1', a ByHand,"),
         (lambda: make(kind=Doubled), "the Doubled itself"),
         (lambda: make(kind=Between), "the Between itself"),
+        (lambda: make(behind=nn.BatchNorm1d(12), kind=Between), "the Between itself"),
     ],
 )
 def test_what_differs_from_training_is_named_once(level, model, name):

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import zip_longest
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -99,20 +99,28 @@ def _culprit(
             return None
         if is_distributed():  # processes are to make the same passes
             return f"a part of the {type(model).__name__}"
-        runs: list[list[tuple[str, Any]]] = []
+        runs: list[list[_Call]] = []
         for run in (passes.full, passes.full, passes.aside):
             with _listening(model) as seen:
                 run()
             runs.append(seen)
-    for (path, once), (again, twice), (other, aside) in zip_longest(*runs, fillvalue=("", None)):
-        if not (path == again and _same(once, twice)):
+    nothing = _Call("", None, None)
+    for once, twice, aside in zip_longest(*runs, fillvalue=nothing):
+        if not (once.path == twice.path and _same(once.output, twice.output)):
             return None  # by chance, and so is all that follows
-        if not (path == other and _same(once, aside)):
-            while path and type(model.get_submodule(path)).__module__.startswith("torch."):
-                path = path.rpartition(".")[0]  # whose own code gave a layer of PyTorch something
+        if not (once.path == aside.path and _same(once.output, aside.output)):
+            path = _within(once.path, runs[0], runs[2])
             kind = type(model.get_submodule(path)).__name__
             return f"{path!r}, a {kind}," if path else f"the {kind} itself"
     return None
+
+
+def _within(path: str, run: Sequence[_Call], other: Sequence[_Call]) -> str:
+    """Return the module around a path that is given the same in both runs: its code differs."""
+    given, others = ({c.path: c.given for c in reversed(calls)} for calls in (run, other))
+    while path and not (path in given and path in others and _same(given[path], others[path])):
+        path = path.rpartition(".")[0]
+    return path
 
 
 class _Passes:
@@ -129,6 +137,14 @@ class _Passes:
     def aside(self) -> Tensor:
         with self._evaluator.aside():
             return self._evaluator.logits(self._batch.whole())
+
+
+class _Call(NamedTuple):
+    """One call of a module: where it is in the model, what it was given, what it returned."""
+
+    path: str
+    given: Any
+    output: Any
 
 
 @contextmanager
@@ -156,14 +172,17 @@ def _trained_without_dropout(modules: Sequence[nn.Module]) -> Iterator[None]:
 
 
 @contextmanager
-def _listening(model: nn.Module) -> Iterator[list[tuple[str, Any]]]:
-    """Note what each module returns, innermost first."""
-    seen: list[tuple[str, Any]] = []
+def _listening(model: nn.Module) -> Iterator[list[_Call]]:
+    """Note what each module is given and returns, innermost first."""
+    seen: list[_Call] = []
 
-    def note(path: str, module: nn.Module, given: Any, output: Any) -> None:
-        seen.append((path, map_tensors(torch.clone, output)))
+    def note(path: str, module: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        seen.append(_Call(path, *map_tensors(torch.clone, ((args, kwargs), output))))
 
-    handles = [m.register_forward_hook(partial(note, path)) for path, m in model.named_modules()]
+    handles = [
+        m.register_forward_hook(partial(note, path), with_kwargs=True)
+        for path, m in model.named_modules()
+    ]
     try:
         yield seen
     finally:
