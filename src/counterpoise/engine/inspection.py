@@ -99,15 +99,15 @@ def in_high_precision(model: nn.Module, batch: Batch, look: Callable[[Batch], _S
         batch: To look at it with.
         look: Called with a copy of the batch in that precision.
     """
+    # A model may insist on the type that it is in, by states that it makes or by casts. What is
+    # wrong in any type it will raise in its own too. Each time it is as it was before.
+    for dtype in dict.fromkeys([precise_type(model, batch.inputs), torch.float32]):
+        try:
+            with left_as_it_was(model, batch.inputs), precise(model, dtype):
+                return look(copied(batch, dtype))
+        except Exception as error:  # noqa: PERF203 - there are two
+            logger.info("In %s, without autocast, the model raised %r.", dtype, error)
     with left_as_it_was(model, batch.inputs):
-        # A model may insist on the type that it is in, by states that it makes or by casts. What
-        # is wrong in any type it will raise in its own too.
-        for dtype in dict.fromkeys([precise_type(model, batch.inputs), torch.float32]):
-            try:
-                with precise(model, dtype):
-                    return look(copied(batch, dtype))
-            except Exception as error:  # noqa: PERF203 - there are two
-                logger.info("In %s, without autocast, the model raised %r.", dtype, error)
         return look(copied(batch, None))
 
 
