@@ -69,9 +69,9 @@ class KeptIfRaised(AttributesKept):
     For the state of a method, which is to learn nothing from a step that did not come about.
     """
 
-    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
-        if kind is not None:
-            super().__exit__(kind, *exception)
+    def __exit__(self, *exception: object) -> None:
+        if exception[0] is not None:
+            super().__exit__(*exception)
 
 
 def _keep_only(names: Set[str], table: dict[str, Any]) -> None:
