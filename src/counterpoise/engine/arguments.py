@@ -183,7 +183,7 @@ def check_no_replica(balanced: nn.Module) -> None:
     """Raise if a step would be that of a replica: what its method learns is lost with it."""
     if "_is_replica" in balanced.__dict__:
         raise RuntimeError(
-            "Each process should have one device, since scores are means over all of a batch; found "
+            "Each process should have one device, since scores are means over a whole batch; found "
             "the wrapper replicated by torch.nn.DataParallel. Use DistributedDataParallel."
         )
 
