@@ -8,6 +8,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 import counterpoise as cp
+from counterpoise.core.gradient_scaling import GradientScaling
 from support.networks import MaxOut, batch
 from support.wrapping import assert_same, gradients, plain_step, wrap, wrap_parts
 
@@ -166,3 +167,13 @@ def test_a_copy_scales_its_own_gradients_alone():
     for name, gradient in copied.items():
         own, its = (2, 3) if name.startswith("model.ear.") else (1, 1)
         torch.testing.assert_close(gradient / its, found[name] / own)
+
+
+def test_whether_any_parameter_is_hooked_is_told():
+    scaling, layer = GradientScaling(), nn.Linear(2, 2)
+    assert not scaling.attached
+    scaling.attach([list(layer.requires_grad_(False).parameters())])
+    assert not scaling.attached
+    scaling.attach([list(layer.requires_grad_().parameters())])
+    assert scaling.attached
+    assert not deepcopy(scaling).attached

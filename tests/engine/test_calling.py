@@ -162,6 +162,16 @@ def test_what_is_forgotten_is_computed_again_by_the_statistics_of_its_step(monke
         torch.testing.assert_close(gradient, expected[name], rtol=1e-9, atol=1e-12)
 
 
+def test_values_without_gradient_are_the_same_in_chunks(monkeypatch):
+    inputs, target, _ = vectors(THREE)(0)
+    balanced = wrap(made(normalised_head, THREE), "shared", names=THREE).eval()
+    expected = balanced.respond(**inputs, target=target)
+    monkeypatch.setattr(evaluator, "CHUNK_BYTES", 1)
+    found = balanced.respond(**inputs, target=target)
+    torch.testing.assert_close(found.responses, expected.responses, **CLOSE)
+    torch.testing.assert_close(found.scores, expected.scores, **CLOSE)
+
+
 def test_an_encoder_that_went_elsewhere_is_named():
     balanced, (inputs, target, _) = wrap(made(head), "shared"), vectors()(0)
     balanced(**inputs, target=target)

@@ -10,7 +10,7 @@ import counterpoise as cp
 from counterpoise.core.coalitions import ATTRIBUTIONS, coalitions
 from support.networks import FUSIONS, Late, MaxOut, batch
 from support.oracle import Oracle
-from support.wrapping import LEVELS, assert_same, gradients, plain_step, wrap
+from support.wrapping import LEVELS, assert_same, gradients, plain_step, wrap, wrap_parts
 
 CLOSE = {"rtol": 1e-11, "atol": 1e-12}
 
@@ -225,3 +225,28 @@ def test_a_learned_absent_value_gets_the_gradient_of_the_responses(level, looks_
     torch.testing.assert_close(learned.value.grad, expected, **CLOSE)
     assert "absent.leaves.0.0.value" in dict(balanced.named_parameters())
     assert model.state_dict().keys() == Late(2, norm=False).state_dict().keys()
+
+
+class OfFeatures(cp.Method):
+    """Adds what the rest of the model makes of the features."""
+
+    def needs(self):
+        return cp.Needs(features=True)
+
+    def loss(self, joint, signals):
+        return joint + signals.rest(signals.features).square().sum()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_loss_of_the_rest_of_the_model_trains_encoders_and_the_rest(level):
+    model = made(MaxOut, norm=False)
+    twin = deepcopy(model)
+    inputs, target = batch(3, 7)
+    balanced = wrap_parts(
+        model, model.names, OfFeatures(), encoders=model.encoders, coalitions=level
+    )
+    balanced(**inputs, target=target).loss.backward()
+    logits = twin(**inputs)
+    (F.cross_entropy(logits, target) + logits.square().sum()).backward()
+    for name, expected in gradients(twin).items():
+        torch.testing.assert_close(gradients(model)[name], expected, **CLOSE)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import counterpoise as cp
+from counterpoise.engine.inspection import _replay_differs
 from support.networks import FUSIONS, Late, MaxOut, batch
 from support.wrapping import LEVELS, assert_same, wrap
 
@@ -283,3 +284,9 @@ def test_a_model_that_cannot_be_run_in_double_precision_is_looked_at_under_autoc
         balanced(**inputs, target=target)
     assert balanced.runner.concluded
     assert balanced.runner.facts.batched
+
+
+def test_the_largest_difference_is_told():
+    setup = wrap(made(), "shared").runner.setup
+    values, truth = torch.tensor([[1.0, 2.0, 3.0], [1.0, 2.5, 3.0]])
+    assert "found a difference of 0.5 in eval mode" in _replay_differs(setup, values, truth)

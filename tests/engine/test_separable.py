@@ -107,6 +107,9 @@ def test_alone_tells_what_all_coalitions_tell(fusion, level):
     for out in outs:
         out.loss.backward()
     assert len(few.runner._exact.partial) == 4
+    plans = [few.runner.plan(few.runner.facts, outs[0].logits) for _ in range(2)]
+    assert plans[0] is plans[1]
+    assert len(plans[0].partial) == 4
     torch.testing.assert_close(outs[0].responses, outs[1].responses, rtol=1e-11, atol=1e-12)
     torch.testing.assert_close(outs[0].coefficients, outs[1].coefficients)
     for p, q in zip(few.model.parameters(), many.model.parameters(), strict=True):
