@@ -418,14 +418,13 @@ class Balanced(Loop):
             if self.level != "inputs":
                 check_compiled(self.model, self.ownership.encoders.values())
         goes_backward = "gradients" in (acting.responses, acting.unimodal)
-        if goes_backward:
-            check_gradients(self.runner.setup, self.model, batch, acting)
         if self.training and goes_backward:
+            check_gradients(self.runner.setup, self.model, batch, acting)
             warn_of_modes(self.runner.setup, self.model, batch)
         if any(map(is_lazy, self.method.parameters())):
             with EvaluationMode(self.model.modules()):
                 self._respond(batch, None)
-        self._prepared = True
+        self._prepared = self._prepared or self.training  # evaluation may come first
 
     def _check(self, target: PyTree, logits: Tensor) -> None:
         if self.training and self.runner.probabilities:

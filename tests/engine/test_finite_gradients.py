@@ -88,6 +88,13 @@ def test_what_has_a_finite_gradient_is_trained(level, method):
     assert all(g.isfinite().all() for g in gradients)
 
 
+def test_evaluation_before_training_needs_no_gradient_and_spares_no_check():
+    network = model(Unit(1e-9), Unit(), bias=False)
+    balanced, (inputs, target, _) = wrap(network, "shared"), vectors()(0)
+    assert balanced.eval().respond(**inputs).responses.isfinite().all()
+    assert_refuses(lambda: balanced.train()(**inputs, target=target), "modality 'eye' is absent")
+
+
 def test_a_model_whose_own_gradient_is_not_finite_is_not_told_of_absence():
     network = model(Unit(1e-9), Unit(), bias=False)
     nn.init.zeros_(network.encoders["eye"].weight)

@@ -187,6 +187,14 @@ def test_a_tensor_that_is_no_buffer_is_left_as_it_was():
     assert torch.equal(model.ear.layers[1].bank, torch.zeros(8))
 
 
+def test_evaluation_before_training_keeps_nothing_from_being_told():
+    balanced = wrap(make(ByHand(8)), "shared", statistics="batch")
+    inputs, target = batch(2, 7)
+    balanced.eval().respond(**inputs)
+    with pytest.warns(UserWarning, match=TOLD):
+        balanced.train()(**inputs, target=target)
+
+
 def test_processes_make_the_same_passes_and_name_the_model_alone(monkeypatch):
     monkeypatch.setattr(two_modes, "is_distributed", lambda: True)
     (told,) = train(make(ByHand(8)))
