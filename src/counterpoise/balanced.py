@@ -53,7 +53,7 @@ from counterpoise.engine.settings import Coalitions, Modality, coalitions_of, na
 from counterpoise.engine.setup import Facts, Setup
 from counterpoise.engine.step import apply_method, attach_gradients, check_loss
 from counterpoise.engine.targets import TargetChecks
-from counterpoise.engine.two_modes import warn_of_modes
+from counterpoise.engine.two_modes import check_modes
 from counterpoise.methods.agm import AGM
 from counterpoise.methods.method import Evaluation, Method
 
@@ -412,23 +412,21 @@ class Balanced(Loop):
         """Check heads, and let those of the method learn their sizes, on the first batch."""
         batch = batch.anew()  # stand-ins that are made here carry no gradient
         check_heads(self.runner.setup, self.model, batch)
-        acting = self._demands.training("on", monitor=self.monitor)
+        setup, acting = self.runner.setup, self._demands.training("on", monitor=self.monitor)
         if acting.passes:
-            check_scripted(self.runner.setup.statistics, self.model)
+            check_scripted(setup.statistics, self.model)
             if self.level != "inputs":
                 check_compiled(self.model, self.ownership.encoders.values())
-        goes_backward = "gradients" in (acting.responses, acting.unimodal)
-        if self.training and goes_backward:
-            check_gradients(self.runner.setup, self.model, batch, acting)
-            warn_of_modes(self.runner.setup, self.model, batch)
+        if acting.passes and self.training:
+            check_gradients(setup, self.model, batch, acting)
+            backward = "gradients" in (acting.responses, acting.unimodal)
+            check_modes(setup, self.model, batch, backward=backward)
         if any(map(is_lazy, self.method.parameters())):
             with EvaluationMode(self.model.modules()):
                 self._respond(batch, None)
         self._prepared = self._prepared or self.training  # evaluation may come first
 
     def _check(self, target: PyTree, logits: Tensor) -> None:
-        if self.training and self.runner.probabilities:
-            self.runner.check_kind(logits)
         if not (target is None or torch.compiler.is_compiling()):
             scored = (
                 self._own_loss or not self._demands.training("on", monitor=self.monitor).is_plain

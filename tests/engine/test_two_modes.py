@@ -212,3 +212,18 @@ def test_a_model_that_fails_in_training_says_so_in_the_step():
     inputs, target = batch(2, 7)
     with pytest.raises(RuntimeError, match="not today"):
         balanced(**inputs, target=target)
+
+
+class Shares(Late):
+    """Returns logits in training and probabilities in eval mode."""
+
+    def forward(self, **inputs):
+        logits = super().forward(**inputs)
+        return logits if self.training else logits.softmax(dim=1)
+
+
+@pytest.mark.parametrize("method", [cp.AGM, cp.OGM, cp.UnimodalLoss])
+@pytest.mark.parametrize("statistics", ["batch", "running"])
+def test_whoever_evaluates_coalitions_refuses_probabilities_in_place_of_logits(method, statistics):
+    with pytest.raises(ValueError, match="probabilities in eval mode and logits in train mode"):
+        train(make(kind=Shares), method=method(), statistics=statistics)

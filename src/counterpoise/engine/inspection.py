@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from math import inf, nan
 from typing import Any, TypeVar
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from counterpoise.core.coalitions import Plan
 from counterpoise.core.pytree import PyTree, map_tensors, tensors
-from counterpoise.engine.agreement import adds_up, are_probabilities, compare, equal
+from counterpoise.engine.agreement import adds_up, compare, equal
 from counterpoise.engine.batch import Batch
 from counterpoise.engine.evaluator import Evaluator
 from counterpoise.engine.precision import left_as_it_was, precise, precise_type, weights_of
@@ -52,21 +52,8 @@ _SCALES = (0.3, 3.0, 30.0)
 show at some."""
 
 
-@dataclass(frozen=True)
-class Findings:
-    """The conclusions of an inspection.
-
-    Attributes:
-        facts: What makes coalitions cheap.
-        probabilities: Whether, in eval mode, the model returns probabilities of classes.
-    """
-
-    facts: Facts
-    probabilities: bool = False
-
-
 @torch.no_grad()
-def conclude(setup: Setup, model: nn.Module, batch: Batch) -> Findings | None:
+def conclude(setup: Setup, model: nn.Module, batch: Batch) -> Facts | None:
     """Find out what makes the coalitions of a model cheap without changing their values.
 
     Args:
@@ -75,7 +62,7 @@ def conclude(setup: Setup, model: nn.Module, batch: Batch) -> Findings | None:
         batch: To look at it with.
 
     Returns:
-        The findings; None where the batch tells nothing: it is empty, or values are not finite.
+        The facts; None where the batch tells nothing: it is empty, or values are not finite.
 
     Raises:
         ValueError: If an encoder sees another modality, an absent value has the wrong shape or
@@ -114,7 +101,7 @@ def in_high_precision(model: nn.Module, batch: Batch, look: Callable[[Batch], _S
 class _Inspection(WholePasses):
     """Concludes from one batch."""
 
-    def conclude(self) -> Findings | None:
+    def conclude(self) -> Facts | None:
         plan = telling_plan(len(self.setup.modalities))
         full = self.whole_pass(self.everyone)
         if not len(full) or full.isnan().any():
@@ -125,9 +112,8 @@ class _Inspection(WholePasses):
         summable, truth = len(plan.partial) == 2 or adds_up(truth), truth[:-1]
         rows = self.batch.rows if self.rows_first else frozenset()
         facts = Facts(rows=rows, cloned=frozenset(self.changed))
-        probabilities = are_probabilities(full)
         if self.setup.level == "inputs":
-            return Findings(facts, probabilities)
+            return facts
         looped, values = self.replayed(facts, plan)
         verdict = compare(values, truth)
         if verdict == "different":
@@ -139,7 +125,7 @@ class _Inspection(WholePasses):
             facts = self._single(looped, facts)
             facts = self._batched(facts, plan, truth, reads_inputs=made.of_inputs)
             facts = self._on_all_rows(facts, plan)
-        return Findings(replace(facts, separable=made.is_sum and summable), probabilities)
+        return replace(facts, separable=made.is_sum and summable)
 
     def holds(self, facts: Facts) -> bool:
         """Return whether values with some facts are those of whole passes."""

@@ -21,10 +21,9 @@ from torch import Tensor, nn
 from counterpoise.core.coalitions import Plan, Sampling, exact_plan, separable_plan
 from counterpoise.core.pytree import PyTree, map_tensors, tensors
 from counterpoise.core.scores import is_distributed
-from counterpoise.engine.agreement import are_probabilities
 from counterpoise.engine.batch import Batch
 from counterpoise.engine.forms import Forms
-from counterpoise.engine.inspection import Findings, conclude, holds
+from counterpoise.engine.inspection import conclude, holds
 from counterpoise.engine.modes import Modules
 from counterpoise.engine.setup import Facts, Setup
 
@@ -48,7 +47,6 @@ class Runner:
         facts: What is known of the model by now.
         modules: Those that the model has now; None in a compiled step.
         concluded: Whether anything was concluded yet.
-        probabilities: Whether the model returns probabilities in eval mode.
     """
 
     def __init__(
@@ -57,7 +55,7 @@ class Runner:
         self.setup, self.facts = setup, Facts()
         self.attribution, self.sampling, self.requested = attribution, sampling, requested
         self.modules: Modules | None = None
-        self.concluded = self.probabilities = False
+        self.concluded = False
         self._exact = self._exact_plan(separable=False)
         self._placed: Plan | None = None
         self._seen: set[Any] = set()
@@ -109,26 +107,11 @@ class Runner:
         known = torch.compiler.is_compiling() or self.inspected(others)
         return self.facts if known else Facts(in_step=self.facts.in_step)
 
-    def check_kind(self, logits: Tensor) -> None:
-        """Raise if a model that returns probabilities in eval mode returns logits in training.
-
-        Raises:
-            ValueError: If so: the other coalitions run in eval mode, and would be of another kind.
-        """
-        if torch.compiler.is_compiling() or not len(logits) or are_probabilities(logits.detach()):
-            self.probabilities = False  # asked once
-            return
-        raise ValueError(
-            "The model should return the same kind of output in train and in eval mode; found "
-            "probabilities in eval mode and logits in train mode. Return logits in both, and take "
-            "the softmax outside the model."
-        )
-
     def inspect(self, model: nn.Module, batch: Batch) -> None:
         """Inspect the model on a batch; what was concluded before has to hold on it too."""
-        findings = conclude(self.setup, model, batch)
-        if findings is not None:
-            self._learn(findings, batch.others)
+        new = conclude(self.setup, model, batch)
+        if new is not None:
+            self._learn(new, batch.others)
 
     def inspected(self, others: Mapping[str, Any]) -> bool:
         """Return whether the model was inspected under such other keywords."""
@@ -158,7 +141,7 @@ class Runner:
 
     def _look(self, model: nn.Module, batch: Batch, *, audit: bool) -> None:
         """Inspect under new keywords, audit under known ones; agree with the other processes."""
-        findings, failed, error = None, False, None
+        new, failed, error = None, False, None
         inputs, others = batch.inputs, batch.others
         self.facts = replace(self.facts, in_step=is_distributed() and _is_sharded(model))
         if self.facts.in_step:  # what is looked at next may depend on the batch
@@ -166,12 +149,12 @@ class Runner:
         (inspects,) = self._any_process([not audit], inputs)
         try:
             if inspects:
-                findings = conclude(self.setup, model, batch)
+                new = conclude(self.setup, model, batch)
             elif self.setup.level != "inputs":
                 failed = not holds(self.setup, self.facts, model, batch)
         except Exception as raised:  # the other processes wait for this one's word
             error = raised
-        flags = [failed, findings is None, error is not None]
+        flags = [failed, new is None, error is not None]
         failed, nothing, erroneous = self._any_process(flags, inputs)
         if error is not None:
             raise error
@@ -180,14 +163,13 @@ class Runner:
                 "Every process should find the model as it was wrapped; found that the inspection "
                 "of another process raised an error. See that process's message."
             )
-        if findings is not None and not nothing:
-            self._learn(self._agreed(findings, inputs), others)
+        if new is not None and not nothing:
+            self._learn(self._agreed(new, inputs), others)
         if failed:
             self._fall_back(model, batch, inputs)
 
-    def _learn(self, findings: Findings, others: Mapping[str, Any]) -> None:
-        new, old = findings.facts, self.facts
-        first = not self.concluded
+    def _learn(self, new: Facts, others: Mapping[str, Any]) -> None:
+        old, first = self.facts, not self.concluded
         self._changed = (new.cloned or frozenset()) | (self._changed or frozenset())
         self.facts = Facts(
             single=new.single if first else new.single & old.single,
@@ -198,7 +180,7 @@ class Runner:
             in_step=old.in_step,
             cloned=None if old.cloned is None else old.cloned | self._changed,
         )
-        self.concluded, self.probabilities = True, findings.probabilities
+        self.concluded = True
         self._seen.add(self._signature(others))
         self._replan()
 
@@ -223,24 +205,20 @@ class Runner:
             stacklevel=2,
         )
 
-    def _agreed(self, findings: Findings, inputs: Mapping[str, PyTree]) -> Findings:
-        facts = findings.facts
+    def _agreed(self, facts: Facts, inputs: Mapping[str, PyTree]) -> Facts:
         everyone = range(len(self.setup.modalities))
-        flags = [not facts.batched, facts.reads_inputs, not facts.separable, findings.probabilities]
+        flags = [not facts.batched, facts.reads_inputs, not facts.separable]
         flags += [i not in facts.single for i in everyone]
         flags += [i in (facts.cloned or ()) for i in everyone]
         told = self._any_process(flags, inputs)
-        single, cloned = told[4 : 4 + len(everyone)], told[4 + len(everyone) :]
-        return Findings(
-            replace(
-                facts,
-                batched=not told[0],
-                reads_inputs=told[1],
-                separable=not told[2],
-                single=frozenset(i for i in everyone if not single[i]),
-                cloned=frozenset(i for i in everyone if cloned[i]),
-            ),
-            told[3],
+        single, cloned = told[3 : 3 + len(everyone)], told[3 + len(everyone) :]
+        return replace(
+            facts,
+            batched=not told[0],
+            reads_inputs=told[1],
+            separable=not told[2],
+            single=frozenset(i for i in everyone if not single[i]),
+            cloned=frozenset(i for i in everyone if cloned[i]),
         )
 
     def _any_process(self, flags: list[bool], inputs: Mapping[str, PyTree]) -> list[bool]:

@@ -38,13 +38,15 @@ logger = logging.getLogger(__name__)
 _BY_CHANCE = (_DropoutNd, nn.MultiheadAttention, nn.RNNBase)
 """Layers of PyTorch that differ by their dropout alone."""
 
+_KIND = "the kind of output"
+
 _APART = (
     "Training may drive the two apart, so that accuracy in eval mode falls and the loss looks fine."
 )
 
 
-def warn_of_modes(setup: Setup, model: nn.Module, batch: Batch) -> None:
-    """Warn where coalitions are not those of the model in train mode.
+def check_modes(setup: Setup, model: nn.Module, batch: Batch, *, backward: bool) -> None:
+    """Warn, or raise, where coalitions are not those of the model in train mode.
 
     What is random in train mode is not judged: nobody could tell.
 
@@ -52,21 +54,32 @@ def warn_of_modes(setup: Setup, model: nn.Module, batch: Batch) -> None:
         setup: How coalitions are evaluated.
         model: The user's module, about to train; it is left as it was.
         batch: To run it on.
+        backward: Whether training goes backward through coalitions, which is worth a warning.
+
+    Raises:
+        ValueError: If it returns logits in train mode, and probabilities in eval mode.
     """
-    if setup.statistics == "running":
+    batch_statistics = setup.statistics == "batch"
+    if backward and not batch_statistics:
         _warn_of_statistics(model)
-        return
     trained = [module for module in modules_of(model) if module.training]
-    look = partial(_culprit, replace(setup, level="inputs", heads={}), model, trained)
+    setup = replace(setup, level="inputs", heads={})
+    look = partial(_difference, setup, model, trained, backward and batch_statistics)
     try:
-        name = in_high_precision(model, batch, look)
+        found = in_high_precision(model, batch, look)
     except Exception as error:  # which the step itself will raise, and say better
         logger.info("Train and eval mode are not compared: the model raised %r.", error)
         return
-    if name is not None:
+    if found == _KIND:
+        raise ValueError(
+            "The model should return the same kind of output in train and in eval mode; found "
+            "probabilities in eval mode and logits in train mode. Return logits in both, and take "
+            "the softmax outside the model."
+        )
+    if found:
         warnings.warn(
             "The model should compute the same in train and in eval mode, but for dropout and for "
-            f"PyTorch's own normalisation layers; found that {name} does not. Coalitions run in "
+            f"PyTorch's own normalisation layers; found that {found} does not. Coalitions run in "
             "eval mode: where it normalises with statistics of its batch, they are normalised "
             f"otherwise than the full pass. {_APART} Make it a subclass of torch.nn.BatchNorm1d, "
             "or of its kin, that calls torch.nn.functional.batch_norm; if it differs for another "
@@ -88,15 +101,20 @@ def _warn_of_statistics(model: nn.Module) -> None:
 
 
 @torch.no_grad()
-def _culprit(
-    setup: Setup, model: nn.Module, trained: Sequence[nn.Module], batch: Batch
-) -> str | None:
-    """Return what differs, the innermost module that does; None where nothing is known to."""
+def _difference(
+    setup: Setup, model: nn.Module, trained: Sequence[nn.Module], names: bool, batch: Batch
+) -> str:
+    """Return what differs: the kind of output, or the innermost module whose own code does.
+
+    Nothing where nothing is known to, and, unless it is to be named, of all but the kind.
+    """
     with buffers_kept(model, attributes=True), _trained_without_dropout(trained):
         passes = _Passes(setup, model, batch)
         full, aside = passes.full(), passes.aside()
-        if _same(full, aside) or are_probabilities(aside):  # which are refused elsewhere
-            return None
+        if are_probabilities(aside) and not are_probabilities(full):
+            return _KIND
+        if not names or _same(full, aside):
+            return ""
         if is_distributed():  # processes are to make the same passes
             return f"a part of the {type(model).__name__}"
         runs: list[list[_Call]] = []
@@ -107,12 +125,12 @@ def _culprit(
     nothing = _Call("", None, None)
     for once, twice, aside in zip_longest(*runs, fillvalue=nothing):
         if not (once.path == twice.path and _same(once.output, twice.output)):
-            return None  # by chance, and so is all that follows
+            return ""  # by chance, and so is all that follows
         if not (once.path == aside.path and _same(once.output, aside.output)):
             path = _within(once.path, runs[0], runs[2])
             kind = type(model.get_submodule(path)).__name__
             return f"{path!r}, a {kind}," if path else f"the {kind} itself"
-    return None
+    return ""
 
 
 def _within(path: str, run: Sequence[_Call], other: Sequence[_Call]) -> str:
