@@ -51,6 +51,7 @@ from counterpoise.engine.passes import Tools, observe
 from counterpoise.engine.runner import Runner
 from counterpoise.engine.settings import Coalitions, Modality, coalitions_of, named
 from counterpoise.engine.setup import Facts, Setup
+from counterpoise.engine.sharding import newly_gathers
 from counterpoise.engine.step import apply_method, attach_gradients, check_loss
 from counterpoise.engine.targets import TargetChecks
 from counterpoise.engine.two_modes import check_modes
@@ -242,6 +243,8 @@ class Balanced(Loop):
         Without gradient or effect: the model runs in the mode that it is in, and neither its
         buffers nor the method's state move. For evaluation: ``balanced.eval().respond(...)``.
         """
+        if newly_gathers(self, "respond"):
+            return self.respond(target=target, **inputs)
         check_call(self.model, self.modalities, inputs)
         batch = self._batch(inputs)
         if not (torch.compiler.is_compiling() or self.runner.inspected(batch.others)):
@@ -263,6 +266,8 @@ class Balanced(Loop):
                 shape, or replayed coalitions differ from whole passes. The message says which.
             RuntimeError: If an encoder is not called exactly once, or inputs change in place.
         """
+        if newly_gathers(self, "validate"):
+            return self.validate(target=target, **inputs)
         del target
         check_call(self.model, self.modalities, inputs)
         self._inspect(self._batch(inputs))
@@ -279,6 +284,8 @@ class Balanced(Loop):
         Returns:
             Shape (S + 1, B, ...), the full coalition last.
         """
+        if newly_gathers(self, "coalition_values"):
+            return self.coalition_values(plan, **inputs)
         batch = self._batch(inputs)
         facts = self.runner.facts_now(batch.others)
         evaluator = Evaluator(self.runner.setup, facts, self.model, batch)

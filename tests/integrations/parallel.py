@@ -3,12 +3,14 @@
 import os
 import socket
 
+import pytest
 import torch
 from accelerate import Accelerator
 from torch import distributed
 from torch.distributed.fsdp import fully_shard
 
 import counterpoise as cp
+from counterpoise.core.coalitions import exact_plan
 from integrations.towers import ENCODERS, Plain, table, tensors
 
 ROWS, STEPS = 14, 5
@@ -16,9 +18,10 @@ UNEQUAL = [slice(0, 9), slice(9, 14)]
 WEIGHTS = [2 * 9 / 14, 2 * 5 / 14]  # gradients are means over processes
 
 
-def wrapped():
+def wrapped(method=None):
     torch.manual_seed(13)
-    return cp.Balanced(Plain().double(), ENCODERS, cp.AGM(alpha=20.0, clamp=10.0))
+    method = cp.AGM(alpha=20.0, clamp=10.0) if method is None else method
+    return cp.Balanced(Plain().double(), ENCODERS, method)
 
 
 def batches(rows=slice(None)):
@@ -73,7 +76,7 @@ def by_accelerate(rank, folder, port):
     module, optimiser = accelerator.prepare(balanced, optimiser)
     assert type(module).__name__ == "DistributedDataParallel"
     out = train(balanced, module, optimiser, half(rank), accelerator.backward)
-    save(folder, rank, balanced, out)
+    save(folder, rank, balanced, out, half(rank))
     accelerator.end_training()
 
 
@@ -87,7 +90,7 @@ def by_fsdp(rank, folder, port):
     fully_shard(balanced, mesh=distributed.device_mesh.init_device_mesh("cpu", (2,)))
     optimiser = torch.optim.SGD(balanced.parameter_groups(), lr=0.1)
     out = train(balanced, balanced, optimiser, half(rank), lambda loss: loss.backward())
-    save(folder, rank, balanced, out)
+    save(folder, rank, balanced, out, half(rank))
     distributed.barrier()
     distributed.destroy_process_group()
 
@@ -102,11 +105,7 @@ def by_fsdp_apart(rank, folder, port):
     distributed.init_process_group(
         "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2
     )
-    balanced = wrapped()
-    mesh = distributed.device_mesh.init_device_mesh("cpu", (2,))
-    for path in ENCODERS.values():
-        fully_shard(balanced.model.get_submodule(path), mesh=mesh)
-    fully_shard(balanced, mesh=mesh)
+    balanced = sharded_apart(wrapped())
     optimiser = torch.optim.SGD(balanced.parameter_groups(), lr=0.1)
     first = next(batches(UNEQUAL[rank]))
     modality = next(iter(ENCODERS))
@@ -117,17 +116,42 @@ def by_fsdp_apart(rank, folder, port):
     out = train(
         balanced, balanced, optimiser, UNEQUAL[rank], lambda loss: (loss * WEIGHTS[rank]).backward()
     )
-    save(folder, rank, balanced, out)
+    save(folder, rank, balanced, out, UNEQUAL[rank])
+    with pytest.raises(
+        RuntimeError, match=r"should be whole in a step; .* fully_shard\(balanced\)"
+    ):
+        sharded_apart(wrapped(cp.OGM()))(**first)
     distributed.barrier()
     distributed.destroy_process_group()
 
 
-def save(folder, rank, balanced, out):
+def sharded_apart(balanced):
+    mesh = distributed.device_mesh.init_device_mesh("cpu", (2,))
+    for path in ENCODERS.values():
+        fully_shard(balanced.model.get_submodule(path), mesh=mesh)
+    fully_shard(balanced, mesh=mesh)
+    return balanced
+
+
+def looked_at(balanced, rows):
+    """What a wrapper tells between steps, where no call of it has gathered its parameters."""
+    batch = next(batches(rows))
+    inputs = {name: batch[name] for name in balanced.modalities}
+    balanced.validate(**inputs)
+    values = balanced.coalition_values(exact_plan(len(inputs)), **inputs)
+    features = balanced._features(batches(rows), batches(rows)).train
+    return balanced.evaluate(batches(rows)).loss, [values.sum(dim=0), *features]
+
+
+def save(folder, rank, balanced, out, rows):
+    loss, looks = looked_at(balanced, rows)
     torch.save(
         {
             "weights": weights(balanced.model),
             "coefficients": out.coefficients,
             "running": balanced.method.running_scores,
+            "loss": loss,
+            "looks": looks,
         },
         f"{folder}/{rank}.pt",
     )

@@ -23,7 +23,13 @@ def test_two_processes_train_as_one(work, whole, tmp_path):
     multiprocessing.spawn(work, (str(tmp_path), parallel.free_port()), nprocs=2)
     balanced, out = whole
     records = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
+    loss, looks = parallel.looked_at(balanced, slice(None))
+    if work != parallel.by_fsdp_apart:  # whose batches are as long as one another
+        joined = [torch.cat(parts) for parts in zip(*(r["looks"] for r in records), strict=True)]
+        for found, expected in zip(joined[:1], looks[:1], strict=True):
+            torch.testing.assert_close(found, expected)
     for record in records:
+        assert record["loss"] == pytest.approx(loss)
         torch.testing.assert_close(record["coefficients"], out.coefficients)
         torch.testing.assert_close(record["running"], balanced.method.running_scores)
         expected = parallel.weights(balanced.model)

@@ -16,6 +16,11 @@ _NONE = -1
 
 _REST = -1
 
+_SHARDED = (
+    "Parameters whose gradients a method changes should be whole in a step; found some that are "
+    "sharded by themselves, within the wrapper. Shard the wrapper as one: fully_shard(balanced)."
+)
+
 EncoderRule = Callable[[Tensor, Tensor, nn.Parameter], Tensor]
 """From the gradient of an encoder's parameter, the modality's factor and the parameter itself."""
 
@@ -61,7 +66,12 @@ class GradientScaling:
         return bool(self._hooked)
 
     def attach(self, parameters: Sequence[Sequence[nn.Parameter]]) -> None:
-        """Hook the parameters of each modality's encoder that are not hooked yet."""
+        """Hook the parameters of each modality's encoder that are not hooked yet.
+
+        Raises:
+            RuntimeError: If one is a part of a parameter, as processes hold it between steps: its
+                gradient never comes by here.
+        """
         for index, several in enumerate(parameters):
             self._attach(index, several)
 
@@ -73,6 +83,8 @@ class GradientScaling:
         for p in parameters:
             known = self._hooked.get(id(p))
             if p.requires_grad and (known is None or known() is not p):
+                if hasattr(p, "full_tensor"):
+                    raise RuntimeError(_SHARDED)
                 reference = weakref.ref(p)
                 p.register_hook(partial(self._apply, index, reference))  # type: ignore[no-untyped-call]
                 self._hooked[id(p)] = reference

@@ -109,7 +109,7 @@ class Runner:
 
     def inspect(self, model: nn.Module, batch: Batch) -> None:
         """Inspect the model on a batch; what was concluded before has to hold on it too."""
-        new = conclude(self.setup, model, batch)
+        new = conclude(self.setup, model, self._alike(model, batch))
         if new is not None:
             self._learn(new, batch.others)
 
@@ -143,9 +143,7 @@ class Runner:
         """Inspect under new keywords, audit under known ones; agree with the other processes."""
         new, failed, error = None, False, None
         inputs, others = batch.inputs, batch.others
-        self.facts = replace(self.facts, in_step=is_distributed() and _is_sharded(model))
-        if self.facts.in_step:  # what is looked at next may depend on the batch
-            batch = self._of_first_process(batch)
+        batch = self._alike(model, batch)
         (inspects,) = self._any_process([not audit], inputs)
         try:
             if inspects:
@@ -229,6 +227,14 @@ class Runner:
         largest, group = torch.distributed.ReduceOp.MAX, self.setup.process_group
         torch.distributed.all_reduce(raised, op=largest, group=group)
         return [bool(flag) for flag in raised.tolist()]
+
+    def _alike(self, model: nn.Module, batch: Batch) -> Batch:
+        """Return the batch to look at: where processes have to make the same passes, one for all.
+
+        What is looked at next may depend on the batch.
+        """
+        self.facts = replace(self.facts, in_step=is_distributed() and _is_sharded(model))
+        return self._of_first_process(batch) if self.facts.in_step else batch
 
     def _of_first_process(self, batch: Batch) -> Batch:
         """Return the batch of the group's first process, on this device."""
