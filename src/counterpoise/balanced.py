@@ -267,8 +267,8 @@ class Balanced(Loop):
             RuntimeError: If an encoder is not called exactly once, or inputs change in place.
         """
         if newly_gathers(self, "validate"):
-            return self.validate(target=target, **inputs)
-        del target
+            self.validate(target=target, **inputs)
+            return
         check_call(self.model, self.modalities, inputs)
         self._inspect(self._batch(inputs))
         attach_gradients(self._tools, self.model, self.method)
