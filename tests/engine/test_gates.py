@@ -138,9 +138,7 @@ def test_samples_that_see_each_other_later_on_are_found_by_passes_of_a_few(monke
     balanced(**inputs, target=target)
     monkeypatch.setattr(Centring, "share", 1.0)
     with pytest.raises(UserWarning, match="found at training call 4 that values differ"):
-        balanced(
-            **inputs, target=target
-        )  # warnings are errors here, and it falls back all the same
+        balanced(**inputs, target=target)  # an error here, and it falls back all the same
     found = balanced(**inputs, target=target)
     expected = wrap(deepcopy(balanced.model))(**inputs, target=target)
     torch.testing.assert_close(found.responses, expected.responses, rtol=1e-9, atol=1e-11)
