@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 import counterpoise as cp
+from counterpoise.engine.epochs import collect
 from counterpoise.methods.shared.counting import HostCount
 from counterpoise.methods.shared.rows import sample_axis
 from counterpoise.methods.shared.settings import per_modality
@@ -122,3 +123,37 @@ def test_values_of_subsets_are_found_whatever_the_order():
 )
 def test_the_axis_of_samples_is_the_first_or_the_second(shape, axis):
     assert sample_axis(torch.zeros(shape), 5) == axis
+
+
+class Folding(nn.Module):
+    """Folds the frames of all samples into the rows of its encoders, as networks of video do."""
+
+    def __init__(self):
+        super().__init__()
+        self.ear, self.eye, self.head = nn.Linear(3, 4), nn.Linear(5, 4), nn.Linear(8, 4)
+
+    def forward(self, ear, eye):
+        frames = [self.ear(ear.flatten(0, 1)), self.eye(eye.flatten(0, 1))]
+        return self.head(torch.cat(frames, dim=1)).view(len(ear), 2, 4).mean(dim=1)
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        (lambda: cp.UnimodalLoss(heads="linear"), r"shape \(14, 4\) beside 7 rows of logits"),
+        (cp.PMR, r"a row for each of the 7 samples; found shape \(14, 4\)"),
+        (cp.MCR, r"a row for each of the 7 samples for MCR; found shapes \[\(14, 4\)\]"),
+        (cp.OPM, r"that of the 7 samples, for OPM to drop some"),
+    ],
+)
+def test_features_without_a_row_a_sample_are_refused_where_one_is_needed(method, message):
+    balanced = cp.Balanced(Folding(), {"ear": "ear", "eye": "eye"}, method())
+    balanced.method.set_epoch(0)
+    with pytest.raises(ValueError, match=message):
+        balanced(ear=torch.randn(7, 2, 3), eye=torch.randn(7, 2, 5), target=torch.randint(4, (7,)))
+
+
+def test_features_of_the_data_need_a_row_a_sample():
+    loader = [{"ear": torch.zeros(7, 2, 3), "target": torch.zeros(7)}]
+    with pytest.raises(ValueError, match="The feature of modality number 0 should have a row"):
+        collect(loader, lambda ear: {0: ear.flatten(0, 1)}, torch.device("cpu"))

@@ -13,7 +13,7 @@ from counterpoise.core.pytree import PyTree, map_tensors, tensors
 from counterpoise.core.scores import Criterion, sum_over_processes
 from counterpoise.engine.output import Output
 from counterpoise.methods.method import Evaluation
-from counterpoise.methods.shared.rows import sample_axis
+from counterpoise.methods.shared.rows import check_samples, sample_axis
 
 Metric = Callable[[Tensor, PyTree], Tensor]
 """From logits and target of a batch to a number that is higher when better, their mean."""
@@ -82,7 +82,7 @@ def collect(
     for batch in batches(loader, device):
         target = batch.pop("target")
         outputs = encode(**batch)
-        rows = [_rows(outputs[index], len(target)) for index in sorted(outputs)]
+        rows = [_rows(index, outputs[index], len(target)) for index in sorted(outputs)]
         features.append(rows)
         targets.append(target)
     return [torch.cat(parts) for parts in zip(*features, strict=True)], torch.cat(targets)
@@ -139,7 +139,8 @@ def right_share(logits: Tensor, target: PyTree) -> Tensor:
     return right.to(wide) / known.sum().clamp_min(1)
 
 
-def _rows(feature: PyTree, num_rows: int) -> Tensor:
+def _rows(index: int, feature: PyTree, num_rows: int) -> Tensor:
+    check_samples(f"modality number {index}", feature, num_rows, "the method")
     axes = [(t, sample_axis(t, num_rows)) for t in tensors(feature) if t.is_floating_point()]
     parts = [t.movedim(axis, 0).flatten(1) for t, axis in axes if axis is not None]
     return torch.cat(parts, dim=1)

@@ -17,7 +17,7 @@ from counterpoise.methods.shared.heads import Heads
 from counterpoise.methods.shared.labels import class_labels
 from counterpoise.methods.shared.losses import divergence
 from counterpoise.methods.shared.multitask import Multitask
-from counterpoise.methods.shared.rows import sample_axis
+from counterpoise.methods.shared.rows import check_samples, sample_axis
 
 
 class MCR(Multitask):
@@ -66,9 +66,11 @@ class MCR(Multitask):
         """Return the sum of all losses.
 
         Raises:
-            ValueError: If targets are no class labels.
+            ValueError: If targets are no class labels, or a feature has no axis of samples.
         """
         target = class_labels(signals.target, "MCR")
+        for name, feature in zip(self.modalities, signals.features, strict=True):
+            check_samples(f"modality {name!r}", feature, len(target), "MCR")
         total = joint + self.unimodal_losses(signals).sum()
         if self.weight:
             total = total + self.weight * self._game(signals)

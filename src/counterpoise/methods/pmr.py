@@ -107,12 +107,15 @@ class PMR(Reminding):
         """Return the joint loss with the prototype terms; add the features to the next prototypes.
 
         Raises:
-            ValueError: If targets are no class labels, or features are not of one length.
+            ValueError: If targets are no class labels, or features are not of one length, or not a
+                row a sample.
             TypeError: If a feature is no tensor and ``vector`` is not given.
         """
         num_classes, target = signals.logits.shape[1], class_labels(signals.target, "PMR")
         with torch.autocast(joint.device.type, enabled=False):
-            features = [self._vectors(m, feature) for m, feature in enumerate(signals.features)]
+            features = [
+                self._vectors(m, feature, len(target)) for m, feature in enumerate(signals.features)
+            ]
             self.bank.take_shape(features, num_classes)
             known_B = target.ge(0) & target.lt(num_classes)
             labels = target.where(known_B, 0)
@@ -147,12 +150,18 @@ class PMR(Reminding):
             pull = pull - self.entropy * (ahead * (entropy_MB * counted_B).mean(dim=1)).sum()
         return pull
 
-    def _vectors(self, m: int, feature: PyTree) -> Tensor:
+    def _vectors(self, m: int, feature: PyTree, num_samples: int) -> Tensor:
         if self.vector is not None:
             feature = self.vector(feature)
         if not isinstance(feature, Tensor):
             raise TypeError(
                 f"The feature of modality {self.modalities[m]!r} should be a tensor; found "
                 f"{type(feature).__name__}. Pass `vector=`, a function from it to vectors (B, D)."
+            )
+        if feature.dim() < 2 or len(feature) != num_samples:
+            raise ValueError(
+                f"The feature of modality {self.modalities[m]!r} should have a row for each of the "
+                f"{num_samples} samples; found shape {tuple(feature.shape)}. Pass `vector=`, a "
+                "function from it to vectors (B, D), such as the mean over the frames of a sample."
             )
         return feature.to(torch.promote_types(feature.dtype, torch.float32)).flatten(1)

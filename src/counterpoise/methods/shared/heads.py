@@ -52,8 +52,10 @@ class LinearHead(nn.Module):
                 another size than the first one.
         """
         remedy = "Pass `heads` of your own instead of 'linear'."
-        if not isinstance(feature, Tensor) or feature.ndim < 2:
-            shape = f" of shape {tuple(feature.shape)}" if isinstance(feature, Tensor) else ""
+        if not isinstance(feature, Tensor) or feature.ndim < 2 or len(feature) != len(logits):
+            shape = ""
+            if isinstance(feature, Tensor):
+                shape = f" of shape {tuple(feature.shape)} beside {len(logits)} rows of logits"
             raise ValueError(
                 f"The encoder of {self.name!r} should return a tensor (B, ...) for a linear head; "
                 f"found a {type(feature).__name__}{shape}. {remedy}"
