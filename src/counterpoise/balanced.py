@@ -51,7 +51,7 @@ from counterpoise.engine.passes import Tools, observe
 from counterpoise.engine.runner import Runner
 from counterpoise.engine.settings import Coalitions, Modality, coalitions_of, named
 from counterpoise.engine.setup import Facts, Setup
-from counterpoise.engine.sharding import newly_gathers
+from counterpoise.engine.sharding import gathers
 from counterpoise.engine.step import apply_method, attach_gradients, check_loss
 from counterpoise.engine.targets import TargetChecks
 from counterpoise.engine.two_modes import check_modes
@@ -237,14 +237,13 @@ class Balanced(Loop):
         with KeptIfRaised(modules_of(self.method)):
             return self._train(inputs, target)
 
+    @gathers
     def respond(self, *, target: PyTree = None, **inputs: Any) -> Output:
         """Return responses and unimodal logits, and scores where there is a target.
 
         Without gradient or effect: the model runs in the mode that it is in, and neither its
         buffers nor the method's state move. For evaluation: ``balanced.eval().respond(...)``.
         """
-        if newly_gathers(self, "respond"):
-            return self.respond(target=target, **inputs)
         check_call(self.model, self.modalities, inputs)
         batch = self._batch(inputs)
         if not (torch.compiler.is_compiling() or self.runner.inspected(batch.others)):
@@ -252,6 +251,7 @@ class Balanced(Loop):
         with self._buffers_kept():
             return self._respond(batch, target)
 
+    @gathers
     def validate(self, *, target: PyTree = None, **inputs: Any) -> None:
         """Check, on a batch, that the engine's level is right for the model; learn what is cheap.
 
@@ -266,13 +266,11 @@ class Balanced(Loop):
                 shape, or replayed coalitions differ from whole passes. The message says which.
             RuntimeError: If an encoder is not called exactly once, or inputs change in place.
         """
-        if newly_gathers(self, "validate"):
-            self.validate(target=target, **inputs)
-            return
         check_call(self.model, self.modalities, inputs)
         self._inspect(self._batch(inputs))
         attach_gradients(self._tools, self.model, self.method)
 
+    @gathers
     @torch.no_grad()
     def coalition_values(self, plan: Plan, **inputs: Any) -> Tensor:
         """Return the logits of some coalitions and of the full one, without gradient or effect.
@@ -284,8 +282,6 @@ class Balanced(Loop):
         Returns:
             Shape (S + 1, B, ...), the full coalition last.
         """
-        if newly_gathers(self, "coalition_values"):
-            return self.coalition_values(plan, **inputs)
         batch = self._batch(inputs)
         facts = self.runner.facts_now(batch.others)
         evaluator = Evaluator(self.runner.setup, facts, self.model, batch)

@@ -18,7 +18,7 @@ from counterpoise.engine.evaluator import Evaluator
 from counterpoise.engine.output import Output
 from counterpoise.engine.passes import Tools
 from counterpoise.engine.setup import Facts
-from counterpoise.engine.sharding import newly_gathers
+from counterpoise.engine.sharding import gathers
 from counterpoise.methods.method import Evaluation, Features, Method, answers
 
 
@@ -120,9 +120,8 @@ class Loop(nn.Module):
             of_train = collect(train, self._encode, self._device())
             return Features(*of_train, *collect(validation, self._encode, self._device()))
 
+    @gathers
     def _encode(self, **inputs: Any) -> Mapping[int, PyTree]:
-        if newly_gathers(self, "_encode"):
-            return self._encode(**inputs)
         names = self._tools.ownership.modalities
         check_call(self.model, names, inputs)
         batch = Batch.split(names, inputs, self.absent)
