@@ -194,8 +194,9 @@ def test_monitoring_costs_coalitions_at_recorded_steps_only(tmp_path, monkeypatc
     steps = modes[modes.index(True) :]
     assert steps[:4] == [True] * 4  # nothing beside them
     last = len(steps) - steps[::-1].index(True)
-    assert steps.count(True) == 5
-    assert not any(steps[4 : last - 1])  # the look at the model before its first coalitions
+    look = steps[4 : last - 1]  # at the model, before its first coalitions
+    assert look.count(True) == 1  # where its modes are compared
+    assert steps.count(True) == 5 + 1
     assert steps[last : last + 3] == [False] * 3  # the coalitions of step 5, and validation
 
 
