@@ -12,7 +12,16 @@ import torch
 from torch.nn import functional as F
 
 import counterpoise as cp
-from zoo import conditional, fusions, huggingface, normalised, sequences, training
+from zoo import (
+    conditional,
+    fusions,
+    huggingface,
+    imaged,
+    normalised,
+    published,
+    sequences,
+    training,
+)
 from zoo.kinds import Batch
 from zoo.oracle import Oracle
 from zoo.refusals import REFUSAL
@@ -29,7 +38,16 @@ ALPHA, CLAMP, RATE = 0.7, 1.2, 0.05
 
 KINDS = {
     name: kind
-    for family in (fusions, normalised, sequences, conditional, training, huggingface)
+    for family in (
+        fusions,
+        normalised,
+        sequences,
+        conditional,
+        training,
+        published,
+        imaged,
+        huggingface,
+    )
     for name, kind in family.KINDS.items()
 }
 
