@@ -9,7 +9,20 @@ from torch import nn
 
 import counterpoise as cp
 from zoo.judging import PRECISIONS, judge
-from zoo.kinds import CLASSES, WIDTH, Concat, Kind, Wired, draw, head, mlp, paths, vectors, wired
+from zoo.kinds import (
+    CLASSES,
+    ROWS,
+    WIDTH,
+    Concat,
+    Kind,
+    Wired,
+    draw,
+    head,
+    mlp,
+    paths,
+    vectors,
+    wired,
+)
 from zoo.refusals import LEVELS, REPLAYING, assert_refuses, assert_same_step
 
 
@@ -40,6 +53,36 @@ def ghost_rest():
 @pytest.mark.parametrize("kind", [wired(head, make=ghost_encoder), wired(ghost_rest)])
 def test_a_layer_that_normalises_a_few_rows_at_a_time(kind, level):
     assert_right(kind, level)
+
+
+class OfDomains(nn.Module):
+    """Normalises the rows of each domain by themselves, where there is more than one."""
+
+    def __init__(self):
+        super().__init__()
+        self.norms = nn.ModuleList(nn.BatchNorm1d(2 * WIDTH) for _ in range(2))
+        self.out = nn.Linear(2 * WIDTH, CLASSES)
+
+    def forward(self, *features, domain):
+        x = torch.cat(features, dim=1)
+        normalised = torch.zeros_like(x)
+        for number, norm in enumerate(self.norms):
+            rows = domain == number
+            if rows.sum() > 1:
+                normalised[rows] = norm(x[rows])
+        return self.out(normalised.tanh())
+
+
+def domains(step):
+    """Draw batches in which the second domain has all rows, all and one."""
+    drawn = vectors()(step)
+    domain = torch.arange(ROWS) < (ROWS, ROWS, 1)[step]
+    return drawn._replace(others={"domain": domain.long()})
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_layer_that_is_called_where_there_are_rows_enough(level):
+    assert_right(wired(OfDomains, batch=domains), level)
 
 
 class FrozenWithin(nn.Module):

@@ -102,12 +102,10 @@ class BatchStatistics:
     def in_step(self) -> bool:
         """Return whether the layers that this pass called were called as often as in the full one.
 
-        One that is called for some rows at a time is called more often for a longer batch.
+        One that is called for some rows at a time is called more often for a longer batch; so is
+        one that is called where there are rows enough.
         """
-        for key, count in self._next.items():
-            if key in self.calls and count != len(self.calls[key]):
-                return False
-        return True
+        return all(count == len(self.calls.get(key, ())) for key, count in self._next.items())
 
     def replay(self, module: nn.Module, forward: Callable[..., Any], x: Tensor, *more: Any) -> Any:
         """Run a layer in another coalition, with the statistics of its call in the full pass.
