@@ -20,6 +20,7 @@ from torch.nn.parameter import is_lazy
 
 from counterpoise.core.absence import AbsentValues
 from counterpoise.core.coalitions import EXACT_LIMIT, Plan, Sampling
+from counterpoise.core.criterion import joint_loss
 from counterpoise.core.errors import check_flag
 from counterpoise.core.gradient_scaling import GradientScaling
 from counterpoise.core.pytree import PyTree
@@ -52,7 +53,7 @@ from counterpoise.engine.runner import Runner
 from counterpoise.engine.settings import Coalitions, Modality, coalitions_of, named
 from counterpoise.engine.setup import Facts, Setup
 from counterpoise.engine.sharding import gathers
-from counterpoise.engine.step import apply_method, attach_gradients, check_loss
+from counterpoise.engine.step import apply_method, attach_gradients
 from counterpoise.engine.targets import TargetChecks
 from counterpoise.engine.two_modes import check_modes
 from counterpoise.methods.agm import AGM
@@ -176,7 +177,7 @@ class Balanced(Loop):
             ownership,
             GradientScaling(),
             self.score,
-            self.criterion,
+            partial(joint_loss, self.criterion),
             process_group,
             method.needs(),
             method.places(),
@@ -229,7 +230,7 @@ class Balanced(Loop):
         if not self.training:
             raw, logits = self._run(inputs)
             self._check(target, logits)
-            loss = None if target is None else self.criterion(logits, target)
+            loss = None if target is None else self._tools.criterion(logits, target)
             return Output(logits, raw, loss, modalities=self.modalities)
         require_target(target)
         if torch.compiler.is_compiling():
@@ -333,8 +334,7 @@ class Balanced(Loop):
         if wanted.is_plain and (phase == "off" or places <= _BETWEEN_STEPS):
             raw, logits = self._run(inputs)
             self._check(target, logits)
-            loss = self.criterion(logits, target)
-            check_loss(loss)
+            loss = self._tools.criterion(logits, target)
             out = Output(
                 logits, raw, loss, coefficients=self._ones(logits), modalities=self.modalities
             )
@@ -392,7 +392,7 @@ class Balanced(Loop):
         return Output(
             observed.full,
             observed.raw,
-            None if target is None else self.criterion(observed.full, target),
+            None if target is None else self._tools.criterion(observed.full, target),
             signals.responses,
             signals.scores,
             None,

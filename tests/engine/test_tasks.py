@@ -134,3 +134,40 @@ def test_a_score_may_have_parameters_that_are_trained():
         out = balanced(**inputs, target=target)
         assert not out.scores.requires_grad
         out.loss.backward()
+
+
+def of_one_column(prediction, target):
+    """A loss that is one number, in shape (1,)."""
+    return (prediction - target).square().mean(dim=0)
+
+
+@pytest.mark.parametrize("method", [cp.UnimodalLoss, cp.GBlend, cp.MMPareto, cp.MLB, cp.CGGM])
+def test_a_criterion_may_return_its_number_in_a_list_of_one(method):
+    """Losses of the modalities, (M, 1) then, were weighed by (M,) and M times too large."""
+    runs = []
+    for criterion in (of_one_column, F.mse_loss):
+        torch.manual_seed(5)
+        model = Late(2, norm=False)
+        model.head = nn.Linear(model.head.in_features, 1)
+        score = cp.scores.SquaredError()
+        encoders = dict(model.encoders)
+        balanced = cp.Balanced(model, encoders, method(), score=score, criterion=criterion)
+        inputs, _ = batch(2, 7, dtype=torch.float32)
+        target = torch.arange(7.0).unsqueeze(1)
+        out = balanced(**inputs, target=target)
+        out.loss.backward()
+        evaluation = balanced.evaluate([{**inputs, "target": target}])
+        gradients = [p.grad for p in model.parameters()]
+        runs.append([out.loss, evaluation.unimodal_loss, *gradients])
+    torch.testing.assert_close(*runs, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("method", [cp.UnimodalLoss, cp.CML, cp.MMPareto, cp.CGGM])
+def test_a_criterion_that_is_not_reduced_is_an_error_whatever_the_method(method):
+    model = Late(2, norm=False)
+    balanced = cp.Balanced(
+        model, dict(model.encoders), method(), criterion=nn.CrossEntropyLoss(reduction="none")
+    )
+    inputs, target = batch(2, 7, dtype=torch.float32)
+    with pytest.raises(ValueError, match=r"should be one number; found shape \(7,\)\. Reduce it"):
+        balanced(**inputs, target=target)

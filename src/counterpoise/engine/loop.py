@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from counterpoise.core.pytree import PyTree, map_tensors, tensors
-from counterpoise.core.scores import Criterion
 from counterpoise.engine.arguments import check_call, require_target
 from counterpoise.engine.batch import Batch
 from counterpoise.engine.epochs import Metric, collect, evaluated, in_eval_mode, right_share
@@ -27,7 +26,6 @@ class Loop(nn.Module):
 
     model: nn.Module
     method: Method
-    criterion: Criterion
     absent: Any
     _tools: Tools
 
@@ -89,7 +87,7 @@ class Loop(nn.Module):
             return evaluated(
                 loader,
                 self.respond,
-                self.criterion,
+                self._tools.criterion,
                 self._device(),
                 epoch=self.method.epoch if epoch is None else epoch,
                 metric=right_share if metric is None else metric,

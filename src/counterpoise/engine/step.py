@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from counterpoise.core.criterion import check_loss
 from counterpoise.core.modulation import modulate, value_factors
 from counterpoise.engine.output import Output
 from counterpoise.engine.passes import Observed, Tools
@@ -112,18 +113,4 @@ def _check_coefficients(tools: Tools, method: Method, coefficients: Tensor) -> N
         raise ValueError(
             f"`{name}.coefficients` should return one factor a modality, shape "
             f"({len(method.modalities)},); found {tuple(coefficients.shape)}. Correct the method."
-        )
-
-
-def check_loss(loss: object) -> None:
-    """Raise unless a loss is a tensor of one number."""
-    if not isinstance(loss, Tensor):
-        raise TypeError(
-            f"`criterion`, and the method's loss, should be a tensor; found "
-            f"{type(loss).__name__}. Return the loss alone, and without `.item()`."
-        )
-    if loss.numel() != 1:
-        raise ValueError(
-            f"`criterion`, and the method's loss, should be one number; found shape "
-            f"{tuple(loss.shape)}. Reduce it, with `.mean()` or reduction='mean' for example."
         )

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from counterpoise.balanced import Balanced
+from counterpoise.core.criterion import joint_loss
 from counterpoise.core.pytree import PyTree
 from counterpoise.core.scores import Criterion, sum_over_processes
 from counterpoise.engine.epochs import right_share
@@ -52,7 +53,7 @@ class EvaluationTally:
         assert out.unimodal_logits is not None
         assert out.responses is not None
         size, own = len(out.logits), [out.logits.float(), *out.unimodal_logits.float()]
-        losses = torch.stack([self.criterion(logits, target) for logits in own])
+        losses = torch.stack([joint_loss(self.criterion, logits, target) for logits in own])
         shares = torch.stack([right_share(logits, target) for logits in (*own, *out.responses)])
         scores = out.scores
         if scores is None:

@@ -1,0 +1,47 @@
+"""The joint loss as one number, in whatever form a criterion returns it."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from counterpoise.core.pytree import PyTree
+from counterpoise.core.scores import Criterion
+
+
+def joint_loss(criterion: Criterion, logits: Tensor, target: PyTree) -> Tensor:
+    """Return the criterion of logits and target, a scalar.
+
+    Losses of several modalities are stacked and weighed: one of shape (1,) would be broadcast.
+
+    Args:
+        criterion: The joint loss.
+        logits: Shape (B, ...).
+        target: With B rows.
+
+    Raises:
+        TypeError: If the criterion returns no tensor.
+        ValueError: If it returns more than one number.
+
+    Example:
+        >>> import torch
+        >>> errors = lambda prediction, target: (prediction - target).square().mean(dim=0)
+        >>> joint_loss(errors, torch.ones(3, 1), torch.zeros(3, 1))
+        tensor(1.)
+    """
+    loss = criterion(logits, target)
+    check_loss(loss)
+    return loss.reshape(()) if loss.dim() else loss
+
+
+def check_loss(loss: object) -> None:
+    """Raise unless a loss is a tensor of one number."""
+    if not isinstance(loss, Tensor):
+        raise TypeError(
+            f"`criterion`, and the method's loss, should be a tensor; found "
+            f"{type(loss).__name__}. Return the loss alone, and without `.item()`."
+        )
+    if loss.numel() != 1:
+        raise ValueError(
+            f"`criterion`, and the method's loss, should be one number; found shape "
+            f"{tuple(loss.shape)}. Reduce it, with `.mean()` or reduction='mean' for example."
+        )
