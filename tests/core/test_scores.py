@@ -133,6 +133,19 @@ def test_a_score_that_compares_samples_sees_those_of_one_response():
         torch.testing.assert_close(scores, contrast(phi, None))
 
 
+@pytest.mark.parametrize("kind", [torch.bool, torch.int64, torch.bfloat16])
+def test_losses_of_any_type_are_averaged_in_single_precision(kind):
+    def wrong(logits, target):
+        return logits.argmax(dim=1).ne(target).to(kind)
+
+    target = torch.arange(301) % 3
+    responses = torch.stack([F.one_hot(0 * target, 3), F.one_hot(target, 3)])
+    losses = score_responses(wrong, responses.float(), target)
+    means, num_samples = mean_over_processes(losses)
+    assert means.tolist() == pytest.approx([200 / 301, 0.0])
+    assert num_samples == 301
+
+
 def test_a_target_may_be_a_nest():
     def weighted(logits, target):
         return target["weight"] * F.cross_entropy(logits, target["label"], reduction="none")

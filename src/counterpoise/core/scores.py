@@ -283,7 +283,7 @@ def score_responses(score: Score, responses_MB: Tensor, target: PyTree) -> Tenso
         target: PyTree of tensors with B rows.
 
     Returns:
-        Shape (M, B).
+        Shape (M, B), float32 or wider.
 
     Raises:
         ValueError: If the score does not return one loss a sample.
@@ -301,7 +301,8 @@ def score_responses(score: Score, responses_MB: Tensor, target: PyTree) -> Tenso
                 f"{tuple(loss.shape)}. Reduce over all axes but the first (with PyTorch's losses, "
                 "start from reduction='none')."
             )
-    return torch.stack(losses)
+    scores = torch.stack(losses)  # of 0 and 1, say, whose mean is none of them
+    return scores.to(torch.promote_types(scores.dtype, torch.float32))
 
 
 def mean_over_processes(
