@@ -24,6 +24,7 @@ def test_the_share_of_right_labels_leaves_out_those_that_are_negative():
         (torch.ones(4, 3), torch.ones(4, 3, dtype=torch.long)),
         (torch.ones(4, 3), torch.ones(3, dtype=torch.long)),
         (torch.ones(4), torch.ones(4, dtype=torch.long)),
+        (torch.ones(4, 1), torch.ones(4, dtype=torch.long)),
         (torch.ones(4, 3), {"labels": torch.ones(4, dtype=torch.long)}),
     ],
 )

@@ -94,6 +94,25 @@ def test_evaluation_is_the_mean_over_samples_in_eval_mode():
     close(evaluation.unimodal_accuracy, out.unimodal_logits.argmax(2).eq(target).double().mean(1))
 
 
+@pytest.mark.parametrize("ignored", [-100, 255, 0])
+def test_labels_that_the_score_ignores_count_in_no_mean(ignored):
+    """Nor does a batch without any other, whose loss is no number."""
+    balanced = made(cp.UnimodalLoss(), score=cp.scores.CrossEntropy(ignore_index=ignored))
+    parts = [each["target"].clone() for each in loader()]
+    parts[0][:] = ignored
+    parts[1][0] = ignored
+    batches = [{**each, "target": y} for each, y in zip(loader(), parts, strict=True)]
+    evaluation = balanced.evaluate(batches)
+    names = ("ear", "eye", "target")
+    whole = {name: torch.cat([each[name] for each in batches]) for name in names}
+    out, target = balanced.eval().respond(**whole), whole["target"]
+    counted = target != ignored
+    loss = F.cross_entropy(out.logits, target, ignore_index=ignored)
+    assert evaluation.loss == pytest.approx(float(loss))
+    right = out.unimodal_logits.argmax(2).eq(target)[:, counted]
+    close(evaluation.unimodal_accuracy, right.double().mean(1))
+
+
 def test_a_metric_of_ones_own_takes_the_place_of_accuracy():
     balanced = made(score=cp.scores.SquaredError())
     target = torch.randn(5, 4).double()

@@ -330,3 +330,17 @@ def test_numbers_are_no_labels_whatever_their_shape():
     )
     for found, expected in zip(_accuracies(signals), scaled_confidences(signals), strict=True):
         torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+def test_one_output_a_sample_is_no_class_whatever_the_labels():
+    """The largest of one is always the first: all modalities would be as right as each other."""
+
+    def score(logits, target):
+        one = logits.squeeze(1)
+        return F.binary_cross_entropy_with_logits(one, target.to(one), reduction="none")
+
+    unimodal, target = torch.randn(2, 5, 1), torch.tensor([0, 1, 1, 0, 1])
+    given = cp.Signals(unimodal[0], target, unimodal_logits=unimodal, score=score)
+    p = unimodal.squeeze(2).sigmoid()
+    accuracies, _ = _accuracies(given)
+    torch.testing.assert_close(accuracies, p.where(target.bool(), 1 - p).mean(dim=1))

@@ -27,9 +27,12 @@ def evaluated(
     *,
     epoch: int,
     metric: Metric,
+    ignored: int | None = None,
     process_group: object = None,
 ) -> Evaluation:
     """Go through a loader and return means over all its samples, in all processes.
+
+    A batch counts by its labels where some do not count, else by its samples.
 
     Args:
         loader: Batches, mappings of keywords with "target".
@@ -38,13 +41,14 @@ def evaluated(
         device: Where batches are moved to.
         epoch: That the evaluation is of.
         metric: Of logits and target.
+        ignored: The class label that does not count, if there are class labels.
         process_group: Processes to average over; None: all.
 
     Raises:
-        ValueError: If there is no sample.
+        ValueError: If there is no sample, or none with a label.
     """
     wide = torch.float32 if device.type == "mps" else torch.float64  # which has no wider one
-    sums, count = torch.zeros((), dtype=wide, device=device), 0
+    sums = count = torch.zeros((), dtype=wide, device=device)
     for batch in batches(loader, device):
         out, target = respond(**batch), batch["target"]
         assert out.unimodal_logits is not None
@@ -52,14 +56,14 @@ def evaluated(
         rows = torch.stack([
             torch.stack([criterion(output, target), metric(output, target)]) for output in logits
         ])  # fmt: skip
-        size = len(out.logits)
-        sums, count = sums + size * rows.to(wide), count + size
-    total = torch.cat([sums.flatten(), sums.new_full((1,), count)])
+        size = num_counted(out.logits, target, ignored).to(wide)
+        sums, count = sums + weighed(rows, size), count + size
+    total = torch.cat([sums.flatten(), count.unsqueeze(0)])
     total = sum_over_processes(total, process_group)
-    if not count:
+    if not total[-1]:
         raise ValueError(
-            "`loader` should yield samples; found none. Pass the validation data's loader, anew "
-            "if it is an iterator that is used up."
+            "`loader` should yield samples; found none. Pass the validation data's "
+            "loader, anew if it is an iterator that is used up."
         )
     means = (total[:-1] / total[-1]).view(-1, 2)
     return Evaluation(epoch, float(means[0, 0]), float(means[0, 1]), means[1:, 0], means[1:, 1])
@@ -121,22 +125,43 @@ def in_eval_mode(module: nn.Module) -> Iterator[None]:
             part.training = training
 
 
-def right_share(logits: Tensor, target: PyTree) -> Tensor:
+def right_share(logits: Tensor, target: PyTree, ignored: int | None = None) -> Tensor:
     """Return the share of class labels that are predicted right; NaN for any other target.
+
+    Labels that are negative, or ``ignored``, do not count.
 
     Example:
         >>> right_share(torch.eye(3), torch.tensor([0, 1, 0])).round(decimals=4)
         tensor(0.6667)
     """
     nan = logits.new_full((), float("nan"))
-    if not isinstance(target, Tensor) or target.is_floating_point() or logits.dim() < 2:
+    if not isinstance(target, Tensor) or target.is_floating_point():
+        return nan
+    if logits.dim() < 2 or logits.shape[1] < 2:  # one output a sample tells of no classes
         return nan
     if target.shape != (logits.shape[0], *logits.shape[2:]):
         return nan
-    known = target.ge(0)
+    known = target.ge(0) if ignored is None else target.ge(0) & target.ne(ignored)
     right = (logits.argmax(dim=1).eq(target) & known).sum()
     wide = torch.promote_types(logits.dtype, torch.float32)
     return right.to(wide) / known.sum().clamp_min(1)
+
+
+def num_counted(logits: Tensor, target: PyTree, ignored: int | None) -> Tensor:
+    """Return how many labels of a batch, or else samples, a mean over it is the mean of.
+
+    Example:
+        >>> num_counted(torch.zeros(3, 2), torch.tensor([0, 255, 1]), 255)
+        tensor(2)
+    """
+    if ignored is None or not isinstance(target, Tensor) or target.is_floating_point():
+        return torch.tensor(len(logits), device=logits.device)
+    return target.ne(ignored).sum()
+
+
+def weighed(means: Tensor, size: Tensor) -> Tensor:
+    """Return means over a batch times what they are means of; zeros, and not NaN, of nothing."""
+    return (size * means.to(size)).where(size > 0, 0)
 
 
 def _rows(index: int, feature: PyTree, num_rows: int) -> Tensor:

@@ -77,12 +77,14 @@ class Loop(nn.Module):
             epoch: The training epoch that is over, from 0. Default: the one that the method was
                 told of.
             metric: From logits and target of a batch to their mean, higher is better. Default:
-                the share of class labels that are right; NaN for other targets.
+                the share of class labels that are right, but for those that the score ignores;
+                NaN for other targets.
 
         Raises:
             TypeError: If a batch is no mapping with a target.
             ValueError: If there is no sample.
         """
+        ignored = getattr(self._tools.score, "ignore_index", None)
         with in_eval_mode(self):
             return evaluated(
                 loader,
@@ -90,7 +92,8 @@ class Loop(nn.Module):
                 self._tools.criterion,
                 self._device(),
                 epoch=self.method.epoch if epoch is None else epoch,
-                metric=right_share if metric is None else metric,
+                metric=partial(right_share, ignored=ignored) if metric is None else metric,
+                ignored=ignored,
                 process_group=self._tools.process_group,
             )
 

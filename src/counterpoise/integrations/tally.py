@@ -11,7 +11,7 @@ from counterpoise.balanced import Balanced
 from counterpoise.core.criterion import joint_loss
 from counterpoise.core.pytree import PyTree
 from counterpoise.core.scores import Criterion, sum_over_processes
-from counterpoise.engine.epochs import right_share
+from counterpoise.engine.epochs import num_counted, right_share, weighed
 from counterpoise.engine.output import Output
 from counterpoise.methods.method import Evaluation, answers
 
@@ -25,6 +25,7 @@ class EvaluationTally:
         modalities: Names, in order.
         criterion: The joint loss of logits and target.
         process_group: Processes to add up over. Default: all.
+        ignored: The class label that does not count, if there are class labels.
 
     Example:
         >>> import torch
@@ -39,9 +40,14 @@ class EvaluationTally:
     """
 
     def __init__(
-        self, modalities: tuple[str, ...], criterion: Criterion, process_group: object = None
+        self,
+        modalities: tuple[str, ...],
+        criterion: Criterion,
+        process_group: object = None,
+        ignored: int | None = None,
     ) -> None:
         self.modalities, self.criterion, self.process_group = modalities, criterion, process_group
+        self.ignored = ignored
         self._sums: Tensor | None = None
 
     def reset(self) -> None:
@@ -52,15 +58,17 @@ class EvaluationTally:
         """Add a batch that ``respond`` has answered."""
         assert out.unimodal_logits is not None
         assert out.responses is not None
-        size, own = len(out.logits), [out.logits.float(), *out.unimodal_logits.float()]
+        own = [out.logits.float(), *out.unimodal_logits.float()]
         losses = torch.stack([joint_loss(self.criterion, logits, target) for logits in own])
-        shares = torch.stack([right_share(logits, target) for logits in (*own, *out.responses)])
+        every = (*own, *out.responses)
+        shares = torch.stack([right_share(logits, target, self.ignored) for logits in every])
         scores = out.scores
         if scores is None:
             scores = losses.new_full((len(self.modalities),), float("nan"))
         means = torch.cat([losses, shares, scores]).detach()
         wide = torch.float32 if means.device.type == "mps" else torch.float64  # the widest there is
-        added = torch.cat([size * means.to(wide), means.new_full((1,), size, dtype=wide)])
+        size = num_counted(out.logits, target, self.ignored).to(wide)
+        added = torch.cat([weighed(means, size), size.unsqueeze(0)])
         self._sums = added if self._sums is None else self._sums + added
 
     def metrics(self) -> dict[str, float]:

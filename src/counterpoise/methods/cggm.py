@@ -192,8 +192,8 @@ def _accuracies(signals: Signals) -> tuple[Tensor, Tensor]:
     logits_MB, target = signals.unimodal_logits, signals.target
     assert logits_MB is not None
     labels = isinstance(target, Tensor) and not target.is_floating_point()
-    if not labels or target.dim() != logits_MB.dim() - 2:
-        return scaled_confidences(signals)
+    if not labels or target.dim() != logits_MB.dim() - 2 or logits_MB.shape[2] < 2:
+        return scaled_confidences(signals)  # one output a sample tells of no classes
     score = signals.score or CrossEntropy()
     counted = getattr(score, "counted", None)  # scores may know samples without a label
     counted_B = None if counted is None else counted(target)
