@@ -81,6 +81,14 @@ def test_a_hand_worked_contribution():
     torch.testing.assert_close(contributions(v), expected, **CLOSE)
 
 
+@pytest.mark.parametrize("dtype", [torch.int64, torch.uint8, torch.int32])
+def test_counts_are_measured_like_other_numbers(dtype):
+    counts, p = torch.tensor([1, 9, 3, 10], dtype=dtype), torch.tensor([0.0, 0.25, 1.0])
+    torch.testing.assert_close(contributions(counts), contributions(counts.double()), **CLOSE)
+    torch.testing.assert_close(robustness(counts, p), robustness(counts.double(), p), **CLOSE)
+    assert cooperation(counts) == cooperation(counts.double())
+
+
 # -- cooperation ---------------------------------------------------------------------------------
 
 

@@ -40,6 +40,12 @@ def test_ratios_are_those_that_ogm_acts_on():
     torch.testing.assert_close(discrepancy_ratios(logits[[2, 0, 1]], target), rho[[2, 0, 1]])
 
 
+def test_samples_without_a_label_do_not_count():
+    logits, target = torch.randn(3, 5, 4), torch.tensor([2, -100, 0, 3, -100])
+    rho = discrepancy_ratios(logits[:, [0, 2, 3]], target[[0, 2, 3]])
+    torch.testing.assert_close(discrepancy_ratios(logits, target), rho)
+
+
 def test_equal_modalities_have_no_gap_and_ratios_of_one():
     logits = torch.randn(1, 7, 3).expand(4, 7, 3)
     rho = discrepancy_ratios(logits, torch.randint(3, (7,)))

@@ -1,6 +1,7 @@
 """Metrics over coalitions, and the one pass over a data set that feeds them all."""
 
 import pickle
+import re
 from copy import deepcopy
 from itertools import combinations
 
@@ -170,6 +171,16 @@ def test_sequences_count_by_their_entries_and_negative_labels_not_at_all():
     assert metric.compute().tolist() == pytest.approx([2 / 5, 3 / 5, 3 / 5, 3 / 5])
 
 
+def test_samples_without_a_label_do_not_water_down_the_performance():
+    torch.manual_seed(0)
+    logits, target = torch.randn(4, 5, 3), torch.tensor([0, -100, 2, -100, 1])
+    metric = CoalitionPerformance(2, cp.scores.CrossEntropy())
+    metric.update(logits, target)
+    metric.update(logits, torch.full((5,), -100))
+    expected = torch.stack([-F.cross_entropy(z, target) for z in logits])
+    torch.testing.assert_close(metric.compute(), expected.double(), rtol=1e-5, atol=0)
+
+
 def test_half_precision_logits_are_scored_in_single():
     logits, target = torch.randn(4, 7, 5), torch.arange(7) % 5
     for kind in (CoalitionPerformance, ResponsePerformance):
@@ -304,9 +315,19 @@ def test_unequal_counts_of_samples_are_an_error():
         CoalitionPerformance(2).update(torch.zeros(4, 7, 5), torch.zeros(6, dtype=torch.long))
 
 
-def test_accuracy_of_a_target_that_is_no_class_is_an_error():
-    with pytest.raises(TypeError, match=r"`target` should be class indices.* found torch.float32"):
-        CoalitionPerformance(2).update(torch.zeros(4, 7, 5), torch.zeros(7, 5))
+@pytest.mark.parametrize(
+    ("logits", "target"),
+    [
+        (torch.zeros(4, 7, 5), torch.zeros(7)),
+        (torch.zeros(4, 7, 1), torch.zeros(7, dtype=torch.long)),  # of one, the largest is the 0th
+        (torch.zeros(4, 4, 5), torch.zeros(4, 1, dtype=torch.long)),  # which would broadcast
+    ],
+)
+def test_accuracy_of_a_target_that_is_no_class_is_an_error(logits, target):
+    shape = re.escape(str(tuple(logits.shape)))
+    message = rf"`target` should be class indices.* found a Tensor of .* for logits {shape}\. Pass"
+    with pytest.raises(TypeError, match=message):
+        CoalitionPerformance(2).update(logits, target)
 
 
 @pytest.mark.parametrize("kind", [CoalitionPerformance, ResponsePerformance])

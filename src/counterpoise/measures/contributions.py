@@ -58,6 +58,7 @@ def contributions(performances: Tensor) -> Tensor:
         tensor([0.7500, 0.1500])
     """
     M = num_modalities_of(performances)
+    performances = in_floating_point(performances)
     # The weights of responses share v(none) equally among modalities, on top of Shapley's.
     weights = shapley_weights(M).to(performances)
     shares: Tensor = torch.tensordot(weights, performances[1:], dims=1)
@@ -85,7 +86,8 @@ def cooperation(performances: Tensor) -> Tensor:
         >>> cooperation(torch.tensor([0.5, 0.5, 0.5, 1.0]))
         tensor(0.5000)
     """
-    single = alone(performances)
+    single = in_floating_point(alone(performances))
+    performances = in_floating_point(performances)
     none = performances[0]
     return performances[-1] - none - (single - none).sum(dim=0)
 
@@ -134,6 +136,7 @@ def robustness(performances: Tensor, probabilities: Tensor) -> Tensor:
         tensor([1.0000, 0.5750, 0.1000])
     """
     M = num_modalities_of(performances)
+    performances = in_floating_point(performances)
     check_kind("probabilities", probabilities, Tensor, "a tensor of shape (P,) or (P, M)")
     p_PM = probabilities.to(performances)
     if p_PM.dim() == 1:
@@ -154,6 +157,11 @@ def robustness(performances: Tensor, probabilities: Tensor) -> Tensor:
     members_SM = members_SM.to(performances.device)
     weights_PS = torch.where(members_SM, 1 - p_PM.unsqueeze(1), p_PM.unsqueeze(1)).prod(dim=2)
     return weights_PS @ performances
+
+
+def in_floating_point(performances: Tensor) -> Tensor:
+    """Return counts, or per cents, of integers as numbers that weights of less than 1 go with."""
+    return performances if performances.is_floating_point() else performances.double()
 
 
 def num_modalities_of(performances: Tensor) -> int:

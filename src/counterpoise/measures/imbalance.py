@@ -11,7 +11,12 @@ from torch import Tensor
 
 from counterpoise.core.errors import check_kind
 from counterpoise.core.scores import CrossEntropy
-from counterpoise.measures.contributions import every_coalition, num_modalities_of
+from counterpoise.measures.contributions import (
+    every_coalition,
+    in_floating_point,
+    num_modalities_of,
+)
+from counterpoise.methods.shared.evidence import mean_of_others
 
 
 def conditional_utilisation(performances: Tensor) -> Tensor:
@@ -45,6 +50,7 @@ def conditional_utilisation(performances: Tensor) -> Tensor:
             "`performances` should have one for each subset of two modalities or more, 4, 8, ...; "
             f"found {len(performances)}. Measure all of `every_coalition(M)`."
         )
+    performances = in_floating_point(performances)
     whole = performances[-1]
     if not bool((whole > 0).all()):
         raise ValueError(
@@ -86,7 +92,7 @@ def discrepancy_ratios(unimodal_logits: Tensor, target: Tensor) -> Tensor:
 
     Args:
         unimodal_logits: Shape (M, B, C), as ``balanced.respond(...)`` returns them.
-        target: Class labels, shape (B,).
+        target: Class labels, shape (B,); samples labelled -100 do not count.
 
     Returns:
         Shape (M,).
@@ -117,7 +123,7 @@ def discrepancy_ratios(unimodal_logits: Tensor, target: Tensor) -> Tensor:
         )
     CrossEntropy().check(unimodal_logits[0], target)
     p = unimodal_logits.detach().to(torch.promote_types(unimodal_logits.dtype, torch.float32))
-    p = p.softmax(dim=2)
+    labelled = target.ne(CrossEntropy().ignore_index)
+    p, target = p[:, labelled].softmax(dim=2), target[labelled]
     s = p.gather(2, target.expand(len(p), -1).unsqueeze(2)).sum(dim=(1, 2))
-    others = (s.sum() - s) / (len(s) - 1)
-    return s / others.clamp_min(torch.finfo(s.dtype).tiny)
+    return s / mean_of_others(s).clamp_min(torch.finfo(s.dtype).tiny)

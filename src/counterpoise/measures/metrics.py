@@ -17,7 +17,13 @@ from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
 from counterpoise.core.coalitions import MOST_MODALITIES, shapley_weights
-from counterpoise.core.errors import check_count, check_function, check_list, check_range
+from counterpoise.core.errors import (
+    check_count,
+    check_function,
+    check_list,
+    check_range,
+    described,
+)
 from counterpoise.core.pytree import PyTree, tensors
 from counterpoise.core.scores import Score, score_responses
 from counterpoise.measures.contributions import alone, contributions, cooperation, robustness
@@ -283,11 +289,16 @@ def _performance(
         return logits.new_zeros(len(logits)), 0
     if score is not None:
         wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        return -score_responses(score, wide, target).double().sum(dim=1), batch
-    if not isinstance(target, Tensor) or target.is_floating_point():
-        kind = target.dtype if isinstance(target, Tensor) else type(target).__name__
+        losses = score_responses(score, wide, target).double()
+        known = getattr(score, "counted", None)  # scores may know samples without a label
+        if known is None:
+            return -losses.sum(dim=1), batch
+        return -losses.where(known(target), 0).sum(dim=1), known(target).sum()
+    fits = isinstance(target, Tensor) and target.shape == (batch, *logits.shape[3:])
+    if not fits or target.is_floating_point() or logits.shape[2] < 2:
         raise TypeError(
-            f"`target` should be class indices for accuracy; found {kind}. Pass score=, such as "
+            f"`target` should be class indices for accuracy, one for each of two logits or more; "
+            f"found {described(target)} for logits {tuple(logits.shape)}. Pass score=, such as "
             "counterpoise.scores.BinaryCrossEntropy(), for other tasks."
         )
     counted = target >= 0
