@@ -37,6 +37,25 @@ def test_the_contrast_is_a_mean_over_pairs_each_beside_all_of_other_classes():
     assert float(contrast(vectors, labels, 0.7)) == pytest.approx(sum(losses) / 12)
 
 
+@pytest.mark.parametrize("ignored", [-100, 255])
+def test_samples_without_a_label_are_no_class(ignored):
+    torch.manual_seed(0)
+    vectors, labels = torch.randn(7, 3), torch.tensor([0, 1, -100, 1, -100, 0, -100])
+    known = labels >= 0
+    found = contrast(vectors, labels, 0.7)
+    torch.testing.assert_close(found, contrast(vectors[known], labels[known], 0.7))
+    model, score = concatenation(2), cp.scores.CrossEntropy(ignore_index=ignored)
+    inputs, _ = batch(2, 7)
+    losses = []
+    for factor in (0.0, 1.0):
+        method = cp.MCR(weight=0, contrast=factor, temperature=0.7)
+        balanced = wrapped(model, method, score=score)
+        losses.append(balanced(**inputs, target=labels.where(known, ignored)).loss)
+    features = [getattr(model, name)(inputs[name])[known] for name in model.names]
+    expected = sum(contrast(f, labels[known], 0.7) for f in features)
+    close(losses[1] - losses[0], expected)
+
+
 @pytest.mark.parametrize("weight", [0.0, 0.3])
 def test_the_contrast_of_all_modalities_is_added_to_the_loss(weight):
     model = concatenation(2)

@@ -16,6 +16,8 @@ def test_worked_example_of_purity():
     """Clusters of 3 and 2: majorities of 2 and 2 of 5."""
     points = torch.tensor([[0.0], [0.1], [0.2], [9.0], [9.1]])
     assert purity(points, torch.tensor([0, 0, 1, 1, 1]), seed=0) == pytest.approx(4 / 5)
+    unlabelled = torch.tensor([0, -100, -100, 1, 1])
+    assert purity(points, unlabelled, seed=0) == 1
     with pytest.raises(ValueError, match=r"`labels` should be class labels \(N,\) for the purity"):
         purity(points, torch.zeros(5), seed=0)
 

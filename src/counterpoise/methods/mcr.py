@@ -76,7 +76,8 @@ class MCR(Multitask):
             total = total + self.weight * self._game(signals)
         if self.contrast:
             vectors = [_vectors(feature, len(target)) for feature in signals.features]
-            parts = [contrast(rows, target, self.temperature) for rows in vectors]
+            labels = target.where(target < signals.logits.shape[1], -1)  # of no class: ignored
+            parts = [contrast(rows, labels, self.temperature) for rows in vectors]
             total = total + self.contrast * torch.stack(parts).sum()
         return total
 
@@ -106,7 +107,7 @@ def contrast(vectors: Tensor, labels: Tensor, temperature: float) -> Tensor:
 
     Args:
         vectors: Shape (B, D).
-        labels: Shape (B,).
+        labels: Shape (B,); samples of negative ones, which have no class, do not count.
         temperature: Above 0.
 
     Example: one pair of equal vectors, and another class at a right angle to it.
@@ -117,9 +118,10 @@ def contrast(vectors: Tensor, labels: Tensor, temperature: float) -> Tensor:
     """
     unit = F.normalize(vectors.to(torch.promote_types(vectors.dtype, torch.float32)), dim=1)
     similarity = unit @ unit.T / temperature
-    same = labels.unsqueeze(0) == labels.unsqueeze(1)
+    known = labels.ge(0)
+    same = (labels.unsqueeze(0) == labels.unsqueeze(1)) | ~known
     own = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
-    pairs = same & ~own
+    pairs = same & ~own & known & known.unsqueeze(1)
     others = similarity.masked_fill(same, -torch.inf).logsumexp(dim=1, keepdim=True)
     losses = torch.logaddexp(similarity, others) - similarity
     return losses.where(pairs, 0).sum() / pairs.sum().clamp_min(1)

@@ -153,7 +153,8 @@ def purity(features: Tensor, labels: Tensor, *, seed: int) -> float:
 
     Args:
         features: Shape (N, D).
-        labels: Class labels, shape (N,); as many clusters as there are different ones.
+        labels: Class labels, shape (N,); as many clusters as there are different ones. Samples of
+            negative ones, which have no class, do not count.
         seed: Of the clustering.
 
     Raises:
@@ -178,6 +179,8 @@ def purity(features: Tensor, labels: Tensor, *, seed: int) -> float:
             "Relearning clusters features with scikit-learn, which is not installed. Run `pip "
             'install "counterpoise[train]"`.'
         ) from error
+    known = labels.ge(0)
+    features, labels = features[known], labels[known]
     low, high = features.amin(dim=0), features.amax(dim=0)
     scaled = (features - low) / (high - low).clamp_min(torch.finfo(features.dtype).tiny)
     classes, numbers = torch.unique(labels, return_inverse=True)
