@@ -5,7 +5,8 @@ from copy import deepcopy
 import pytest
 import torch
 
-from counterpoise.engine.whole_passes import SEVERAL
+from counterpoise.engine.batch import Batch
+from counterpoise.engine.whole_passes import SEVERAL, WholePasses
 from support.networks import Late, batch
 from support.wrapping import wrap
 
@@ -103,6 +104,22 @@ def test_a_keyword_that_comes_later_is_still_found_to_go_with_the_samples():
     assert balanced.runner.facts.rows == {"scale"}
 
 
+def test_new_keywords_are_looked_at_in_whatever_step_they_come():
+    class Scaled(Late):
+        def forward(self, scale=None, **inputs):
+            logits = super().forward(**inputs)
+            return logits if scale is None else logits * scale.unsqueeze(1)
+
+    torch.manual_seed(5)
+    balanced = wrap(Scaled(3, norm=False).double(), "shared")
+    inputs, target = batch(3, 7)
+    for _ in range(4):
+        balanced(**inputs, target=target)
+    scale = torch.rand(7, dtype=torch.float64)
+    balanced(**inputs, target=target, scale=scale)  # call 5, in which it is nobody's turn
+    assert balanced.runner.inspected({"scale": scale})
+
+
 class Centring(Late):
     """Treats samples apart, until a number lets it subtract the mean of the batch."""
 
@@ -121,6 +138,23 @@ def test_a_single_sample_shows_what_a_batch_does():
     balanced.validate(**batch(3, 1)[0])
     assert balanced.runner.facts.batched
     assert balanced.runner.facts.single == {0, 1, 2}
+
+
+def test_fewer_rows_stand_for_all_where_their_logits_are_the_same_alone(monkeypatch):
+    torch.manual_seed(5)
+    model = Centring(3, norm=False).double()
+    balanced = wrap(model, "shared")
+    found = []
+    for share in (0.0, 1.0):
+        monkeypatch.setattr(Centring, "share", share)
+        passes = WholePasses(
+            balanced.runner.setup,
+            model.eval(),
+            Batch.split(model.names, batch(3, 7)[0], balanced.absent),
+        )
+        passes.cut(passes.whole_pass(passes.everyone))
+        found.append((passes.rows_first, len(passes.batch.inputs["ear"])))
+    assert found == [(True, 3), (False, 7)]
 
 
 def test_samples_that_see_each_other_later_on_are_found_by_passes_of_a_few(monkeypatch):

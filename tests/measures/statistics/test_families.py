@@ -86,6 +86,7 @@ def test_a_verdict_never_contradicts_its_interval_or_its_p_value(estimates, corr
 @given(ESTIMATES)
 def test_more_hypotheses_never_make_a_difference_surer(estimates):
     few, many = judge(estimates[:1])[0], judge([*estimates, *estimates[::-1]])[0]
+    assert few.mean == many.mean == estimates[0].mean
     assert few.corrected <= many.corrected
     assert few.high <= many.high
     assert few.detectable <= many.detectable
