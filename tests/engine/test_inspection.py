@@ -156,6 +156,28 @@ def test_the_rest_may_look_at_inputs_but_then_runs_coalition_by_coalition(level)
     torch.testing.assert_close(found.responses, whole(**inputs, target=target).responses)
 
 
+class Deciding(Late):
+    """Goes another way for the whole batch by a number that is far from deciding today."""
+
+    def __init__(self, *args, by, **options):
+        super().__init__(*args, **options)
+        self.by = by
+
+    def forward(self, **inputs):
+        features = self.features(inputs)
+        told = {"constant": self.head.bias, "input": inputs["ear"], "feature": features[0]}
+        told["both"] = told["input"].mean() + told["feature"].mean()
+        early = told[self.by].abs().max() > 1e6
+        return self.head(torch.cat(features, dim=1)) * (2.0 if early else 1.0)
+
+
+@pytest.mark.parametrize("by", ["constant", "input", "feature", "both"])
+def test_what_decides_by_features_runs_coalition_by_coalition(by):
+    balanced = wrap(made(Deciding, norm=False, by=by).double(), "shared")
+    balanced.validate(**batch(2, 7)[0])
+    assert balanced.runner.facts.batched == (by in ("constant", "input"))
+
+
 class Crosswise(Late):
     """Lets rows of the batch see each other."""
 

@@ -123,7 +123,8 @@ class _Inspection(WholePasses):
         made = self._structure(looped)
         if self.rows_first:
             facts = self._single(looped, facts)
-            facts = self._batched(facts, plan, truth, reads_inputs=made.of_inputs)
+            if not made.decides:
+                facts = self._batched(facts, plan, truth, reads_inputs=made.of_inputs)
             facts = self._on_all_rows(facts, plan)
         return replace(facts, separable=made.is_sum and summable)
 

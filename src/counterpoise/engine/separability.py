@@ -103,11 +103,13 @@ class _Origin(NamedTuple):
         modalities: Indices of the modalities.
         is_sum: Whether its entries are sums of functions of one modality each.
         of_inputs: Whether it depends on what encoders are given, and not by their outputs alone.
+        of_features: Whether it depends on the encoders' outputs.
     """
 
     modalities: frozenset[int] = frozenset()
     is_sum: bool = True
     of_inputs: bool = False
+    of_features: bool = False
 
 
 class Structure(NamedTuple):
@@ -116,10 +118,13 @@ class Structure(NamedTuple):
     Attributes:
         is_sum: Whether they are a sum of functions of one modality each, whatever the weights.
         of_inputs: Whether they depend on the inputs, other than by the encoders' outputs.
+        decides: Whether the model looks at numbers that are made of these outputs, by which it
+            may decide what to compute: for all rows of a batch at once.
     """
 
     is_sum: bool = False
     of_inputs: bool = True
+    decides: bool = False
 
 
 _LEAVING = (Tensor.numpy, Tensor.tolist, Tensor.__array__, Tensor.__dlpack__)
@@ -147,18 +152,20 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.origins: dict[int, _Origin] = {}
-        self.opaque = self.decides_by_inputs = False
+        self.opaque = self.decides_by_inputs = self.decides = False
         self._kept: list[Any] = []  # memory that is freed would be given to another tensor
 
     def mark(self, trees: Mapping[int, PyTree], *, of_inputs: bool) -> None:
         for modality, tree in trees.items():
             for tensor in tensors(tree):
-                self._mark(tensor, _Origin(frozenset([modality]), of_inputs=of_inputs))
+                members = frozenset([modality])
+                self._mark(tensor, _Origin(members, True, of_inputs, not of_inputs))
 
     def look(self, given: Sequence[Any]) -> None:
         """Note that what the model does may depend on numbers that it looked at."""
         self.opaque = True
         self.decides_by_inputs |= any(self.origin(t).of_inputs for t in given)
+        self.decides |= any(self.origin(t).of_features for t in given)
 
     def origin(self, tensor: Tensor) -> _Origin:
         return self.origins.get(tensor.untyped_storage()._cdata, _Origin())
@@ -186,14 +193,15 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return _Origin()  # of a shape alone, where a tensor is only the pattern of another
         modalities = frozenset().union(*(origin.modalities for origin in origins))
         of_inputs = any(origin.of_inputs for origin in origins)
+        of_features = any(origin.of_features for origin in origins)
         if len(modalities) == 1:
-            return _Origin(modalities, of_inputs=of_inputs)
+            return _Origin(modalities, True, of_inputs, of_features)
         chosen_by = [t for t in given if not t.is_floating_point()]
         constant_choice = not any(self.origin(t).modalities for t in chosen_by)
         linear = name in _LINEAR or self._is_linear_product(name, args)
         linear = linear or self._is_affine_norm(name, args)
         is_sum = linear and constant_choice and all(o.is_sum for o in origins)
-        return _Origin(modalities, is_sum, of_inputs)
+        return _Origin(modalities, is_sum, of_inputs, of_features)
 
     def _is_affine_norm(self, name: str, args: tuple[Any, ...]) -> bool:
         """Return whether it is a batch-norm by given statistics, which scales and shifts."""
@@ -216,6 +224,7 @@ class _Tracer(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 origin.modalities | old.modalities,
                 origin.is_sum and old.is_sum,
                 origin.of_inputs or old.of_inputs,
+                origin.of_features or old.of_features,
             )
         self.origins[storage._cdata] = origin
         self._kept.append(storage)
@@ -244,4 +253,5 @@ def structure(
     return Structure(
         not tracer.opaque and origin.is_sum and whole,
         tracer.decides_by_inputs or origin.of_inputs,
+        tracer.decides,
     )
