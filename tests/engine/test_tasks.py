@@ -171,3 +171,20 @@ def test_a_criterion_that_is_not_reduced_is_an_error_whatever_the_method(method)
     inputs, target = batch(2, 7, dtype=torch.float32)
     with pytest.raises(ValueError, match=r"should be one number; found shape \(7,\)\. Reduce it"):
         balanced(**inputs, target=target)
+
+
+@pytest.mark.parametrize("method", [cp.UnimodalLoss, cp.CML, cp.DGL, cp.CGGM, cp.MCR])
+def test_weights_of_a_criterion_in_half_precision_meet_logits_of_their_type(method):
+    """Responses are in single precision, and PyTorch's losses take weights of one type alone."""
+    torch.manual_seed(5)
+    model = Late(2, norm=False)
+    weighted = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0, 3.0, 4.0]))
+    balanced = cp.Balanced(model, dict(model.encoders), method(), criterion=weighted)
+    inputs, target = batch(2, 7, dtype=torch.float32)
+    torch.manual_seed(0)
+    expected = balanced(**inputs, target=target).loss
+    torch.manual_seed(0)
+    halved = {name: x.bfloat16() for name, x in inputs.items()}
+    out = balanced.bfloat16()(**halved, target=target)
+    out.loss.backward()
+    torch.testing.assert_close(out.loss.float(), expected, rtol=0.02, atol=0.02)

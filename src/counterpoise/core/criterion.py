@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from counterpoise.core.pytree import PyTree
@@ -23,7 +24,6 @@ def joint_loss(criterion: Criterion, logits: Tensor, target: PyTree) -> Tensor:
         ValueError: If it returns more than one number.
 
     Example:
-        >>> import torch
         >>> errors = lambda prediction, target: (prediction - target).square().mean(dim=0)
         >>> joint_loss(errors, torch.ones(3, 1), torch.zeros(3, 1))
         tensor(1.)
@@ -31,6 +31,17 @@ def joint_loss(criterion: Criterion, logits: Tensor, target: PyTree) -> Tensor:
     loss = criterion(logits, target)
     check_loss(loss)
     return loss.reshape(()) if loss.dim() else loss
+
+
+def in_type_of(logits: Tensor, criterion: Criterion) -> Criterion:
+    """Return the criterion of other logits in the type of these, which the joint loss is of.
+
+    Its weights, those of classes say, are in half precision with a model that is, outside autocast.
+    """
+    autocast = torch.is_autocast_enabled(logits.device.type)
+    if autocast or logits.dtype not in (torch.float16, torch.bfloat16):
+        return criterion
+    return lambda own, target: criterion(own.to(logits.dtype), target)
 
 
 def check_loss(loss: object) -> None:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from counterpoise.core.coalitions import Plan, Sampling
+from counterpoise.core.criterion import in_type_of
 from counterpoise.core.gradient_scaling import GradientScaling
 from counterpoise.core.pytree import PyTree
 from counterpoise.core.scores import Criterion, Score, known_finite
@@ -142,7 +143,7 @@ def observe(
     signals = Signals(
         full,
         target,
-        criterion=tools.criterion,
+        criterion=in_type_of(full, tools.criterion),
         score=tools.score,
         process_group=tools.process_group,
         **told,

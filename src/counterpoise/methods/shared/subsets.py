@@ -36,7 +36,8 @@ def values_of(signals: Signals, subsets: Iterable[Sequence[int]], method: str) -
         if members not in places:
             raise ValueError(
                 f"Coalitions should be exact for {method}, which needs that of modalities "
-                f"{members}; found them sampled. Wrap at most 8 modalities, and give no sampling."
+                f"{members}; found it left out. Wrap at most 8 modalities, and give neither "
+                "sampling nor another attribution."
             )
         values.append(signals.values[places[members]])
     return torch.stack(values)
