@@ -38,7 +38,7 @@ def test_dgl_without_exact_coalitions_is_an_error():
     inputs, target = batch(5, 7)
     sampled = cp.Coalitions(sampling=cp.Sampling(num_passes=18))
     balanced = wrapped(concatenation(5), cp.DGL(), coalitions=sampled)
-    message = r"Coalitions should be exact for DGL, which needs that of modalities \(\d,\); found it"
+    message = r"Coalitions should be exact for DGL, which needs that of modalities \(\d,\); found"
     steps = (balanced(**inputs, target=target) for _ in range(20))
     with pytest.raises(ValueError, match=message):
         list(steps)

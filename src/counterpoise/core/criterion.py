@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from counterpoise.core.pytree import PyTree
 from counterpoise.core.scores import Criterion
@@ -28,20 +28,23 @@ def joint_loss(criterion: Criterion, logits: Tensor, target: PyTree) -> Tensor:
         >>> joint_loss(errors, torch.ones(3, 1), torch.zeros(3, 1))
         tensor(1.)
     """
+    if isinstance(criterion, nn.Module):
+        logits = _in_type_of(criterion, logits)
     loss = criterion(logits, target)
     check_loss(loss)
     return loss.reshape(()) if loss.dim() else loss
 
 
-def in_type_of(logits: Tensor, criterion: Criterion) -> Criterion:
-    """Return the criterion of other logits in the type of these, which the joint loss is of.
+def _in_type_of(criterion: nn.Module, logits: Tensor) -> Tensor:
+    """Return logits in the type of a criterion's weights, if that is one of half precision.
 
-    Its weights, those of classes say, are in half precision with a model that is, outside autocast.
+    Those of classes say, of a model that is. Outside autocast PyTorch's losses take one type alone.
     """
-    autocast = torch.is_autocast_enabled(logits.device.type)
-    if autocast or logits.dtype not in (torch.float16, torch.bfloat16):
-        return criterion
-    return lambda own, target: criterion(own.to(logits.dtype), target)
+    kinds = {w.dtype for w in (*criterion.parameters(), *criterion.buffers())}
+    half = kinds & {torch.float16, torch.bfloat16}
+    if not half or torch.is_autocast_enabled(logits.device.type):
+        return logits
+    return logits.to(half.pop())
 
 
 def check_loss(loss: object) -> None:

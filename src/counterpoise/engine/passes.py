@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from counterpoise.core.coalitions import Plan, Sampling
-from counterpoise.core.criterion import in_type_of
 from counterpoise.core.gradient_scaling import GradientScaling
 from counterpoise.core.pytree import PyTree
 from counterpoise.core.scores import Criterion, Score, known_finite
@@ -143,7 +142,7 @@ def observe(
     signals = Signals(
         full,
         target,
-        criterion=in_type_of(full, tools.criterion),
+        criterion=tools.criterion,
         score=tools.score,
         process_group=tools.process_group,
         **told,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from counterpoise.balanced import Balanced
-from counterpoise.core.criterion import in_type_of, joint_loss
+from counterpoise.core.criterion import joint_loss
 from counterpoise.core.pytree import PyTree
 from counterpoise.core.scores import Criterion, sum_over_processes
 from counterpoise.engine.epochs import num_counted, right_share, weighed
@@ -59,8 +59,7 @@ class EvaluationTally:
         assert out.unimodal_logits is not None
         assert out.responses is not None
         own = [out.logits.float(), *out.unimodal_logits.float()]
-        criterion = in_type_of(out.logits, self.criterion)
-        losses = torch.stack([joint_loss(criterion, logits, target) for logits in own])
+        losses = torch.stack([joint_loss(self.criterion, logits, target) for logits in own])
         every = (*own, *out.responses)
         shares = torch.stack([right_share(logits, target, self.ignored) for logits in every])
         scores = out.scores

@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 
 from counterpoise.balanced import Balanced
-from counterpoise.core.criterion import in_type_of, joint_loss
+from counterpoise.core.criterion import joint_loss
 from counterpoise.core.errors import check_function, check_kind, check_mapping
 from counterpoise.data.tasks import Task, task_of
 from counterpoise.engine.arguments import check_wrapped
@@ -240,7 +240,7 @@ class BalancedModule(LightningModule):
         self.validation_tally.update(out, target)
         own = out.unimodal_logits
         assert own is not None
-        criterion = in_type_of(out.logits, self.balanced.criterion)
+        criterion = self.balanced.criterion
         losses = torch.stack([joint_loss(criterion, logits, target) for logits in own])
         self.unimodal_tally.update(out._replace(responses=own, scores=losses), target)
 
