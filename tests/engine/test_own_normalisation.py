@@ -85,6 +85,23 @@ def test_a_layer_that_is_called_where_there_are_rows_enough(level):
     assert_right(wired(OfDomains, batch=domains), level)
 
 
+class Guarded(nn.Module):
+    """Leaves out its batch-norm for a single row, of which it could not normalise anything."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.linear, self.norm, self.out = nn.Linear(size, 8, bias=False), nn.BatchNorm1d(8), mlp(8)
+
+    def forward(self, x):
+        x = self.linear(x)
+        return self.out(self.norm(x) if len(x) > 1 else x)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_layer_that_is_left_out_for_a_single_row(level):
+    assert_right(wired(head, make=Guarded), level)
+
+
 class FrozenWithin(nn.Module):
     """Puts its batch-norm in eval mode each time it runs."""
 

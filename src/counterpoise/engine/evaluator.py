@@ -303,7 +303,7 @@ class Evaluator:
         if self.absences.keys() >= self.facts.single:
             return
         outputs = self.encoded(self.batch.one_absent(self.num_rows))
-        if not self.taps.statistics.in_step():
+        if not self.taps.statistics.in_step(encoders=True):
             self._whole = False
             return
         for i, output in outputs.items():

@@ -99,13 +99,17 @@ class BatchStatistics:
         """Begin another pass: calls are counted from the first again."""
         self._next.clear()
 
-    def in_step(self) -> bool:
+    def in_step(self, *, encoders: bool = False) -> bool:
         """Return whether the layers that this pass called were called as often as in the full one.
 
         One that is called for some rows at a time is called more often for a longer batch; so is
-        one that is called where there are rows enough.
+        one that is called where there are rows enough, and less often for a single row.
+
+        Args:
+            encoders: Whether the pass ran the encoders: they should have called all their layers.
         """
-        return all(count == len(self.calls.get(key, ())) for key, count in self._next.items())
+        keys = {*self._next, *(key for key in self.calls if encoders and key[1] is not None)}
+        return all(self._next.get(key, 0) == len(self.calls.get(key, ())) for key in keys)
 
     def replay(self, module: nn.Module, forward: Callable[..., Any], x: Tensor, *more: Any) -> Any:
         """Run a layer in another coalition, with the statistics of its call in the full pass.
