@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from counterpoise.core.coalitions import exact_plan
+from counterpoise.engine import precision
 from zoo.judging import PRECISIONS, judge
 from zoo.kinds import CLASSES, ROWS, WIDTH, Concat, Kind, head, mlp, vectors, wired
 from zoo.refusals import LEVELS, assert_refuses, made, wrap
@@ -257,9 +258,11 @@ class Follower(nn.Module):
         return self.rest(a, b) + self.average(a, b)
 
 
+@pytest.mark.parametrize("large", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("level", LEVELS)
-def test_an_average_of_weights_moves_once_a_step(level, dtype):
+def test_an_average_of_weights_moves_once_a_step(level, dtype, large, monkeypatch):
+    monkeypatch.setattr(precision, "_DOUBLE_LIMIT", 0 if large else 2**27)
     model = made(Follower).to(dtype)
     twin, balanced = deepcopy(model), wrap(model, level)
     inputs, target, _ = vectors()(0)
@@ -268,6 +271,15 @@ def test_an_average_of_weights_moves_once_a_step(level, dtype):
     balanced(**inputs, target=target)
     for own, expected in zip(model.parameters(), twin.parameters(), strict=True):
         assert torch.equal(own, expected)
+
+
+def test_a_large_model_is_not_copied_in_its_own_type(monkeypatch):
+    model = nn.Linear(3, 5)
+    for limit, shared in ((19, True), (20, False)):
+        monkeypatch.setattr(precision, "_DOUBLE_LIMIT", limit)
+        memory = model.weight.data_ptr()
+        with precision.precise(model, torch.float32):
+            assert (model.weight.data_ptr() == memory) == shared
 
 
 class Switching(nn.Module):

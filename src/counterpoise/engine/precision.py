@@ -24,26 +24,32 @@ from counterpoise.engine.threads import PROCESS_WIDE
 
 _ORDINARY = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _DOUBLE_LIMIT = 2**27
-"""Models of more numbers than this are looked at in float32: copies in float64 cost memory."""
+"""Models of more numbers than this are looked at in float32, uncopied where that is their own type:
+copies cost memory."""
 
 
 def precise_type(model: nn.Module, inputs: Mapping[str, PyTree]) -> torch.dtype:
     """Return the widest type that a model can reasonably be run in."""
     devices = {t.device.type for t in (*tensors(dict(inputs)), *model.parameters())}
-    size = sum(p.numel() for p in model.parameters() if not is_lazy(p))
-    return torch.float32 if "mps" in devices or size > _DOUBLE_LIMIT else torch.float64
+    return torch.float32 if "mps" in devices or _is_large(model) else torch.float64
+
+
+def _is_large(model: nn.Module) -> bool:
+    return sum(p.numel() for p in model.parameters() if not is_lazy(p)) > _DOUBLE_LIMIT
 
 
 @contextmanager
 def precise(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
     """Let a model compute in a type, with copies of its weights, outside autocast, for a while.
 
-    A model may move what it does not train, such as an average of its weights. The default type
-    stays: tables that a model makes once and keeps out of our sight, in a function's cache say,
-    would have the other type for ever.
+    A model may move what it does not train, such as an average of its weights; of a large one only
+    what it replaces is given back, and not what it changes in place. The default type stays:
+    tables that a model makes once and keeps out of our sight, in a function's cache say, would
+    have the other type for ever.
     """
+    copies = not _is_large(model)
     values = {
-        name: tensor.data.to(dtype, copy=True)
+        name: tensor.data.to(dtype, copy=copies)
         for name, tensor in (*model.named_parameters(), *model.named_buffers())
         if _is_plain(tensor) and tensor.dtype in _ORDINARY
     }
