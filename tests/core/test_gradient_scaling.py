@@ -131,6 +131,25 @@ def test_a_pass_that_failed_leaves_nothing_behind():
     assert_same(plain(balanced.model, inputs, target), plain(twin, inputs, target))
 
 
+@pytest.mark.parametrize("where", ["ear", "eye"])
+def test_a_pass_that_was_broken_off_leaves_nothing_behind(where):
+    """As by an interrupt, whose traceback a notebook keeps."""
+    balanced = made(Turns())
+    (loss,) = losses(balanced, 1)
+
+    def interrupt(gradient):
+        raise KeyboardInterrupt
+
+    hook = next(balanced.model.get_submodule(where).parameters()).register_hook(interrupt)
+    with pytest.raises(KeyboardInterrupt) as kept:
+        loss.backward()
+    hook.remove()
+    inputs, target = batch(2, 7, dtype=torch.float32)
+    twin = deepcopy(balanced.model)
+    assert_same(plain(balanced.model, inputs, target), plain(twin, inputs, target))
+    assert kept.value.__traceback__ is not None
+
+
 @pytest.mark.parametrize("reentrant", [False, True])
 def test_encoders_that_are_checkpointed_are_scaled(reentrant):
     """Reentrant checkpoints go backward in passes of their own, within that of the step."""

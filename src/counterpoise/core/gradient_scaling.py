@@ -40,6 +40,18 @@ class _Scale(NamedTuple):
         return self.factors is not None or self.rest is not None
 
 
+class _Pass:
+    """A backward pass under way. PyTorch holds it, and lets go of it where the pass fails too."""
+
+    __slots__ = ("__weakref__", "scale")
+
+    def __init__(self, scale: _Scale) -> None:
+        self.scale = scale
+
+    def __call__(self) -> None:
+        """Do nothing, when the pass is over."""
+
+
 class GradientScaling:
     """Scales the gradients of each modality's parameters, each step's by its own factors.
 
@@ -51,7 +63,8 @@ class GradientScaling:
 
     def __init__(self) -> None:
         self._hooked: dict[int, Any] = {}
-        self._scale = _Scale()
+        self._scale = _Scale()  # of a compiled step
+        self._pass: Callable[[], _Pass | None] = _no_pass
         self._backward = _NONE  # number of the backward pass that is scaled
 
     def __deepcopy__(self, memo: dict[int, Any]) -> GradientScaling:
@@ -120,24 +133,30 @@ class GradientScaling:
             logits.register_hook(partial(self._begin, scale))  # type: ignore[no-untyped-call]
 
     def _begin(self, scale: _Scale, gradient: Tensor) -> None:
-        backward = torch._C._current_graph_task_id()
-        acts = scale.acts or self._scale.acts
-        if backward == self._backward and scale is not self._scale and acts:
-            self._forget()  # what is called back at the end of a pass is not after an error
+        backward, before = torch._C._current_graph_task_id(), self._in_force()
+        if backward == self._backward and scale is not before and (scale.acts or before.acts):
             raise RuntimeError(
                 "A backward pass should go through one training step where the method scales the "
                 "gradients of encoders; found two steps in one. Call `loss.backward()` for each: "
                 "their gradients add up."
             )
-        self._scale, self._backward = scale, backward
+        self._scale, self._backward = _Scale(), backward
         # Passes within this one, of checkpoints, have numbers of their own and end before.
-        Variable._execution_engine.queue_callback(self._forget)
+        Variable._execution_engine.queue_callback(self._begun(scale))
 
-    def _forget(self) -> None:
-        self._scale, self._backward = _Scale(), _NONE
+    def _begun(self, scale: _Scale) -> _Pass:
+        # Nobody but PyTorch is to hold it, nor a frame that the traceback of an error keeps: what
+        # is called back when a pass ends is not called after an error, but let go of.
+        begun = _Pass(scale)
+        self._pass = weakref.ref(begun)
+        return begun
+
+    def _in_force(self) -> _Scale:
+        under_way = self._pass()
+        return self._scale if under_way is None else under_way.scale
 
     def _apply(self, index: int, reference: Any, gradient: Tensor) -> Tensor:
-        factors, encoder, rest = self._scale
+        factors, encoder, rest = self._in_force()
         if index == _REST:
             changed = gradient if rest is None else rest(gradient, reference())
         elif factors is None or encoder is None:
@@ -147,3 +166,7 @@ class GradientScaling:
         if changed.layout == gradient.layout:
             return changed
         return changed.to_sparse(gradient.sparse_dim())  # of an embedding, as it has to stay
+
+
+def _no_pass() -> None:
+    return None
