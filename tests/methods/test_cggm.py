@@ -109,6 +109,21 @@ def test_gains_that_cancel_out_are_at_par():
     assert cp.CGGM().balance_of(torch.tensor([0.5, -0.5])).tolist() == [0.5, 0.5]
 
 
+@pytest.mark.parametrize("num_samples", [9, 30, 64])
+def test_gains_that_cancel_out_but_for_rounding_are_at_par(num_samples):
+    """In single precision 7/30 - 4/30 is not 9/30 - 6/30."""
+    method = cp.CGGM(direction=0.0)
+    method.bind(["ear", "eye"], torch.float32)
+    target = torch.zeros(num_samples, dtype=torch.long)
+    for ear, eye in ((4, 7), (7, 4), (5, 6), (2, 9)):
+        wrong = torch.arange(num_samples) >= torch.tensor([[ear], [eye]])
+        unimodal = F.one_hot(wrong.long(), 2).float()
+        method.loss(torch.tensor(0.0), cp.Signals(None, target, unimodal_logits=unimodal))
+        assert method.accuracies.tolist() == pytest.approx([ear / num_samples, eye / num_samples])
+        first = (ear, eye) == (4, 7)
+        assert method.balance.tolist() == pytest.approx([7 / 11, 4 / 11] if first else [0.5, 0.5])
+
+
 def test_a_modality_with_nan_leaves_the_state_alone():
     method = bound(2, direction=0.0)
     step(method, signals([0, 1], [0, 1], [0, 0]))

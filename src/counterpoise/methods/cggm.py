@@ -126,12 +126,13 @@ class CGGM(Multitask):
         """Return rho B, shape (M,)."""
         return self.rho * self.balance
 
-    def balance_of(self, gains: Tensor) -> Tensor:
-        """Return B for given growths of accuracy d, shape (M,)."""
+    def balance_of(self, gains: Tensor, rounding: float | Tensor = 0.0) -> Tensor:
+        """Return B for given growths of accuracy d, shape (M,), whose sum may be off by so much."""
         total = gains.sum()
-        shares = (total - gains) / total.where(total != 0, torch.ones_like(total))
+        moved = total.abs() > rounding
+        shares = (total - gains) / total.where(moved, torch.ones_like(total))
         par = torch.full_like(gains, (len(gains) - 1) / len(gains))
-        return shares.where(total != 0, par).clamp(0, self.clamp) + 0  # -0 becomes 0
+        return shares.where(moved, par).clamp(0, self.clamp) + 0  # -0 becomes 0
 
     def _observe(self, signals: Signals) -> None:
         accuracies, shift = (value.to(self.accuracies) for value in _accuracies(signals))
@@ -141,8 +142,10 @@ class CGGM(Multitask):
         # What is zero, as before the first step, has no scale of its own.
         before = self.shift.where(self.accuracies.any(), shift)
         common = torch.minimum(shift, before)
-        gains = accuracies * (common - shift).exp() - self.accuracies * (common - before).exp()
-        self.balance = self.balance_of(gains).where(known, self.balance)
+        now, past = accuracies * (common - shift).exp(), self.accuracies * (common - before).exp()
+        # What was right of thirty samples is rounded: gains that cancel out leave next to nothing.
+        rounding = 8 * torch.finfo(torch.float32).eps * torch.maximum(now, past).amax()
+        self.balance = self.balance_of(now - past, rounding).where(known, self.balance)
         self.accuracies = accuracies.where(known, self.accuracies)
         self.shift = shift.where(known, self.shift)
 
