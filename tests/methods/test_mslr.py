@@ -1,6 +1,7 @@
 """Each modality's branch has a learning rate of its own."""
 
 from io import BytesIO
+from math import nan
 
 import pytest
 import torch
@@ -113,9 +114,18 @@ def test_extreme_accuracies_give_bounded_rates(past, now, ratio):
 
 
 def test_an_accuracy_that_is_no_number_leaves_the_rate_until_it_has_left_the_window():
-    nan = float("nan")
     found = validate(bound(window=1), [(0.5, 0.5), (nan, 0.5), (0.6, 0.5), (0.9, 0.5)])
     torch.testing.assert_close(found[:, 0], rates(1.0, 1.0, 1.0, 1.5), **CLOSE)
+
+
+@pytest.mark.parametrize("rows", [(nan, nan), (-0.4, -0.5)])
+def test_what_is_no_accuracy_leaves_rates_alone_and_is_told_once(rows):
+    """An error with the sign turned is higher when better, and its ratio falls when it does."""
+    method = bound(window=1)
+    with pytest.warns(UserWarning, match=r"unimodal_accuracy` should be numbers of at least 0 for"):
+        found = validate(method, [rows])
+    found = validate(method, [tuple(0.8 * value for value in rows), (0.5, 0.5)])
+    torch.testing.assert_close(found, torch.ones_like(found), **CLOSE)
 
 
 def test_a_loaded_state_goes_on_bit_identically():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import torch
@@ -66,6 +67,7 @@ class MSLR(Reminding):
     history: Tensor
     num_epochs: Tensor
     ratio: Tensor
+    _told = False
 
     def __init__(
         self,
@@ -107,11 +109,28 @@ class MSLR(Reminding):
         if self.mode != "dynamic":
             return
         accuracies = evaluation.required("unimodal_accuracy", "MSLR").to(self.history)
-        ratio = (accuracies / self.history.mean(dim=0)).clamp(1 / self.clamp, self.clamp)
+        self._warn_of(accuracies)
+        past = self.history.mean(dim=0)
+        ratio = (accuracies / past).clamp(1 / self.clamp, self.clamp)
         known = ratio.isfinite() & self.num_epochs.ge(self.window)
+        known = known & accuracies.ge(0) & past.ge(0)  # ratios of negative ones have no sense
         self.ratio = ratio.where(known, torch.ones_like(ratio))
         self.num_epochs = self.num_epochs + 1
         self.history = torch.cat([self.history[1:], accuracies.unsqueeze(0)])
+
+    def _warn_of(self, accuracies: Tensor) -> None:
+        """Warn, once, of accuracies that are none: the rates would stay without a word."""
+        if self._told or not (accuracies.isnan().all() or accuracies.lt(0).any()):
+            return
+        self._told = True
+        warnings.warn(
+            "`evaluation.unimodal_accuracy` should be numbers of at least 0 for MSLR, which goes by "
+            f"their ratios; found {accuracies.tolist()}, which leave the rates alone. Pass "
+            "`metric=` to `balanced.evaluate`, a function of logits and target that is higher when "
+            "better and never negative.",
+            UserWarning,
+            stacklevel=3,
+        )
 
     def learning_rates(self) -> Tensor:
         """Return the factor of each branch's learning rate."""
