@@ -124,10 +124,10 @@ class MSLR(Reminding):
             return
         self._told = True
         warnings.warn(
-            "`evaluation.unimodal_accuracy` should be numbers of at least 0 for MSLR, which goes by "
-            f"their ratios; found {accuracies.tolist()}, which leave the rates alone. Pass "
-            "`metric=` to `balanced.evaluate`, a function of logits and target that is higher when "
-            "better and never negative.",
+            "`evaluation.unimodal_accuracy` should be numbers of at least 0 for MSLR, which goes "
+            f"by their ratios; found {accuracies.tolist()}, which leave the rates alone. Pass "
+            "`metric=` to `balanced.evaluate`, a function of logits and target that is higher "
+            "when better and never negative.",
             UserWarning,
             stacklevel=3,
         )
