@@ -11,6 +11,8 @@ from counterpoise.methods.shared.rows import sample_axis
 from counterpoise.methods.shared.settings import per_modality
 from counterpoise.methods.shared.snapshots import Snapshots
 from counterpoise.methods.shared.subsets import values_alone, values_of
+from support.harness import network, wrap
+from support.networks import batch
 
 NAMES = ("ear", "eye", "hand")
 
@@ -157,3 +159,30 @@ def test_features_of_the_data_need_a_row_a_sample():
     loader = [{"ear": torch.zeros(7, 2, 3), "target": torch.zeros(7)}]
     with pytest.raises(ValueError, match="The feature of modality number 0 should have a row"):
         collect(loader, lambda ear: {0: ear.flatten(0, 1)}, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    "method", [cp.LFM, cp.ARL, cp.CML, cp.MCR, cp.ReconBoost, lambda: cp.Remix(warm_up=0)]
+)
+def test_a_class_that_is_masked_is_as_if_it_were_not_there(method):
+    """A probability of zero times its logarithm was no number."""
+    masked = torch.tensor([0.0, 0.0, 0.0, -torch.inf], dtype=torch.float64)
+    gradients = []
+    for select in (lambda logits: logits[:, :3], lambda logits: logits + masked):
+        torch.manual_seed(5)
+        balanced = wrap(network("late", 2), method(), "shared", select=select)
+        balanced.method.set_epoch(0)
+        balanced.method.learning_rates()
+        inputs, target = batch(2, 9, num_classes=3)
+        for out in balanced.steps(**inputs, target=target):
+            out.loss.backward()
+        gradients.append([p.grad for p in balanced.model.parameters()])
+    torch.testing.assert_close(*gradients, rtol=1e-9, atol=1e-12)
+
+
+def test_predictions_of_masked_classes_are_fused_by_those_that_are_left():
+    torch.manual_seed(0)
+    logits, method = torch.randn(3, 5, 4), cp.MLA(num_batches=2)
+    logits[:, :, 1] = -torch.inf
+    left = [0, 2, 3]
+    torch.testing.assert_close(method.fuse(logits)[:, left], method.fuse(logits[:, :, left]))

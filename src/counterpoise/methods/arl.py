@@ -14,6 +14,7 @@ from counterpoise.core.scores import mean_over_processes
 from counterpoise.methods.method import Needs, Signals
 from counterpoise.methods.shared.evidence import mean_of_others
 from counterpoise.methods.shared.heads import Heads
+from counterpoise.methods.shared.losses import log_probabilities
 from counterpoise.methods.shared.multitask import Multitask
 
 LEAST_SHARE = 0.3
@@ -70,9 +71,9 @@ class ARL(Multitask):
     def weights_of(self, logits_MB: Tensor, group: object = None) -> Tensor:
         """Return w for unimodal logits of shape (M, B, C, ...), over all processes."""
         logits_MB = logits_MB.to(torch.promote_types(logits_MB.dtype, torch.float32))
-        log_p = logits_MB.log_softmax(dim=2)
+        log_p = log_probabilities(logits_MB, dim=2)
         entropy_MB = -(log_p.exp() * log_p).sum(dim=2)
-        size_MB = logits_MB.abs().sum(dim=2)
+        size_MB = logits_MB.where(logits_MB.isneginf().logical_not(), 0).abs().sum(dim=2)
         both = torch.cat([entropy_MB, size_MB])
         means, _ = mean_over_processes(both.flatten(2).mean(2) if both.dim() > 2 else both, group)
         entropy, size = means.chunk(2)

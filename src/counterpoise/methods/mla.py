@@ -16,6 +16,7 @@ from counterpoise.core.errors import check_count
 from counterpoise.core.pytree import PyTree, map_tensors
 from counterpoise.core.scores import sum_over_processes
 from counterpoise.methods.method import Method, Needs, Signals
+from counterpoise.methods.shared.losses import log_probabilities
 
 
 class MLA(Method):
@@ -148,7 +149,7 @@ class MLA(Method):
         Returns:
             Shape (B, C).
         """
-        log_p = unimodal_logits.log_softmax(dim=2)
+        log_p = log_probabilities(unimodal_logits, dim=2)
         entropy_MB = -(log_p.exp() * log_p).sum(dim=2)
         weights_MB = torch.softmax(-entropy_MB, dim=0)
         return (weights_MB.unsqueeze(2) * unimodal_logits).sum(dim=0)

@@ -102,7 +102,8 @@ class ReconBoost(Reminding):
         turn = self.turn
         if turn is None:
             return signals.criterion(self.boost.to(logits_M) * logits_M.sum(dim=0), target)
-        others = self.boost.detach().to(logits_M) * (logits_M.sum(dim=0) - logits_M[turn]).detach()
+        rest_M = torch.cat([logits_M[:turn], logits_M[turn + 1 :]]).detach()
+        others = self.boost.detach().to(logits_M) * rest_M.sum(dim=0)
         known = target.ge(0) & target.lt(others.shape[1])
         labels = target.where(known, 0).unsqueeze(1)
         q = others.softmax(dim=1).gather(1, labels).squeeze(1)

@@ -14,6 +14,7 @@ from counterpoise.core.errors import check_count, check_range
 from counterpoise.core.pytree import PyTree, map_tensors
 from counterpoise.methods.method import Needs, Signals
 from counterpoise.methods.shared.heads import Heads
+from counterpoise.methods.shared.losses import log_probabilities
 from counterpoise.methods.shared.multitask import Multitask
 from counterpoise.methods.shared.reminders import Reminding
 
@@ -83,7 +84,7 @@ class Remix(Reminding, Multitask):
         Args:
             logits_MB: Unimodal logits, shape (M, B, C).
         """
-        log_p = logits_MB.log_softmax(dim=2)
+        log_p = log_probabilities(logits_MB, dim=2)
         # KL to the uniform distribution is a constant less the entropy.
         return (log_p.exp() * log_p).sum(dim=2).argmin(dim=0)
 
