@@ -225,6 +225,17 @@ def test_a_constant_that_is_no_number_is_an_error(value):
         Constant(value)
 
 
+@pytest.mark.parametrize(
+    ("value", "dtype"),
+    [(0.5, torch.int64), (-1, torch.uint8), (300, torch.uint8), (0.5, torch.bool), (2, torch.bool)],
+)
+def test_a_constant_that_ids_or_masks_cannot_hold_is_an_error(value, dtype):
+    """It would become 0, 255, 44 and True, without a word."""
+    with pytest.raises(ValueError, match=rf"`value` should be one that {dtype} can hold.*{value}"):
+        Constant(value)(torch.ones(3, 2).to(dtype))
+    assert Constant(1.0)(torch.zeros(3, 2).to(dtype)).eq(1).all()
+
+
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), torch.tensor([1.0, -float("inf")])])
 def test_a_constant_that_is_not_finite_is_an_error(value):
     with pytest.raises(ValueError, match=r"`value` should be finite; found .*neutral"):

@@ -81,11 +81,25 @@ class Constant(Absence):
                 "the data."
             )
         self.register_buffer("value", stored)
+        self._fitting: set[torch.dtype] = set()  # types of whole numbers that can hold the value
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the constant, broadcast to the shape of ``x``."""
         _check_sample(type(self).__name__, self.value, x)
+        if not (x.is_floating_point() or x.is_complex() or torch.compiler.is_compiling()):
+            self._check_fits(x.dtype)
         return self.value.to(x).expand(x.shape).clone()
+
+    def _check_fits(self, dtype: torch.dtype) -> None:
+        """Raise where the value would become another one: looked at once, for the device waits."""
+        if dtype in self._fitting:
+            return
+        if not self.value.to(dtype).to(self.value.dtype).equal(self.value):
+            raise ValueError(
+                f"`value` should be one that {dtype} can hold, the type of the modality; found "
+                f"{described(self.value.tolist())}. Choose a whole number in its range."
+            )
+        self._fitting.add(dtype)
 
 
 def data_mean(batches: Iterable[Tensor]) -> Constant:
