@@ -58,6 +58,7 @@ from counterpoise.engine.targets import TargetChecks
 from counterpoise.engine.two_modes import check_modes
 from counterpoise.methods.agm import AGM
 from counterpoise.methods.method import Evaluation, Method
+from counterpoise.methods.tasks import check_classes, needs_classes
 
 _BETWEEN_STEPS = frozenset(
     [
@@ -184,6 +185,7 @@ class Balanced(Loop):
         )
         self.modalities, self.ownership, self.runner = given.names, ownership, runner
         self._demands = Demands(method, ownership)
+        self._needs_classes = needs_classes(method)
         self._prepared, self._fixed = False, True
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -430,6 +432,8 @@ class Balanced(Loop):
         self._prepared = self._prepared or self.training  # evaluation may come first
 
     def _check(self, target: PyTree, logits: Tensor) -> None:
+        if self._needs_classes and not torch.compiler.is_compiling():
+            check_classes(self.method, self.score, logits)
         if not (target is None or torch.compiler.is_compiling()):
             scored = (
                 self._own_loss or not self._demands.training("on", monitor=self.monitor).is_plain

@@ -186,6 +186,12 @@ def test_features_are_what_encoders_return_in_eval_mode():
     assert len(found.validation_target) == 11
 
 
+def test_features_are_collected_with_one_tensor_of_targets():
+    batches = [{**each, "target": {"labels": each["target"]}} for each in loader()]
+    with pytest.raises(TypeError, match=r"'target' should be a tensor .* found a dict\."):
+        made(Looks()).on_epoch(batches, batches)
+
+
 def test_other_keywords_reach_the_model_where_features_are_collected():
     class Keyed(Net):
         def forward(self, ear, eye, mode):

@@ -18,6 +18,8 @@ def test_worked_example_of_purity():
     assert purity(points, torch.tensor([0, 0, 1, 1, 1]), seed=0) == pytest.approx(4 / 5)
     unlabelled = torch.tensor([0, -100, -100, 1, 1])
     assert purity(points, unlabelled, seed=0) == 1
+    with pytest.raises(ValueError, match=r"`labels` should have some that are 0 or more .* none"):
+        purity(points, torch.full((5,), -100), seed=0)
     with pytest.raises(ValueError, match=r"`labels` should be class labels \(N,\) for the purity"):
         purity(points, torch.zeros(5), seed=0)
 

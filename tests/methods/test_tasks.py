@@ -5,6 +5,7 @@ from math import prod
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 import counterpoise as cp
 from support.harness import Run
@@ -58,10 +59,6 @@ OTHERS = {
 @pytest.mark.parametrize("task", OTHERS)
 def test_methods_train_on_every_task_that_they_are_defined_for(task, row):
     method = row.make(len(NAMES))
-    if task not in method.tasks:
-        with pytest.raises(ValueError, match=rf"defined for the task, {task}; found"):
-            cp.methods.check_task(method, task)
-        return
     shape, score, target_of = OTHERS[task]
     model = Shaped(*shape).double()
 
@@ -72,6 +69,10 @@ def test_methods_train_on_every_task_that_they_are_defined_for(task, row):
 
     paths = {name: cp.Modality(name, branch=(name,)) for name in NAMES}
     run = Run(cp.Balanced(model, paths, method, score=score), data, lr=0.01)
+    if task not in method.tasks:
+        with pytest.raises(ValueError, match=rf"defined for the task, {task}; found"):
+            run.steps(1)
+        return
     before = run.weights
     for epoch in range(3):
         method.set_epoch(epoch)
@@ -80,6 +81,26 @@ def test_methods_train_on_every_task_that_they_are_defined_for(task, row):
     assert all(out.loss.isfinite() for out in run.outs)
     moved = {key.split(".")[0] for key, w in run.weights.items() if not torch.equal(w, before[key])}
     assert moved == {*NAMES, "head"}
+
+
+@pytest.mark.parametrize("method", [cp.LFM, cp.CML, cp.ReconBoost, cp.MCR, cp.ARL])
+@pytest.mark.parametrize("shape", [(1,), ()])
+def test_one_output_a_sample_is_no_class(method, shape):
+    """Its softmax is one whatever it says: there was nothing to learn for ReconBoost."""
+
+    def score(logits, target):
+        one = logits.flatten()
+        return F.binary_cross_entropy_with_logits(one, target.to(one), reduction="none")
+
+    model = Shaped(*(shape or (1,)))
+    paths = {name: cp.Modality(name, branch=(name,)) for name in NAMES}
+    select = None if shape else lambda logits: logits.squeeze(1)
+    balanced = cp.Balanced(model, paths, method(), score=score, select=select)
+    inputs, _ = batch(len(NAMES), 5, dtype=torch.float32)
+    found = r"\(5, 1\)" if shape else r"\(5,\)"
+    message = rf"two classes or more for {method.__name__}, which is for .* {found}"
+    with pytest.raises(ValueError, match=message):
+        balanced(**inputs, target=torch.tensor([0, 1, 1, 0, 1]))
 
 
 def test_an_unknown_task_is_an_error():

@@ -85,6 +85,11 @@ def collect(
     targets = []
     for batch in batches(loader, device):
         target = batch.pop("target")
+        if not isinstance(target, Tensor):
+            raise TypeError(
+                f"'target' should be a tensor for a method that looks at the features of the data; "
+                f"found a {type(target).__name__}. Use another method."
+            )
         outputs = encode(**batch)
         rows = [_rows(index, outputs[index], len(target)) for index in sorted(outputs)]
         features.append(rows)

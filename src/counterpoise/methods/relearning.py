@@ -180,6 +180,11 @@ def purity(features: Tensor, labels: Tensor, *, seed: int) -> float:
             'install "counterpoise[train]"`.'
         ) from error
     known = labels.ge(0)
+    if not known.any():
+        raise ValueError(
+            "`labels` should have some that are 0 or more for the purity of clusters; found none. "
+            "Hand on data with labels."
+        )
     features, labels = features[known], labels[known]
     low, high = features.amin(dim=0), features.amax(dim=0)
     scaled = (features - low) / (high - low).clamp_min(torch.finfo(features.dtype).tiny)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from counterpoise.core.errors import check_choice, check_kind
+from counterpoise.core.scores import AbsoluteError, BinaryCrossEntropy, Score, SquaredError
 from counterpoise.methods.method import TASKS, Method
 
 
@@ -33,3 +36,39 @@ classification. Use another method.
             f"`method` should be defined for the task, {task}; found {method.title()}, which is "
             f"for {known}. Use another method."
         )
+
+
+def needs_classes(method: Method) -> bool:
+    """Return whether a method is for classes alone, whose probabilities it goes by.
+
+    Example:
+        >>> from counterpoise import AGM, LFM
+        >>> needs_classes(AGM()), needs_classes(LFM())
+        (False, True)
+    """
+    return method.tasks.isdisjoint(("multilabel", "regression"))
+
+
+def check_classes(method: Method, score: Score, logits: Tensor) -> None:
+    """Raise if score or logits tell that there are no classes for a method that needs them.
+
+    Args:
+        method: For classes alone.
+        score: Of the task.
+        logits: Of a batch, shape (B, ...).
+
+    Raises:
+        ValueError: If so: the softmax of a single output, or of several labels, means nothing.
+    """
+    if isinstance(score, (SquaredError, AbsoluteError)):
+        check_task(method, "regression")
+    if isinstance(score, BinaryCrossEntropy):
+        check_task(method, "multilabel")
+    if logits.dim() < 2 or logits.shape[1] < 2:
+        raise ValueError(
+            f"Logits should be (N, C, ...) of two classes or more for {method.title()}, which is "
+            f"for classes alone; found {tuple(logits.shape)}. Give the model an output for each "
+            "class, or use another method."
+        )
+    if logits.dim() > 2:
+        check_task(method, "segments")
