@@ -278,3 +278,17 @@ def test_the_joint_loss_is_the_models_own():
     inputs, target = batch(2, 7)
     out = balanced(**inputs, target=target)
     torch.testing.assert_close(out.loss, 2.5 * F.cross_entropy(out.logits, target), **CLOSE)
+
+
+@pytest.mark.parametrize("num_samples", [0, 5])
+def test_a_batch_without_a_loss_does_not_count(num_samples):
+    """That of no label is NaN, and its gradient zero: blending goes on."""
+    plain, interrupted = bound(super_epoch=1), bound(super_epoch=1)
+    for method in (plain, interrupted):
+        epoch(method, 0, (1.0, 1.0, 0.9), (1.1, 1.2, 1.0))
+    step(interrupted, (NAN, NAN, NAN), num_samples)
+    expected, found = (
+        epoch(method, 1, (0.6, 0.5, 0.3), (0.9, 0.8, 0.8)) for method in (plain, interrupted)
+    )
+    assert found == expected
+    assert found == pytest.approx([5 / 46.25, 40 / 46.25, 1.25 / 46.25])

@@ -136,9 +136,10 @@ class GBlend(Multitask):
         return (weights.to(losses) * losses).sum()
 
     def _remember(self, losses: Tensor, signals: Signals) -> None:
-        num_samples = len(signals.logits)
-        sums = losses * num_samples if num_samples else torch.zeros_like(losses)
-        totals = torch.cat([sums, sums.new_full((1,), num_samples)])
+        # A batch without samples, or labels, has no loss: one would leave no mean of the others.
+        known = losses.isfinite().all()
+        num_samples = known * losses.new_full((1,), len(signals.logits))
+        totals = torch.cat([losses.where(known, 0) * num_samples, num_samples])
         totals = sum_over_processes(totals, signals.process_group)
         self.loss_sums = self.loss_sums + totals[:-1]
         self.num_samples = self.num_samples + totals[-1]
