@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-_CONTAINERS = (list, dict, set, deque, OrderedDict, defaultdict, Counter)
+_CONTAINERS = frozenset([list, dict, set, deque, OrderedDict, defaultdict, Counter])
 _OF_PYTORCH = frozenset(nn.Module().__dict__)
 _MOST = 1000
 
