@@ -116,6 +116,13 @@ def answers(port):
 
 
 @pytest.mark.slow
+def test_a_cluster_of_dask_is_started_beside_another():
+    """Nothing is said of the port that its pages have elsewhere: warnings are errors here."""
+    with opened("dask", jobs=1), opened("dask", jobs=1):
+        pass
+
+
+@pytest.mark.slow
 def test_a_cluster_of_dask_that_runs_already(tmp_path, dask_cluster):
     address = json.loads(dask_cluster.read_text())["address"]
     check_cluster(tmp_path, "dask", address)

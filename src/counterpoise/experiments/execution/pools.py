@@ -131,6 +131,7 @@ def _dask(stack: ExitStack, execution: Execution, gpu: bool) -> Submit:
     if address is None:
         options |= {"n_workers": execution.jobs, "threads_per_worker": 1}
         options |= {"dashboard_address": None, "silence_logs": logging.CRITICAL}
+        options["scheduler_kwargs"] = {"dashboard_address": ":0"}  # Dask's own may be another's
     elif address.endswith(".json"):  # for which Dask itself would wait without end
         address = json.loads(Path(address).read_text())["address"]
     client = stack.enter_context(Client(address, **options))
