@@ -90,12 +90,15 @@ def test_an_absence_that_breaks_the_model_only_with_another_is_an_error_up_front
         balanced(**inputs, target=target)
 
 
-def test_a_keyword_that_comes_later_is_still_found_to_go_with_the_samples():
-    class Scaled(Late):
-        def forward(self, scale=None, **inputs):
-            logits = super().forward(**inputs)
-            return logits if scale is None else logits * scale.unsqueeze(1)
+class Scaled(Late):
+    """Takes a factor for each sample beside the modalities, if there is one."""
 
+    def forward(self, scale=None, **inputs):
+        logits = super().forward(**inputs)
+        return logits if scale is None else logits * scale.unsqueeze(1)
+
+
+def test_a_keyword_that_comes_later_is_still_found_to_go_with_the_samples():
     torch.manual_seed(5)
     balanced = wrap(Scaled(3, norm=False).double(), "shared")
     inputs, target = batch(3, 7)
@@ -105,11 +108,6 @@ def test_a_keyword_that_comes_later_is_still_found_to_go_with_the_samples():
 
 
 def test_new_keywords_are_looked_at_in_whatever_step_they_come():
-    class Scaled(Late):
-        def forward(self, scale=None, **inputs):
-            logits = super().forward(**inputs)
-            return logits if scale is None else logits * scale.unsqueeze(1)
-
     torch.manual_seed(5)
     balanced = wrap(Scaled(3, norm=False).double(), "shared")
     inputs, target = batch(3, 7)

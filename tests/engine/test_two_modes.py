@@ -199,6 +199,7 @@ def test_processes_make_the_same_passes_and_name_the_model_alone(monkeypatch):
     monkeypatch.setattr(two_modes, "is_distributed", lambda: True)
     (told,) = train(make(ByHand(8)))
     assert "found that a part of the Late does not" in told
+    assert train(make(ByHand(8), behind=Noise())) == []  # nor do they judge what is random
 
 
 def test_a_model_that_fails_in_training_says_so_in_the_step():

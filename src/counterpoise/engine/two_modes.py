@@ -111,12 +111,14 @@ def _difference(
     with buffers_kept(model, attributes=True), _trained_without_dropout(trained):
         passes = _Passes(setup, model, batch)
         full, aside = passes.full(), passes.aside()
+        apart = is_distributed()  # where all processes are to make the same passes
+        by_chance = apart and not _same(full, passes.full())
         if are_probabilities(aside) and not are_probabilities(full):
             return _KIND
         if not names or _same(full, aside):
             return ""
-        if is_distributed():  # processes are to make the same passes
-            return f"a part of the {type(model).__name__}"
+        if apart:
+            return "" if by_chance else f"a part of the {type(model).__name__}"
         runs: list[list[_Call]] = []
         for run in (passes.full, passes.full, passes.aside):
             with _listening(model) as seen:
