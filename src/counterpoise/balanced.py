@@ -31,6 +31,7 @@ from counterpoise.engine.arguments import (
     check_forward,
     check_level,
     check_method,
+    check_mode,
     check_no_replica,
     check_parts,
     check_scripted,
@@ -230,6 +231,7 @@ class Balanced(Loop):
             )
         check_call(self.model, self.modalities, inputs)
         if not self.training:
+            check_mode(self.model, target)
             raw, logits = self._run(inputs)
             self._check(target, logits)
             loss = None if target is None else self._tools.criterion(logits, target)

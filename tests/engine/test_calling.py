@@ -113,6 +113,17 @@ def test_training_goes_on_after_a_call_in_inference_mode(level, dtype):
     assert_same_step((balanced, found), (twin, twin(**inputs, target=target)))
 
 
+def test_a_model_that_is_trained_within_a_wrapper_in_eval_mode_is_told():
+    balanced = wrap(made(head), "shared").eval()
+    inputs, target, _ = vectors()(0)
+    balanced(**inputs, target=target)
+    balanced.model.train()
+    with torch.no_grad():
+        balanced(**inputs, target=target)
+    with pytest.warns(UserWarning, match=r"found it in eval mode.*Call `balanced.train\(\)`"):
+        balanced(**inputs, target=target)
+
+
 class Both(cp.Method):
     """Modulates responses, and looks at other passes without gradient afterwards."""
 

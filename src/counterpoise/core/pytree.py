@@ -7,7 +7,6 @@ A tree is a tensor or any combination of lists, tuples, named tuples and diction
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -50,12 +49,10 @@ def repeat_rows(tree: PyTree, times: int) -> PyTree:
 
 def expand_rows(tree: PyTree, num_rows: int) -> PyTree:
     """Show the first row of each tensor as ``num_rows`` rows, without copying."""
-    return map_tensors(partial(_expanded, num_rows), tree)
-
-
-def _expanded(num_rows: int, tensor: Tensor) -> Tensor:
-    row = tensor if len(tensor) == 1 else tensor[:1]
-    return row.expand(num_rows, *tensor.shape[1:])
+    if not isinstance(tree, Tensor):
+        return map_tensors(lambda t: expand_rows(t, num_rows), tree)
+    row = tree if len(tree) == 1 else tree[:1]
+    return row.expand(num_rows, *tree.shape[1:])
 
 
 def versions(*trees: PyTree) -> list[int]:

@@ -209,7 +209,8 @@ def check_call(model: nn.Module, modalities: Sequence[str], inputs: Mapping[str,
                 f"Modality {name!r} should be given as a keyword; found {given}. Pass its batch, "
                 "also where it is to be absent."
             )
-        leaves = tensors(inputs[name])
+        value = inputs[name]
+        leaves = [value] if isinstance(value, Tensor) else tensors(value)
         for leaf in leaves:
             if leaf.is_nested or leaf.layout != torch.strided:
                 odd = "nested" if leaf.is_nested else "sparse"
@@ -220,7 +221,7 @@ def check_call(model: nn.Module, modalities: Sequence[str], inputs: Mapping[str,
         if not leaves:
             raise TypeError(
                 f"Modality {name!r} should be a tensor or a pytree of tensors; found "
-                f"{type(inputs[name]).__name__}. Pass lists, tuples or dictionaries of tensors."
+                f"{type(value).__name__}. Pass lists, tuples or dictionaries of tensors."
             )
     if len(inputs) == len(modalities) or torch.compiler.is_compiling():
         return
@@ -235,9 +236,21 @@ def check_call(model: nn.Module, modalities: Sequence[str], inputs: Mapping[str,
             )
 
 
+def check_mode(model: nn.Module, target: PyTree) -> None:
+    """Warn if a model is trained within a wrapper that is in eval mode."""
+    trains = model.training and target is not None and torch.is_grad_enabled()
+    if trains and not torch.compiler.is_compiling():
+        warnings.warn(
+            "The wrapper should be in train mode where its model is trained; found it in eval mode "
+            "and its model in train mode, so that the method takes no part. Call "
+            "`balanced.train()` and not `model.train()`.",
+            stacklevel=4,
+        )
+
+
 def require_target(target: PyTree) -> None:
     """Raise unless a training step has a target."""
-    if not tensors(target):
+    if not (isinstance(target, Tensor) or tensors(target)):
         raise TypeError(
             f"`target` should be given in training mode, a tensor or a pytree of them; found "
             f"{described(target)}. Call balanced(..., target=labels), or balanced.eval() first for "

@@ -43,8 +43,9 @@ class AttributesKept:
         for module in self._own:
             for table in (module.__dict__, module._buffers):
                 self._kept.append((table, table.copy()))
-            for name, value in module.__dict__.items():
-                if type(value) in _CONTAINERS and name not in _OF_PYTORCH and len(value) <= _MOST:
+            for name in module.__dict__.keys() - _OF_PYTORCH:
+                value = module.__dict__[name]
+                if type(value) in _CONTAINERS and len(value) <= _MOST:
                     self._held.append((value, value.copy()))
             if self._parts:
                 self._kept.append((module._modules, module._modules.copy()))

@@ -148,17 +148,17 @@ class Batch:
     def _one_stand_in(self, num_rows: int) -> dict[str, PyTree]:
         if self.one_stand_in is not None:
             return self.one_stand_in
-
-        first = partial(_first, num_rows)
         self.one_stand_in = {
-            name: self.absent.forward(i, map_tensors(first, self.inputs[name]))
+            name: self.absent.forward(i, _first(num_rows, self.inputs[name]))
             for i, name in enumerate(self.modalities)
         }
         return self.one_stand_in
 
 
-def _first(num_rows: int, tensor: Tensor) -> Tensor:
-    return tensor[:1] if tensor.shape[:1] == (num_rows,) else tensor
+def _first(num_rows: int, tree: PyTree) -> PyTree:
+    if not isinstance(tree, Tensor):
+        return map_tensors(partial(_first, num_rows), tree)
+    return tree[:1] if tree.shape[:1] == (num_rows,) else tree
 
 
 def _fresh(keywords: dict[str, Any]) -> dict[str, Any]:

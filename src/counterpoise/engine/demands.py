@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from counterpoise.engine.ownership import Ownership
 from counterpoise.methods.method import LEVELS, Level, Method, Needs, Phase, answers
 
 
-class Demand(NamedTuple):
+@dataclass(frozen=True)
+class Demand:
     """What the passes of a step have to compute.
 
     Attributes:
@@ -19,6 +21,8 @@ class Demand(NamedTuple):
         values: Which coalitions' values it sees: those of "responses", or of "unimodal" logits.
         rest_frozen: Whether gradients of coalitions reach the encoders alone.
         graph: Whether responses and unimodal logits carry the graph that made them.
+        passes: Whether coalitions are evaluated.
+        is_plain: Whether one ordinary pass of the model is enough.
     """
 
     responses: Level = "nothing"
@@ -28,19 +32,15 @@ class Demand(NamedTuple):
     values: Literal["", "responses", "unimodal"] = ""
     rest_frozen: bool = False
     graph: bool = False
+    passes: bool = field(init=False)
+    is_plain: bool = field(init=False)
 
-    @property
-    def passes(self) -> bool:
-        """Whether coalitions are evaluated."""
-        return self.responses != "nothing" or self.unimodal != "nothing"
+    def __post_init__(self) -> None:
+        passes = self.responses != "nothing" or self.unimodal != "nothing"
+        asks_more = self.features or self.heads or self.values or self.rest_frozen or self.graph
+        object.__setattr__(self, "passes", passes)
+        object.__setattr__(self, "is_plain", not (passes or asks_more))
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether one ordinary pass of the model is enough."""
-        return self == _PLAIN
-
-
-_PLAIN = Demand()
 
 _GOES_BACKWARD = frozenset(
     [
@@ -79,13 +79,9 @@ class Demands:
             for monitor in (False, True)
         }
         # In evaluation heads are listened to whether or not the method goes by them.
-        self.evaluation = _demand(
-            Needs("values", _seen(needs.unimodal_logits), features=needs.features),
-            ownership,
-            own_heads=own_heads,
-            monitor=False,
-            graph=False,
-        )._replace(heads=bool(ownership.heads))
+        shown = Needs("values", _seen(needs.unimodal_logits), features=needs.features)
+        asked_of_all = _demand(shown, ownership, own_heads=own_heads, monitor=False, graph=False)
+        self.evaluation = replace(asked_of_all, heads=bool(ownership.heads))
 
     def training(self, phase: Phase, *, monitor: bool) -> Demand:
         """Return what a training step asks.

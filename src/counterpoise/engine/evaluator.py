@@ -119,10 +119,13 @@ class Evaluator:
     def _answer_full(self, i: int, forward: Any, args: Any, kwargs: Any) -> Any:
         own = forward(*args, **kwargs)
         output = own if self.observer is None else self.observer(i, own)
-        self._shapes[i] = shapes(own)
-        if self.setup.level != "inputs" and not self._shapes[i]:
-            raise TypeError(self._opaque(i, own))
-        self._whole = self._whole and (isinstance(own, Tensor) or not _is_packed(own))
+        if isinstance(own, Tensor):
+            self._shapes[i] = [own.shape]
+        else:
+            self._shapes[i] = shapes(own)
+            if self.setup.level != "inputs" and not self._shapes[i]:
+                raise TypeError(self._opaque(i, own))
+            self._whole = self._whole and not _is_packed(own)
         if self.setup.level != "shared":
             return output  # nobody keeps it
         self.features[i] = own  # and not what a method made of it, for the full pass alone
@@ -268,7 +271,7 @@ class Evaluator:
 
         def answer(i: int, forward: Any, args: Any, kwargs: Any) -> Any:
             here = [i in coalition for coalition in partial]
-            return map_tensors(functools.partial(_stack, here), self.features[i], absences[i])
+            return _stack(here, self.features[i], absences[i])
 
         if self.facts.reads_inputs:
             keywords = self.batch.stacked(partial)
@@ -283,11 +286,16 @@ class Evaluator:
     def _chunk_size(self, num_coalitions: int) -> int:
         if torch.compiler.is_compiling():
             return num_coalitions
-        row_bytes = sum([t.nbytes for f in self.features.values() for t in tensors(f)])
+        leaves = [
+            leaf
+            for feature in self.features.values()
+            for leaf in ((feature,) if isinstance(feature, Tensor) else tensors(feature))
+        ]
+        row_bytes = sum([leaf.nbytes for leaf in leaves])
         size = max(1, CHUNK_BYTES // max(row_bytes, 1))
         if not self.facts.in_step:
             return size
-        least = torch.tensor(size, device=tensors(self.features)[0].device)
+        least = torch.tensor(size, device=leaves[0].device)
         distributed = torch.distributed
         distributed.all_reduce(least, distributed.ReduceOp.MIN, self.setup.process_group)
         return int(least)
@@ -384,8 +392,10 @@ def _broadcasts(have: torch.Size, want: torch.Size) -> bool:
     return len(have) == len(want) and all(a in (1, b) for a, b in zip(have, want, strict=True))
 
 
-def _stack(present: Sequence[bool], feature: Tensor, absence: Tensor) -> Tensor:
+def _stack(present: Sequence[bool], feature: PyTree, absence: PyTree) -> PyTree:
     """Stack, for each of S coalitions, the feature or the absence: (B, ...) -> (S B, ...)."""
+    if not isinstance(feature, Tensor):
+        return map_tensors(functools.partial(_stack, present), feature, absence)
     # Faster than torch.where: no mask is read, and the backward adds up slices where they lie.
     missing = absence.expand_as(feature)
     return torch.cat([feature if here else missing for here in present])

@@ -108,8 +108,8 @@ class BatchStatistics:
         Args:
             encoders: Whether the pass ran the encoders: they should have called all their layers.
         """
-        keys = {*self._next, *(key for key in self.calls if encoders and key[1] is not None)}
-        return all(self._next.get(key, 0) == len(self.calls.get(key, ())) for key in keys)
+        keys = {*self._next, *[key for key in self.calls if encoders and key[1] is not None]}
+        return not [k for k in keys if self._next.get(k, 0) != len(self.calls.get(k, ()))]
 
     def replay(self, module: nn.Module, forward: Callable[..., Any], x: Tensor, *more: Any) -> Any:
         """Run a layer in another coalition, with the statistics of its call in the full pass.

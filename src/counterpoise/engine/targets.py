@@ -9,6 +9,9 @@ from torch import Tensor
 
 from counterpoise.core.pytree import PyTree, tensors
 
+_FEW = 128
+"""Labels that are sooner read than reduced."""
+
 
 class TargetChecks:
     """Checks the targets of every batch against the logits, at next to no cost.
@@ -79,6 +82,9 @@ def _range(target: PyTree) -> tuple[float, float]:
         return inf, -inf
     if target.is_complex():
         return inf, -inf
+    if target.dim() == 1 and len(target) <= _FEW and not target.is_floating_point():
+        labels: list[int] = target.tolist()
+        return min(labels), max(labels)
     low, high = (target.detach() if target.requires_grad else target).aminmax()
     # Which reads memory, where `item` is an operation of its own.
     return float(low.tolist()), float(high.tolist())  # type: ignore[arg-type]

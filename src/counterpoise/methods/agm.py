@@ -162,7 +162,8 @@ class AGM(Method):
         return ratio - tau
 
     def _published(self, lead: Tensor) -> Tensor:
-        return _finite_exp(-self.alpha * lead.clamp(-self._clamp, self._clamp))
+        clamped = lead.clamp(-self._clamp, self._clamp)
+        return _finite_exp(-self.alpha * clamped, largest=self.alpha * self._clamp)
 
     def _bounded(self, kappa: Tensor) -> Tensor:
         return kappa if self.bound is None else kappa.clamp(1 / self.bound, self.bound)
@@ -218,6 +219,6 @@ def discrepancy_ratio(scores_M: Tensor) -> Tensor:
     return _finite_exp(sums_M if num_others == 1 else sums_M / num_others)
 
 
-def _finite_exp(exponent: Tensor) -> Tensor:
+def _finite_exp(exponent: Tensor, largest: float = inf) -> Tensor:
     limit = _LIMITS[exponent.dtype]
-    return exponent.clamp(-limit, limit).exp()
+    return (exponent if largest <= limit else exponent.clamp(-limit, limit)).exp()
