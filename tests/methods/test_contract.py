@@ -5,10 +5,10 @@ from copy import deepcopy
 import pytest
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 import counterpoise as cp
 from support.additive import Additive
+from support.devices import step_unread
 from support.encoders import KINDS, OfSparseWords, OfWords
 from support.harness import Run, data_of, method_state, movements, network, wrap
 from support.parallel import ROWS, trained, work
@@ -352,22 +352,14 @@ def test_state_survives_saving_in_mid_training_bit_for_bit(fusion, row):
     assert_same(method_state(resumed.balanced), method_state(run.balanced))
 
 
-class NoWaiting(TorchDispatchMode):
-    """Forbids what makes the host wait for the device."""
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        waits = ("_local_scalar_dense", "nonzero", "equal", "masked_select", "unique")
-        assert function.overloadpacket.__name__ not in waits, f"{function} waits for the device"
-        return function(*args, **(kwargs or {}))
-
-
 @rows("single")
-@pytest.mark.parametrize("fusion", ["additive", "attention"])
-def test_no_step_waits_for_the_device(fusion, row):
-    run = started(row, network(fusion))
+@pytest.mark.parametrize(
+    ("fusion", "level"), [("additive", "shared"), ("attention", "inputs"), ("maxout", "features")]
+)
+def test_a_step_stays_on_its_device_and_does_not_wait_for_it(fusion, level, row):
+    run = started(row, network(fusion), level)
     run.start_epoch()
-    with NoWaiting():
-        run.forward().loss.backward()
+    step_unread(run)
 
 
 @rows("single")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from counterpoise.core.autocast import is_autocast
 from counterpoise.core.pytree import PyTree
 from counterpoise.core.scores import Criterion
 
@@ -42,7 +43,7 @@ def _in_type_of(criterion: nn.Module, logits: Tensor) -> Tensor:
     """
     kinds = {w.dtype for w in (*criterion.parameters(), *criterion.buffers())}
     half = kinds & {torch.float16, torch.bfloat16}
-    if not half or torch.is_autocast_enabled(logits.device.type):
+    if not half or is_autocast(logits.device):
         return logits
     return logits.to(half.pop())
 

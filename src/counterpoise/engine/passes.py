@@ -6,13 +6,14 @@ Features first, then responses and scores, then unimodal logits.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from counterpoise.core.autocast import without_autocast
 from counterpoise.core.coalitions import Plan, Sampling
 from counterpoise.core.gradient_scaling import GradientScaling
 from counterpoise.core.pytree import PyTree
@@ -189,7 +190,7 @@ def _evaluated(
     # Differences of half-precision logits are noise: from here on float32 at least.
     # To modulate, the graph of the partial values is enough: no other is recorded for nothing.
     parts = (partial, full) if wanted.graph else (partial.detach(), full.detach())
-    with _without_autocast(full):
+    with without_autocast(full.device):
         values_SB = torch.cat([parts[0], parts[1].unsqueeze(0)])
         values_SB = values_SB.to(torch.promote_types(values_SB.dtype, torch.float32))
         weights = plan.weights.to(values_SB)
@@ -216,7 +217,7 @@ def _scores(
     acting: bool,
 ) -> dict[str, Tensor]:
     """Return the signals of scores, and which modalities are finite where one is not."""
-    with _without_autocast(values.all):
+    with without_autocast(values.all.device):
         scores, num_samples = scored(
             tools.score,
             values.responses.detach(),
@@ -231,12 +232,6 @@ def _scores(
             inputs, plan.members, values.all.detach(), tools.process_group
         )
     return told
-
-
-def _without_autocast(logits: Tensor) -> AbstractContextManager[Any]:
-    kind = logits.device.type
-    active = torch.is_autocast_enabled(kind)
-    return torch.autocast(kind, enabled=False) if active else nullcontext()
 
 
 def _of_heads(

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from counterpoise.core.autocast import without_autocast
 from counterpoise.core.errors import check_count
 from counterpoise.core.pytree import PyTree, map_tensors
 from counterpoise.core.scores import sum_over_processes
@@ -135,7 +136,7 @@ class MLA(Method):
         used = self._used
         if used is None or gradient.dim() != 2 or gradient.shape[1] != len(used):
             return gradient
-        with torch.autocast(gradient.device.type, enabled=False):  # a gradient keeps its type
+        with without_autocast(gradient.device):  # a gradient keeps its type
             return gradient @ used.to(gradient.dtype).T
 
     def fuse(self, unimodal_logits: Tensor) -> Tensor:

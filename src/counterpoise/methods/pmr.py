@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from counterpoise.core.autocast import without_autocast
 from counterpoise.core.errors import check_count, check_range
 from counterpoise.core.pytree import PyTree
 from counterpoise.core.scores import mean_over_processes
@@ -112,7 +113,7 @@ class PMR(Reminding):
             TypeError: If a feature is no tensor and ``vector`` is not given.
         """
         num_classes, target = signals.logits.shape[1], class_labels(signals.target, "PMR")
-        with torch.autocast(joint.device.type, enabled=False):
+        with without_autocast(joint.device):
             features = [
                 self._vectors(m, feature, len(target)) for m, feature in enumerate(signals.features)
             ]

@@ -10,6 +10,7 @@ from math import exp
 import torch
 from torch import Tensor
 
+from counterpoise.core.autocast import without_autocast
 from counterpoise.core.scores import CrossEntropy, mean_over_processes, score_responses
 from counterpoise.methods.method import Signals
 
@@ -65,7 +66,7 @@ def scaled_confidences(signals: Signals, counted_B: Tensor | None = None) -> tup
     if labelled is not None:
         labelled_B = labelled(signals.target)
         counted_B = labelled_B if counted_B is None else counted_B & labelled_B
-    with torch.autocast(logits.device.type, enabled=False):
+    with without_autocast(logits.device):
         wide = logits.detach().to(torch.promote_types(logits.dtype, torch.float32))
         losses_MB = score_responses(score, wide, signals.target)
         shift = losses_MB.new_zeros(())
