@@ -359,14 +359,15 @@ class Balanced(Loop):
 
     def _act(self, inputs: dict[str, Any], target: PyTree, wanted: Demand, *, acts: bool) -> Output:
         check_no_replica(self)
+        model, method = self.model, self.method  # each look at a part of a module takes time
         batch = self._batch(inputs)
-        facts = self.runner.facts_for(self.model, batch) if wanted.passes else _NO_FACTS
+        facts = self.runner.facts_for(model, batch) if wanted.passes else _NO_FACTS
         if not (self._prepared or torch.compiler.is_compiling()):
             self._prepare(batch)
         observed = observe(
             self._tools,
-            self.model,
-            self.method,
+            model,
+            method,
             batch,
             target,
             wanted,
@@ -374,7 +375,7 @@ class Balanced(Loop):
             acting=True,
             check=partial(self._check, target),
         )
-        return apply_method(self._tools, self.model, self.method, observed, acts=acts)
+        return apply_method(self._tools, model, method, observed, acts=acts)
 
     @torch.no_grad()
     def _respond(self, batch: Batch, target: PyTree) -> Output:

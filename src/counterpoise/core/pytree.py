@@ -51,7 +51,7 @@ def expand_rows(tree: PyTree, num_rows: int) -> PyTree:
     """Show the first row of each tensor as ``num_rows`` rows, without copying."""
     if not isinstance(tree, Tensor):
         return map_tensors(lambda t: expand_rows(t, num_rows), tree)
-    row = tree if len(tree) == 1 else tree[:1]
+    row = tree if tree.shape[0] == 1 else tree[:1]
     return row.expand(num_rows, *tree.shape[1:])
 
 

@@ -324,7 +324,7 @@ def mean_over_processes(
     else:
         count = counted_B.sum(dtype=losses_MB.dtype)
         waits = count.device.type != "cpu" or torch.compiler.is_compiling()
-        if waits or float(count.tolist()) != len(counted_B):  # type: ignore[arg-type]
+        if waits or float(count.tolist()) != counted_B.shape[0]:  # type: ignore[arg-type]
             losses_MB = losses_MB.where(counted_B, 0)
     sums_M = losses_MB.sum(dim=1)
     if is_distributed():

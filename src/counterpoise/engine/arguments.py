@@ -286,7 +286,7 @@ def logits_of(select: Callable[[Any], Any] | None, raw: Any) -> Tensor:
 
 def check_rows(logits: Tensor, num_rows: int) -> None:
     """Raise unless logits have so many rows."""
-    if len(logits) != num_rows:
+    if logits.shape[0] != num_rows:
         raise ValueError(
             f"Logits should have rows of the batch first, {num_rows} here; found shape "
             f"{tuple(logits.shape)}. {_SQUEEZE}"

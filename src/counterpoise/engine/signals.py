@@ -33,8 +33,8 @@ def respond(values_SB: Tensor, weights_MS: Tensor) -> Tensor:
         values_SB: The full coalition last, float32 or wider.
         weights_MS: W, of the same type.
     """
-    full = values_SB[-1]
-    responses = (weights_MS @ values_SB.flatten(1)).view(len(weights_MS), *full.shape)
+    full, num_modalities = values_SB[-1], weights_MS.shape[0]  # `len` takes a microsecond
+    responses = (weights_MS @ values_SB.flatten(1)).view(num_modalities, *full.shape)
     if known_finite((full.detach() if full.requires_grad else full).sum()):
         return responses
     return responses.where(full.isfinite(), full)

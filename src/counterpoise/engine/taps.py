@@ -7,7 +7,6 @@ and what a method asks for (logits of heads), and answers in the other passes.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
-from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -126,13 +125,15 @@ class Taps:
     def _run(self, keywords: Mapping[str, Any], answer: Answer | None, *, recording: bool) -> Any:
         # Who calls a layer tells its calls apart: encoders are listened to for that too.
         encoders = len(self._layers) > 0 or answer is not None
-        listens = self._interception is not None
         self._recording, self._answer = recording, answer or _compute
         self.calls = {} if answer is None else dict.fromkeys(self._encoders, 0)
         self._shared = {}
         try:
-            with nullcontext() if listens else self._listening(encoders=encoders):
+            if self._interception is not None:
                 raw = self.model(**keywords)
+            else:
+                with self._listening(encoders=encoders):
+                    raw = self.model(**keywords)
         finally:
             self._answer = _compute
         for i, count in self.calls.items():

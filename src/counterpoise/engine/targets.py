@@ -54,7 +54,7 @@ class TargetChecks:
                     f"found shape {tuple(leaf.shape)}. Pass the labels of this batch."
                 )
         check = getattr(score, "check", None)
-        if check is None or not values or not len(logits):
+        if check is None or not values or not logits.shape[0]:
             return
         kind, (low, high) = _kind(logits, target), _range(target)
         if kind != self._kind or not (low >= self._low and high <= self._high):
@@ -82,7 +82,7 @@ def _range(target: PyTree) -> tuple[float, float]:
         return inf, -inf
     if target.is_complex():
         return inf, -inf
-    if target.dim() == 1 and len(target) <= _FEW and not target.is_floating_point():
+    if target.dim() == 1 and target.shape[0] <= _FEW and not target.is_floating_point():
         labels: list[int] = target.tolist()
         return min(labels), max(labels)
     low, high = (target.detach() if target.requires_grad else target).aminmax()

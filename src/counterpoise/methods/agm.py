@@ -133,10 +133,10 @@ class AGM(Method):
         A step with a non-finite score, or with no sample, gets coefficients of one and leaves
         the reference alone; :meth:`check` reports the former.
         """
-        scores = signals.scores
+        scores, reference = signals.scores, self.reference
         assert scores is not None
         valid = None if known_finite(scores) else are_finite(scores)
-        lead = self._lead(scores, self.reference.scores)
+        lead = self._lead(scores, reference.scores)
         if valid is not None:
             self._record_nonfinite(valid, signals)
             lead = lead.where(valid, 0)  # of which the coefficient is 1
@@ -146,7 +146,7 @@ class AGM(Method):
         self._told.update(lead=lead, bounded=bounded)  # an attribute of a module is slow to set
         self._buffers["bounded_steps"] = self.bounded_steps + bounded
         self._buffers["num_steps"] = self.num_steps + 1
-        self.reference.observe(scores, valid)
+        reference.observe(scores, valid)
         return bounded_kappa
 
     def coefficient(self, scores: Tensor, reference: Tensor) -> Tensor:
