@@ -117,10 +117,11 @@ def by_fsdp_apart(rank, folder, port):
         balanced, balanced, optimiser, UNEQUAL[rank], lambda loss: (loss * WEIGHTS[rank]).backward()
     )
     save(folder, rank, balanced, out, UNEQUAL[rank])
-    with pytest.raises(
-        RuntimeError, match=r"should be whole in a step; .* fully_shard\(balanced\)"
-    ):
-        sharded_apart(wrapped(cp.OGM()))(**first)
+    for method in (cp.OGM(), cp.MMPareto(), cp.LFM("learned"), cp.Relearning()):
+        with pytest.raises(
+            RuntimeError, match=r"should be whole in a step; .* fully_shard\(balanced\)"
+        ):
+            sharded_apart(wrapped(method))(**first)
     distributed.barrier()
     distributed.destroy_process_group()
 

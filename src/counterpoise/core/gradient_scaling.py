@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -15,11 +15,6 @@ _NONE = -1
 
 
 _REST = -1
-
-_SHARDED = (
-    "Parameters whose gradients a method changes should be whole in a step; found some that are "
-    "sharded by themselves, within the wrapper. Shard the wrapper as one: fully_shard(balanced)."
-)
 
 EncoderRule = Callable[[Tensor, Tensor, nn.Parameter], Tensor]
 """From the gradient of an encoder's parameter, the modality's factor and the parameter itself."""
@@ -96,8 +91,7 @@ class GradientScaling:
         for p in parameters:
             known = self._hooked.get(id(p))
             if p.requires_grad and (known is None or known() is not p):
-                if hasattr(p, "full_tensor"):
-                    raise RuntimeError(_SHARDED)
+                check_whole([p])
                 reference = weakref.ref(p)
                 p.register_hook(partial(self._apply, index, reference))  # type: ignore[no-untyped-call]
                 self._hooked[id(p)] = reference
@@ -166,6 +160,16 @@ class GradientScaling:
         if changed.layout == gradient.layout:
             return changed
         return changed.to_sparse(gradient.sparse_dim())  # of an embedding, as it has to stay
+
+
+def check_whole(parameters: Iterable[nn.Parameter]) -> None:
+    """Raise if a parameter is a part of one, as processes hold it between steps."""
+    if any(hasattr(p, "full_tensor") for p in parameters):
+        raise RuntimeError(
+            "Parameters that a method goes by, or whose gradients it changes, should be whole in a "
+            "step; found some that are sharded by themselves, within the wrapper. Shard the "
+            "wrapper as one: fully_shard(balanced)."
+        )
 
 
 def _no_pass() -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from counterpoise.core.errors import check_choice, check_range
+from counterpoise.core.gradient_scaling import check_whole
 from counterpoise.core.scores import sum_over_processes
 from counterpoise.methods.method import Needs, Signals
 from counterpoise.methods.shared.losses import divergence
@@ -107,6 +108,7 @@ class LFM(Reminding):
         parameters = [p for ps in signals.encoder_parameters for p in ps if p.requires_grad]
         if not parameters:  # a head is trained alone, for a while
             return
+        check_whole(parameters)
         of_joint, of_agreement = (
             _gradient(loss, parameters, signals.process_group) for loss in (joint, agreement)
         )

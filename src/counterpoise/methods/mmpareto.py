@@ -7,11 +7,13 @@ a and b their weights in what the encoder gets, gamma how much that is enlarged.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
 
 from counterpoise.core.errors import check_range
+from counterpoise.core.gradient_scaling import check_whole
 from counterpoise.core.scores import sum_over_processes
 from counterpoise.methods.method import Needs, Signals
 from counterpoise.methods.shared.heads import Heads
@@ -81,6 +83,7 @@ class MMPareto(Multitask):
         encoders = [[p for p in ps if p.requires_grad] for ps in signals.encoder_parameters]
         if not any(encoders) or not torch.is_grad_enabled():
             return total
+        check_whole(chain(*encoders))
         reached: set[nn.Parameter] = set()
         joint_M = _gradients(joint, encoders, reached)
         uni_M = [torch.zeros_like(g) for g in joint_M]

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from counterpoise.core.errors import check_count, check_range, check_seed
+from counterpoise.core.gradient_scaling import check_whole
 from counterpoise.methods.method import Features, Method, Needs, Signals
 from counterpoise.methods.shared.snapshots import Snapshots
 
@@ -105,6 +106,7 @@ class Relearning(Method):
         """Leave the responses alone; keep the weights that training starts with."""
         if not self._keeps:
             for index, parameters in enumerate(signals.encoder_parameters):
+                check_whole(parameters)
                 self.starts.keep(f"encoder{index}", [nn.ParameterList(parameters)])
 
     def _load_from_state_dict(self, *args: Any) -> None:
