@@ -221,11 +221,15 @@ def _kept(output: Any) -> tuple[Tensor, Tensor] | None:
     return (mu, h) if mu.numel() and mu.dtype in (torch.float32, torch.float64) else None
 
 
+_watching = getattr(torch._C._autograd, "_top_saved_tensors_default_hooks", None)
+"""Which hooks are in force; of older releases of PyTorch nobody can tell."""
+
+
 def _may_be_run_again() -> bool:
-    """Return whether what is saved for the backward pass is watched, as in a checkpoint."""
-    if torch.compiler.is_compiling():
+    """Return whether what is saved for the backward pass may be watched, as in a checkpoint."""
+    if _watching is None or torch.compiler.is_compiling():
         return True
-    return torch._C._autograd._top_saved_tensors_default_hooks(True) is not None
+    return _watching(True) is not None
 
 
 def _group_of(module: nn.Module) -> Any:
