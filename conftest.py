@@ -4,6 +4,7 @@ import gc
 import os
 
 import pytest
+from hypothesis import settings
 from sybil import Sybil
 from sybil.parsers.myst import PythonCodeBlockParser
 
@@ -11,6 +12,13 @@ pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser()],
     patterns=["README.md", "docs/*.md", "docs/data/*.md", "docs/walks/*.md"],
 ).pytest()
+
+
+# The same examples every time, and no deadline on a busy machine.
+settings.register_profile(
+    "steady", settings.default, derandomize=True, deadline=None, database=None, max_examples=40
+)
+settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session", autouse=True)

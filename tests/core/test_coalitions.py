@@ -16,7 +16,6 @@ from counterpoise.core.coalitions import (
     separable_plan,
 )
 from support.oracle import response_weights
-from support.properties import repeatable
 
 CLOSE = {"rtol": 1e-12, "atol": 1e-9}
 
@@ -105,7 +104,6 @@ def test_weights_come_in_the_type_asked_for(dtype):
     assert cp.shapley_weights(3, dtype=dtype).dtype == dtype
 
 
-@repeatable
 @given(games())
 def test_efficiency(game):
     num_players, values = game
@@ -113,7 +111,6 @@ def test_efficiency(game):
     torch.testing.assert_close(shares.sum(), values[-1], **CLOSE)
 
 
-@repeatable
 @given(games(), st.data())
 def test_exchangeable_players_get_equal_shares(game, data):
     num_players, values = game
@@ -125,7 +122,6 @@ def test_exchangeable_players_get_equal_shares(game, data):
     torch.testing.assert_close(shares[i], shares[j], **CLOSE)
 
 
-@repeatable
 @given(games(), st.floats(-10, 10), st.data())
 def test_a_null_player_gets_its_part_of_the_empty_coalition_alone(game, empty, data):
     num_players, values = game
@@ -136,7 +132,6 @@ def test_a_null_player_gets_its_part_of_the_empty_coalition_alone(game, empty, d
     assert shares[null].item() == pytest.approx(empty / num_players, rel=1e-12, abs=1e-9)
 
 
-@repeatable
 @given(games(count=2), st.floats(-10, 10), st.floats(-10, 10))
 def test_linearity(game, a, b):
     num_players, u, v = game
@@ -144,7 +139,6 @@ def test_linearity(game, a, b):
     torch.testing.assert_close(weights @ (a * u + b * v), a * (weights @ u) + b * (weights @ v))
 
 
-@repeatable
 @given(games(), st.data())
 def test_relabelling_the_players_relabels_the_shares(game, data):
     num_players, values = game
@@ -156,7 +150,6 @@ def test_relabelling_the_players_relabels_the_shares(game, data):
     torch.testing.assert_close(found[list(labels)], shares, **CLOSE)
 
 
-@repeatable
 @given(games())
 def test_shares_are_the_mean_gain_over_all_orderings(game):
     num_players, values = game
@@ -172,7 +165,6 @@ def test_shares_are_the_mean_gain_over_all_orderings(game):
     torch.testing.assert_close(shares, gains / factorial(num_players), **CLOSE)
 
 
-@repeatable
 @given(games())
 def test_leave_one_out_and_alone_pick_the_right_values(game):
     num_players, values = game

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 import counterpoise as cp
 from counterpoise.core.coalitions import coalitions
-from support.properties import repeatable
 
 sizes = st.tuples(st.integers(2, 7), st.integers(0, 30))
 
@@ -54,7 +53,6 @@ def draws(num_players, num_passes, num_draws):
     return [sampling.plan(num_players) for _ in range(num_draws)]
 
 
-@repeatable
 @given(sizes)
 def test_a_draw_costs_the_documented_passes_and_never_more_than_asked(size):
     num_modalities, spare = size
@@ -71,7 +69,6 @@ def test_a_draw_costs_the_documented_passes_and_never_more_than_asked(size):
     assert plan.groups.shape == (pairs, *plan.weights.shape)
 
 
-@repeatable
 @given(sizes)
 def test_every_draw_is_efficient(size):
     num_players, seed = size

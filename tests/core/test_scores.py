@@ -12,7 +12,6 @@ from torch.nn import functional as F
 import counterpoise as cp
 from counterpoise.core import scores as module
 from counterpoise.core.scores import criterion_of, mean_over_processes, score_responses
-from support.properties import repeatable
 
 SHAPES = [(), (5,), (3, 2)]
 
@@ -109,7 +108,6 @@ def test_other_scores_are_pytorchs_averaged_over_each_sample(score, loss, shape)
     )
 
 
-@repeatable
 @given(st.integers(2, 5), st.integers(0, 7), st.sampled_from([(), (3,)]))
 def test_responses_are_scored_as_one_by_one(num_modalities, rows, extra):
     torch.manual_seed(num_modalities + 10 * rows)

@@ -15,7 +15,6 @@ from counterpoise.measures import (
     every_coalition,
     robustness,
 )
-from support.properties import repeatable
 
 CLOSE = {"rtol": 1e-12, "atol": 1e-12}
 counts = st.integers(1, 6)
@@ -46,14 +45,12 @@ def by_orderings(performances, M):
 # -- contribution --------------------------------------------------------------------------------
 
 
-@repeatable
 @given(seed=seeds, M=counts)
 def test_contributions_are_the_mean_gain_over_all_orderings(seed, M):
     v = draw(seed, 2**M)
     torch.testing.assert_close(contributions(v), by_orderings(v, M), **CLOSE)
 
 
-@repeatable
 @given(seed=seeds, M=counts)
 def test_contributions_share_out_what_is_beyond_chance(seed, M):
     v = draw(seed, 2**M, 3)
@@ -61,7 +58,6 @@ def test_contributions_share_out_what_is_beyond_chance(seed, M):
     torch.testing.assert_close(contributions(v + 0.5), contributions(v), **CLOSE)
 
 
-@repeatable
 @given(seed=seeds, M=counts)
 def test_a_modality_that_adds_nothing_contributes_nothing_and_equals_contribute_equally(seed, M):
     worth = draw(seed, M).tolist()
@@ -92,7 +88,6 @@ def test_counts_are_measured_like_other_numbers(dtype):
 # -- cooperation ---------------------------------------------------------------------------------
 
 
-@repeatable
 @given(seed=seeds, M=counts)
 def test_modalities_that_add_up_do_not_cooperate(seed, M):
     worth = draw(seed, M).tolist()
@@ -101,7 +96,6 @@ def test_modalities_that_add_up_do_not_cooperate(seed, M):
     torch.testing.assert_close(contributions(v), torch.tensor(worth, dtype=torch.float64), **CLOSE)
 
 
-@repeatable
 @given(seed=seeds, M=st.integers(2, 6))
 def test_cooperation_is_positive_for_synergy_and_negative_for_repetition(seed, M):
     gain = float(draw(seed, 1)) + 0.01
@@ -119,7 +113,6 @@ def test_alone_is_one_performance_a_modality():
 # -- robustness ----------------------------------------------------------------------------------
 
 
-@repeatable
 @given(seed=seeds, M=counts, each=st.booleans())
 def test_robustness_is_the_mean_over_which_modalities_are_there(seed, M, each):
     v, p = draw(seed, 2**M), draw(seed + 1, 3, M) if each else draw(seed + 1, 3)
@@ -134,7 +127,6 @@ def test_robustness_is_the_mean_over_which_modalities_are_there(seed, M, each):
     torch.testing.assert_close(robustness(v, p), expected, **CLOSE)
 
 
-@repeatable
 @given(seed=seeds, M=counts)
 def test_robustness_begins_with_the_whole_and_ends_with_nothing(seed, M):
     v = draw(seed, 2**M)

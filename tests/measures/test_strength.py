@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from counterpoise.measures import competition_strength, varying_directions
 from counterpoise.measures.rows import rows
-from support.properties import repeatable
 
 GOLDEN = Path(__file__).parent / "golden" / "competition.npz"
 FIT, TEST = slice(0, 211), slice(211, 211 + 157)
@@ -68,14 +67,12 @@ def test_golden_values_of_the_published_computation(modality, kind):
     assert found == pytest.approx(float(values[f"strength/{modality}"]), abs=1e-6)
 
 
-@repeatable
 @given(seed=seeds, size=sizes, ridge=st.sampled_from((0.3, 120.0, 1e5)))
 def test_agrees_with_the_formula_computed_naively(seed, size, ridge):
     fused, concept = samples(seed, size)
     assert strength(fused, concept, ridge) == pytest.approx(oracle(fused, concept, ridge), rel=1e-9)
 
 
-@repeatable
 @given(seed=seeds, size=sizes)
 def test_a_rank_deficient_concept_agrees_with_the_formula_too(seed, size):
     fused, concept = samples(seed, size)
@@ -96,7 +93,6 @@ def test_a_hand_worked_example():
 # -- bounds and invariances ----------------------------------------------------------------------
 
 
-@repeatable
 @given(seed=seeds, size=sizes)
 def test_a_linear_map_of_the_fused_feature_is_carried_as_ridge_goes_to_zero(seed, size):
     fused, concept = samples(seed, size, noise=0.0)
@@ -105,7 +101,6 @@ def test_a_linear_map_of_the_fused_feature_is_carried_as_ridge_goes_to_zero(seed
     assert falling[-1] < 1e-20
 
 
-@repeatable
 @given(seed=seeds, size=sizes)
 def test_independent_features_have_strength_about_one(seed, size):
     found = strength(samples(seed, 1)[0], draw(seed + 1, TEST.stop, size))
@@ -113,7 +108,6 @@ def test_independent_features_have_strength_about_one(seed, size):
     assert found == pytest.approx(1 + NUM_FUSED / 211, abs=0.35 / np.sqrt(size) + 0.05)
 
 
-@repeatable
 @given(seed=seeds, size=sizes)
 def test_as_ridge_grows_the_mean_is_all_that_is_told(seed, size):
     fused, concept = samples(seed, size)
@@ -123,7 +117,6 @@ def test_as_ridge_grows_the_mean_is_all_that_is_told(seed, size):
     assert strength(fused, concept, 1e15) == pytest.approx(expected, rel=1e-9)
 
 
-@repeatable
 @given(seed=seeds, size=sizes, scale=st.sampled_from((1e-6, 1.0, 1e6)))
 def test_invariant_to_affine_maps_of_the_concept_that_can_be_inverted(seed, size, scale):
     fused, concept = samples(seed, size)
@@ -133,7 +126,6 @@ def test_invariant_to_affine_maps_of_the_concept_that_can_be_inverted(seed, size
     assert strength(fused, mapped) == pytest.approx(expected, rel=1e-12 * condition**2)
 
 
-@repeatable
 @given(seed=seeds, size=sizes)
 def test_invariant_to_rotations_and_shifts_of_the_fused_feature(seed, size):
     fused, concept = samples(seed, size)
@@ -142,7 +134,6 @@ def test_invariant_to_rotations_and_shifts_of_the_fused_feature(seed, size):
     assert strength(fused @ rotation - 29.0, concept) == pytest.approx(expected, rel=1e-9)
 
 
-@repeatable
 @given(seed=seeds, size=sizes)
 def test_never_negative_and_invariant_to_the_order_of_samples(seed, size):
     fused, concept = samples(seed, size)
@@ -155,7 +146,6 @@ def test_never_negative_and_invariant_to_the_order_of_samples(seed, size):
 # -- degenerate concepts -------------------------------------------------------------------------
 
 
-@repeatable
 @given(seed=seeds, size=sizes, dtype=st.sampled_from((np.float32, np.float64)))
 def test_a_repeated_or_constant_dimension_lowers_the_strength_by_its_share_of_dimensions(
     seed, size, dtype
@@ -167,7 +157,6 @@ def test_a_repeated_or_constant_dimension_lowers_the_strength_by_its_share_of_di
     assert strength(fused, wider) == pytest.approx(expected, rel=1e-5)
 
 
-@repeatable
 @given(seed=seeds, rank=sizes, dtype=st.sampled_from((np.float32, np.float64)))
 def test_directions_that_vary_are_counted(seed, rank, dtype):
     concept = (draw(seed, 157, rank) @ draw(seed + 1, rank, 13) + 3.0).astype(dtype)
@@ -187,7 +176,6 @@ def test_a_constant_concept_has_nothing_to_lose(value, dtype):
     assert strength(fused, concept) == 0.0
 
 
-@repeatable
 @given(
     seed=seeds,
     counts=st.tuples(st.integers(2, 9), st.integers(2, 9)),

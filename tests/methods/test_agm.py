@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 import counterpoise as cp
 from counterpoise.methods import discrepancy_ratio
-from support.properties import repeatable
 
 NAMES = ("ear", "eye", "hand", "nose", "tongue", "skin")
 nats = st.floats(0, 5, allow_subnormal=False)
@@ -78,7 +77,6 @@ def test_the_modality_with_the_lower_score_has_the_ratio_above_one():
     assert ahead > 1 > behind
 
 
-@repeatable
 @given(score_runs(num_steps=1))
 def test_at_the_first_step_the_ratio_is_compared_with_one(run):
     method = published(len(run[0]), alpha=0.7, clamp=1e9)
@@ -86,7 +84,6 @@ def test_at_the_first_step_the_ratio_is_compared_with_one(run):
     torch.testing.assert_close(step(method, *run[0]), torch.exp(-0.7 * (ratio - 1)))
 
 
-@repeatable
 @given(score_runs(num_steps=1), st.data(), st.floats(1e-3, 1), st.integers(1, 4))
 def test_who_gains_on_its_history_is_braked_and_the_others_are_boosted(run, data, gain, past):
     history = [s + 1 for s in run[0]]
@@ -99,7 +96,6 @@ def test_who_gains_on_its_history_is_braked_and_the_others_are_boosted(run, data
         assert kappa < 1 if m == leader else kappa > 1
 
 
-@repeatable
 @given(score_runs(num_steps=1), st.integers(1, 5))
 def test_unequal_modalities_that_are_as_unequal_as_ever_are_left_alone(run, past):
     method = bound(len(run[0]), alpha=3.0)
@@ -109,7 +105,6 @@ def test_unequal_modalities_that_are_as_unequal_as_ever_are_left_alone(run, past
     torch.testing.assert_close(kappa, torch.ones_like(kappa), rtol=1e-9, atol=0)
 
 
-@repeatable
 @given(score_runs(num_steps=3), st.data())
 def test_relabelling_the_modalities_relabels_the_coefficients(run, data):
     order = data.draw(st.permutations(range(len(run[0]))))
@@ -150,7 +145,6 @@ def test_equal_scores_give_exactly_one_however_large(score, dtype):
         assert torch.equal(step(method, *[score] * 5, dtype=dtype), torch.ones(5, dtype=dtype))
 
 
-@repeatable
 @given(score_runs(num_steps=3), st.floats(1, 5), st.floats(0, 7))
 def test_coefficients_are_the_published_ones_kept_within_the_bound(run, b, alpha):
     bounded = bound(len(run[0]), alpha=alpha, bound=b)
@@ -228,7 +222,6 @@ def test_the_first_step_whose_score_is_not_finite_is_told_also_if_it_is_the_very
     assert method.nonfinite_steps.tolist() == [0, 0]
 
 
-@repeatable
 @given(score_runs(num_steps=3))
 def test_no_strength_gives_exactly_one(run):
     method = bound(len(run[0]), alpha=0.0)

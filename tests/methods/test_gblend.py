@@ -15,7 +15,6 @@ from counterpoise.methods.gblend import GBlend, blend_weights
 from support.additive import additive
 from support.blending import ROWS, blending, train, work
 from support.networks import MaxOut, batch
-from support.properties import repeatable
 from support.two_processes import run_in_two
 from support.wrapping import assert_same, gradients, plain_step, wrap
 
@@ -116,7 +115,6 @@ def test_an_empty_batch_leaves_the_training_loss_alone():
     assert torch.equal(method.loss_sums, before)
 
 
-@repeatable
 @given(
     st.sampled_from([2, 3, 5]),
     st.sampled_from([0.0, 1e-3, 1.0, 1e15]),

@@ -14,7 +14,6 @@ from counterpoise.methods import pareto_weights
 from counterpoise.methods.mmpareto import _linear
 from support.harness import network, wrap
 from support.networks import batch
-from support.properties import repeatable
 from support.wrapping import assert_same, gradients
 
 
@@ -43,7 +42,6 @@ def test_worked_example_of_agreement():
 vectors = st.lists(st.floats(-1, 1, allow_subnormal=False), min_size=3, max_size=3)
 
 
-@repeatable
 @given(vectors, vectors)
 def test_both_losses_fall_along_it_and_it_is_as_long_as_the_sum(joint, own):
     joint, own = (torch.tensor(v, dtype=torch.float64) for v in (joint, own))
@@ -57,7 +55,6 @@ def test_both_losses_fall_along_it_and_it_is_as_long_as_the_sum(joint, own):
         torch.testing.assert_close(h, joint + own)
 
 
-@repeatable
 @given(vectors, vectors)
 def test_the_direction_is_that_of_the_shortest_vector_between_them(joint, own):
     joint, own = (torch.tensor(v, dtype=torch.float64) for v in (joint, own))

@@ -16,7 +16,6 @@ from counterpoise.methods.mses import MSES
 from counterpoise.methods.shared.snapshots import Snapshots
 from support.additive import additive
 from support.networks import Late, batch
-from support.properties import repeatable
 from support.wrapping import assert_same
 
 NAN, INF = float("nan"), float("inf")
@@ -102,7 +101,6 @@ def reference(losses, patience, smoothing):
     return None, best_epoch
 
 
-@repeatable
 @given(
     st.sampled_from([2, 3, 5]),
     st.integers(1, 4),

@@ -12,7 +12,6 @@ import counterpoise as cp
 from counterpoise.methods.mslr import MSLR
 from support.additive import additive
 from support.networks import Late, batch
-from support.properties import repeatable
 from support.wrapping import assert_same, gradients
 
 CLOSE = {"rtol": 1e-12, "atol": 1e-12}
@@ -74,7 +73,6 @@ def test_only_dynamic_heeds_accuracies(mode):
     assert found.unique(dim=0).shape == (1, 2)
 
 
-@repeatable
 @given(st.sampled_from([2, 3, 5]), st.integers(1, 4), st.data())
 def test_dynamic_is_accuracy_over_the_mean_of_the_window_before(m, window, data):
     unit = st.floats(0.2, 1.0)
@@ -88,7 +86,6 @@ def test_dynamic_is_accuracy_over_the_mean_of_the_window_before(m, window, data)
             assert found[epoch, index].item() == pytest.approx(factors[index] * ratio, rel=1e-9)
 
 
-@repeatable
 @given(st.permutations(range(3)))
 def test_permuting_modalities_permutes_rates(order):
     rows = [(0.3, 0.5, 0.4), (0.6, 0.5, 0.2), (0.5, 0.6, 0.9)]

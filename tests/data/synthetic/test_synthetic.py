@@ -162,7 +162,7 @@ def test_shifting_splits_can_be_sent_to_another_process():
 
 
 @given(st.integers(2, 4), st.integers(2, 7), st.floats(0, 0.5), st.integers(0, 2**40))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_any_number_of_modalities_and_classes_loads(num_modalities, num_classes, noise, seed):
     source = Synthetic(
         (0.1,) * num_modalities, noise=noise, num_classes=num_classes, seed=seed,

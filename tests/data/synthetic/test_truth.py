@@ -47,7 +47,6 @@ def close(actual, expected, tolerance=1e-12):
 
 
 @given(models())
-@settings(deadline=None)
 def test_value_is_zero_for_none_monotone_and_bounded(model):
     truth = truth_of(model)
     assert truth.value() == 0
@@ -62,7 +61,6 @@ def test_value_is_zero_for_none_monotone_and_bounded(model):
 
 
 @given(models())
-@settings(deadline=None)
 def test_contributions_sum_to_what_all_know_and_are_nowhere_negative(model):
     truth = truth_of(model)
     assert close(truth.contributions.sum(), truth.value(*truth.modalities))
@@ -70,7 +68,6 @@ def test_contributions_sum_to_what_all_know_and_are_nowhere_negative(model):
 
 
 @given(models(noise=st.just(0.0)))
-@settings(deadline=None)
 def test_without_noise_value_and_contribution_are_the_documented_formulae(model):
     truth, unit, M = truth_of(model), math.log(model.num_classes), model.num_modalities
     for coalition, value in zip(coalitions(M), truth.information, strict=True):
@@ -82,7 +79,6 @@ def test_without_noise_value_and_contribution_are_the_documented_formulae(model)
 
 
 @given(models(max_modalities=3), st.data())
-@settings(deadline=None)
 def test_permuting_modalities_permutes_contributions(model, data):
     order = data.draw(st.permutations(range(model.num_modalities)))
     permuted = SymbolModel(
@@ -97,7 +93,7 @@ def test_permuting_modalities_permutes_contributions(model, data):
 
 
 @given(models(max_modalities=3))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_contributions_are_means_over_orderings(model):
     truth, M = truth_of(model), model.num_modalities
     gains = torch.zeros(M, dtype=torch.float64)
@@ -137,7 +133,7 @@ def test_an_uninformative_modality_contributes_nothing():
 
 
 @given(models(noise=st.just(0.0)), st.floats(0.01, 1))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_noise_never_adds_information(model, noise):
     noisy = SymbolModel(
         model.unique,
@@ -198,7 +194,7 @@ def slow_joint(model):
 
 
 @given(models(max_modalities=3))
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 def test_the_enumeration_is_the_story_told_cell_by_cell(model):
     assume(model.num_classes <= 3)
     joint = model.joint()

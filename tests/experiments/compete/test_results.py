@@ -17,7 +17,6 @@ from counterpoise.experiments.compete.page import competition_page, strength_fig
 from counterpoise.experiments.compete.paths import Paths
 from counterpoise.experiments.compete.prose import facts, highest, lead, notes
 from counterpoise.measures.statistics import Interval, judge, mean_interval, paired_difference
-from support.properties import repeatable
 
 DATA = {
     "name": "toy",
@@ -78,7 +77,6 @@ def test_a_single_value_has_no_interval():
     assert not found.excludes_zero
 
 
-@repeatable
 @given(st.lists(st.floats(-5, 5), min_size=2, max_size=7), st.floats(-3, 3))
 def test_intervals_move_with_the_values_and_hold_their_mean(values, shift):
     assume(max(values) - min(values) > 1e-6)  # else there is no interval
@@ -205,7 +203,6 @@ def test_what_is_held_back_most_is_told_from_all_others_not_from_the_second_alon
     assert listed.startswith("Competition strength under Joint: left 0.81")
 
 
-@repeatable
 @given(
     st.dictionaries(
         st.sampled_from("abcde"),

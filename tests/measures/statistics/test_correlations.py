@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -36,7 +36,6 @@ def test_spearman_shares_ranks_among_equals():
 
 
 @BOTH
-@settings(max_examples=40, deadline=None)
 @given(pairs=PAIRS, scale=st.floats(0.1, 10), shift=st.floats(-10, 10))
 def test_scale_and_shift_make_no_difference_and_a_sign_turns_it(measure, pairs, scale, shift):
     first, second = map(list, zip(*pairs, strict=True))
@@ -47,7 +46,6 @@ def test_scale_and_shift_make_no_difference_and_a_sign_turns_it(measure, pairs, 
     assert measure([-x for x in first], second) == pytest.approx(-found, abs=1e-9)
 
 
-@settings(max_examples=40, deadline=None)
 @given(pairs=PAIRS)
 def test_ranks_know_the_order_alone(pairs):
     first, second = map(list, zip(*pairs, strict=True))
@@ -87,7 +85,6 @@ def test_a_single_correlation_has_no_interval():
     assert found[1:4] == (None, None, 1)
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.lists(st.floats(-1, 1), min_size=2, max_size=7))
 def test_intervals_stay_within_one_and_follow_the_sign(values):
     assume(max(values) - min(values) > 1e-6)

@@ -20,7 +20,6 @@ from counterpoise.measures.statistics import (
     rank,
     share_of_wins,
 )
-from support.properties import repeatable
 
 
 def table(values_KD):
@@ -179,7 +178,6 @@ def test_shares_that_vary_little_have_the_interval_of_wilson_by_that_factor():
     assert found[:5] == pytest.approx((0.75, middle - half, middle + half, 3, 0.05))
 
 
-@repeatable
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=7))
 def test_intervals_of_shares_stay_within_bounds_and_turn_with_them(shares):
     found, turned = mean_share(shares, step=0.1), mean_share([1 - s for s in shares], step=0.1)

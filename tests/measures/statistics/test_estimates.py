@@ -20,7 +20,6 @@ from counterpoise.measures.statistics import (
     share_interval,
 )
 from counterpoise.measures.statistics.runs import scipy
-from support.properties import repeatable
 
 AGM = [0.81, 0.79, 0.84, 0.80, 0.83, 0.86, 0.78]
 JOINT = [0.80, 0.80, 0.81, 0.79, 0.80, 0.81, 0.79]
@@ -34,7 +33,6 @@ def test_a_paired_difference_is_that_of_scipy():
     assert (found.num_values, found.degrees, found.unit) == (7, 6, "seeds")
 
 
-@repeatable
 @given(
     st.lists(st.floats(-1, 1), min_size=5, max_size=11),
     st.floats(0, 0.3),
@@ -50,7 +48,6 @@ def test_interval_and_test_agree(values, step, level, null):
     assert (p_value < level) == (null < low or null > high)
 
 
-@repeatable
 @given(st.lists(st.floats(-9, 9), min_size=2, max_size=7), st.floats(-3, 3), st.floats(0.1, 7))
 def test_estimates_move_and_grow_with_the_values(values, shift, factor):
     assume(np.ptp(values) > 1e-6)

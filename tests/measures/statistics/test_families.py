@@ -21,7 +21,6 @@ from counterpoise.measures.statistics import (
     power,
 )
 from counterpoise.measures.statistics.families import _decided_at
-from support.properties import repeatable
 
 ESTIMATES = st.lists(
     st.builds(
@@ -36,7 +35,6 @@ ESTIMATES = st.lists(
 )
 
 
-@repeatable
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=11))
 def test_corrections_are_those_of_statsmodels(p_values):
     for correction in ("holm", "bonferroni"):
@@ -66,7 +64,6 @@ def test_an_unknown_correction_is_refused():
         corrected_p_values([0.1], correction="hochberg")
 
 
-@repeatable
 @given(ESTIMATES, st.sampled_from(["holm", "bonferroni"]), st.floats(0.01, 0.2))
 def test_a_verdict_never_contradicts_its_interval_or_its_p_value(estimates, correction, level):
     for each in judge(estimates, level=level, margin=0.02, correction=correction):
@@ -82,7 +79,6 @@ def test_a_verdict_never_contradicts_its_interval_or_its_p_value(estimates, corr
         assert each.high >= alone[1] - 1e-12
 
 
-@repeatable
 @given(ESTIMATES)
 def test_more_hypotheses_never_make_a_difference_surer(estimates):
     few, many = judge(estimates[:1])[0], judge([*estimates, *estimates[::-1]])[0]
@@ -195,7 +191,6 @@ def test_what_could_not_be_seen_is_not_called_equivalent():
     assert found.detectable > 0.05
 
 
-@repeatable
 @given(ESTIMATES)
 def test_the_detectable_difference_is_found_in_80_of_100_cases(estimates):
     for each in judge(estimates):
