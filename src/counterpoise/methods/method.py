@@ -139,7 +139,7 @@ class Method(nn.Module):
             )
         self.modalities = tuple(modalities)  # for `allocate`, which may need the names
         # A model may be made without memory for its weights; the state of a method has values.
-        meta = torch.get_default_device().type == "meta"
+        meta = torch.empty(0).device.type == "meta"
         try:
             with torch.device("cpu") if meta else nullcontext():
                 self.allocate(len(self.modalities), dtype)
