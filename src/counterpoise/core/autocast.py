@@ -10,9 +10,11 @@ import torch
 
 def is_autocast(device: torch.device) -> bool:
     """Return whether operations on a device choose their precision now."""
-    # Asked of a device that knows no autocast, such as "meta", PyTorch raises.
+    # Asked of a device that knows no autocast, such as "meta", PyTorch raises; asked whether it
+    # knows it, older compilers do.
     kind = device.type
-    return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    known = torch.compiler.is_compiling() or torch.amp.is_autocast_available(kind)
+    return known and torch.is_autocast_enabled(kind)
 
 
 def without_autocast(device: torch.device) -> AbstractContextManager[Any]:

@@ -101,7 +101,7 @@ class Evaluator:
         """
         before = versions(*self.batch.inputs.values())
         if self.setup.level != "inputs" or self.observer is not None:
-            answer = answer or self._answer_full
+            answer = self._answer_full if answer is None else answer
         raw = self.taps.full_pass(self.batch.whole(), answer)
         now = versions(*self.batch.inputs.values())
         if now != before:

@@ -125,7 +125,7 @@ class Taps:
     def _run(self, keywords: Mapping[str, Any], answer: Answer | None, *, recording: bool) -> Any:
         # Who calls a layer tells its calls apart: encoders are listened to for that too.
         encoders = len(self._layers) > 0 or answer is not None
-        self._recording, self._answer = recording, answer or _compute
+        self._recording, self._answer = recording, _compute if answer is None else answer
         self.calls = {} if answer is None else dict.fromkeys(self._encoders, 0)
         self._shared = {}
         try:
