@@ -66,6 +66,21 @@ def test_the_values_that_a_method_sees_carry_the_graph_that_it_asks_for():
     assert seen == [(True, True)]
 
 
+def test_responses_asked_for_as_values_carry_no_graph():
+    class Sees(cp.Method):
+        def needs(self):
+            return cp.Needs(responses="values", unimodal_logits="gradients", values=True)
+
+        def coefficients(self, signals):
+            carried.append((signals.responses.requires_grad, signals.unimodal_logits.requires_grad))
+
+    carried = []
+    batch = {"ear": torch.randn(7, 3), "eye": torch.randn(7, 5)}
+    model = Late(2)
+    cp.Balanced(model, model.encoders, Sees())(**batch, target=torch.arange(7) % 2)
+    assert carried == [(False, True)]
+
+
 def test_heads_of_its_own_spare_a_method_the_passes():
     own = {name: torch.nn.Linear(5, 4) for name in NAMES}
     asked = demands(cp.UnimodalLoss(heads=own)).training("on", monitor=False)

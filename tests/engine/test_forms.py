@@ -139,6 +139,18 @@ def test_evaluation_goes_by_the_stage_that_has_begun(level):
     )
 
 
+def test_what_still_holds_where_a_number_has_moved_is_not_concluded_again(monkeypatch):
+    concluded = []
+    conclude = runner.conclude
+    monkeypatch.setattr(runner, "conclude", lambda *g: concluded.append(g) or conclude(*g))
+    torch.manual_seed(5)
+    balanced, (inputs, target) = wrap(MaxOut(3, norm=False).double(), "shared"), batch(3, 7)
+    for count in range(5):
+        balanced.model.count = count  # of calls, say
+        balanced(**inputs, target=target)
+    assert len(concluded) == 1
+
+
 def test_the_engine_looks_again_after_a_number_of_steps_at_the_latest(monkeypatch):
     monkeypatch.setattr(runner, "_AT_LATEST", 7)
     looks = []
