@@ -48,6 +48,13 @@ class Noise(nn.Module):
         return x + torch.randn_like(x) if self.training else x
 
 
+class Twice(nn.Module):
+    """Differs in its shape."""
+
+    def forward(self, x):
+        return torch.cat([x, x], dim=1) if self.training else x
+
+
 class Doubled(Late):
     """Differs by mode itself, and none of its layers does."""
 
@@ -108,6 +115,10 @@ def train(model, level="shared", method=None, statistics="batch"):
         (lambda: make(nn.Sequential(nn.Dropout(0.5), ByHand(8))), "'ear.layers.1.1', a ByHand,"),
         (lambda: make(nn.Sequential(Attention(), ByHand(8))), "'ear.layers.1.1', a ByHand,"),
         (lambda: make(ByHand(8), behind=Noise()), "'ear.layers.1', a ByHand,"),
+        (
+            lambda: make(nn.Sequential(Twice(), nn.AdaptiveAvgPool1d(8))),
+            "'ear.layers.1.0', a Twice,",
+        ),
         (lambda: make(kind=Doubled), "the Doubled itself"),
         (lambda: make(kind=Between), "the Between itself"),
         (lambda: make(behind=nn.BatchNorm1d(12), kind=Between), "the Between itself"),
