@@ -359,3 +359,10 @@ def test_one_output_a_sample_is_no_class_whatever_the_labels():
     p = unimodal.squeeze(2).sigmoid()
     accuracies, _ = _accuracies(given)
     torch.testing.assert_close(accuracies, p.where(target.bool(), 1 - p).mean(dim=1))
+
+
+def test_accuracies_are_as_exact_as_the_logits():
+    """Of 13 samples 5 and 2: d_m / sum d = 5/7, 2/7, to the last digits of float64."""
+    method, target = bound(direction=0.0), [0] * 13
+    step(method, signals(target, [0] * 5 + [1] * 8, [0] * 2 + [1] * 11))
+    assert method.balance.tolist() == pytest.approx([2 / 7, 5 / 7], rel=1e-12)

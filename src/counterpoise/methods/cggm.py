@@ -200,7 +200,8 @@ def _accuracies(signals: Signals) -> tuple[Tensor, Tensor]:
     score = signals.score or CrossEntropy()
     counted = getattr(score, "counted", None)  # scores may know samples without a label
     counted_B = None if counted is None else counted(target)
-    right_MB = logits_MB.detach().argmax(dim=2).eq(target).float()
+    wide = torch.promote_types(logits_MB.dtype, torch.float32)
+    right_MB = logits_MB.detach().argmax(dim=2).eq(target).to(wide)
     right_MB = _mean_of_labelled(right_MB, target.ne(getattr(score, "ignore_index", -100)))
     finite_M1 = logits_MB.detach().isfinite().flatten(1).all(dim=1, keepdim=True)
     right_MB = right_MB.where(finite_M1, float("nan"))  # which reaches all processes in the mean
