@@ -65,7 +65,7 @@ class GBlend(Multitask):
     Differs from the paper, which estimates G and O by training a copy of the network for each
     loss apart: here they are those of the run itself, at no cost, and training goes on. To start
     afresh with measured weights, pass ``blend`` of one run as ``weights`` of the next. The
-    training loss is the mean over the steps since the last validation, instead of a pass over
+    training loss is the mean over the samples since the last validation, instead of a pass over
     part of the training data.
     """
 

@@ -48,7 +48,9 @@ class InfoReg(Reminding, Multitask):
     ``out.coefficients`` tells are 1 + beta. Under accumulation the trace is that of each backward
     pass; under DDP of each process's gradient.
 
-    Differs from the official code: any number of modalities and kind of weights.
+    Differs from the official code: any number of modalities and kind of weights; each modality goes
+    by its own prime window, where the code goes by that of audio for both; T is of the gradient
+    before beta's part is added; the code takes T for 0 in the epochs before the first.
 
     Example:
         >>> method = InfoReg(strength=[1.0, 0.5])

@@ -34,11 +34,14 @@ class MLA(Method):
     Needs encoders whose features have one length D, a rest of the model that sees a modality with
     the others' features at zero as if by itself (the sum or mean of the features, before a head
     with a weight (C, D)), a training loop over ``balanced.steps(...)``, and
-    ``method.set_epoch(epoch)``. At test the paper weighs the modalities' own logits:
-    ``method.fuse(balanced.respond(**batch).unimodal_logits)``.
+    ``method.set_epoch(epoch)``. At test the paper weighs what the head makes of each feature by
+    itself, as in training: ``method.fuse(torch.stack([head(f_1), head(f_2)]))``. The responses and
+    unimodal logits of ``balanced.respond`` are shares of the logits of all, and not that.
 
-    Differs from the official code: any number of modalities. All encoders run in each of the M
-    steps, so that statistics of batch-norm move M times a batch.
+    Differs from the official code: any number of modalities; a step is kept free of what the steps
+    before it used, as in the paper, where the code puts the step's own feature into P first; the
+    denominator is a number, where the code divides entry by entry by a + k r'. All encoders run in
+    each of the M steps, so that statistics of batch-norm move M times a batch.
 
     Example:
         >>> method, sure = MLA(num_batches=7), torch.tensor([[4.0, 0.0]])
@@ -145,7 +148,7 @@ class MLA(Method):
         sum_m w_m z_m, w_m proportional to exp(max_j H_j - H_m).
 
         Args:
-            unimodal_logits: Shape (M, B, C).
+            unimodal_logits: Of the head on each modality's feature alone, shape (M, B, C).
 
         Returns:
             Shape (B, C).
