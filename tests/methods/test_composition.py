@@ -65,6 +65,17 @@ def test_mmpareto_combines_the_losses_that_another_makes_and_not_its_own():
     assert any(not torch.equal(w, alone.weights[n]) for n, w in first.weights.items())
 
 
+def test_losses_that_train_no_encoder_leave_mmpareto_its_own():
+    """MSES by itself tells when to stop, and has the losses of its heads alone, if of any."""
+    model = network("additive", 3, norm=False)
+    alone = Run(wrap(deepcopy(model), cp.MMPareto(gamma=1.3))).epochs(2)
+    stops = cp.chain(cp.MSES(patience=9), cp.MMPareto(gamma=1.3))
+    assert_same(Run(wrap(deepcopy(model), stops)).epochs(2).weights, alone.weights)
+    message = "found MSES and MMPareto, which both act at `loss`"
+    with pytest.raises(ValueError, match=message):
+        wrap(model, cp.chain(cp.MSES(heads="linear"), cp.MMPareto()))
+
+
 def test_heads_of_one_method_serve_the_other():
     model = network("maxout", 3)
     method = cp.chain(cp.UnimodalLoss(heads="linear"), cp.OGM(0.5))
@@ -160,7 +171,9 @@ def test_a_chain_reports_what_its_members_find():
 
 
 def test_outside_its_window_a_method_is_asked_between_steps_alone():
-    method = cp.chain(cp.Windowed(cp.MSES(), 1, 2), cp.Windowed(cp.OGM(), 1, 2), cp.AGM())
+    method = cp.chain(
+        cp.Windowed(cp.MSES(weights=1.0), 1, 2), cp.Windowed(cp.OGM(), 1, 2), cp.AGM()
+    )
     method.bind(("ear", "eye"))
     for epoch, inside in enumerate([False, True, False]):
         method.set_epoch(epoch)

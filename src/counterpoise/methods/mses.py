@@ -101,6 +101,13 @@ class MSES(Reminding, Multitask):
         self.register_buffer("best_epoch", torch.full(shape, -1))
         self.register_buffer("stopped", torch.zeros(shape, dtype=torch.bool))
 
+    def places(self) -> frozenset[str]:
+        """Return the places; losses that train no encoder are none for another to combine."""
+        places = super().places()
+        if not self.modalities or any(map(self.trains_encoder, range(len(self.modalities)))):
+            return places
+        return places - {"modality_losses"} if self.heads is None else places | {"loss"}
+
     def modality_losses(self, signals: Signals) -> Tensor | None:
         """Return the weighted losses of the modalities still in training, shape (M,)."""
         own_M = super().modality_losses(signals)
