@@ -438,6 +438,14 @@ def test_cosine_is_its_equation(sizes):
     close(fusion.head[0](features[0]), fusion([features[0], *(0 * f for f in features[1:])]))
 
 
+@pytest.mark.parametrize("length", [0.0, 6e4], ids=["absent", "long"])
+def test_cosines_of_half_precision_take_features_of_any_length(length):
+    fusion = Cosine((5, 7), NUM_CLASSES)
+    features = [torch.full((2, 5), length), torch.ones(2, 7)]
+    logits = fusion.half()([feature.half() for feature in features])
+    torch.testing.assert_close(logits, fusion.float()(features).half(), rtol=0.01, atol=0.02)
+
+
 def test_wrong_scale_of_cosines_is_an_error():
     with pytest.raises(ValueError, match=r"`scale` should be finite, above 0; found 0\.0"):
         Cosine((5, 7), 3, scale=0.0)

@@ -41,8 +41,13 @@ class CosineHead(nn.Module):
 
     def forward(self, feature: Tensor) -> Tensor:
         """Map (..., D) to logits (..., C), each between -s and s."""
-        unit = F.normalize(feature, dim=-1)
-        return self.scale * F.linear(unit, F.normalize(self.weight, dim=-1))
+        return self.scale * F.linear(_unit(feature), _unit(self.weight))
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    """Divide vectors by their lengths; zeros stay. float16 has no number as small or large."""
+    wide = torch.promote_types(vectors.dtype, torch.float32)
+    return F.normalize(vectors.to(wide), dim=-1).to(vectors.dtype)
 
 
 class Cosine(Fusion):
