@@ -107,6 +107,16 @@ def test_the_training_loss_is_the_mean_over_samples_since_the_last_validation():
     )
 
 
+def test_a_validation_before_training_is_no_checkpoint():
+    method, other = bound(mode="offline", super_epoch=1), bound(mode="offline", super_epoch=1)
+    before = torch.ones(2, dtype=torch.float64)
+    method.on_validation(cp.Evaluation(0, 1.0, 0.5, before, before), [])
+    for number, losses in enumerate(LOSSES[:3]):
+        assert epoch(method, number, *losses) == epoch(other, number, *losses)
+    assert method.num_measured == 1
+    assert len(set(method.blend.tolist())) == 3
+
+
 def test_an_empty_batch_leaves_the_training_loss_alone():
     method = bound()
     step(method, [1.0, 2.0, 3.0])

@@ -24,7 +24,7 @@ class GBlend(Multitask):
     L = sum_i w_i L_i over the modalities and, last, the joint loss, with w_i proportional to
     G_i / O_i^2 between two validation epochs and sum_i w_i = 1: G_i is how much the validation
     loss fell, O_i how much the gap between validation and training loss grew. Weights are equal
-    until they are first known. The first validation epoch is the first checkpoint.
+    until they are first known. The first validation after a step is the first checkpoint.
 
     Args:
         mode: "offline": weights are measured once. "online": measured again every ``later``
@@ -149,6 +149,8 @@ class GBlend(Multitask):
     ) -> None:
         """At a checkpoint, measure from the one before; start the next training losses."""
         if self.weights is not None:
+            return
+        if not self.num_samples:  # before training, say: a checkpoint needs a training loss
             return
         own = evaluation.required("unimodal_loss", "GBlend")
         validation = torch.cat([own, own.new_tensor([evaluation.loss])]).to(self.loss_sums)

@@ -41,8 +41,8 @@ class LFM(Reminding):
     Attributes:
         weight: a, a scalar.
 
-    Needs encoders. "fitted" needs a training loop that calls ``method.set_epoch(epoch)``;
-    "learned" costs a backward pass more for each of the two losses. For classes, a label a
+    "fitted" needs a training loop that calls ``method.set_epoch(epoch)``; "learned" needs
+    encoders, and costs a backward pass more for each of the two losses. For classes, a label a
     sample or a segment.
 
     Differs from the official code: any number of modalities; the joint loss is that of the
