@@ -56,7 +56,8 @@ def test_umt_draws_every_feature_to_its_teachers(num_modalities):
                 teacher.layers[-1].bias += 0.5
         run = trained(cp.UMT(teachers, weight=weight), num_modalities)
         inputs, _ = run.data(7)
-        pairs = [(f, teachers[n](inputs[n])) for n, f in zip(names, features_of(run), strict=True)]
+        frozen = run.balanced.method.teachers
+        pairs = [(f, frozen[n](inputs[n])) for n, f in zip(names, features_of(run), strict=True)]
         distances.append([float((f - t).square().mean()) for f, t in pairs])
     for free, drawn in zip(*distances, strict=True):
         assert drawn < 0.5 * free, distances

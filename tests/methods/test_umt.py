@@ -99,6 +99,20 @@ def test_teachers_stay_in_eval_mode_and_are_shown_the_data_without_gradient():
         assert not target.requires_grad
 
 
+def test_the_encoders_of_the_model_itself_may_be_teachers_and_are_trained():
+    model = network("late", 2, norm=False)
+    balanced = wrapped(model, cp.UMT({name: getattr(model, name) for name in model.names}))
+    before = {n: v.clone() for n, v in balanced.state_dict().items()}
+    inputs, target = batch(2, 7)
+    balanced(**inputs, target=target).loss.backward()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter -= 0.1 * parameter.grad
+    after = balanced.state_dict()
+    for name, value in before.items():
+        assert torch.equal(after[name], value) is name.startswith("method.teachers")
+
+
 def test_teachers_that_were_never_trained_are_an_error_until_a_checkpoint_has_some():
     trained, fresh, untold = cp.UMT(named(2.0)), cp.UMT(), cp.UMT()
     for method in (fresh, untold):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from hashlib import sha256
 from typing import Any
 
@@ -23,7 +24,7 @@ class UMT(Method):
     Args:
         teachers: Modality to a module that maps its batch to a feature of the shape that its
             encoder returns, such as the encoder of a model trained on that modality alone. They
-            are kept in the method's state, so that checkpoints are complete. None: in a recipe,
+            are copied into the method's state, so that checkpoints are complete. None: in a recipe,
             the encoders of the same network trained on each modality alone, which ``counterpoise
             train``, ``compare`` and ``compete`` take from their store of runs, and train where
             they are not there yet; :func:`counterpoise.experiments.unimodal_teachers` returns
@@ -63,7 +64,7 @@ class UMT(Method):
             self._given = True
 
     def teach(self, teachers: Mapping[str, nn.Module], *, trained: bool = True) -> None:
-        """Take teachers, which are frozen.
+        """Take copies of teachers, which are frozen.
 
         Args:
             teachers: As in the constructor.
@@ -73,7 +74,9 @@ class UMT(Method):
             TypeError: If they are not modules by name.
         """
         check_mapping("teachers", teachers, nn.Module, "each modality to a module trained on it")
-        self.teachers = nn.ModuleDict(dict(teachers)).requires_grad_(False).eval()
+        # Copies, for the encoders of the model itself may be given, as they are when it starts.
+        copies = deepcopy(dict(teachers))
+        self.teachers = nn.ModuleDict(copies).requires_grad_(False).eval()
         self._trained = trained
 
     def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
