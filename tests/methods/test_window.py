@@ -247,6 +247,18 @@ def test_outside_the_window_nobody_makes_steps_of_a_batch_and_the_method_is_aske
         assert windowed.asked("loss") is windowed.method
 
 
+@pytest.mark.parametrize("unit", ["epochs", "steps"])
+def test_a_method_learns_nothing_after_its_window_where_steps_are_monitored(unit):
+    counts = []
+    for monitor in (False, True):
+        method = cp.Windowed(cp.AGM(), 0, 2, unit)
+        balanced = wrap(Late(2).double(), method=method, monitor=monitor)
+        for epoch in range(4):
+            run(balanced, num_steps=1, epoch=epoch)
+        counts.append(method.method.num_steps.item())
+    assert counts == [2, 2]
+
+
 def test_windows_nest():
     windowed = cp.Windowed(cp.Windowed(cp.AGM(), 2, 4), 1, 3)
     phases = []

@@ -24,7 +24,8 @@ class Relearning(Method):
 
     After epochs ``every``, 2 ``every``, ...: theta <- w theta_0 + (1 - w) theta for the
     parameters of each encoder, w = tanh(strength |P_train - P_val|), where P is the purity of
-    k-means clusters of its features, as many as there are classes. Buffers stay.
+    k-means clusters of its features, as many as there are classes. theta_0 are the weights at the
+    first step that the method takes part in: of training, or of its window. Buffers stay.
 
     Args:
         every: Epochs from one to the next, at least 1. Released setting: 20.
