@@ -39,8 +39,9 @@ class MaxOut(Fusion):
             ``width``; for maps a residual block of ``width``, averaged.
 
     Raises:
-        ValueError: If there are fewer than two modalities, a count is below 1, or the network has
-            no ``num_features``; in the forward pass, if the features have other shapes.
+        ValueError: If there are fewer than two modalities, a count is below 1, there is a grid for
+            vectors, or the network has no ``num_features``; in the forward pass, if the features
+            have other shapes.
 
     Reference:
         Goodfellow et al., "Maxout networks", ICML 2013, section 3; there the linear maps
@@ -67,9 +68,14 @@ class MaxOut(Fusion):
         sizes = check_modality_sizes(sizes)
         check_count("width", width, at_least=1)
         check_choice("features", features, ("vector", "map"))
+        as_maps = features == "map"
         if grid is not None:
             check_count("grid", grid, at_least=1)
-        as_maps = features == "map"
+            if not as_maps:
+                raise ValueError(
+                    f"`grid` should be left out for vectors, which have no places; found {grid}. "
+                    f"Leave it out, or pass features='map'."
+                )
         if network is None and as_maps:
             network = ResNet(width, (width,), (1,), stem="small")
         elif network is None:

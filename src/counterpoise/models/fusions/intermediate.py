@@ -135,7 +135,7 @@ class CrossAttention(Fusion):
     Raises:
         ValueError: If there are fewer than two modalities, an argument is out of range or
             ``query`` is no index of a modality; in the forward pass, if a feature has another
-            size.
+            size or batch.
         TypeError: In the forward pass, if a feature is neither a tensor nor a mapping.
 
     Reference:
@@ -175,6 +175,12 @@ class CrossAttention(Fusion):
         """Let the query tokens attend to the others' and average them: (B, width)."""
         check_number(features, self.sizes)
         sequences = [_tokens(f, self.sizes[m], m) for m, f in enumerate(features)]
+        lengths = [len(tokens) for tokens, _ in sequences]
+        if len(set(lengths)) > 1:
+            raise ValueError(
+                f"`features` should be over the same batch; found {lengths} samples. Pass features "
+                f"of the same samples."
+            )
         mapped = [linear(tokens) for linear, (tokens, _) in zip(self.maps, sequences, strict=True)]
         masks = [mask for _, mask in sequences]
         queries, query_mask = mapped.pop(self.query), masks.pop(self.query)
