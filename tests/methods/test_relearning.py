@@ -89,21 +89,28 @@ def test_encoders_are_set_back_every_so_many_epochs_and_so_many_times():
 def test_a_loop_that_hands_on_no_features_is_told_once():
     method = cp.Relearning(every=2)
     method.bind(NAMES)
+    method.coefficients(cp.Signals(None, None))
     method.set_epoch(1)
     with pytest.warns(UserWarning, match=r"`balanced.on_epoch\(train_loader, validation_loader\)`"):
         method.set_epoch(2)
     method.set_epoch(3)  # warnings are errors here
     told = cp.Relearning(every=2)
     told.bind(NAMES)
+    told.coefficients(cp.Signals(None, None))
     told.on_epoch([], lambda: None)
     told.set_epoch(2)
 
 
-def test_a_resumed_run_is_told_after_as_many_epochs_of_its_own():
-    method = cp.Relearning(every=2)
+@pytest.mark.parametrize("windowed", [False, True])
+def test_a_run_that_begins_later_is_told_after_as_many_epochs_of_its_own(windowed):
+    """One that is resumed, or before whose window it is handed no features on."""
+    relearning = cp.Relearning(every=2)
+    method = cp.Windowed(relearning, 7, 20) if windowed else relearning
     method.bind(NAMES)
     method.load_state_dict(method.state_dict())
-    for epoch in (7, 8):
+    for epoch in range(0 if windowed else 7, 9):
         method.set_epoch(epoch)  # warnings are errors here
+        if method.phase() == "on":
+            method.coefficients(cp.Signals(None, None))
     with pytest.warns(UserWarning, match="should be called when an epoch is over"):
         method.set_epoch(9)

@@ -78,7 +78,7 @@ class Relearning(Method):
         self.every, self.times, self.strength, self.seed = every, times, strength, seed
         self.starts = Snapshots()
         self._asked = False
-        self._first: int | None = 0  # epoch of this run; None: it is resumed at the next one
+        self._first: int | None = None  # epoch of the first step in this run, and in the window
 
     def allocate(self, num_modalities: int, dtype: torch.dtype) -> None:
         """Make room for the gaps."""
@@ -92,8 +92,7 @@ class Relearning(Method):
     def set_epoch(self, epoch: int) -> None:
         """Learn the epoch; warn once in a training loop that hands on no features."""
         super().set_epoch(epoch)
-        self._first = epoch if self._first is None else self._first
-        if epoch >= self._first + self.every and not self._asked:
+        if self._first is not None and epoch >= self._first + self.every and not self._asked:
             self._asked = True
             warnings.warn(
                 "`balanced.on_epoch(train_loader, validation_loader)` should be called when an "
@@ -105,6 +104,7 @@ class Relearning(Method):
 
     def coefficients(self, signals: Signals) -> None:
         """Leave the responses alone; keep the weights that training starts with."""
+        self._first = self.epoch if self._first is None else self._first
         if not self._keeps:
             for index, parameters in enumerate(signals.encoder_parameters):
                 check_whole(parameters)
