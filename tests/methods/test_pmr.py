@@ -167,6 +167,17 @@ def test_in_the_first_epoch_training_is_joint():
         assert torch.equal(found[name], expected), name
 
 
+def test_training_goes_on_after_a_step_in_inference_mode():
+    method = bound()
+    with torch.inference_mode():
+        added(method, signals([0, 1], lines(1.0, 3.0), lines(0.0, 5.0)))
+    for epoch in range(2):
+        method.set_epoch(epoch)
+        given = signals([0, 1], lines(1.0, 3.0), lines(0.0, 4.0))
+        added(method, given).backward()
+    assert method.bank.prototypes[1].tolist() == [[0], [4.5]]
+
+
 def test_an_epoch_renews_once_however_often_it_is_told():
     """As on resuming: the training loop says the epoch again in the middle of it."""
     method = bound()

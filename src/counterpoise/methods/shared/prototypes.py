@@ -56,6 +56,7 @@ class Prototypes(nn.Module):
         """The prototypes of each modality, shape (K, D_m)."""
         return [getattr(self, f"prototypes{m}") for m in range(len(self.modalities))]
 
+    @torch.inference_mode(False)  # or they could not be trained with, wherever they are made
     def take_shape(self, features: Sequence[Tensor], num_classes: int) -> None:
         """Make room at the first step.
 
