@@ -99,6 +99,18 @@ def test_infoReg_goes_by_confidences_summed_over_the_batch_and_its_group(monkeyp
     assert set(asked) == {"ours"}
 
 
+def test_infoReg_sums_confidences_over_the_samples_that_have_a_label():
+    factors = []
+    for target in ([1, 1], [1, -100, 1, -100]):
+        method, parameters = infoed()
+        signals = cp.Signals(
+            torch.zeros(len(target), 2), torch.tensor(target), encoder_parameters=[parameters, []],
+            unimodal_logits=logits_of(0.9, 0.8).expand(-1, len(target), -1),
+        )  # fmt: skip
+        factors.append(method.encoder_factors(signals).tolist())
+    assert factors[1] == factors[0] == pytest.approx([1 + 2 * exp(tanh(2 * 0.1)), 1])
+
+
 def test_infoReg_starts_at_any_epoch_keeps_to_it_and_has_a_strength_for_each():
     cp.InfoReg().set_epoch(3)  # not bound yet
     method = cp.InfoReg(strength=None)

@@ -25,10 +25,10 @@ class ARL(Multitask):
     r"""Speeds up encoders by how sure a modality is and how little it counts in the fusion.
 
     Loss L + gamma sum_m L_m; gradient of encoder m times 1 + w_m, w = softmax_m(T c_others u_m):
-    c_m is the share of modality m in the sum of all |l_m| over classes, mean over the batch,
-    c_others the mean of the others'; u_m proportional to 1 / max(h_m, 0.3) with h_m the share of
-    modality m in the sum of the mean entropies. The shares of contribution are so driven to
-    the ratio of the modalities' variances, and not to equality.
+    c_m is the share of modality m in the batch means of |l_m|, summed over classes and then over
+    modalities, c_others the mean of the others' shares; u_m proportional to 1 / max(h_m, 0.3) with
+    h_m the share of modality m in the sum of the mean entropies. The shares of contribution are
+    so driven to the ratio of the modalities' variances, and not to equality.
 
     Args:
         gamma: Weight of each L_m, at least 0. Published: 4; released setting: 1.

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from counterpoise.core.errors import check_count, check_range
-from counterpoise.core.scores import sum_over_processes
+from counterpoise.core.scores import CrossEntropy, sum_over_processes
 from counterpoise.methods.method import Needs, Signals
 from counterpoise.methods.shared.evidence import confidences, mean_of_others
 from counterpoise.methods.shared.heads import Heads
@@ -28,7 +28,8 @@ class InfoReg(Reminding, Multitask):
 
     Loss L + sum_m L_m. In the prime window of the modality with the largest s, the gradient of
     its encoder gets beta (theta - theta at the start of the epoch) added, with beta = c exp(tanh(
-    s_m - mean_{j != m} s_j)). A modality is in its prime window while (S - S') / S > threshold,
+    s_m - mean_{j != m} s_j)) and s_m the probability that modality m's own logits give to the
+    labels, summed over the batch. A modality is in its prime window while (S - S') / S > threshold,
     with S the mean of T over the last ``window`` epochs and S' the same one epoch earlier; T is
     the sum over steps of the mean squared gradients of weights of two dimensions and more.
 
@@ -145,7 +146,9 @@ class InfoReg(Reminding, Multitask):
         if not all(p in self._owners for ps in signals.encoder_parameters for p in ps):
             self._keep_starts(signals.encoder_parameters)
         s = confidences(signals)
-        s = s * sum_over_processes(s.new_full((), len(signals.logits)), self._group)
+        labelled = getattr(signals.score or CrossEntropy(), "counted", None)
+        count = len(signals.logits) if labelled is None else labelled(signals.target).sum()
+        s = s * sum_over_processes(torch.as_tensor(count, device=s.device).to(s), self._group)
         beta = self.strengths_of(s)
         return 1 + beta.where(s.isfinite().all() & self.prime, torch.zeros_like(beta))
 
