@@ -2,8 +2,8 @@
 
 The published choice is zeros (Li et al., "Boosting Multi-modal Model Performance with Adaptive
 Gradient Modulation", ICCV 2023, section 3.1). Each alternative is one small object, given to
-``counterpoise.Balanced(absent=...)`` for all modalities, for each by name, or, where a modality
-is a pytree of tensors, leaf by leaf in a pytree of the same form.
+``counterpoise.Modality(absent=...)``, or, where a modality is a pytree of tensors, leaf by leaf in
+a pytree of the same form.
 """
 
 from __future__ import annotations

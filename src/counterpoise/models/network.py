@@ -15,7 +15,7 @@ class MultimodalNetwork(nn.Module):
     """Map one input per modality, by name, to logits: encode each, fuse the features in order.
 
     Sub-modules lie at ``encoders.<name>`` and ``fusion``; :attr:`encoder_paths` is what
-    ``Balanced(..., encoders=...)`` takes.
+    ``Balanced(network, network.encoder_paths)`` takes.
 
     Args:
         encoders: One encoder per modality, two or more. Their order is the order in which the
@@ -59,7 +59,7 @@ class MultimodalNetwork(nn.Module):
 
     @property
     def encoder_paths(self) -> dict[str, str]:
-        """Path of each modality's encoder, as ``Balanced(..., encoders=...)`` takes it."""
+        """Path of each modality's encoder, as ``Balanced(network, paths)`` takes it."""
         return {name: f"encoders.{name}" for name in self.encoders}
 
     @property

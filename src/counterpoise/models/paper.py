@@ -51,8 +51,8 @@ def paper_network(
       those that the published code makes and never uses; they are frozen.
     - *cmu-mosei* takes word vectors and frames, zeros where a sequence has ended. That masks
       stay those of the data where a modality is absent, as published, mark the padding
-      (:func:`~counterpoise.models.mark_padding`) and wrap the network with
-      ``absent=absent_tokens(network.modalities)``.
+      (:func:`~counterpoise.models.mark_padding`) and wrap each modality as
+      ``Modality(encoder=..., absent=absent_tokens(network.modalities)[name])``.
 
     The weights of *crema-d* are drawn as published: Glorot's normal distribution for linear maps,
     He's uniform one by fan-out for convolutions, biases of zero. *av-mnist*, for which none is

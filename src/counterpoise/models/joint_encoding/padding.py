@@ -60,8 +60,8 @@ def absent_tokens(modalities: Sequence[str]) -> dict[str, dict[str, Absence]]:
         modalities: Names of the modalities that are marked sequences.
 
     Returns:
-        For each, zeros for "tokens" and what is there for "mask", as ``Balanced(absent=...)``
-        takes it.
+        For each, zeros for "tokens" and what is there for "mask", as
+        ``Modality(encoder=..., absent=...)`` takes it.
 
     Example:
         >>> from counterpoise.models import absent_tokens
