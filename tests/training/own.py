@@ -25,3 +25,11 @@ class Counting(Callback):
 
     def on_train_epoch_end(self, trainer, pl_module):
         type(self).epochs += self.every
+
+
+class Replacing(Callback):
+    """Has other weights saved than those trained, as those that average over steps do."""
+
+    def on_save_checkpoint(self, trainer, pl_module, checkpoint):
+        weights = checkpoint["state_dict"]
+        checkpoint["state_dict"] = {**weights, "balanced.model.head.bias": torch.full((3,), 7.0)}

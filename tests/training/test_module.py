@@ -11,7 +11,14 @@ from torch.nn import functional as F
 
 import counterpoise as cp
 from counterpoise.engine.rates import BranchRates
-from counterpoise.training import SGD, BalancedModule, Constant, MultimodalDataModule, StepLR
+from counterpoise.training import (
+    SGD,
+    BalancedModule,
+    Constant,
+    MultimodalDataModule,
+    StepLR,
+    TorchSchedule,
+)
 from support.wrapping import wrap_parts
 from training.runs import SIZES, Blobs, Net
 
@@ -251,6 +258,12 @@ def test_schedule_may_be_left_out(tmp_path):
     module = made(schedule=Constant())
     trainer = fit(module, tmp_path, max_epochs=2)
     assert trainer.optimizers[0].param_groups[0]["lr"] == 0.05
+
+
+def test_a_schedule_by_validation_asks_for_one(tmp_path):
+    module = made(schedule=TorchSchedule("torch.optim.lr_scheduler.ReduceLROnPlateau"))
+    with pytest.raises(ValueError, match="`schedule` should have a validation loss to go by"):
+        fit(module, tmp_path, limit_val_batches=0)
 
 
 def test_score_that_is_not_finite_ends_training_with_its_name(tmp_path):

@@ -105,6 +105,19 @@ def test_a_schedule_may_move_with_each_step_or_by_the_validation_loss(tmp_path):
     assert last["lr_schedulers"][0]["last_epoch"] == 25  # 5 epochs of 5 steps
 
 
+def test_callbacks_may_replace_the_weights_that_are_tested_and_save_checkpoints(tmp_path):
+    kept = {"class_path": "lightning.pytorch.callbacks.ModelCheckpoint"}
+    kept["init_args"] = {"dirpath": str(tmp_path / "a" / "b"), "filename": "kept"}
+    callbacks = [{"class_path": f"{HERE}.Replacing"}, kept]
+    record = train(
+        recipe(callbacks=callbacks, trainer={"max_epochs": 1}), tmp_path / "run", progress=False
+    )
+    best = torch.load(tmp_path / "run" / "checkpoints" / "best.ckpt", weights_only=True)
+    assert best["state_dict"]["balanced.model.head.bias"].tolist() == [7.0] * 3
+    assert record["predictions"]["num_samples"] == 29
+    assert (tmp_path / "a" / "b" / "kept.ckpt").is_file()
+
+
 def test_what_is_ours_stays_as_it_is():
     config = {"model": {"class_path": "Network"}, "optimizer": "SGD", "seed": 3}
     assert adopted(config) == config

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import counterpoise as cp
-from counterpoise.training import RandomState, read_recipe, train
+from counterpoise.training import RandomState, TorchSchedule, read_recipe, train
 from counterpoise.training.config import names
 from training import runs
 from training.runs import recipe, same_bits
@@ -152,6 +152,41 @@ def test_run_killed_by_the_system_is_resumed_by_another_process(straight, tmp_pa
     }
     train(short(2), tmp_path / "run", resume=True, progress=False)
     assert same_bits(left_behind(tmp_path / "run"), straight)
+
+
+PLATEAU = TorchSchedule(
+    "torch.optim.lr_scheduler.ReduceLROnPlateau", {"patience": 0, "threshold": 0.5}
+)
+STOPPING = {
+    "class_path": "lightning.pytorch.callbacks.EarlyStopping",
+    "init_args": {"monitor": "validation/loss", "min_delta": 0.5, "patience": 1},
+}
+
+
+@pytest.mark.parametrize("number", [14, 38, 54, None], ids=str)
+def test_plateaus_and_early_stopping_are_those_of_a_run_that_was_not_killed(
+    number, tmp_path, monkeypatch
+):
+    same = recipe(
+        trainer={"max_epochs": 4, "checkpoint_every_n_steps": 2},
+        schedule=PLATEAU,
+        callbacks=[STOPPING],
+    )
+    record = train(same, tmp_path / "straight", progress=False)
+    expected = left_behind(tmp_path / "straight")
+    assert [len(record["epochs"]), expected["lr_schedulers"][0]["last_epoch"]] == [2, 2]
+    assert expected["lr_schedulers"][0]["_last_lr"] == pytest.approx([0.005] * 3)
+    if number is None:  # the record of a run that has ended is lost: it is tested again
+        (tmp_path / "straight" / "record.json").unlink()
+        train(same, tmp_path / "straight", resume=True, progress=False)
+        assert same_bits(left_behind(tmp_path / "straight"), expected)
+        return
+    with monkeypatch.context() as patch:
+        kill_at(patch, number, stop)
+        with pytest.raises(Killed):
+            train(same, tmp_path / "run", progress=False)
+    train(same, tmp_path / "run", resume=True, progress=False)
+    assert same_bits(left_behind(tmp_path / "run"), expected)
 
 
 def teachers(recipe):

@@ -1,5 +1,6 @@
 """Runs of every task: what is minimised, chosen by, tested and recorded."""
 
+import csv
 from dataclasses import dataclass
 
 import pytest
@@ -18,7 +19,15 @@ from counterpoise.data import (
     Splits,
 )
 from counterpoise.methods import Evaluation
-from counterpoise.training import SGD, Module, Network, Recipe, TrainerOptions, train
+from counterpoise.training import (
+    SGD,
+    BalancedModule,
+    Module,
+    Network,
+    Recipe,
+    TrainerOptions,
+    train,
+)
 
 SIZES = {"left": 5, "right": 7}
 TASKS = {
@@ -128,6 +137,41 @@ def test_the_tested_values_are_those_of_plain_formulae(kind, tmp_path):
     if kind == "segments":
         right = (logits.argmax(dim=1) == target).float().mean()
         assert record["test"]["accuracy"] == pytest.approx(right.item())
+
+
+@dataclass(frozen=True)
+class PartlyLabelled(DataSource):
+    """Segments of which many have no label, and all of every second batch of one sample."""
+
+    def load(self):
+        parts = [part(TASKS["segments"], *each) for each in ((13, 0), (11, 1), (17, 2))]
+        for each in parts:
+            each.target[::2] = -100
+            each.target[1::4, 1:] = -100
+        return Splits("partly", *parts, TASKS["segments"])
+
+
+@pytest.mark.parametrize("method", [cp.Joint, cp.AGM])
+def test_losses_are_means_over_labels_however_these_lie_in_batches(method, tmp_path):
+    run = recipe("segments", method=method(), monitor=True).replace(
+        data=PartlyLabelled(), batch_size=1
+    )
+    record = train(run, tmp_path / "run", progress=False)
+    assert record["outcome"] == "done"
+    best = torch.load(tmp_path / "run" / "checkpoints" / "best.ckpt", weights_only=True)
+    splits = run.data.load()
+    module = BalancedModule(run.build(splits), splits.task)
+    module.load_state_dict(best["state_dict"])
+    balanced = module.balanced.eval()
+    whole = balanced.respond(**splits.validation.inputs, target=splits.validation.target)
+    logged = csv.DictReader((tmp_path / "run" / "metrics.csv").read_text().splitlines())
+    epoch = [row for row in logged if row["validation/loss"]][record["best_epoch"]]
+    assert float(epoch["validation/loss"]) == pytest.approx(whole.loss.item(), rel=1e-5)
+    scores = [float(epoch[f"validation/response/{name}/score"]) for name in SIZES]
+    assert scores == pytest.approx(whole.scores.tolist(), rel=1e-5)
+    by_label = balanced.evaluate([{**splits.validation.inputs, "target": splits.validation.target}])
+    unimodal = [float(epoch[f"validation/unimodal/{name}/loss"]) for name in SIZES]
+    assert unimodal == pytest.approx(by_label.unimodal_loss.tolist(), rel=1e-5)
 
 
 METHODS = {

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from counterpoise.core.errors import check_count, check_flag, check_path, check_text
 from counterpoise.training.sealing import seal, sync_folder
@@ -106,6 +107,7 @@ class Checkpoints(Checkpoint):
         self.every_n_steps = every_n_steps
         self.best_epoch: int | None = None
         self.best_value: float | None = None
+        self._ended = False
 
     @property
     def best(self) -> Path:
@@ -121,6 +123,11 @@ class Checkpoints(Checkpoint):
     def previous(self) -> Path:
         """What ``last`` was before."""
         return self.directory / "previous.ckpt"
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """End at once where the run had ended before its last epoch, as by early stopping."""
+        if self._ended:
+            trainer.should_stop = True
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -144,13 +151,18 @@ class Checkpoints(Checkpoint):
         value = trainer.callback_metrics[self.monitor].item()
         if self.best_value is None or self._better(value, self.best_value):
             self.best_value, self.best_epoch = value, epoch
-            self._save(trainer, self.best, weights_only=True)
+            # A callback that validates other weights than those trained, their mean over steps
+            # say, puts them into checkpoints; only one of everything asks for that.
+            others: Any = trainer
+            asks = any(is_overridden("on_save_checkpoint", each) for each in others.callbacks)
+            self._save(trainer, self.best, weights_only=not asks)
 
     def _better(self, value: float, other: float) -> bool:
         return value > other if self.higher_is_better else value < other
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save everything."""
+        self._ended = trainer.should_stop
         self._save(trainer, self.last)
 
     def _save(self, trainer: Trainer, path: Path, *, weights_only: bool = False) -> None:
@@ -164,9 +176,11 @@ class Checkpoints(Checkpoint):
             sync_folder(path.parent)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return which epoch is the best."""
-        return {"best_epoch": self.best_epoch, "best_value": self.best_value}
+        """Return which epoch is the best, and whether training ended with the last one."""
+        best = {"best_epoch": self.best_epoch, "best_value": self.best_value}
+        return best | {"ended": self._ended}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from the best so far."""
         self.best_epoch, self.best_value = state_dict["best_epoch"], state_dict["best_value"]
+        self._ended = state_dict.get("ended", False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,7 +21,13 @@ from counterpoise.engine.output import Output
 from counterpoise.engine.rates import BranchRates
 from counterpoise.methods import Evaluation, answers
 from counterpoise.training.divergence import check_finite, diverging
-from counterpoise.training.optimization import SGD, Constant, Optimizer, Schedule
+from counterpoise.training.optimization import (
+    SGD,
+    Constant,
+    Optimizer,
+    Schedule,
+    follow_plateau,
+)
 from counterpoise.training.predictions import Predictions
 from counterpoise.training.tally import Tally
 
@@ -111,10 +118,11 @@ class BalancedModule(LightningModule):
         every = {form: self.task.metric(form) for form in self.task.forms} | dict(metrics or {})
         self.reported = tuple(every)
         self.batch_metric = self.task.metric(name)
-        self.training_tally = Tally(alone, name, persistent=True)
-        self.validation_tally = Tally(every, name, names)
-        self.test_tally = Tally(every, name, names)
-        self.unimodal_tally = Tally(alone, name, names)
+        score = balanced.score
+        self.training_tally = Tally(alone, name, persistent=True, score=score)
+        self.validation_tally = Tally(every, name, names, score=score)
+        self.test_tally = Tally(every, name, names, score=score)
+        self.unimodal_tally = Tally(alone, name, names, score=score, losses=True)
         self.rates = BranchRates(balanced)
         self._rates_due = False
         self._evaluation: Evaluation | None = None
@@ -127,7 +135,8 @@ class BalancedModule(LightningModule):
         schedule = self.schedule_settings.build(optimizer, max_epochs or 1)
         settings = {"scheduler": schedule, "interval": self.schedule_settings.interval}
         if isinstance(schedule, ReduceLROnPlateau):
-            settings["monitor"] = "validation/loss"
+            # Lightning moves it after the epoch's checkpoint, and not when a run is resumed: we do.
+            settings |= {"monitor": "validation/loss", "frequency": sys.maxsize}
         return {"optimizer": optimizer, "lr_scheduler": settings}
 
     # -- training ----------------------------------------------------------------------------
@@ -183,7 +192,8 @@ class BalancedModule(LightningModule):
             return {"loss": loss}
         with diverging():
             self.balanced.method.check()
-        if self.trainer.world_size == 1:  # other processes would wait for this one in vain
+        # Other processes would wait for this one in vain; the mean over no label is NaN.
+        if self.trainer.world_size == 1 and self.training_tally.num_labels(out, batch["target"]):
             self._check_loss("training loss", loss)
         values = self._values(out, batch["target"])
         if extra is not None:
@@ -195,6 +205,7 @@ class BalancedModule(LightningModule):
         """Log the training results of the epoch; tell the method that it is over."""
         values = self._log_tally("train", self.training_tally)
         self._check_loss("training loss", values["loss"])
+        follow_plateau(self.lr_schedulers(), self._evaluation)
         if answers(self.balanced.method, "on_epoch"):
             trainer: Any = self.trainer  # its types do not tell of loaders
             self.balanced.on_epoch(trainer.train_dataloader, trainer.val_dataloaders)

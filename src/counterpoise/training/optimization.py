@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import optim
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from counterpoise.core.errors import check_count, check_flag, check_range
+from counterpoise.methods import Evaluation
 
 Groups = list[dict[str, Any]]
 
@@ -207,3 +208,19 @@ class Cosine(Schedule):
     def build(self, optimizer: optim.Optimizer, max_epochs: int) -> LRScheduler:
         """Return ``torch.optim.lr_scheduler.CosineAnnealingLR``."""
         return optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=max_epochs)
+
+
+def follow_plateau(schedule: object, evaluation: Evaluation | None) -> None:
+    """Move a schedule that goes by the validation loss, after an epoch; leave any other alone.
+
+    Raises:
+        ValueError: If nothing was validated yet.
+    """
+    if not isinstance(schedule, ReduceLROnPlateau):
+        return
+    if evaluation is None:
+        raise ValueError(
+            "`schedule` should have a validation loss to go by; found none after the first epoch. "
+            "Give the Trainer validation data, or take another schedule."
+        )
+    schedule.step(evaluation.loss)

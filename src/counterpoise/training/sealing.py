@@ -125,6 +125,7 @@ class DirectCheckpoints(TorchCheckpointIO):
         """
         content = io.BytesIO()  # written by torch itself, a full disk would be a RuntimeError
         torch.save(checkpoint, content)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)  # callbacks of others choose their own
         try:
             Path(path).write_bytes(content.getbuffer())
         except OSError:

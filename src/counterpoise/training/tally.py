@@ -8,29 +8,32 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric
 
+from counterpoise.core.scores import Score
+from counterpoise.engine.epochs import num_counted, weighed
 from counterpoise.engine.output import Output
 
 
-class _SampleMean(Metric):
-    """The mean over samples of means over batches; without the wait that torchmetrics' has."""
+class _Mean(Metric):
+    """The mean of means over labels or samples; without the wait that torchmetrics' has."""
 
     full_state_update = False
     total: Tensor
-    num_samples: Tensor
+    size: Tensor
 
     def __init__(self, *shape: int) -> None:
         super().__init__()
         self.add_state("total", torch.zeros(shape), dist_reduce_fx="sum")
-        self.add_state("num_samples", torch.zeros(()), dist_reduce_fx="sum")
+        self.add_state("size", torch.zeros(()), dist_reduce_fx="sum")
 
-    def update(self, mean: Tensor, num_samples: int) -> None:
-        """Add the mean over so many samples."""
-        self.total = self.total + mean * num_samples
-        self.num_samples = self.num_samples + num_samples
+    def update(self, mean: Tensor, size: Tensor) -> None:
+        """Add the mean over so many; of none it may be NaN."""
+        wide = torch.promote_types(mean.dtype, torch.float32)
+        self.total = self.total + weighed(mean, size.to(wide))
+        self.size = self.size + size
 
     def compute(self) -> Tensor:
-        """Return the mean over all samples."""
-        return self.total / self.num_samples
+        """Return the mean over all."""
+        return self.total / self.size
 
 
 class Tally(nn.Module):
@@ -42,6 +45,9 @@ class Tally(nn.Module):
         modalities: Names of the responses that are measured; none leaves them out.
         persistent: Whether the sums belong to the state dict, so that an epoch can be resumed
             in its middle.
+        score: What samples are scored by, which may know labels that do not count: a batch's loss
+            is the mean over the others, its scores are over the samples that have any.
+        losses: Whether the scores are losses too, means over labels.
 
     Example:
         >>> from torchmetrics.classification import MulticlassAccuracy
@@ -63,11 +69,15 @@ class Tally(nn.Module):
         modalities: Sequence[str] = (),
         *,
         persistent: bool = False,
+        score: Score | None = None,
+        losses: bool = False,
     ) -> None:
         super().__init__()
         self.headline, self.modalities = headline, tuple(modalities)
-        self._loss = _SampleMean()
-        self._scores = _SampleMean(len(self.modalities))
+        self._ignored = getattr(score, "ignore_index", None)
+        self._counted = None if losses else getattr(score, "counted", None)
+        self._loss = _Mean()
+        self._scores = _Mean(len(self.modalities))
         self._whole = {name: metric.clone() for name, metric in metrics.items()}
         self._responses = [metrics[headline].clone() for _ in modalities]
         self._metrics: list[Metric] = [self._loss, *self._whole.values()]
@@ -79,19 +89,24 @@ class Tally(nn.Module):
     @torch.no_grad()
     def update(self, out: Output, target: Tensor) -> None:
         """Add a batch of B samples: ``out`` as ``Balanced`` returned it, ``target`` (B, ...)."""
-        num_samples = len(target)
-        if num_samples == 0:  # the mean loss of no sample is NaN and would spoil the sum
+        if len(target) == 0:
             return
         assert out.loss is not None
-        self._loss.update(out.loss.detach(), num_samples)
+        num_labels = self.num_labels(out, target)
+        self._loss.update(out.loss.detach(), num_labels)
         for metric in self._whole.values():
             metric.update(out.logits.detach(), target)
         if self.modalities:
             assert out.responses is not None
             assert out.scores is not None
-            self._scores.update(out.scores, num_samples)
+            num_scored = num_labels if self._counted is None else self._counted(target).sum()
+            self._scores.update(out.scores, num_scored)
             for metric, response in zip(self._responses, out.responses, strict=True):
                 metric.update(response, target)
+
+    def num_labels(self, out: Output, target: Tensor) -> Tensor:
+        """Return what the loss of a batch is the mean over: its labels that count, or samples."""
+        return num_counted(out.logits, target, self._ignored)
 
     def compute(self) -> dict[str, Tensor]:
         """Return "loss", the metrics, and of each response the headline metric and "score"."""
