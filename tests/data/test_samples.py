@@ -6,9 +6,9 @@ import re
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, default_collate
 
-from counterpoise.data import SampleDataset
+from counterpoise.data import Loaders, SampleDataset, Splits
 from counterpoise.data.drawing import Stream, drawing
 from counterpoise.data.layout import Layout
 
@@ -112,6 +112,32 @@ def test_a_collate_function_of_ones_own_makes_the_batch():
 
     batch = SampleDataset(rows, collate=pad).__getitems__([0, 2])
     assert batch["a"].tolist() == [[1, 1, 0], [1, 1, 1]]
+
+
+def pad_nothing(samples):
+    return default_collate(samples)
+
+
+def test_padded_parts_may_differ_in_length_and_others_not():
+    def rows(length, **more):
+        return [{"a": torch.ones(length, 3), "b": torch.ones(5), "target": 1, **more}]
+
+    padded = [SampleDataset(rows(length), collate=pad_nothing) for length in (7, 2, 5)]
+    assert Splits("padded", *padded, 2).sample_shapes == {"a": (7, 3), "b": (5,)}
+    loaded = Loaders(*(DataLoader(rows(length)) for length in (7, 2, 5)), task=2).load()
+    assert loaded.sample_shapes == {"a": (7, 3), "b": (5,)}
+    for other in (rows(7)[0] | {"a": torch.ones(7)}, rows(7)[0] | {"a": {"x": torch.ones(7, 3)}}):
+        with pytest.raises(ValueError, match=r"`validation` should have .* sample shapes of"):
+            Splits("x", padded[0], SampleDataset([other], collate=pad_nothing), None, 2)
+    stacked = [SampleDataset(rows(length)) for length in (7, 2)]
+    with pytest.raises(ValueError, match=r"`validation` should have .* sample shapes of"):
+        Splits("stacked", *stacked, None, 2)
+
+
+def test_labels_that_are_words_are_refused():
+    words = SampleDataset([{"a": torch.ones(3), "target": "cat"}])
+    with pytest.raises(TypeError, match="`train` should have a tensor of labels in each batch; f"):
+        Splits("words", words, words, None, 2)
 
 
 def test_a_table_of_hugging_face_is_read():

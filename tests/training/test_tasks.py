@@ -3,10 +3,12 @@
 import csv
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
 
 import counterpoise as cp
 from counterpoise.data import (
@@ -15,6 +17,7 @@ from counterpoise.data import (
     MultiLabel,
     MultimodalDataset,
     Regression,
+    SampleDataset,
     Segments,
     Splits,
 )
@@ -172,6 +175,45 @@ def test_losses_are_means_over_labels_however_these_lie_in_batches(method, tmp_p
     by_label = balanced.evaluate([{**splits.validation.inputs, "target": splits.validation.target}])
     unimodal = [float(epoch[f"validation/unimodal/{name}/loss"]) for name in SIZES]
     assert unimodal == pytest.approx(by_label.unimodal_loss.tolist(), rel=1e-5)
+
+
+def lengths(samples):
+    """Two, three or four segments of each; the first batch has none of four."""
+    return [2 + (row > 9) * (row % 3) for row in range(len(samples))]
+
+
+def padded(samples):
+    entries = (*SIZES, "target")
+    return {
+        name: pad_sequence([s[name] for s in samples], True, -100 if name == "target" else 0.0)
+        for name in entries
+    }
+
+
+@dataclass(frozen=True)
+class Sequences(DataSource):
+    def load(self):
+        parts = []
+        for num_samples, seed in ((61, 0), (29, 1), (23, 2)):
+            whole = part(TASKS["segments"], num_samples, seed)
+            cut = [
+                {name: value[:size] for name, value in sample.items()}
+                for sample, size in zip(whole, lengths(whole), strict=True)
+            ]
+            parts.append(SampleDataset(cut, collate=padded))
+        return Splits("sequences", *parts, TASKS["segments"])
+
+
+def test_sequences_of_any_length_are_padded_and_predicted(tmp_path):
+    run = recipe("segments", method=cp.AGM()).replace(data=Sequences(), batch_size=7)
+    record = train(run, tmp_path / "run", progress=False)
+    with np.load(tmp_path / "run" / "predictions.npz") as arrays:
+        predicted = torch.from_numpy(arrays["prediction"])
+    assert predicted.shape == (23, 4)
+    target = pad_sequence([s["target"] for s in Sequences().load().test], True, -100)
+    assert (predicted[:7, 2:] == -1).all()
+    right = (predicted == target)[target >= 0].float().mean()
+    assert record["test"]["accuracy"] == pytest.approx(right.item())
 
 
 METHODS = {

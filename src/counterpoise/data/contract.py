@@ -95,8 +95,9 @@ class Splits:
             while the model learns. Default: always ``train``.
 
     Raises:
-        ValueError: If the splits differ in modalities or sample shapes, or targets do not suit
-            the task.
+        ValueError: If the splits differ in modalities or sample shapes (in the number of
+            dimensions, where a collate function or loader of one's own may pad sequences), or
+            targets do not suit the task.
 
     Example:
         >>> import torch
@@ -127,12 +128,12 @@ class Splits:
         object.__setattr__(self, "task", task_of(self.task))
         for label, part in self.parts.items():
             _check_part(label, part)
-            if part.modalities != self.modalities or part.sample_shapes != self.sample_shapes:
+            if part.modalities != self.modalities or not _same_shapes(self.train, part):
                 raise ValueError(
                     f"`{label}` should have the modalities and sample shapes of `train`, "
                     f"{self.sample_shapes}; found {part.sample_shapes}. Prepare all splits alike."
                 )
-            self.task.check_target(label, _some_targets(part))
+            self.task.check_target(label, _some_targets(label, part))
 
     @property
     def parts(self) -> dict[str, Samples]:
@@ -262,12 +263,34 @@ def _check_part(label: str, part: Any) -> None:
         )
 
 
-def _some_targets(part: Samples) -> Tensor:
+def _same_shapes(train: Samples, part: Samples) -> bool:
+    if any(isinstance(each, Batched) or getattr(each, "pads", False) for each in (train, part)):
+        return _same_dims(train.sample_shapes, part.sample_shapes)
+    return train.sample_shapes == part.sample_shapes
+
+
+def _same_dims(shape: PyTree, other: PyTree) -> bool:
+    """Whether two pytrees of shapes are of one structure, whatever the sizes."""
+    if isinstance(shape, Mapping):
+        same = isinstance(other, Mapping) and shape.keys() == other.keys()
+        return same and all(_same_dims(part, other[name]) for name, part in shape.items())
+    if isinstance(shape, (tuple, list)):
+        same = isinstance(other, (tuple, list)) and len(shape) == len(other)
+        return same and all(map(_same_dims, shape, other))
+    return isinstance(shape, int) and isinstance(other, int)
+
+
+def _some_targets(label: str, part: Samples) -> Tensor:
     """Return all targets where they are known, else those of a first sample or batch."""
-    if part.target is not None:
-        return part.target
-    first = next(iter(part)) if isinstance(part, Batched) else part.__getitems__([0])
-    target: Tensor = first[TARGET]
+    target: Any = part.target
+    if target is None:
+        first = next(iter(part)) if isinstance(part, Batched) else part.__getitems__([0])
+        target = first[TARGET]
+    if not isinstance(target, Tensor):
+        raise TypeError(
+            f"`{label}` should have a tensor of labels in each batch; found {described(target)}. "
+            "Let the data set return numbers, the classes counted from 0."
+        )
     return target
 
 

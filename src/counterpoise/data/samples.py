@@ -107,6 +107,11 @@ class SampleDataset(NumberedDataset):
         self.collate_samples = default_collate if collate is None else collate
         self._draw = (0, -1)  # as no epoch of a run draws
 
+    @property
+    def pads(self) -> bool:
+        """Whether samples may differ in length: a collate function of one's own makes batches."""
+        return self.collate_samples is not default_collate
+
     @cached_property
     def modalities(self) -> tuple[str, ...]:
         """The modalities' names, in their order."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,7 @@ class Predictions:
 
     def write(self, path: Path) -> dict[str, Any] | None:
         """Write what was gathered; return what a record says of it, None if there is nothing."""
-        arrays = {name: torch.cat(parts).cpu() for name, parts in self._batches.items()}
+        arrays = {name: _joined(parts).cpu() for name, parts in self._batches.items()}
         if not arrays:
             return None
         with replacing(path) as partial, partial.open("wb") as file:
@@ -73,7 +74,8 @@ def read_predictions(path: Path, digest: str) -> dict[str, NDArray[Any]]:
 
     Returns:
         "prediction", of shape (N, ...), and, where the headline metric is a mean over samples,
-        "value" (N,), in the order of the test samples.
+        "value" (N,), in the order of the test samples. Where batches differ in length, -1 follows
+        the classes of shorter ones.
 
     Raises:
         CorruptFileError: If it is gone, or not what was written.
@@ -90,6 +92,18 @@ def read_predictions(path: Path, digest: str) -> dict[str, NDArray[Any]]:
             "Make the run again."
         )
     return arrays
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    """Return batches as one, each filled up to the largest sizes beyond the first dimension."""
+    sizes = [max(each) for each in zip(*(part.shape[1:] for part in parts), strict=True)]
+    fill = nan if parts[0].is_floating_point() else -1
+    whole = parts[0].new_full((sum(map(len, parts)), *sizes), fill)
+    start = 0
+    for part in parts:
+        whole[(slice(start, start + len(part)), *map(slice, part.shape[1:]))] = part
+        start += len(part)
+    return whole
 
 
 def _digest(arrays: dict[str, Tensor]) -> str:
