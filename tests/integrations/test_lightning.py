@@ -129,6 +129,19 @@ def test_a_method_that_goes_by_validation_ends_training():
     assert trainer.current_epoch < 60
 
 
+@pytest.mark.filterwarnings("ignore:.*dataloader_idx.*:UserWarning")
+def test_one_validation_loader_is_asked_for_in_any_form_and_in_keywords():
+    module = Mine(cp.MSLR(window=1))
+    fit(module, validation=[loader(11, seed=1)])
+    assert module.wrapped.method.num_epochs == 2
+    several = Mine(cp.MSLR(window=1))
+    several.validation_step = lambda batch, batch_idx, dataloader_idx: None
+    with pytest.raises(ValueError, match="one validation loader, by which MSLR goes; found 2"):
+        fit(several, validation={"a": loader(11), "b": loader(11)})
+    with pytest.raises(TypeError, match=r"should be a mapping of keywords .* found a list"):
+        fit(module, callback=BalancingCallback(), validation=loader(11))
+
+
 @pytest.mark.filterwarnings("ignore:.*callbacks used to create the checkpoint")
 def test_a_resumed_run_comes_to_the_same_bits(tmp_path):
     kept = pl.callbacks.ModelCheckpoint(tmp_path, every_n_epochs=1, save_top_k=-1)

@@ -58,7 +58,7 @@ class BalancingCallback(Callback):
         check_function("inputs", inputs, "a function from a batch to the model's keywords")
         if attribute is not None:
             check_text("attribute", attribute)
-        self._inputs: Inputs = dict if inputs is None else inputs
+        self._inputs: Inputs = _keywords if inputs is None else inputs
         self._attribute = attribute
         self._balanced: Balanced | None = None
         self._last: Output | None = None
@@ -119,7 +119,7 @@ class BalancingCallback(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Let a method that looks at features have those of the data."""
         if answers(self._wrapper.method, "on_epoch"):
-            loaders = trainer.train_dataloader, trainer.val_dataloaders
+            loaders = trainer.train_dataloader, self._validation(trainer)
             self._wrapper.on_epoch(*(_Converted(loader, self._inputs) for loader in loaders))
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -128,7 +128,7 @@ class BalancingCallback(Callback):
             return
         balanced = self._wrapper
         if answers(balanced.method, "on_validation"):
-            loader = _Converted(trainer.val_dataloaders, self._inputs)
+            loader = _Converted(self._validation(trainer), self._inputs)
             balanced.on_validation(balanced.evaluate(loader, epoch=trainer.current_epoch))
             self._due = True
         self._end_if_finished(trainer)
@@ -157,6 +157,20 @@ class BalancingCallback(Callback):
             )
         return named[0]
 
+    def _validation(self, trainer: Trainer) -> Any:
+        loaders: Any = trainer.val_dataloaders  # the loader, or whatever holds one or several
+        if isinstance(loaders, Mapping):
+            loaders = [*loaders.values()]
+        if not isinstance(loaders, (list, tuple)):
+            return loaders
+        if len(loaders) != 1:
+            raise ValueError(
+                f"The Trainer should have one validation loader, by which "
+                f"{self._wrapper.method.title()} goes; found {len(loaders)}. Give it the "
+                "validation data, and evaluate on the others after training."
+            )
+        return loaders[0]
+
     def _keep(self, module: Any, arguments: Any, out: Output) -> None:
         if module.training:
             self._last = out
@@ -164,6 +178,16 @@ class BalancingCallback(Callback):
     def _end_if_finished(self, trainer: Trainer) -> None:
         if self._wrapper.method.finished():
             trainer.should_stop = True
+
+
+def _keywords(batch: Any) -> Mapping[str, Any]:
+    if not isinstance(batch, Mapping):
+        raise TypeError(
+            f"A validation batch should be a mapping of keywords with 'target'; found a "
+            f"{type(batch).__name__}. Say by `inputs` how it becomes one: "
+            "BalancingCallback(inputs=lambda batch: {...})."
+        )
+    return batch
 
 
 class _Converted:
