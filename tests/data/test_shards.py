@@ -84,6 +84,14 @@ def test_samples_of_all_shards_are_read_in_any_order(folder):
     assert splits.guess == pytest.approx(7 / 13)  # even ones, the commoner in training, 40 to 52
 
 
+def test_pictures_of_sixteen_bits_keep_what_they_tell():
+    file, depth = io.BytesIO(), np.array([[0, 300, 65535]], np.uint16)
+    Image.fromarray(depth).save(file, "png")
+    read = decoded("0.depth.png", "depth.png", file.getvalue())
+    expected = torch.tensor([[[0, 300, 65535]]]).expand(3, 1, 3) / 65535
+    torch.testing.assert_close(read, expected)
+
+
 def test_other_tasks_and_nests_are_read(folder):
     labels = source(folder, task=MultiLabel(2), target="labels.json").load()
     assert labels.train.__getitems__([3])["target"].tolist() == [[1, 1]]

@@ -110,6 +110,13 @@ def test_several_columns_of_labels_are_refused(tmp_path):
         BalancedTrainer(towers(), arguments(tmp_path, label_names=["one", "two"]))
 
 
+def test_a_column_of_labels_that_is_not_named_is_asked_for(tmp_path):
+    data = table(7).rename_column("labels", "emotion")
+    trainer = BalancedTrainer(towers(), arguments(tmp_path), train_dataset=data)
+    with pytest.raises(ValueError, match="labels as numbers in 'labels'; found 'left', 'right'. N"):
+        trainer.train()
+
+
 def test_a_method_of_several_steps_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"one step of a batch.*found MLA, which makes several"):
         BalancedTrainer(towers(cp.MLA(5)), arguments(tmp_path))

@@ -84,6 +84,12 @@ class BalancedTrainerMixin(_Base):
         inputs = dict(inputs)
         target = inputs.pop(self.label_names[0], None)
         if self.balanced.training:
+            if target is None:
+                raise ValueError(
+                    f"Batches should have labels as numbers in {self.label_names[0]!r}; found "
+                    f"{', '.join(map(repr, inputs))}. Name the column of your labels: "
+                    "TrainingArguments(label_names=[...])."
+                )
             self._schedule.before_batch()
             out = model(**inputs, target=target)
             self._last = out

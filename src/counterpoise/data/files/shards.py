@@ -195,6 +195,9 @@ def _picture(content: bytes) -> Tensor:
     from PIL import Image
 
     with Image.open(BytesIO(content)) as image:
+        if image.mode.startswith("I"):  # of 16 bits, as depth is: Pillow would cut them off at 255
+            grey = torch.from_numpy(np.array(image, dtype=np.float32)) / 65535
+            return grey.repeat(3, 1, 1)
         pixels = torch.from_numpy(np.array(image.convert("RGB")))
     return pixels.permute(2, 0, 1) / 255
 
