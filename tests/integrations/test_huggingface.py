@@ -6,7 +6,9 @@ from torch.nn.functional import cross_entropy
 from transformers import Trainer
 
 import counterpoise as cp
+from counterpoise.engine.output import Output
 from counterpoise.integrations import BalancedTrainer, BalancedTrainerMixin
+from counterpoise.integrations.tally import EvaluationTally
 from integrations.towers import Plain, Towers, arguments, table, tensors, towers
 
 
@@ -95,6 +97,24 @@ def test_an_evaluation_measures_the_model_and_each_response(tmp_path, data):
         assert score == pytest.approx(out.scores[i].item(), abs=1e-5)
         share = (out.responses[i].argmax(1) == whole["target"]).float().mean().item()
         assert metrics[f"eval_response/{name}/accuracy"] == pytest.approx(share)
+
+
+def test_losses_weigh_labels_and_scores_weigh_samples_that_have_any():
+    generator = torch.Generator().manual_seed(0)
+    target = torch.tensor([[0, 1, 2], [1, -100, -100], [-100, 0, -100], [-100, -100, -100]])
+    responses = torch.randn(2, 4, 3, 3, generator=generator)
+    score = cp.scores.CrossEntropy()
+    tally = EvaluationTally(("left", "right"), score.criterion, score=score)
+    for rows in ([0], [1, 2, 3]):
+        own, labels = responses[:, rows], target[rows]
+        counted = score.counted(labels)
+        scores = torch.stack([score(logits, labels)[counted].mean() for logits in own])
+        tally.update(Output(own.sum(0), None, None, own, scores, unimodal_logits=own), labels)
+    for i, name in enumerate(("left", "right")):
+        whole = score(responses[i], target)[:3].mean().item()
+        assert tally.metrics()[f"response/{name}/score"] == pytest.approx(whole)
+        loss = score.criterion(responses[i], target).item()
+        assert tally.evaluation(0).unimodal_loss[i].item() == pytest.approx(loss)
 
 
 def test_metrics_of_the_users_own_get_logits_and_labels(tmp_path, data):

@@ -160,8 +160,8 @@ class BalancedTrainerMixin(_Base):
         """Evaluate, and measure each modality's response on the way."""
         balanced = self.balanced
         group = balanced._tools.process_group
-        ignored = getattr(balanced.score, "ignore_index", None)
-        self._tally = EvaluationTally(balanced.modalities, balanced.criterion, group, ignored)
+        parts = balanced.modalities, balanced.criterion, group, balanced.score
+        self._tally = EvaluationTally(*parts)
         output: EvalLoopOutput = super().evaluation_loop(
             dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix
         )

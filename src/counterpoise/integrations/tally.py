@@ -10,7 +10,7 @@ from torch import Tensor
 from counterpoise.balanced import Balanced
 from counterpoise.core.criterion import joint_loss
 from counterpoise.core.pytree import PyTree
-from counterpoise.core.scores import Criterion, sum_over_processes
+from counterpoise.core.scores import Criterion, Score, sum_over_processes
 from counterpoise.engine.epochs import num_counted, right_share, weighed
 from counterpoise.engine.output import Output
 from counterpoise.methods.method import Evaluation, answers
@@ -25,7 +25,7 @@ class EvaluationTally:
         modalities: Names, in order.
         criterion: The joint loss of logits and target.
         process_group: Processes to add up over. Default: all.
-        ignored: The class label that does not count, if there are class labels.
+        score: What samples are scored by, which may know class labels that do not count.
 
     Example:
         >>> import torch
@@ -44,10 +44,11 @@ class EvaluationTally:
         modalities: tuple[str, ...],
         criterion: Criterion,
         process_group: object = None,
-        ignored: int | None = None,
+        score: Score | None = None,
     ) -> None:
         self.modalities, self.criterion, self.process_group = modalities, criterion, process_group
-        self.ignored = ignored
+        self.ignored = getattr(score, "ignore_index", None)
+        self._counted = getattr(score, "counted", None)
         self._sums: Tensor | None = None
 
     def reset(self) -> None:
@@ -65,10 +66,12 @@ class EvaluationTally:
         scores = out.scores
         if scores is None:
             scores = losses.new_full((len(self.modalities),), float("nan"))
-        means = torch.cat([losses, shares, scores]).detach()
+        means = torch.cat([losses, shares]).detach()
         wide = torch.float32 if means.device.type == "mps" else torch.float64  # the widest there is
-        size = num_counted(out.logits, target, self.ignored).to(wide)
-        added = torch.cat([weighed(means, size), size.unsqueeze(0)])
+        size = rows = num_counted(out.logits, target, self.ignored).to(wide)
+        if self._counted is not None:  # losses are means over labels, scores over samples with any
+            rows = self._counted(target).sum().to(wide)
+        added = torch.cat([weighed(means, size), weighed(scores, rows), torch.stack([size, rows])])
         self._sums = added if self._sums is None else self._sums + added
 
     def metrics(self) -> dict[str, float]:
@@ -101,9 +104,9 @@ class EvaluationTally:
             )
         total = sum_over_processes(self._sums.clone(), self.process_group)
         count = len(self.modalities)
-        sizes = [1, count, 1, count, count, count]
-        parts = torch.split_with_sizes(total[:-1] / total[-1], sizes)
-        loss, losses, share, own_shares, shares, scores = parts
+        *parts, sizes = torch.split_with_sizes(total, [1, count, 1, count, count, count, 2])
+        loss, losses, share, own_shares, shares = (part / sizes[0] for part in parts[:-1])
+        scores = parts[-1] / sizes[1]
         evaluation = Evaluation(epoch, float(loss), float(share), losses, own_shares)
         return evaluation, shares, scores
 
