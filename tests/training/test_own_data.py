@@ -7,9 +7,10 @@ import tarfile
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
 
 from counterpoise.data import DataSource, Loaders, SampleDataset, Shards, Splits
 from counterpoise.data.contract import Batched
@@ -35,18 +36,51 @@ class Augmented(Dataset):
         return {**sample, "left": left, "right": sample["right"] + 0.1 * random.random()}
 
 
-@dataclass(frozen=True)
-class OneByOne(DataSource):
-    def load(self):
-        parts = [SampleDataset(Augmented(n, s)) for n, s in ((59, 0), (23, 1), (29, 2))]
-        return Splits("one by one", *parts, NUM_CLASSES)
-
-
 def shuffled(num_workers=0):
     return Loaders(
         DataLoader(Augmented(59, 0), 13, shuffle=True, num_workers=num_workers),
         DataLoader(Augmented(23, 1), 17),
         DataLoader(Augmented(29, 2), 17),
+        task=NUM_CLASSES,
+    )
+
+
+class Chancy(Augmented):
+    """Draws from a generator of its own, and so does what orders it."""
+
+    def __init__(self, num_samples, seed):
+        super().__init__(num_samples, seed)
+        self.chance = np.random.default_rng(7)
+
+    def __getitem__(self, index):
+        sample = super().__getitem__(index)
+        return {**sample, "left": sample["left"] + 0.1 * self.chance.standard_normal()}
+
+
+@dataclass(frozen=True)
+class OneByOne(DataSource):
+    def load(self):
+        parts = [SampleDataset(Chancy(n, s)) for n, s in ((59, 0), (23, 1), (29, 2))]
+        return Splits("one by one", *parts, NUM_CLASSES)
+
+
+class Order(Sampler):
+    def __init__(self, num_samples):
+        self.num_samples, self.chance = num_samples, random.Random(7)
+
+    def __len__(self):
+        return self.num_samples
+
+    def __iter__(self):
+        return iter(self.chance.sample(range(self.num_samples), self.num_samples))
+
+
+def chancy():
+    """Whose workers and generators would go on from epoch to epoch."""
+    return Loaders(
+        DataLoader(Chancy(59, 0), 13, sampler=Order(59), num_workers=1, persistent_workers=True),
+        DataLoader(Chancy(23, 1), 17),
+        DataLoader(Chancy(29, 2), 17),
         task=NUM_CLASSES,
     )
 
@@ -114,7 +148,7 @@ class Tensors:
 SOURCES = {
     "samples": lambda shards: OneByOne(),
     "loader": lambda shards: shuffled(),
-    "workers": lambda shards: shuffled(num_workers=1),
+    "workers": lambda shards: chancy(),
     "stateful": lambda shards: stateful(),
     "shards": sharded,
     "shards in any order": indexed,

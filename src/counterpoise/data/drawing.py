@@ -90,8 +90,35 @@ def drawing(*key: str | int) -> Iterator[None]:
         yield
 
 
+def seed_own(part: Any, *key: str | int) -> None:
+    """Seed the generators that an object has as attributes: PyTorch's, NumPy's or Python's.
+
+    Example:
+        >>> class Reader:
+        ...     def __init__(self):
+        ...         self.chance = random.Random()
+        >>> reader = Reader()
+        >>> seed_own(reader, "sample", 3)
+        >>> first = reader.chance.random()
+        >>> seed_own(reader, "sample", 3)
+        >>> reader.chance.random() == first
+        True
+    """
+    numpy = _numpy()
+    for value in (getattr(part, "generator", None), *getattr(part, "__dict__", {}).values()):
+        if isinstance(value, torch.Generator):
+            value.manual_seed(_seed_of(key))
+        elif isinstance(value, random.Random):
+            value.seed(_seed_of(key))
+        elif numpy is not None and isinstance(value, numpy.random.Generator):
+            bits = value.bit_generator
+            bits.state = type(bits)(_seed_of(key)).state
+        elif numpy is not None and isinstance(value, numpy.random.RandomState):
+            value.seed(_seed_of(key))
+
+
 def seed_generators(loader: Any, *key: str | int) -> None:
-    """Seed the generators of its own that a loader, or what orders its samples, was given.
+    """Seed the generators that a loader has, its samples or what orders them.
 
     Example:
         >>> from torch.utils.data import DataLoader
@@ -105,10 +132,9 @@ def seed_generators(loader: Any, *key: str | int) -> None:
     """
     batch_sampler = getattr(loader, "batch_sampler", None)
     inner = getattr(batch_sampler, "sampler", None)
-    for part in (loader, getattr(loader, "sampler", None), batch_sampler, inner):
-        generator = getattr(part, "generator", None)
-        if isinstance(generator, torch.Generator):
-            generator.manual_seed(_seed_of(key))
+    outer, dataset = (getattr(loader, name, None) for name in ("sampler", "dataset"))
+    for part in (loader, outer, batch_sampler, inner, dataset):
+        seed_own(part, *key)
 
 
 def _seed_of(key: tuple[str | int, ...]) -> int:

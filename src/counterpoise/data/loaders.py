@@ -109,10 +109,10 @@ class Loaders(DataSource):
     The loaders are gone through as they are: batch size, order and workers are theirs, and
     ``batch_size`` of a recipe says nothing. What they draw, such as the order of a ``DataLoader``
     with ``shuffle=True``, is a function of the run's seed and the epoch, whether it comes from
-    the global random generators or from a ``torch.Generator`` that they were given. A run that
-    was killed within an epoch goes on to the same bits: a loader with a state
-    (``torchdata.stateful_dataloader.StatefulDataLoader``) at once, any other by reading again
-    what it had read of the epoch.
+    the global random generators or from generators that are attributes of theirs, of their sampler
+    or data set. A run that was killed within an epoch goes on to the same bits: a loader with a
+    state (``torchdata.stateful_dataloader.StatefulDataLoader``) at once, any other by reading
+    again what it had read of the epoch.
 
     Args:
         train: Yields the training batches of an epoch: mappings of modalities and "target", or

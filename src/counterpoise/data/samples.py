@@ -14,7 +14,7 @@ from torch.utils.data import default_collate
 from counterpoise.core.errors import check_function, check_text, described
 from counterpoise.core.pytree import PyTree
 from counterpoise.data.contract import TARGET, Batch, shapes_of
-from counterpoise.data.drawing import drawing
+from counterpoise.data.drawing import drawing, seed_own
 from counterpoise.data.files.fingerprints import update_with_tensor
 from counterpoise.data.layout import Layout, Modalities
 from counterpoise.data.numbered import NumberedDataset
@@ -29,10 +29,10 @@ _LOOKED_AT = 16
 class SampleDataset(NumberedDataset):
     """Reads samples one by one from any data set of ``len()`` and ``[]``, and makes batches.
 
-    What the data set draws while it reads a sample, from the global generators of PyTorch,
-    NumPy or Python, such as a random crop, is a function of the run's seed, the epoch and the
-    sample's number: a run repeats and resumes to the bit, whatever the number of workers. Samples
-    for validation and test are drawn alike each time.
+    What the data set draws while it reads a sample, such as a random crop, from the global
+    generators of PyTorch, NumPy or Python or from one that is an attribute of it, is a function of
+    the run's seed, the epoch and the sample's number: a run repeats and resumes to the bit,
+    whatever the number of workers. Samples for validation and test are drawn alike each time.
 
     Args:
         dataset: Its samples are mappings, or tuples with ``fields``: a data set of PyTorch or of
@@ -153,6 +153,7 @@ class SampleDataset(NumberedDataset):
         listed = indices.tolist() if isinstance(indices, Tensor) else indices
         numbers = [index % len(self) for index in listed]
         if hasattr(self.dataset, "__getitems__"):
+            seed_own(self.dataset, "samples", *self._draw, *numbers)
             with drawing("samples", *self._draw, *numbers):
                 samples = self.dataset.__getitems__(numbers)
         else:
@@ -161,6 +162,7 @@ class SampleDataset(NumberedDataset):
             return self.layout.arrange(self.collate_samples(samples))
 
     def _read(self, index: int) -> Any:
+        seed_own(self.dataset, "sample", *self._draw, index)
         with drawing("sample", *self._draw, index):
             return self.dataset[index]
 

@@ -68,6 +68,8 @@ class OwnLoader:
         key = ("loader", self.seed or 0, epoch)
         stream = self._stream = Stream(*key)
         seed_generators(self.samples.loader, *key)
+        if getattr(self.samples.loader, "persistent_workers", False):
+            self.samples.loader._iterator = None  # its workers would draw on from where they stand
         done = skipped = 0
         if loaded is not None:
             done = loaded["next"]
