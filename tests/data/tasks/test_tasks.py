@@ -150,6 +150,16 @@ def test_ignored_segments_count_nowhere():
 # -- guessing --------------------------------------------------------------------------------
 
 
+def test_samples_without_a_label_count_nowhere():
+    logits, target = torch.eye(3)[[0, 1, 1, 2]], torch.tensor([0, 1, 2, -100])
+    for task in (Classification(3), Classification(3, headline="macro_f1")):
+        metric, labelled = task.metric(task.headline), task.metric(task.headline)
+        metric.update(logits, target)
+        labelled.update(logits[:3], target[:3])
+        assert metric.compute() == labelled.compute() < 1
+    assert Classification(3).sample_values(logits, target).tolist() == [True, True, False]
+
+
 def test_who_guesses_a_class_is_as_often_right_as_the_commonest_is_there():
     known, asked = torch.tensor([0, 1, 1, 2]), torch.tensor([1, 1, 1, 0, 2])
     assert Classification(3).guess(known, asked) == pytest.approx(3 / 5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -16,6 +16,9 @@ from counterpoise.data.tasks.task import Task, check_classes, check_integers
 
 if TYPE_CHECKING:
     from torchmetrics import Metric
+
+
+_NO_LABEL = CrossEntropy().ignore_index
 
 
 @dataclass(frozen=True)
@@ -65,13 +68,17 @@ class Classification(Task):
         """Return the metric from torchmetrics."""
         from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
+        # Samples without a label, which the loss ignores, count in no metric.
+        options: dict[str, Any] = {"ignore_index": _NO_LABEL, "validate_args": False}
         if name == "accuracy":
-            return MulticlassAccuracy(self.num_classes, average="micro", validate_args=False)
-        return MulticlassF1Score(self.num_classes, average="macro", validate_args=False)
+            return MulticlassAccuracy(self.num_classes, average="micro", **options)
+        return MulticlassF1Score(self.num_classes, average="macro", **options)
 
     def sample_values(self, outputs: Tensor, target: Tensor) -> Tensor | None:
-        """Return which samples are right, if the headline is the accuracy."""
-        return outputs.argmax(dim=1) == target if self.headline == "accuracy" else None
+        """Return which samples that have a label are right, if the headline is the accuracy."""
+        if self.headline != "accuracy":
+            return None
+        return (outputs.argmax(dim=1) == target)[target != _NO_LABEL]
 
     def check_target(self, label: str, target: Tensor) -> None:
         """Raise unless targets are classes, one for each sample."""
