@@ -134,6 +134,15 @@ def test_padded_parts_may_differ_in_length_and_others_not():
         Splits("stacked", *stacked, None, 2)
 
 
+def test_lists_of_numbers_are_refused():
+    for value in ([0.5, 1.5, 2.5], [[0.5, 1.5, 2.5], [1.5]], {"x": [1, 2, 3]}):
+        rows = SampleDataset([{"a": value, "target": 1}])
+        with pytest.raises(TypeError, match=r"`a` should be a tensor .* found a list of 3 num"):
+            Splits("lists", rows, rows, None, 2)
+    nest = SampleDataset([{"a": [torch.ones(3), (torch.ones(2), {"length": 5})], "target": 1}])
+    assert nest.sample_shapes == {"a": [(3,), [(2,), {"length": ()}]]}
+
+
 def test_labels_that_are_words_are_refused():
     words = SampleDataset([{"a": torch.ones(3), "target": "cat"}])
     with pytest.raises(TypeError, match="`train` should have a tensor of labels in each batch; f"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from functools import cached_property
 from hashlib import sha256
@@ -54,7 +54,8 @@ class SampleDataset(NumberedDataset):
             fingerprint is made of 17 samples spread over the data set, and of its length.
 
     Raises:
-        TypeError: If a batch is neither a mapping nor a tuple with ``fields``.
+        TypeError: If a batch is neither a mapping nor a tuple with ``fields``, or an entry is a
+            list of numbers.
         ValueError: If the data set is empty, or an entry is missing.
 
     Example:
@@ -120,6 +121,9 @@ class SampleDataset(NumberedDataset):
     @cached_property
     def sample_shapes(self) -> dict[str, PyTree]:
         """The shape of one sample of each modality: that of the first."""
+        if not self.pads:
+            for name, value in self[0].items():
+                _check_no_list(name, value)
         return shapes_of(self.__getitems__([0]), self.modalities)
 
     @cached_property
@@ -171,3 +175,16 @@ class SampleDataset(NumberedDataset):
         other = copy(self)
         other._draw = (seed, epoch)
         return other
+
+
+def _check_no_list(name: str, value: Any) -> None:
+    """Raise if an entry is a list of numbers, of which PyTorch makes a list of batches of one."""
+    if isinstance(value, list) and any(isinstance(number, (int, float)) for number in value):
+        raise TypeError(
+            f"`{name}` should be a tensor or an array in each sample; found a list of {len(value)} "
+            "numbers. Convert it; a table of Hugging Face does it with_format('torch')."
+        )
+    parts = value.values() if isinstance(value, Mapping) else value
+    if isinstance(value, (Mapping, list, tuple)):
+        for part in parts:
+            _check_no_list(name, part)
