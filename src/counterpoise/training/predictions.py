@@ -101,7 +101,8 @@ def _joined(parts: list[Tensor]) -> Tensor:
     whole = parts[0].new_full((sum(map(len, parts)), *sizes), fill)
     start = 0
     for part in parts:
-        whole[(slice(start, start + len(part)), *map(slice, part.shape[1:]))] = part
+        place = (slice(start, start + len(part)), *map(slice, part.shape[1:]))
+        whole[place] = part
         start += len(part)
     return whole
 
