@@ -134,6 +134,13 @@ def test_padded_parts_may_differ_in_length_and_others_not():
         Splits("stacked", *stacked, None, 2)
 
 
+def test_columns_may_stand_in_any_order():
+    rows = [{"a": torch.ones(3), "b": torch.ones(5), "target": 1}]
+    turned = [dict(reversed(row.items())) for row in rows]
+    splits = Splits("turned", SampleDataset(rows), SampleDataset(turned), None, 2)
+    assert (splits.modalities, splits.validation.modalities) == (("a", "b"), ("b", "a"))
+
+
 def test_lists_of_numbers_are_refused():
     for value in ([0.5, 1.5, 2.5], [[0.5, 1.5, 2.5], [1.5]], {"x": [1, 2, 3]}):
         rows = SampleDataset([{"a": value, "target": 1}])

@@ -128,7 +128,8 @@ class Splits:
         object.__setattr__(self, "task", task_of(self.task))
         for label, part in self.parts.items():
             _check_part(label, part)
-            if part.modalities != self.modalities or not _same_shapes(self.train, part):
+            named = set(part.modalities) == set(self.modalities)
+            if not (named and _same_shapes(self.train, part)):
                 raise ValueError(
                     f"`{label}` should have the modalities and sample shapes of `train`, "
                     f"{self.sample_shapes}; found {part.sample_shapes}. Prepare all splits alike."

@@ -18,22 +18,22 @@ class _Mean(Metric):
 
     full_state_update = False
     total: Tensor
-    size: Tensor
+    num_samples: Tensor
 
     def __init__(self, *shape: int) -> None:
         super().__init__()
         self.add_state("total", torch.zeros(shape), dist_reduce_fx="sum")
-        self.add_state("size", torch.zeros(()), dist_reduce_fx="sum")
+        self.add_state("num_samples", torch.zeros(()), dist_reduce_fx="sum")
 
     def update(self, mean: Tensor, size: Tensor) -> None:
-        """Add the mean over so many; of none it may be NaN."""
+        """Add the mean over so many samples, or labels; of none it may be NaN."""
         wide = torch.promote_types(mean.dtype, torch.float32)
         self.total = self.total + weighed(mean, size.to(wide))
-        self.size = self.size + size
+        self.num_samples = self.num_samples + size
 
     def compute(self) -> Tensor:
         """Return the mean over all."""
-        return self.total / self.size
+        return self.total / self.num_samples
 
 
 class Tally(nn.Module):
