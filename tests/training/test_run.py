@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 import counterpoise as cp
 from counterpoise.training import Recipe, read_recipe, train
-from counterpoise.training.callbacks import RandomState
+from counterpoise.training.callbacks import Checkpoints, RandomState
 from counterpoise.training.predictions import read_predictions
 from counterpoise.training.progress import Bar, Lines, progress_callbacks
 from training import runs
@@ -219,6 +219,18 @@ def test_folder_that_holds_something_is_refused(run):
         train(recipe(), folder, progress=False)
     with pytest.raises(ValueError, match="`output` should be a new or an empty folder"):
         train(recipe(), folder / "config.yaml", progress=False)
+
+
+@pytest.mark.parametrize(("higher", "best"), [(True, 1), (False, 3)])
+def test_an_epoch_whose_metric_is_no_number_is_the_best_of_none(higher, best, tmp_path):
+    checkpoints = Checkpoints(tmp_path, "metric", higher_is_better=higher)
+    trainer = SimpleNamespace(
+        callbacks=[], is_global_zero=False, save_checkpoint=lambda *_, **__: None
+    )
+    for epoch, value in enumerate([math.nan, 0.3, math.nan, 0.2]):
+        trainer.callback_metrics = {"metric": torch.tensor(value)}
+        checkpoints.consider(trainer, epoch)
+    assert checkpoints.best_epoch == best
 
 
 def test_finished_run_is_not_run_again(run, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,8 @@ class Checkpoints(Checkpoint):
             self._save(trainer, self.best, weights_only=not asks)
 
     def _better(self, value: float, other: float) -> bool:
+        if isnan(other):  # as a correlation may be in the first epochs
+            return not isnan(value)
         return value > other if self.higher_is_better else value < other
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
