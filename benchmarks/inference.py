@@ -16,7 +16,7 @@ import argparse
 import math
 import platform
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 
@@ -204,7 +204,7 @@ def main() -> None:
     if options.figure:
         draw_power(options.figure)
         return
-    date = f"{datetime.now(timezone.utc):%Y-%m-%d}"
+    date = f"{datetime.now(UTC):%Y-%m-%d}"
     head = [
         "# Error rates of the statistics, by simulation\n",
         f"`python benchmarks/inference.py --cases {options.cases} --seed {options.seed}`, {date}, "

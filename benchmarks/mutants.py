@@ -37,7 +37,7 @@ from bisect import bisect
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.machinery import SourceFileLoader
 from importlib.metadata import version
 from itertools import accumulate
@@ -401,7 +401,7 @@ def report(judged: list[tuple[Mutant, str]], num_all: int, num_drawn: int, secon
         "# Faults that the tests notice",
         "",
         f"- Command: `python {shlex.join(sys.argv)}`",
-        f"- Date: {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, {seconds / 60:.0f} minutes",
+        f"- Date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {seconds / 60:.0f} minutes",
         f"- Python {platform.python_version()}, PyTorch {version('torch')}, "
         f"pytest {version('pytest')}, coverage {version('coverage')}",
         f"- Of {num_all} faults {num_drawn} were drawn; {num_drawn - len(judged)} of them are "

@@ -25,7 +25,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -192,7 +192,7 @@ def _page(runs: Sequence[Run], before: str) -> str:
         f"{totals['missing']} are missing; {len(wrong)} runs are not as expected. Controls in "
         f"which nothing differs, though it should: {', '.join(_alike(runs)) or 'none'}."
     )
-    date = f"{datetime.now(timezone.utc):%Y-%m-%d}"
+    date = f"{datetime.now(UTC):%Y-%m-%d}"
     columns = ["experiment", "setting", "run", "equal", "rounded", "different", "missing", "first"]
     rows = [columns, ["---"] * len(columns), *(run.row() for run in runs)]
     return "\n".join(
@@ -233,7 +233,7 @@ def main() -> None:
     page = _page(runs, options.before)
     print(page)
     if options.write:
-        name = f"{datetime.now(timezone.utc):%Y-%m-%d}-parity.md"
+        name = f"{datetime.now(UTC):%Y-%m-%d}-parity.md"
         (ROOT / "benchmarks" / "results" / name).write_text(page + "\n", "utf-8")
     sys.exit(any(not run.as_expected for run in runs) or bool(_alike(runs)))
 

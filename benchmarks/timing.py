@@ -8,7 +8,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from shlex import quote
 
@@ -212,7 +212,7 @@ def report(
     torch.set_num_threads(options.threads)
     device = torch.device(options.device)
     model = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
-    date = f"{datetime.now(timezone.utc):%Y-%m-%d}"
+    date = f"{datetime.now(UTC):%Y-%m-%d}"
     lines = [
         f"# {title}",
         "",

@@ -6,9 +6,9 @@ kept has the version of constraints.txt: a package whose oldest version cannot b
 
 import argparse
 import re
+import tomllib
 from pathlib import Path
 
-import tomllib
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]

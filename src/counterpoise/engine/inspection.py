@@ -92,7 +92,7 @@ def in_high_precision(model: nn.Module, batch: Batch, look: Callable[[Batch], _S
         try:
             with left_as_it_was(model, batch.inputs), precise(model, dtype):
                 return look(copied(batch, dtype))
-        except Exception as error:  # noqa: PERF203 - there are two
+        except Exception as error:
             logger.info("In %s, without autocast, the model raised %r.", dtype, error)
     with left_as_it_was(model, batch.inputs):
         return look(copied(batch, None))

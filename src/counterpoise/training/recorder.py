@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from statistics import median
 from typing import Any
 
@@ -41,7 +41,7 @@ class Recorder(Checkpoint):
         self._epochs: list[dict[str, float]] = []
         self._seconds_per_step: list[float] = []
         self._processor_seconds_per_step: list[float] = []
-        self._started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        self._started = datetime.now(UTC).isoformat(timespec="seconds")
         self._seconds = 0.0
         self._epoch_seconds = 0.0
         self._clock = self._mark = time.perf_counter()

@@ -64,7 +64,7 @@ def _from_video(path: Path, number: int) -> list[np.ndarray[Any, Any]]:
 
     with open_data(path) as file:
         try:
-            with av.open(file) as container:
+            with av.open(file, "r") as container:
                 stream = container.streams.video[0]
                 stream.codec_context.thread_count = 1  # the clips are shared out among processes
                 step = max(1, int(stream.average_rate or stream.base_rate or 1))
@@ -90,7 +90,7 @@ def sound_of(path: Path) -> tuple[np.ndarray[Any, Any], int]:
 
     with open_data(path) as file:
         try:
-            with av.open(file) as container:
+            with av.open(file, "r") as container:
                 if not container.streams.audio:
                     return np.zeros(0, np.float32), 1
                 stream = container.streams.audio[0]

@@ -125,7 +125,8 @@ def _fit(y: Floats, design: Floats, groups: Sequence[str]) -> tuple[Floats, Floa
     def fitted(share: float) -> tuple[float, Floats, Floats]:
         covariance = share * same + (1 - share) * np.eye(len(y))
         information = design.T @ np.linalg.solve(covariance, design)
-        means = np.linalg.solve(information, design.T @ np.linalg.solve(covariance, y))
+        weighed = design.T @ np.linalg.solve(covariance, y)
+        means = np.asarray(np.linalg.solve(information, weighed), float)
         rest = y - design @ means
         variance = float(rest @ np.linalg.solve(covariance, rest)) / degrees
         deviance = degrees * math.log(variance)
