@@ -1,6 +1,7 @@
 """Operations in place between an encoder and the logits, in every mode and at every entrance."""
 
 from copy import deepcopy
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
@@ -148,3 +149,23 @@ def test_only_what_is_changed_in_place_is_cloned_after_the_first_step(level, net
     inputs, target = batch(3, 7)
     balanced(**inputs, target=target).loss.backward()
     assert balanced.runner.facts.cloned == changed
+
+
+class ShiftedLater(Late):
+    """The same from some step on, by a setting that the engine does not see."""
+
+    def forward(self, **inputs):
+        first, *others = self.features(inputs)
+        first = first.add_(1) if self.how.shifts else first + 1
+        return self.head(torch.cat([first, *others], dim=1))
+
+
+def test_features_that_are_changed_in_place_later_are_named():
+    model = made(ShiftedLater)
+    model.how = SimpleNamespace(shifts=False)
+    balanced, (inputs, target) = wrap(model, "shared"), batch(3, 7)
+    for _ in range(2):
+        balanced(**inputs, target=target)
+    model.how.shifts = True
+    with pytest.raises(RuntimeError, match=r"modality 'ear', 'ear', should stay.*changed in place"):
+        balanced(**inputs, target=target)
