@@ -2,6 +2,9 @@ import math
 
 import pytest
 
+from counterpoise.data import Regression
+from counterpoise.experiments.compare.answers import answers
+from counterpoise.experiments.compare.tables import summary_table
 from counterpoise.measures.statistics import (
     DIVERGED,
     judge,
@@ -162,7 +165,7 @@ def test_configurations_are_chosen_on_validation_whatever_the_test_says():
     assert row.accuracy.mean == pytest.approx(0.5)
 
 
-def test_a_configuration_that_failed_is_not_chosen_and_its_seed_is_not_paired():
+def test_a_seed_that_failed_is_not_paired_and_takes_no_other_with_it():
     def make(cell):
         if cell.candidate.method == "AGM" and cell.seed == 3 and cell.candidate.number == 0:
             return made.result(cell, None, error="RuntimeError: no")
@@ -170,15 +173,39 @@ def test_a_configuration_that_failed_is_not_chosen_and_its_seed_is_not_paired():
 
     once = compared(make)
     _, agm, _ = once.blocks[0].rows
-    assert (agm.accuracy, agm.difference, agm.responses, agm.cost) == (None, None, {}, None)
+    assert agm.accuracy.num_values == agm.difference.estimate.num_values == 4  # but for seed 3
+    assert agm.difference.verdict == "too few seeds"
+    assert agm.accuracy.mean == pytest.approx(0.92)
     assert [(seed, result.error) for _, seed, result in agm.outcome.failures] == [
         (3, "RuntimeError: no")
     ]
+    lost = compared(lambda c: made.result(c, None, "no") if "AGM" in c.candidate else steady(c))
+    _, agm, _ = lost.blocks[0].rows
+    assert (agm.accuracy, agm.difference, agm.responses, agm.cost) == (None, None, {}, None)
     # Chosen with a seed of its own, which did not fail.
     search = {"search": {"optimizer.weight_decay": [0.0, 0.5]}}
     later = compared(make, methods=dict.fromkeys(("Joint", "AGM", "OGM"), search))
     assert later.blocks[0].rows[1].difference.estimate.num_values == 4
     assert later.blocks[0].rows[1].accuracy.num_values == 4
+
+
+def test_where_guessing_comes_to_0_nothing_is_equivalent_and_all_is_told():
+    task = Regression(headline="correlation")
+
+    def make(cell):
+        made_up = made.record(cell, 0.5, 0.9, {"left": 0.5})
+        made_up["data"]["num_classes"] = None
+        for entries in (made_up["test"], *made_up["epochs"]):
+            renamed = {name.replace("accuracy", "correlation"): v for name, v in entries.items()}
+            entries.clear()
+            entries.update(renamed)
+        return made.result(cell, made_up | {"task": {**task.describe(), "guess": 0.0}})
+
+    found = compared(make, seeds=5)
+    told = [row.difference for row in found.blocks[0].rows[1:]]
+    assert [difference.margin for difference in told] == [None, None]
+    assert "nothing is called equivalent" in summary_table(found).caption
+    assert not [question for question in answers(found) if "equivalent" in question]
 
 
 def test_costs_are_ratios_to_joint_even_where_it_is_not_the_baseline():

@@ -127,11 +127,12 @@ class Comparison:
 
     def _question(self, told: Estimate | None, place: tuple[str, ...] = ()) -> Question:
         """Return a difference with what there is to judge it by; over all data sets on average."""
-        margins = [
+        given = [
             outcome.margin(self.grid.margin)
             for outcome in self.outcomes
             if outcome.chosen is not None and outcome.place[: len(place)] == place
         ]
+        margins = [margin for margin in given if margin is not None]
         return Question(told, mean(margins) if margins else None, self._bounds)
 
     def _block(
@@ -180,6 +181,11 @@ class Comparison:
         told += [pair.difference for pair in (*self.overall.values(), *self.overall_pairs.values())]
         told += [relation.slope for relation in self.relations]
         return [judgement for judgement in told if judgement is not None]
+
+    @property
+    def has_margin(self) -> bool:
+        """Whether a largest difference that does not matter is known of anything."""
+        return any(judgement.margin is not None for judgement in self.judgements)
 
     @property
     def num_runs(self) -> int:

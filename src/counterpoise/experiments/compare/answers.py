@@ -82,13 +82,11 @@ def _about(second: str, told: Iterable[_Told], comparison: Comparison) -> dict[s
     worse: Verdict = "lower" if metric.higher_is_better else "higher"
     listed = partial(_listed, show=partial(_with_interval, metric=metric), comparison=comparison)
     brief = partial(_listed, show=lambda difference: difference.place, comparison=comparison)
-    within = margin_text(comparison)
+    equivalent = f"Which are equivalent to {second}, within {margin_text(comparison)}?"
     return {
         f"Which methods beat {second}?": listed(by_verdict.get(better, ())),
         f"Which do worse than {second}?": listed(by_verdict.get(worse, ())),
-        f"Which are equivalent to {second}, within {within}?": brief(
-            by_verdict.get("equivalent", ())
-        ),
+        **({equivalent: brief(by_verdict.get("equivalent", ()))} if comparison.has_margin else {}),
         f"What is undecided against {second}?": _undecided(by_verdict, metric),
     }
 

@@ -138,14 +138,17 @@ class Outcome:
         num_classes = self._record["data"]["num_classes"]
         return 1 / float(num_classes) if num_classes or guess is None else guess
 
-    def margin(self, points: float) -> float:
+    def margin(self, points: float) -> float | None:
         """Return the largest difference of the metric that does not matter.
 
         Args:
             points: As a share. Of an accuracy it is the margin itself; of an error, which has a
                 unit, that share of the error of the best constant guess.
+
+        Returns:
+            The margin; None where guessing comes to 0, as of a correlation, and tells none.
         """
-        return points if self.form.share else points * abs(self.guessing)
+        return points if self.form.share else points * abs(self.guessing) or None
 
     @property
     def _record(self) -> Mapping[str, Any]:
@@ -172,7 +175,12 @@ class Outcome:
         return Outcome(known)
 
     def _choose(self) -> Trial | None:
-        """Return the trial of the best validation accuracy; of several the first."""
+        """Return the trial of the best validation accuracy; of several the first.
+
+        Where there is nothing to choose, that is the only one, if any of its runs succeeded.
+        """
+        if len(self.trials) == 1:
+            return None if self.trials[0].any_record is None else self.trials[0]
         measured = [(trial.merit, trial) for trial in self.trials]
         known = [(merit, trial) for merit, trial in measured if merit is not None]
         return max(known, key=lambda pair: pair[0])[1] if known else None

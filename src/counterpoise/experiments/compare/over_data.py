@@ -69,6 +69,7 @@ def overall_table(comparison: Comparison) -> Table | None:
         for method in comparison.grid.methods
     ]
     ranks = comparison.ranks
+    within = f" within {margin_text(comparison)}" if comparison.has_margin else ""
     told = "Mean ranks are given where there are at least 8 data sets."
     if ranks is not None:
         told = (
@@ -79,7 +80,7 @@ def overall_table(comparison: Comparison) -> Table | None:
         "Over data sets, a data set counting once: the difference to expect on one like these, by "
         "a mixed model, its interval and verdict as below; how often a run of the method beats one "
         f"of {baseline}, with its 95% interval. On single data sets and fusions: how many verdicts "
-        f"are higher, equivalent within {margin_text(comparison)}, and lower; the others are "
+        f"are higher, equivalent{within}, and lower; the others are "
         f"undecided. Step time: the median of them. {told}"
     )
     return Table(caption, columns, rows) if comparison.overall else None

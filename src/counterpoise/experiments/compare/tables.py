@@ -67,10 +67,14 @@ def _about_verdicts(comparison: Comparison) -> str:
     """Say what the verdicts mean, as far as there are any."""
     if not comparison.judgements:
         return ""
+    equivalent = (
+        f"equivalent: it lies within {margin_text(comparison)}"
+        if comparison.has_margin
+        else "nothing is called equivalent, since guessing comes to 0 and sets no margin"
+    )
     return (
         "The interval excludes zero exactly where the verdict is higher or lower, if there are "
-        "enough seeds to test; equivalent: it "
-        f"lies within {margin_text(comparison)}; undecided: in brackets the smallest difference "
+        f"enough seeds to test; {equivalent}; undecided: in brackets the smallest difference "
         "that would have been found with a probability of 80%."
     )
 
