@@ -12,7 +12,7 @@ from counterpoise.experiments.compare.cells import Runs
 from counterpoise.experiments.compare.declaration import declare, later_additions
 from counterpoise.experiments.compare.estimate import MEASUREMENT, Estimate, Kind, estimate
 from counterpoise.experiments.compare.outcomes import Outcome, Trial
-from counterpoise.experiments.compare.search import search_of, searched
+from counterpoise.experiments.compare.search import search_of, searched, write_search
 from counterpoise.experiments.compare.searching import advance
 from counterpoise.experiments.computing import compute_cell
 from counterpoise.experiments.execution import pools
@@ -77,11 +77,27 @@ def test_a_search_is_the_same_to_the_bit_and_goes_by_its_results():
 def test_the_first_trial_is_what_the_layers_say_where_it_lies_in_the_space():
     first = changes(searching(grid(), near))[0]
     assert first == {RATE: made.BASE[RATE], ALPHA: 1.0}
+    fine = {**made.BASE, RATE: 0.0123456}
+    assert changes(searching(grid(base=fine), near))[0][RATE] == 0.0123456
     beyond = {"Joint": None, "AGM": {"method.alpha": 7.0, **METHODS["AGM"]}}
     first = changes(searching(grid(methods=beyond), near))[0]
     assert first[RATE] == made.BASE[RATE]
     assert first[ALPHA] <= 5.0
     assert changes(searching(grid(), near, ("blobs", "", "OGM")))[0][ALPHA] in (0.1, 0.5, 1.0)
+
+
+def test_a_search_among_methods_keeps_their_label(tmp_path):
+    choices = {"method": ["AGM", "OGM"]}
+    methods = {
+        "Joint": {"search": {RATE: [0.1, 0.2]}},
+        "best": {"method": "AGM", "search": choices},
+    }
+    given = made.grid(methods=methods)
+    found = made.comparison(given, tmp_path, lambda cell: trial(cell.candidate, 0.5).results[1000])
+    write_search(found, tmp_path)
+    rows = list(csv.DictReader((tmp_path / "search.csv").read_text().splitlines()))
+    assert [row["method"] for row in rows] == ["Joint", "Joint", "best", "best"]
+    assert [row["method.class_path"] for row in rows] == ["", "", "AGM", "OGM"]
 
 
 @pytest.mark.parametrize("missing", [None, 0.0])
@@ -365,6 +381,15 @@ def test_what_is_added_or_changed_later_shows_as_such(tmp_path):
     assert len({first["grid_digest"], added.grid_digest, changed.grid_digest}) == 3
     declared(tiny(seeds=3), tmp_path)
     assert later_additions(tmp_path)[-1].removed == {"methods": ["OGM"]}
+
+
+def test_the_same_grid_in_another_order_is_no_later_one(tmp_path):
+    fusions = ["additive", "gated"]
+    declared(grid(fusions=fusions, seeds=[0, 1]), tmp_path)
+    declared(grid(fusions=fusions[::-1], seeds=[1, 0]), tmp_path)
+    assert later_additions(tmp_path) == []
+    declared(grid(fusions=["gated"], seeds=[1, 0]), tmp_path)
+    assert [later.removed for later in later_additions(tmp_path)] == [{"fusions": ["additive"]}]
 
 
 def test_a_damaged_declaration_is_named(tmp_path):

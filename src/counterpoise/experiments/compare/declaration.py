@@ -10,7 +10,7 @@ from typing import Any
 
 from counterpoise.experiments.compare.grid import Grid
 from counterpoise.experiments.store import Store, content_key
-from counterpoise.training.record import read_sealed, sealed, versions, write_json
+from counterpoise.training.record import describe, read_sealed, sealed, versions, write_json
 
 DECLARATION = "grid.json"
 """Name of the file in the folder of the report."""
@@ -70,7 +70,10 @@ def declare(grid: Grid, fingerprints: Mapping[str, str], folder: Path, store: St
     before = read_sealed(path)
     if digest == _latest(before):
         return
-    later = Later(now, digest, **_differences(before["current"], current))
+    differences = _differences(before["current"], current)
+    if not any(differences.values()):  # the same in another order
+        return
+    later = Later(now, digest, **differences)
     content = {**before, "current": current, "later": [*before["later"], asdict(later)]}
     write_json(path, sealed(content))
 
@@ -103,7 +106,8 @@ def _latest(content: Mapping[str, Any]) -> str:
 
 def _described(grid: Grid) -> dict[str, Any]:
     """Return the grid with its seeds listed, so that more of them show as added."""
-    return {**grid.describe(), "seeds": list(grid.all_seeds)}
+    described: dict[str, Any] = describe({**grid.describe(), "seeds": grid.all_seeds})
+    return described
 
 
 def _hypotheses(grid: Grid) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from counterpoise.experiments.compare.searching import run_searches
 from counterpoise.experiments.execution.settings import Execution, ExecutionOptions
 from counterpoise.experiments.session import Observer, Session
 from counterpoise.experiments.store import Keep, Result, Store
-from counterpoise.training.record import write_yaml
+from counterpoise.training.record import describe, write_yaml
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -77,7 +77,7 @@ def compare(
     store = Store(runs)
     path.mkdir(parents=True, exist_ok=True)
     with ending_when_full(path, "output"), Progress(_total(grid, measuring), show=progress) as seen:
-        write_yaml(path / "grid.yaml", grid.describe())
+        write_yaml(path / "grid.yaml", describe(grid.describe()))
         declare(grid, by_label(grid, checked), path, store)
         outcomes, cells = _outcomes(grid, runs_of, measuring, store, how, seen)
         measured = _measure(outcomes, cells, measuring, Session(store, how, seen))

@@ -82,6 +82,7 @@ class Trials(Search):
         self.space = grid.space(place[2])
         self._study: Study | None = None
         self._asked: Asked | None = None
+        self._described: dict[str, Any] = {}
 
     def ask(self) -> list[Candidate]:
         """Return the next one."""
@@ -91,6 +92,7 @@ class Trials(Search):
         self._asked = self._study.ask(distributions)
         drawn = self._asked.params
         changes = {path: axis.value(drawn[path]) for path, axis in self.space.items()}
+        changes |= {} if self.trials else self._described  # to all its digits
         return [self.grid.candidate(self.place, len(self.trials), changes)]
 
     def tell(self, trials: Sequence[Trial]) -> None:
@@ -123,6 +125,7 @@ class Trials(Search):
         values = {path: _value(first, path) for path in self.space}
         inside = {path: value for path, value in values.items() if self.space[path].has(value)}
         study.enqueue_trial({path: self.space[path].drawn(v) for path, v in inside.items()})
+        self._described = inside
         return study
 
 
@@ -186,7 +189,11 @@ def write_search(comparison: Comparison, folder: Path) -> None:
                     "fusion": fusion,
                     "method": method,
                     "trial": number,
-                    **trial.candidate.changes,
+                    # A search may choose among methods, which is no label.
+                    **{
+                        "method.class_path" if path == "method" else path: value
+                        for path, value in trial.candidate.changes.items()
+                    },
                     "validation": trial.validation,
                     "best_so_far": search.best_so_far[number].item(),
                     "chosen": chosen,
