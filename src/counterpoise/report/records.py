@@ -145,9 +145,11 @@ def show_setting(value: object) -> str:
     Example:
         >>> show_setting({"class_path": "counterpoise.Exponential", "init_args": {"decay": 0.9}})
         'Exponential(decay=0.9)'
-        >>> show_setting(0.9)
-        '0.9'
+        >>> show_setting([0.9, {"class_path": "counterpoise.Joint"}])
+        '[0.9, Joint()]'
     """
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(show_setting, value))}]"
     if not isinstance(value, Mapping) or "class_path" not in value:
         return str(value)
     arguments = (value.get("init_args") or {}).items()

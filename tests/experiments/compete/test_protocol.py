@@ -379,6 +379,14 @@ def test_mistakes_are_found_before_anything_is_trained(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_methods_that_would_be_told_alike_are_refused():
+    """Or their runs would count as further seeds of one."""
+    message = "`methods` should differ in their class's name or a setting; found AGM twice"
+    for again in (cp.AGM(1.0), cp.AGM(1)):
+        with pytest.raises(ValueError, match=message):
+            compete(recipe(), [cp.AGM(), cp.Joint(), again])
+
+
 def test_features_that_are_not_finite_are_an_error_that_names_the_modality():
     splits = DATA.load()
     concepts = {"m2": UnimodalModel(linear(torch.full((14, 14), torch.nan)), "m2", ("m1", "m2"))}

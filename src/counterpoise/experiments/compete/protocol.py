@@ -23,6 +23,7 @@ from counterpoise.experiments.session import Counting, Progress, Session, requir
 from counterpoise.experiments.store import Store
 from counterpoise.methods import Joint, Method
 from counterpoise.training.recipe import Recipe
+from counterpoise.training.record import describe
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -80,6 +81,7 @@ def compete(
     check_kind("recipe", recipe, Recipe, "a Recipe")
     if methods is not None:
         check_list("methods", methods, Method, "a list of methods such as cp.AGM()")
+        _check_different(methods)
     for name, path in (("fused", fused), ("concept", concept)):
         if path is not None and not (name == "concept" and isinstance(path, Mapping)):
             check_text(name, path)
@@ -105,6 +107,17 @@ def _cell(recipe: Recipe, splits: Splits, **how: Any) -> Competing:
     joint = Run(recipe, splits.fingerprint, "always")
     alone = alone_runs(recipe, splits.modalities, splits.fingerprint)
     return Competing(joint, alone, **how)
+
+
+def _check_different(methods: Sequence[Method]) -> None:
+    """Raise if methods would be told alike: their runs would count as further seeds of one."""
+    told = [(type(method).__name__, describe(method).get("init_args")) for method in methods]
+    again = [name for at, (name, settings) in enumerate(told) if (name, settings) in told[:at]]
+    if again:
+        raise ValueError(
+            f"`methods` should differ in their class's name or a setting; found {again[0]} twice "
+            "with the same. Leave one out, or rename its class."
+        )
 
 
 def _check_sizes(splits: Splits) -> None:

@@ -155,11 +155,13 @@ class Competition:
     @property
     def methods(self) -> dict[str, tuple[Outcome, ...]]:
         """The outcomes of each method, by its name and, where that is not enough, settings."""
+        from counterpoise.report.records import show_setting
+
         by_label: dict[str, list[Outcome]] = {}
         for outcome in self.outcomes:
             same_name = [o.settings for o in self.outcomes if o.method == outcome.method]
             telling = [
-                f"{name}={value}"
+                f"{name}={show_setting(value)}"
                 for name, value in outcome.settings.items()
                 if any(other.get(name) != value for other in same_name)
             ]
