@@ -7,12 +7,15 @@ import pytest
 import torch
 
 import counterpoise as cp
+from counterpoise.data import Synthetic
+from counterpoise.data.files.fingerprints import file_digest
 from counterpoise.experiments import cells as module
-from counterpoise.experiments.cells import Run, code_digest, loading
+from counterpoise.experiments.cells import Run, code_digest, loading, own_code
 from counterpoise.experiments.compare.cells import Runs
 from counterpoise.experiments.compare.planning import by_label, fingerprints
 from counterpoise.experiments.computing import compute_cell
 from counterpoise.experiments.store import Store
+from counterpoise.training import Recipe, TrainerOptions
 from experiments.compare import made
 from training import runs
 
@@ -54,6 +57,42 @@ def test_seed_data_and_versions_are_part_of_the_key(monkeypatch):
     monkeypatch.setattr(module, "versions", lambda: {"counterpoise": "99"})
     assert cell().key != ours.key
     module._versions.cache_clear()
+
+
+def test_code_of_ones_own_is_part_of_the_key_and_no_class_has_to_be_at_the_top(
+    tmp_path, monkeypatch
+):
+    monkeypatch.syspath_prepend(tmp_path)
+    file = tmp_path / "own_method_23.py"
+    file.write_text("import counterpoise as cp\nclass Mine(cp.Joint):\n    pass\n")
+    before = cell(methods={"Joint": {"method": "own_method_23.Mine"}})
+    assert own_code(before.identity["recipe"])["own_method_23"] == file_digest(file)
+    assert cell(methods={"Joint": {"method": "own_method_23.Mine"}}).key == before.key
+    file.write_text(file.read_text() + "    weight = 2\n")
+    assert cell(methods={"Joint": {"method": "own_method_23.Mine"}}).key != before.key
+    within = {"class_path": "own_method_23.Outer.Inner", "init_args": {"path": "no.such.file"}}
+    network = [{"module": "training.runs.Small.<locals>.Inner"}, {"module": "nowhere.Net"}, within]
+    assert set(own_code(network)) == {"own_method_23", "training.runs"}
+    assert own_code({"class_path": "__main__.Mine"}) == {}
+
+
+def test_what_says_the_same_has_the_same_key():
+    def key(method, **trainer):
+        options = TrainerOptions(**trainer)
+        return Run(Recipe(Synthetic(), method=method, trainer=options), "f" * 64).key
+
+    assert key(cp.AGM(alpha=1, bound=2)) == key(cp.AGM(alpha=1.0, bound=2.0))
+    assert key(cp.Joint(), gradient_clip_val=5) == key(cp.Joint(), gradient_clip_val=5.0)
+    assert key(cp.AGM(bound=float("inf"))) != key(cp.AGM())
+
+
+def test_a_setting_without_an_end_is_kept_and_read_again(tmp_path):
+    method = {"class_path": "Windowed", "init_args": {"method": "AGM", "start": 1}}
+    ours = cell(methods={"Joint": {"method": method}})
+    assert ours.recipe.method.stop == float("inf")
+    compute_cell(ours, tmp_path)
+    record = Store(tmp_path).read(ours.key).record
+    assert record["method"]["settings"]["stop"] == ".inf"
 
 
 def test_a_result_is_kept_and_read_again(tmp_path):

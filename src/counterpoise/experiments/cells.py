@@ -5,11 +5,14 @@ from __future__ import annotations
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from counterpoise.data.files.fingerprints import file_digest
 from counterpoise.experiments.store import Keep, Store, content_key
 from counterpoise.experiments.trained import encoders_of
 from counterpoise.methods.umt import untaught
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
     from counterpoise.data import DataSource, Splits
     from counterpoise.methods import Method
     from counterpoise.training import Recipe
+
+_NAMES_OF_CLASSES = ("class_path", "module", "optimizer", "schedule")
+"""Settings that may be the path of a class of the caller's own."""
 
 _MODALITIES: dict[str, tuple[str, ...]] = {}  # by the description of the data
 
@@ -84,10 +90,11 @@ class Run(Cell):
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """Recipe without its name, data, and versions of packages."""
+        """Recipe without its name, data, versions of packages, and own code if there is any."""
         described = self.recipe.describe()
         del described["name"]
-        return {"recipe": described, "data": self.fingerprint, "versions": _versions()}
+        own = {"own code": code} if (code := own_code(described)) else {}
+        return {"recipe": described, "data": self.fingerprint, "versions": _versions(), **own}
 
     @property
     def title(self) -> str:
@@ -174,6 +181,37 @@ def loading() -> Callable[[DataSource], Splits]:
         return loaded[key]
 
     return load
+
+
+def own_code(described: Any) -> dict[str, str]:
+    """Return a digest of each file that a description names a class in, but for those of packages
+    whose versions are known.
+
+    Example:
+        >>> own_code({"class_path": "counterpoise.AGM", "init_args": {"alpha": 1.0}})
+        {}
+    """
+    if isinstance(described, Mapping):
+        named = {key: described[key] for key in _NAMES_OF_CLASSES if key in described}
+        inner = [own_code(value) for value in described.values()]
+    else:
+        named = {}
+        inner = [own_code(entry) for entry in described] if isinstance(described, list) else []
+    found = {name: digest for codes in inner for name, digest in codes.items()}
+    for path in named.values():
+        if isinstance(path, str) and path.partition(".")[0] not in _versions():
+            found |= _digest_of_module(path.rpartition(".")[0])
+    return found
+
+
+def _digest_of_module(path: str) -> dict[str, str]:
+    """Return the digest of the module that a class lies in, maybe in another class; if known."""
+    if path in ("", "__main__"):
+        return {}
+    with suppress(ImportError, ValueError):
+        file = getattr(find_spec(path), "origin", None)
+        return {path: file_digest(Path(file))} if file and Path(file).is_file() else {}
+    return _digest_of_module(path.rpartition(".")[0])
 
 
 @cache

@@ -149,7 +149,7 @@ class Recipe:
     def describe(self) -> dict[str, Any]:
         """Return the recipe as a configuration file holds it, nothing left to a default."""
         described = {field.name: describe(getattr(self, field.name)) for field in fields(self)}
-        return described | {"trainer": describe(vars(self.trainer))}
+        return described | {"trainer": described["trainer"]["init_args"]}
 
     def replace(self, **changes: Any) -> Recipe:
         """Return a copy with some fields changed, and a name of its own unless one is given."""

@@ -6,6 +6,7 @@ import csv
 import inspect
 import io
 import json
+import math
 import os
 import platform
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,8 @@ def describe(value: Any) -> Any:
 
     Numbers and strings stay, sequences and mappings are gone through, and an object becomes its
     class path and the arguments of its constructor, read from the attributes of the same names.
+    What says the same is the same: an integer where a float is meant becomes one, and infinity,
+    which JSON does not have, what YAML calls it.
 
     Args:
         value: A plain value, or an object that keeps the arguments it was made with as
@@ -44,9 +47,11 @@ def describe(value: Any) -> Any:
         >>> from counterpoise.training import SGD
         >>> describe(SGD(learning_rate=0.5))["init_args"]["learning_rate"]
         0.5
-        >>> describe({"window": (0, 5)})
-        {'window': [0, 5]}
+        >>> describe({"window": (0, 5), "bound": float("inf")})
+        {'window': [0, 5], 'bound': '.inf'}
     """
+    if isinstance(value, float) and not math.isfinite(value):
+        return {math.inf: ".inf", -math.inf: "-.inf"}.get(value, ".nan")
     if isinstance(value, _PLAIN):
         return value
     if isinstance(value, os.PathLike):
@@ -76,6 +81,9 @@ def _settings(value: Any) -> dict[str, Any]:
                 "the run's record; found none. Assign it in __init__, or define settings()."
             )
         settings[name] = describe(getattr(value, name))
+        kind = getattr(parameter.annotation, "__name__", parameter.annotation)
+        if type(settings[name]) is int and kind in ("float", "float | None"):
+            settings[name] = float(settings[name])
     return settings
 
 
