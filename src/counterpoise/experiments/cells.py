@@ -184,8 +184,9 @@ def loading() -> Callable[[DataSource], Splits]:
 
 
 def own_code(described: Any) -> dict[str, str]:
-    """Return a digest of each file that a description names a class in, but for those of packages
-    whose versions are known.
+    """Return a digest of each file that a description names a class in.
+
+    Those of packages whose versions are in the key anyway are left out.
 
     Example:
         >>> own_code({"class_path": "counterpoise.AGM", "init_args": {"alpha": 1.0}})

@@ -6,6 +6,7 @@ import pytest
 
 from counterpoise.experiments.study.estimates import MEASURES, RESPONSE_SCORES
 from counterpoise.experiments.study.findings import Results
+from counterpoise.experiments.study.observations import Observations
 from experiments.study import made
 
 
@@ -185,6 +186,28 @@ def test_fusions_without_a_difference_name_no_modality():
     assert "modalities are not distinguishable under additive and gated" in text
     assert "held back most under" not in text
     assert "depends on the fusion" not in text
+
+
+@pytest.mark.parametrize(
+    ("name", "seen"),
+    [
+        ("responses", made.responses()),
+        ("scores", made.scores()),
+        ("agreement", made.agreement()),
+        ("fusions", made.fusions({"additive": (0.6, 0.3), "gated": (0.5, 0.2)})),
+        ("initialisations", made.initialisations(other=(0.8, 0.3))),
+    ],
+)
+def test_of_too_few_seeds_nothing_is_denied(name, seen):
+    assert "too few" not in answer(name, seen)
+    few = Observations({condition: rows[:3] for condition, rows in seen.measured.items()})
+    if name == "initialisations":  # of which each meets the concepts of all
+        for measured in few.measured["joint",]:
+            measured["strength"] = {m: row[:3] for m, row in measured["strength"].items()}
+    text = "\n".join(made.study(name, num_seeds=3).find(few).answer)
+    assert "here are too few seeds to test" in text
+    denied = "No:|not track|o not agree|no fusion holds|Hardly|not distinguishable|cannot|not all"
+    assert not re.search(denied, text)
 
 
 @pytest.mark.parametrize(

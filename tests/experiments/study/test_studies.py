@@ -45,6 +45,11 @@ def test_studies_are_frozen_and_take_seeds_enough_for_intervals(name):
         made.study(name, num_seeds=least - 1)
 
 
+def test_fusions_are_compared_where_there_are_any():
+    with pytest.raises(ValueError, match="`fusions` should hold at least one; found none"):
+        made.study("fusions", fusions=())
+
+
 @pytest.mark.parametrize(
     ("name", "field"),
     [

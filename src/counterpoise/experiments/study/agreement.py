@@ -18,7 +18,7 @@ from counterpoise.experiments.study.estimates import (
 )
 from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.observations import Condition, Observations
-from counterpoise.experiments.study.phrases import above
+from counterpoise.experiments.study.phrases import above, too_few
 from counterpoise.experiments.study.study import Case, Study
 from counterpoise.experiments.study.synthetic_settings import SETTINGS, digits, true_contributions
 from counterpoise.experiments.trained import Trained
@@ -183,7 +183,9 @@ def _answer(rows: Mapping[Condition, Mapping[str, Interval]]) -> str:
     strength, shape = rows[(_TITLES["carried"],)], rows[(_TITLES["shape_accuracy"],)]
     fair = rows[(_TITLES["carried_standardised"],)]
     agreement = strength["agreement"]
-    if not agreement.excludes_zero:
+    if too_few(agreement):
+        first = "There are too few seeds to test whether they agree"
+    elif not agreement.excludes_zero:
         first = "They do not agree beyond chance"
     elif agreement.mean < 0:
         first = "They contradict each other"
@@ -196,6 +198,8 @@ def _answer(rows: Mapping[Condition, Mapping[str, Interval]]) -> str:
         steadier = "competition strength is the more robust to seeds"
     else:
         steadier = "in robustness to seeds they are not distinguishable"
+    if too_few(agreement):
+        steadier = "robustness to seeds is not tested either"
     total = strength["seconds"].mean + strength["training"].mean
     return (
         f"{first}: 1 - competition strength correlates with SHAPE at {with_interval(agreement)}. "

@@ -11,6 +11,7 @@ from counterpoise.experiments.compete.prose import highest
 from counterpoise.experiments.study.estimates import carried, probes_of
 from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.observations import Condition, Observations
+from counterpoise.experiments.study.phrases import too_few
 from counterpoise.experiments.study.study import Case, Study
 from counterpoise.experiments.study.synthetic_settings import digits
 from counterpoise.experiments.trained import Trained
@@ -39,13 +40,16 @@ class Fusions(Study):
         "Do the unimodal concept and the competition strength depend on the fusion?"
     )
 
-    num_seeds: int = 3
     max_epochs: int = 8
     fusions: tuple[str, ...] = _FUSIONS
     data: DataSource | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not self.fusions:
+            raise ValueError(
+                "`fusions` should hold at least one; found none. Name some, such as additive."
+            )
         object.__setattr__(self, "fusions", tuple(self.fusions))
 
     def cases(self) -> list[Case]:
@@ -136,6 +140,11 @@ def _verdict(seen: Observations, names: list[str], what: str) -> str:
         )
         for choose in (min, max)
     )
+    values = f"Values run from {with_interval(least[0])} ({least[1]}) to "
+    values += f"{with_interval(greatest[0])} ({greatest[1]})."
+    if too_few(least[0]):
+        told_of = "there are too few seeds to test which modality is held back most"
+        return f"{_SAID[what]}: {told_of}. {values}"
     agree = len(held) == 1 and not unclear
     told = [
         f"{name} is held back most under {enumerate_words(where)}" for name, where in held.items()
@@ -144,7 +153,4 @@ def _verdict(seen: Observations, names: list[str], what: str) -> str:
         told.append(f"modalities are not distinguishable under {enumerate_words(unclear)}")
     differ = "the answer depends on the fusion" if held else "no fusion holds one back more"
     start = "the fusions agree" if agree else differ
-    return (
-        f"{_SAID[what]}: {start}: {'; '.join(told)}. Values run from {with_interval(least[0])} "
-        f"({least[1]}) to {with_interval(greatest[0])} ({greatest[1]})."
-    )
+    return f"{_SAID[what]}: {start}: {'; '.join(told)}. {values}"

@@ -18,7 +18,7 @@ from counterpoise.experiments.study.synthetic_settings import digits
 from counterpoise.experiments.trained import Trained
 from counterpoise.experiments.verdicts import with_interval
 from counterpoise.measures import competition_strength
-from counterpoise.measures.statistics import Interval, mean_interval
+from counterpoise.measures.statistics import FEWEST, Interval, mean_interval
 from counterpoise.measures.unimodal import alone_recipe
 from counterpoise.report.page import Note
 
@@ -134,12 +134,13 @@ def _row(measured: Sequence[Mapping[str, Any]], name: str) -> dict[str, Interval
 
 def _answer(rows: Mapping[Condition, Mapping[str, Interval]], num_seeds: int) -> list[str]:
     told, orders = [], []
+    few, null = num_seeds < FEWEST, ", not distinguishable"
     for (name,), row in rows.items():
         depends = row["change"].excludes_zero
         told.append(
             f"{name}: {with_interval(row['same'])} against concepts of the same initialisation, "
             f"{with_interval(row['other'])} against those of others"
-            + (", a difference that is no chance" if depends else ", not distinguishable")
+            + (", a difference that is no chance" if depends else "" if few else null)
             + f"; the floor is {with_interval(row['floor'])}"
         )
         orders.append(row["other"])
@@ -153,9 +154,16 @@ def _answer(rows: Mapping[Condition, Mapping[str, Interval]], num_seeds: int) ->
         else "Hardly: concepts of another initialisation give strengths not distinguishable from "
         "those of the same."
     )
+    if few:
+        first = (
+            "There are too few seeds to test whether it matters that concept and joint model start "
+            "alike."
+        )
     order = (
         "modalities can be put in order in spite of it"
         if apart
+        else "the order of modalities is not tested"
+        if few
         else "not all modalities can be put in order"
     )
     return [

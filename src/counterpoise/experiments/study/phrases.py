@@ -20,6 +20,16 @@ def listed(values: Mapping[str, Interval]) -> str:
     return enumerate_words([f"{name} {with_interval(values[name])}" for name in order])
 
 
+def too_few(value: Interval) -> bool:
+    """Return whether a mean is of fewer than 5 values, of which nothing is tested.
+
+    Example:
+        >>> too_few(Interval(0.9, 0.8, 1.0, 4)), too_few(Interval(0.9, 0.8, 1.0, 5))
+        (True, False)
+    """
+    return value.num_values < FEWEST
+
+
 def above(first: Interval, second: Interval | float) -> bool:
     """Return whether an interval lies above another, or above a number, with no overlap.
 

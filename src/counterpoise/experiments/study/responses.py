@@ -17,7 +17,7 @@ from counterpoise.experiments.study.estimates import (
 )
 from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.observations import Condition, Observations
-from counterpoise.experiments.study.phrases import above, listed
+from counterpoise.experiments.study.phrases import above, listed, too_few
 from counterpoise.experiments.study.study import Case, Study
 from counterpoise.experiments.study.synthetic_settings import (
     SETTINGS,
@@ -195,6 +195,11 @@ def _answer(table: Results) -> list[str]:
     in_part = "In part" if above(r, 0) else "No"
     words = "Yes, up to scale" if above(r, _RECOVERED) else in_part
     gap = "more closely" if above(own, r) else "no more closely"
+    known = "the information that each modality has by itself"
+    tracks = f"It tracks {gap} {known} ({with_interval(own)})"
+    if too_few(r):
+        words = "There are too few seeds to test"
+        tracks = f"With {known} it correlates at {with_interval(own)}"
     better = [m for m, interval in correlations.items() if above(interval, r)]
     failing = [m for m, interval in correlations.items() if not interval.excludes_zero]
     weak = [
@@ -202,17 +207,18 @@ def _answer(table: Results) -> list[str]:
         for m, interval in correlations.items()
         if m not in failing and not above(interval, _RECOVERED)
     ]
+    compared = (
+        f" Better than the score: {enumerate_words(better)}. Below {_RECOVERED} in part of the "
+        f"interval: {enumerate_words(weak)}. No correlation that could be told from none: "
+        f"{enumerate_words(failing)}."
+    )
     return [
         f"{words}: the score of the responses, the nats that each one knows of the label, "
         f"correlates with the true contribution at {with_interval(r)}. A true nat is worth "
         f"{with_interval(score['slope'])} of its nats, and it is off by "
-        f"{with_interval(score['error'])} nats on average. It tracks {gap} the information that "
-        f"each modality has by itself ({with_interval(own)}), which counts what several "
+        f"{with_interval(score['error'])} nats on average. {tracks}, which counts what several "
         "modalities know once for each.",
-        f"Correlations with the truth: {listed(correlations)}. Better than the score: "
-        f"{enumerate_words(better)}. Below {_RECOVERED} in part of the interval: "
-        f"{enumerate_words(weak)}. No correlation that could be told from none: "
-        f"{enumerate_words(failing)}.",
+        f"Correlations with the truth: {listed(correlations)}." + ("" if too_few(r) else compared),
     ]
 
 

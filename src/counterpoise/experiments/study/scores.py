@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from counterpoise.experiments.study.estimates import RESPONSE_SCORES, response_scores, test_logits
 from counterpoise.experiments.study.findings import Findings, Quantity, Results
 from counterpoise.experiments.study.observations import Condition, Observations
-from counterpoise.experiments.study.phrases import above
+from counterpoise.experiments.study.phrases import above, too_few
 from counterpoise.experiments.study.study import Case, Study
 from counterpoise.experiments.study.synthetic_settings import (
     SETTINGS,
@@ -131,14 +131,20 @@ def _answer(rows: Mapping[Condition, Mapping[str, Interval]]) -> str:
     worse = [s for s, interval in others.items() if above(own, interval)]
     alike = [s for s in others if s not in better and s not in worse]
     row = rows[(name,)]
+    itself, order = with_interval(row["by_itself"]), with_interval(row["order"], PERCENT)
+    if too_few(own):
+        return (
+            "There are too few seeds to test: the cross-entropy score correlates with the true "
+            f"contribution at {with_interval(own)}, and with what a modality knows by itself at "
+            f"{itself}; it puts {order}% of pairs in their order."
+        )
     tracks, tracks_itself = (
         "tracks" if above(interval, 0) else "does not track" for interval in (own, row["by_itself"])
     )
     return (
         f"The cross-entropy score {tracks} the true contribution, at {with_interval(own)}. It "
-        f"{tracks_itself} what a modality knows by itself, at "
-        f"{with_interval(row['by_itself'])}; it puts "
-        f"{with_interval(row['order'], PERCENT)}% of pairs in their order. Scores that track the "
-        f"contribution better: {enumerate_words(better)}; worse: {enumerate_words(worse)}; not "
+        f"{tracks_itself} what a modality knows by itself, at {itself}; it puts {order}% of pairs "
+        "in their order. Scores that track the contribution better: "
+        f"{enumerate_words(better)}; worse: {enumerate_words(worse)}; not "
         f"distinguishable: {enumerate_words(alike)}."
     )
