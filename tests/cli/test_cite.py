@@ -1,6 +1,5 @@
 """``counterpoise cite``: the entries of methods, and of the methods that runs used."""
 
-import json
 import re
 
 import pytest
@@ -11,6 +10,7 @@ from counterpoise.data import Synthetic
 from counterpoise.methods.bibliography import REFERENCES
 from counterpoise.models import Cosine
 from counterpoise.training import Network, Recipe, TrainerOptions, train
+from counterpoise.training.record import sealed, write_json
 
 
 def test_every_method_has_a_reference():
@@ -54,12 +54,17 @@ def test_runs_are_cited_by_their_records(capsys, tmp_path):
     for name in ("Joint", "UnimodalLoss + AGM", "Mine", "AGM"):
         (tmp_path / "runs" / name).mkdir(parents=True)
         record = {"method": {"name": name}, "model": {"settings": {"fusion": "maxout"}}}
-        (tmp_path / "runs" / name / "record.json").write_text(json.dumps(record))
+        write_json(tmp_path / "runs" / name / "record.json", sealed(record))
     assert main(["cite", str(tmp_path / "runs")]) == 0
     keys = re.findall(r"@\w+{(\w+),", capsys.readouterr().out)
     assert sorted(keys) == ["li2023boosting", "wang2020what"]
     assert main(["cite", str(tmp_path / "runs" / "Joint")]) == 0
     assert capsys.readouterr().out == "% Joint training alone: there is no method to cite.\n"
+    (tmp_path / "runs" / "AGM" / "record.json").write_text("half of")
+    assert main(["cite", str(tmp_path / "runs")]) == 2
+    assert "should be a file as it was written; found one that is not JSON" in (
+        capsys.readouterr().err
+    )
 
 
 def test_a_run_is_cited_with_the_methods_in_windows_and_chains_and_its_fusion(capsys, tmp_path):

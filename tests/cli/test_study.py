@@ -37,6 +37,30 @@ def test_a_number_out_of_range_is_one_line(capsys):
     assert line == "`num_seeds` should be at least 2; found 1. Pass 2 or more."
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["study", "references"],
+        ["compete", "--config=digits-joint"],
+        ["compare", "grid.yaml", "--runs=runs"],
+    ],
+)
+def test_a_file_in_place_of_a_folder_is_told_before_anything_is_trained(
+    words, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").write_text("")
+    (tmp_path / "grid.yaml").write_text("{data: {synthetic: null}, methods: {Joint: null}}")
+    assert main([*words, "--output=taken/report"]) == 2
+    assert capsys.readouterr() == (
+        "",
+        "counterpoise: error: `output` should be a folder; found the file 'taken'. Choose "
+        "another.\n",
+    )
+    assert main([*words[:2], "--runs=taken"]) == 2
+    assert "`runs` should be a folder; found the file " in capsys.readouterr().err
+
+
 def test_help_asks_every_question(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["study", "--help"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +42,8 @@ def names_of(word: str) -> list[str]:
     Raises:
         ValueError: If it is neither, or a run's method is unknown here.
     """
+    from counterpoise.training.record import read_sealed
+
     folder = Path(word)
     if word in REFERENCES or not folder.is_dir():
         return names_in(word)
@@ -52,7 +53,7 @@ def names_of(word: str) -> list[str]:
             f"`what` should be methods or folders of runs; found no record.json below {word!r}. "
             "Pass the folder that a run was written to."
         )
-    contents = [json.loads(path.read_text(encoding="utf-8")) for path in records]
+    contents = [read_sealed(path) for path in records]
     titles = dict.fromkeys(content["method"]["name"] for content in contents)
     known = [name for title in titles for name in names_in(title)]
     fusions = {content["model"]["settings"].get("fusion") for content in contents}

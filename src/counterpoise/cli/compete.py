@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from counterpoise.cli.running import add_running, progress_bar, running, telling
 from counterpoise.cli.tables import print_table
+from counterpoise.core.files import check_folder
 from counterpoise.experiments.compete.protocol import compete
 from counterpoise.methods import Method
 
@@ -73,6 +74,7 @@ def run(arguments: Namespace) -> int | None:
     """Measure; print the table, write the page, say where things lie."""
     settings = {f.name: arguments[f.name] for f in fields(Recipe) if f.name != "name"}
     options = {name: arguments[name] for name in _OPTIONS} | running(arguments)
+    check_folder("output", arguments.output)  # before hours of training
     with progress_bar(show=arguments.progress) as progress:
         competition = compete(Recipe(**settings), progress=progress, **options)
     print_competition(competition)

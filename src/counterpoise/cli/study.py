@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from counterpoise.cli.running import add_running, progress_bar, running, telling
 from counterpoise.cli.tables import print_table
 from counterpoise.core.errors import suggestion
+from counterpoise.core.files import check_folder
 from counterpoise.experiments.study import STUDIES, study_class
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def run(arguments: Namespace) -> int | None:
     chosen = arguments[arguments.name]
     kind = study_class(arguments.name)
     study = kind(**{field.name: chosen[field.name] for field in fields(kind)})
+    check_folder("output", chosen.output)  # before hours of training
     with progress_bar(show=chosen.progress) as progress:
         seen = observe(study, progress=progress, **running(chosen))
     findings = study.find(seen)

@@ -22,6 +22,21 @@ def says_full(error: OSError) -> bool:
     return error.errno in _FULL
 
 
+def check_folder(name: str, path: str | os.PathLike[str]) -> None:
+    """Raise unless there is a folder at a path, or one can be made.
+
+    Example:
+        >>> check_folder("output", __file__)
+        Traceback (most recent call last):
+        ValueError: `output` should be a folder; found the file ... Choose another.
+    """
+    there = next(place for place in (Path(path), *Path(path).parents) if place.exists())
+    if not there.is_dir():
+        raise ValueError(
+            f"`{name}` should be a folder; found the file {str(there)!r}. Choose another."
+        )
+
+
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a name to write to, which takes the place of a file if all goes well.

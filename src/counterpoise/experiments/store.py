@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from filelock import FileLock  # comes with PyTorch
 
 from counterpoise.core.errors import check_path
+from counterpoise.core.files import check_folder
 from counterpoise.data.files.cache import CorruptFileError
 from counterpoise.data.files.fingerprints import file_digest
 from counterpoise.training.predictions import PREDICTIONS, read_predictions
@@ -90,6 +91,7 @@ class Store:
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
         check_path("runs", path)
         self.path = Path(default_runs() if path is None else path).absolute()
+        check_folder("runs", self.path)
         self.results, self.models = self.path / "results", self.path / "models"
         self.predicted = self.path / "predictions"
         self.running, self.damaged = self.path / "running", self.path / "damaged"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from counterpoise.core.errors import check_flag, check_kind, check_path
+from counterpoise.core.files import check_folder
 from counterpoise.data.files.full_disk import ending_when_full
 from counterpoise.experiments.compare.analysis import Comparison
 from counterpoise.experiments.compare.cells import GridRun, Measuring, Runs, plan_measuring
@@ -74,6 +75,7 @@ def compare(
     runs_of = Runs(redraw=grid.redraw, fingerprints=checked)
     measuring = plan_measuring(grid, runs_of) if grid.competition else {}
     path = Path(output) if output is not None else Path("comparisons") / grid.name
+    check_folder("output", path)
     store = Store(runs)
     path.mkdir(parents=True, exist_ok=True)
     with ending_when_full(path, "output"), Progress(_total(grid, measuring), show=progress) as seen:
