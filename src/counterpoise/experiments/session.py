@@ -67,7 +67,7 @@ class Session:
 
     def __init__(self, store: Store, execution: Execution, observer: Observer) -> None:
         self.store, self.execution, self.observer = store, execution, observer
-        self._forgotten: set[str] = set()
+        self._tried: set[str] = set()
 
     def finish(self, cells: Iterable[Cell]) -> dict[str, Result]:
         """Compute cells that have no result, and the runs before them that they need.
@@ -83,7 +83,7 @@ class Session:
             DiskFullError: If there is no more room.
         """
         distinct = list({cell.key: cell for cell in cells}.values())
-        results = self._results(distinct)
+        results = self._results(distinct, self.execution.mine(distinct))
         pending = [cell for cell in distinct if cell.key not in results]
         runs = self._missing(run for cell in pending for run in cell.needs.values())
         before = self._missing(run for cell in runs for run in cell.needs.values())
@@ -108,7 +108,7 @@ class Session:
     def _missing(self, runs: Iterable[Run]) -> list[Run]:
         """Return the runs whose models are not there."""
         needed = {run.key: run for run in runs}
-        results, missing = self._results(list(needed.values())), []
+        results, missing = self._results(list(needed.values()), list(needed.values())), []
         for key, run in needed.items():
             result = results.get(key)
             if result is not None and result.state != "done":
@@ -120,16 +120,16 @@ class Session:
                 self.store.hold(key)
         return missing
 
-    def _results(self, cells: Sequence[Cell]) -> dict[str, Result]:
-        """Return the results that there are, without those that are to be made anew."""
-        results = {}
+    def _results(self, cells: Sequence[Cell], again: Sequence[Cell] = ()) -> dict[str, Result]:
+        """Return the results that there are, without those to be made ``again`` if they failed."""
+        results, mine = {}, {cell.key for cell in again}
         for cell in cells:
             result = self.store.read(cell.key)
             if result is None:
                 continue
-            retry = self.execution.retry_failed and result.state != "done"
-            if retry and cell.key not in self._forgotten:  # once a session
-                self._forgotten.add(cell.key)
+            retry = self.execution.retry_failed and result.state != "done" and cell.key in mine
+            if retry and cell.key not in self._tried:  # once a session
+                self._tried.add(cell.key)
                 self.store.forget(cell.key)
             else:
                 results[cell.key] = result
@@ -142,6 +142,7 @@ class Session:
 
         def told(cell: Cell, result: Result) -> None:
             results[cell.key] = result
+            self._tried.add(cell.key)
             self.observer.finished(cell, result)
 
         run_cells([c for c in cells if c.key in mine], self.store, self.execution, told)

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 import counterpoise as cp
+from counterpoise.experiments.cells import Run
 from counterpoise.experiments.compare.competition_report import competition_table
 from counterpoise.experiments.compare.report import comparison_page
 from counterpoise.experiments.compete import compete
@@ -146,6 +147,15 @@ def test_a_run_that_failed_is_not_measured_and_a_failed_measurement_is_told(
     again = {"retry_failed": True, "report": False}
     repaired = made.compared(grid(methods=methods, seeds=1), tmp_path, **again)
     assert list(repaired.blocks[0].rows[0].competition.outcomes) == [0]
+    for key in (against, measured.key):
+        store.forget(key)
+    # Now the joint run, too, fails as it is made again to be measured: what it came to is told.
+    monkeypatch.setattr(Run, "compute", made.Fails.loss)  # which takes as many arguments
+    ran.clear()
+    found = made.compared(grid(methods=methods, seeds=1), tmp_path, **again)
+    alone = [title for title in ran if "left alone" in title]
+    assert alone == ["blobs: left alone, seed 0"]  # once, though two phases ask for it
+    assert found.blocks[0].rows[0].accuracy == repaired.blocks[0].rows[0].accuracy
 
 
 def test_the_report_shows_probes_strengths_and_terms(finished):

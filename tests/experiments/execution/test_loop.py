@@ -17,6 +17,7 @@ from counterpoise.experiments.execution import loop, pools
 from counterpoise.experiments.execution.loop import run_cells
 from counterpoise.experiments.execution.pools import attend, pack
 from counterpoise.experiments.execution.settings import Execution
+from counterpoise.experiments.session import Counting, Session
 from counterpoise.experiments.store import Store
 from experiments.compare import made
 from experiments.execution.watched import (
@@ -163,6 +164,15 @@ def test_two_commands_share_a_store_and_run_no_cell_twice(tmp_path):
     assert len(lines(held.journal)) == 1
     left = {path.suffix for path in (tmp_path / "running").iterdir()}
     assert left <= {".lock"}
+
+
+def test_a_part_makes_again_only_what_failed_of_it(tmp_path):
+    cells = [Ending("exit", tmp_path), Ending("done", tmp_path)]
+    for part in (None, "1/2", "2/2"):
+        again = Execution("threading", part=part, retry_failed=part is not None)
+        results = Session(Store(tmp_path), again, Counting()).finish(cells)
+        assert [results[cell.key].state for cell in cells] == ["failed", "done"]
+    assert [len(lines(cell.journal)) for cell in cells] == [2, 1]
 
 
 # -- workers that are lost -----------------------------------------------------------------------

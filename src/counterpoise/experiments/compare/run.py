@@ -23,7 +23,7 @@ from counterpoise.experiments.compare.report import write_comparison
 from counterpoise.experiments.compare.search import search_of, write_search
 from counterpoise.experiments.compare.searching import run_searches
 from counterpoise.experiments.execution.settings import Execution, ExecutionOptions
-from counterpoise.experiments.session import Observer, Session
+from counterpoise.experiments.session import Session
 from counterpoise.experiments.store import Keep, Result, Store
 from counterpoise.training.record import describe, write_yaml
 
@@ -81,9 +81,11 @@ def compare(
     with ending_when_full(path, "output"), Progress(_total(grid, measuring), show=progress) as seen:
         write_yaml(path / "grid.yaml", describe(grid.describe()))
         declare(grid, by_label(grid, checked), path, store)
-        outcomes, cells = _outcomes(grid, runs_of, measuring, store, how, seen)
-        measured = _measure(outcomes, cells, measuring, Session(store, how, seen))
-        comparison = Comparison(grid, outcomes, path, measured, _sample_values(outcomes, store))
+        session = Session(store, how, seen)  # one, in which what failed is made again once
+        outcomes, cells = _outcomes(grid, runs_of, measuring, session)
+        values = _sample_values(outcomes, store)  # before runs are made again to be measured
+        measured = _measure(outcomes, cells, measuring, session)
+        comparison = Comparison(grid, outcomes, path, measured, values)
         write_comparison(comparison, path)
         write_search(comparison, path)
     return comparison
@@ -99,14 +101,12 @@ def _outcomes(
     grid: Grid,
     runs: Runs,
     measuring: Mapping[tuple[str, str], Measuring],
-    store: Store,
-    how: Execution,
-    observer: Observer,
+    session: Session,
 ) -> tuple[list[Outcome], list[GridRun]]:
     """Search, and judge what was chosen; return what came out, and the runs that judge."""
     searches = [search_of(grid, place) for place in grid.places]
     if grid.choosing_seeds:
-        searches = run_searches(grid, runs, store, how, observer)
+        searches = run_searches(grid, runs, session)
         tried = [Outcome(search.trials) for search in searches]
     else:
         tried = [Outcome([Trial(c, {}) for c in search.ask()]) for search in searches]
@@ -114,7 +114,7 @@ def _outcomes(
     keep: Keep = "until measured" if measuring else "no"
     cells = runs.all([chosen for chosen in best if chosen is not None], grid.all_seeds, keep)
     alone = [run for plan in measuring.values() for run in plan.runs]
-    results = Session(store, how, observer).finish([*cells, *alone])
+    results = session.finish([*cells, *alone])
     by_place: dict[Place, dict[int, Result]] = {}
     for cell in cells:
         by_place.setdefault(cell.candidate[:3], {})[cell.seed] = results[cell.key]

@@ -9,17 +9,14 @@ from counterpoise.experiments.compare.cells import GridRun, Runs
 from counterpoise.experiments.compare.grid import Grid
 from counterpoise.experiments.compare.outcomes import Trial
 from counterpoise.experiments.compare.search import Search, search_of
-from counterpoise.experiments.execution.settings import Execution
-from counterpoise.experiments.session import Observer, OtherPartsError, Session
+from counterpoise.experiments.session import OtherPartsError, Session
 from counterpoise.experiments.store import Result, Store
 
 Finish = Callable[[Sequence[GridRun]], dict[str, Result]]
 """Maps runs to their results by key, as far as there are any."""
 
 
-def run_searches(
-    grid: Grid, runs: Runs, store: Store, execution: Execution, observer: Observer
-) -> list[Search]:
+def run_searches(grid: Grid, runs: Runs, session: Session) -> list[Search]:
     """Finish the searches of all methods in all places.
 
     Of several parts each runs whole searches, whose trials wait for each other.
@@ -32,7 +29,8 @@ def run_searches(
         DiskFullError: If there is no more room.
     """
     searches = [search_of(grid, place) for place in grid.places]
-    whole = Session(store, replace(execution, part=None), observer)
+    store, execution = session.store, session.execution
+    whole = Session(store, replace(execution, part=None), session.observer)
     advance(execution.mine(searches), runs, whole.finish)
     advance([search for search in searches if not search.is_done], runs, results_in(store))
     left = [search for search in searches if not search.is_done]
