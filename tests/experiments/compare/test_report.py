@@ -212,6 +212,18 @@ def test_notes_tell_of_failures_data_and_what_intervals_are_of(compared):
     assert found["About the data."].endswith("Made up.")
 
 
+def test_where_all_runs_of_a_method_diverged_the_others_tell_of_test_samples():
+    def diverging(cell):
+        found = make(cell)
+        if cell.candidate.method == "Joint":
+            found.record["outcome"] = "diverged"
+        return found
+
+    given = made.grid(base={}, methods={"Joint": None, "AGM": None}, seeds=5)
+    (told, *_) = notes(made.comparison(given, None, diverging))
+    assert told.text.endswith("a standard error of 1.3 points on blobs (400 samples).")
+
+
 def test_notes_tell_of_other_code_and_machines():
     def differing(cell):
         found = make(cell)
@@ -282,8 +294,11 @@ def test_the_page_has_figures_for_each_data_set_and_all_settings(compared):
 
 
 def test_a_comparison_in_which_all_failed_has_a_report_too(tmp_path):
-    given = made.grid(base={})
+    given = made.grid(base={}, data={"<i>blobs": made.DATA["blobs"]})
     found = made.comparison(given, tmp_path, lambda cell: made.result(cell, None, error="no"))
-    page, *_ = write_comparison(found, tmp_path)
-    assert "There is nothing to compare with Joint." in page.read_text()
-    assert "12 runs failed" in page.read_text()
+    page, text, *_ = (path.read_text() for path in write_comparison(found, tmp_path))
+    assert "There is nothing to compare with Joint." in page
+    assert "12 runs failed" in page
+    for shown in (page, text):
+        assert "were compared on &lt;i&gt;blobs, each" in shown
+        assert "<i>" not in shown

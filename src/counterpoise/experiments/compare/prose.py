@@ -14,6 +14,7 @@ from counterpoise.experiments.compare.tables import margin_text
 from counterpoise.measures.statistics import FEWEST
 from counterpoise.report import Note
 from counterpoise.report.formats import PERCENT, duration, enumerate_words
+from counterpoise.report.series import finite
 from counterpoise.training.results import headline
 
 
@@ -154,7 +155,8 @@ def _about_intervals(comparison: Comparison) -> Note:
 
 
 def _sampling_error(block: Block) -> str | None:
-    accuracies = [row.accuracy.mean for row in block.rows if row.accuracy is not None]
+    # Where all runs diverged there is no mean.
+    accuracies = finite(row.accuracy.mean for row in block.rows if row.accuracy is not None)
     if not accuracies or any(headline(record) != headline({}) for record in block.records[:1]):
         return None  # other metrics are no shares of samples
     num_test, best = block.records[0]["data"]["sizes"]["test"], max(accuracies)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -186,6 +187,11 @@ def _chosen(block: Block) -> list[Run]:
     return runs
 
 
+def _plain(text: str) -> str:
+    """Return text without what Markdown would take for HTML, as labels may hold."""
+    return html.escape(text, quote=False)
+
+
 def _markdown(comparison: Comparison, figures: Sequence[Figure]) -> str:
     titled: list[tuple[str, Table | None]] = [
         ("Over data sets", overall_table(comparison)),
@@ -205,13 +211,13 @@ def _markdown(comparison: Comparison, figures: Sequence[Figure]) -> str:
     titled.append(("What was tried and chosen", choice_table(comparison)))
     titled.append(("Runs that failed", failure_table(comparison)))
     tables = [(title, table) for title, table in titled if table is not None and table.rows]
-    remarks = [f"**{note.title}** {note.text}" for note in notes(comparison)]
+    remarks = [f"**{note.title}** {_plain(note.text)}" for note in notes(comparison)]
     named = "; ".join(f"{name}: {value}" for name, value in facts(comparison))
     meanings = [f"**{term}.** {GLOSSARY[term]}" for term in _terms(comparison)]
-    sections = [f"## {title}\n\n{table.to_markdown()}" for title, table in tables]
+    sections = [f"## {_plain(title)}\n\n{table.to_markdown()}" for title, table in tables]
     titles = [title for figure in figures for title in figure.titles]
-    drawn = [f"![{title}](figure-{k}.svg)" for k, title in enumerate(titles, start=1)]
-    finding, *rest = lead(comparison)
-    told = [f"**{asked}** {answer}" for asked, answer in answers(comparison).items()]
+    drawn = [f"![{_plain(title)}](figure-{k}.svg)" for k, title in enumerate(titles, start=1)]
+    finding, *rest = map(_plain, lead(comparison))
+    told = [f"**{_plain(asked)}** {_plain(a)}" for asked, a in answers(comparison).items()]
     head = [f"# {comparison.grid.name}", finding, *drawn[:1], *told, *rest, f"{named}.", *remarks]
     return "\n\n".join([*head, *sections, *drawn[1:], "## Terms", *meanings]) + "\n"
