@@ -95,6 +95,8 @@ def test_the_essence_of_a_message_is_its_own_first_line_or_what_a_union_expects_
     assert essence(of_two) == "`a` should be 1; found 2."
     union = "no\nErrors:\n  - Not a\n    number\n  - Expected a <class 'NoneType'>\n"
     assert essence(union) == "Not a number"
+    given = f'Parser key "a":\n {union}  Given value: [1]'
+    assert essence(given) == 'Parser key "a": Not a number. Got value: [1]'
     assert essence("two\n  lines") == "two lines"
 
 

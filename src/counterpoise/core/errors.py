@@ -286,4 +286,12 @@ def essence(text: str) -> str:
         return ours[0]
     # What may be a class or None is said to be neither: the first half tells what is wrong.
     union = re.search(r"Errors:\s+- (.*?)\n\s+- Expected a <class 'NoneType'>", text, re.DOTALL)
-    return " ".join((union[1] if union else text).split())
+    if union is None:
+        return " ".join(text.split())
+    # What it is about, and what was given, as where there is one type.
+    key, given = (
+        re.match(r'Parser key "[^"]+": *', text),
+        re.search(r"\n\s+Given value: (.+)", text),
+    )
+    told = f"{key[0] if key else ''} {union[1]}{f'. Got value: {given[1]}' if given else ''}"
+    return " ".join(told.split())
