@@ -61,6 +61,10 @@ def test_runs_of_one_name_are_told_apart_by_their_folders(copies, tmp_path, caps
     html = page.read_text()
     assert "<h1>Twice</h1>" in html
     assert all(folder in html for folder in folders)
+    (tmp_path / "again").symlink_to(folders[0])
+    same = [folders[0], f"{tmp_path}/b/../a/run", str(tmp_path / "again")]
+    assert main(["report", *same, "--output", str(page)]) == 0
+    assert "<h1>mine-agm</h1>" in page.read_text()  # one run
 
 
 def test_a_run_that_diverged_or_was_not_tested_has_a_page(copies, tmp_path):

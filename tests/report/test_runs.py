@@ -279,6 +279,17 @@ def test_facts_place_the_runs(two_runs):
     }
 
 
+def test_runs_on_several_data_sets_are_placed_by_all_of_them(two_runs):
+    data = two_runs[1]["data"]
+    data["name"], data["num_classes"], data["sizes"] = "strokes", 3, {**data["sizes"], "test": 7}
+    told = facts(two_runs)
+    assert told["Data set"] == "digits and strokes"
+    assert told["Train / validation / test"].endswith(" / 7")
+    assert told["Train / validation / test"].count(";") == 1
+    _, opening = prose.lead(read_runs(two_runs))
+    assert "trained on digits and strokes (audio and image) with" in opening
+
+
 def test_facts_leave_out_what_was_not_recorded(make_record):
     record = make_record() | {"wall_time_seconds": None, "started": None}
     assert facts([record, make_record(num_epochs=3)])["Epochs"] == "3 to 7"

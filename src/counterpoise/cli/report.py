@@ -35,7 +35,10 @@ def run(arguments: Namespace) -> None:
     from counterpoise.training.console import print_runs
     from counterpoise.training.record import read_sealed
 
-    folders = list(dict.fromkeys(folder for word in arguments.runs for folder in _folders(word)))
+    by_place: dict[Path, Path] = {}
+    for folder in (folder for word in arguments.runs for folder in _folders(word)):
+        by_place.setdefault(folder.resolve(), folder)  # each once, by whichever path
+    folders = list(by_place.values())
     records = [read_sealed(folder / "record.json") for folder in folders]
     page = run_report(records, Path(arguments.output), arguments.title, folders)
     print_runs(records, names=_names(records, folders))

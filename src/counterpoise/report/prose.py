@@ -25,16 +25,21 @@ def lead(runs: Sequence[Run], metric: Metric = ACCURACY) -> list[str]:
     Returns:
         Paragraphs of plain text.
     """
-    data = runs[0].record["data"]
-    classes = f", {data['num_classes']} classes" if data["num_classes"] else ""
+    counts = {run.record["data"]["num_classes"] for run in runs}
+    count = counts.pop() if len(counts) == 1 else None
+    classes = f", {count} classes" if count else ""
     modalities = enumerate_words(modalities_of(runs))
-    sets = enumerate_words(list(dict.fromkeys(str(run.record["data"]["name"]) for run in runs)))
+    sets = _data_sets(runs)
     was = "was" if len(runs) == 1 else "were"
     many = len(runs) > _MAX_LISTED
     labels = f"{len(runs)} runs" if many else enumerate_words([run.label for run in runs])
     opening = f"{labels} {was} trained on {sets} ({modalities}{classes}) with {_seeds(runs)}."
     finding, *rest = _outcome(runs, metric)
     return [finding, " ".join([opening, *rest])]
+
+
+def _data_sets(runs: Sequence[Run]) -> str:
+    return enumerate_words(list(dict.fromkeys(str(run.record["data"]["name"]) for run in runs)))
 
 
 def _seeds(runs: Sequence[Run]) -> str:
@@ -108,14 +113,16 @@ def _num_test(runs: Sequence[Run]) -> int | None:
 
 def facts(runs: Sequence[Run]) -> list[tuple[str, str]]:
     """Names and values that place the runs: data, samples, epochs, time."""
-    data = runs[0].record["data"]
     epochs = sorted({len(run.record["epochs"]) for run in runs})
     seconds = [run.record["wall_time_seconds"] for run in runs]
     starts = [str(run.record["started"]) for run in runs if run.record["started"]]
-    sizes = [data["sizes"][part] for part in ("train", "validation", "test")]
+    parts = ("train", "validation", "test")
+    sizes = dict.fromkeys(
+        tuple(run.record["data"]["sizes"][part] for part in parts) for run in runs
+    )
     shown = [
-        ("Data set", str(data["name"])),
-        ("Train / validation / test", " / ".join(_count(size) for size in sizes)),
+        ("Data set", _data_sets(runs)),
+        ("Train / validation / test", "; ".join(" / ".join(map(_count, own)) for own in sizes)),
         ("Epochs", f"{epochs[0]}" if len(epochs) == 1 else f"{epochs[0]} to {epochs[-1]}"),
     ]
     if None not in seconds:

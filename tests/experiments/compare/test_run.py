@@ -1,3 +1,4 @@
+import csv
 import re
 
 import pytest
@@ -149,5 +150,8 @@ def test_a_run_that_diverged_comes_last_and_is_kept(tmp_path, monkeypatch, every
     assert agm.chosen is not None  # though each of its configurations lost a run
     assert list(agm.accuracies.values())[-1] == DIVERGED
     assert found.failures == []
-    assert "no number" in (tmp_path / "runs.csv").read_text()
-    assert "diverged" in (tmp_path / "report.md").read_text()
+    rows = list(csv.DictReader((tmp_path / "runs.csv").read_text().splitlines()))
+    lost = [row for row in rows if row["state"] == "diverged"]
+    assert {(row["error"], row["validation/accuracy"]) for row in lost} == {("no number", "")}
+    told = (tmp_path / "report.md").read_text()
+    assert "weight_decay=0.5: diverged; weight_decay=0.0: " in told

@@ -148,6 +148,12 @@ def test_intervals_take_two_seeds():
         Sizes(num_seeds=1)
 
 
+def test_shares_have_intervals_of_shares():
+    seen = Observations({("a",): [{"accuracy": 1.0, "x": 1.0}, {"accuracy": 0.9, "x": 0.9}]})
+    assert seen.mean(("a",), "accuracy")[1:3] == (pytest.approx(0.3147, abs=1e-4), 1.0)
+    assert seen.mean(("a",), "x").high > 1.5
+
+
 def test_differences_are_paired_by_seed():
     seen = Observations({("a",): [{"x": 1.0}, {"x": 5.0}], ("b",): [{"x": 0.5}, {"x": 4.5}]})
     assert seen.estimate(("a",), ("b",), "x").mean == 0.5

@@ -109,7 +109,7 @@ def _run(trial: Trial, seed: int, chosen: bool) -> list[object]:
         chosen,
         seed,
         result.state,
-        validation_accuracy(result),
+        None if result.state == "diverged" else validation_accuracy(result),
         tested(record) if chosen and record and seed not in trial.search_seeds else None,
         record.get("seconds_per_step"),
         record.get("wall_time_seconds"),
@@ -120,6 +120,9 @@ def _run(trial: Trial, seed: int, chosen: bool) -> list[object]:
 
 def _tried(trial: Trial, validation: float | None, form: MetricForm) -> str:
     name = _changes(trial.candidate.changes) or "as it is"
+    deciding = [trial.results.get(seed) for seed in trial.search_seeds or trial.results]
+    if any(result is not None and result.state == "diverged" for result in deciding):
+        return f"{name}: diverged"  # which counts as worst, and is no number to show
     return f"{name}: {'failed' if validation is None else metric_of(form).form(validation)}"
 
 

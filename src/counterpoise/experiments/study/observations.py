@@ -50,8 +50,9 @@ class Observations:
         return values
 
     def mean(self, condition: Condition, *path: str) -> Interval:
-        """Return mean and interval over seeds."""
-        return mean_interval(self.values(condition, *path), step=self._step(condition, *path))
+        """Return mean and interval over seeds, that of a share within [0, 1]."""
+        found = mean_interval(self.values(condition, *path), step=self._step(condition, *path))
+        return found.within(0, 1) if path[0] in _COUNTED else found
 
     def estimate(self, condition: Condition, other: Condition, *path: str) -> Estimate:
         """Return the difference to another condition, seed by seed, to be judged with others."""
