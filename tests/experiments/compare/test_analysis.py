@@ -4,6 +4,7 @@ import pytest
 
 from counterpoise.data import Regression
 from counterpoise.experiments.compare.answers import answers
+from counterpoise.experiments.compare.listings import choice_table
 from counterpoise.experiments.compare.tables import summary_table
 from counterpoise.measures.statistics import (
     DIVERGED,
@@ -176,6 +177,7 @@ def test_a_seed_that_failed_is_not_paired_and_takes_no_other_with_it():
     assert agm.accuracy.num_values == agm.difference.estimate.num_values == 4  # but for seed 3
     assert agm.difference.verdict == "too few seeds"
     assert agm.accuracy.mean == pytest.approx(0.92)
+    assert choice_table(once).rows[1][-1] == "as it is: 1 of 5 failed"
     assert [(seed, result.error) for _, seed, result in agm.outcome.failures] == [
         (3, "RuntimeError: no")
     ]

@@ -123,7 +123,10 @@ def _tried(trial: Trial, validation: float | None, form: MetricForm) -> str:
     deciding = [trial.results.get(seed) for seed in trial.search_seeds or trial.results]
     if any(result is not None and result.state == "diverged" for result in deciding):
         return f"{name}: diverged"  # which counts as worst, and is no number to show
-    return f"{name}: {'failed' if validation is None else metric_of(form).form(validation)}"
+    if validation is None:
+        some = f"{len(trial.failures)} of {len(deciding)} " if trial.any_record else ""
+        return f"{name}: {some}failed"
+    return f"{name}: {metric_of(form).form(validation)}"
 
 
 def _changes(changes: Mapping[str, Any]) -> str:
