@@ -58,7 +58,7 @@ from counterpoise.engine.step import apply_method, attach_gradients
 from counterpoise.engine.targets import TargetChecks
 from counterpoise.engine.two_modes import check_modes
 from counterpoise.methods.agm import AGM
-from counterpoise.methods.method import Evaluation, Method
+from counterpoise.methods.method import Evaluation, Method, Phase
 from counterpoise.methods.tasks import check_classes, needs_classes
 
 _BETWEEN_STEPS = frozenset(
@@ -343,7 +343,7 @@ class Balanced(Loop):
                 logits, raw, loss, coefficients=self._ones(logits), modalities=self.modalities
             )
         else:
-            out = self._act(inputs, target, wanted, acts=phase == "on")
+            out = self._act(inputs, target, wanted, phase)
         if "advance" in places:
             self.method.advance()
         return out
@@ -357,7 +357,7 @@ class Balanced(Loop):
         raw = self.model(**inputs)
         return raw, self.runner.setup.select(raw)
 
-    def _act(self, inputs: dict[str, Any], target: PyTree, wanted: Demand, *, acts: bool) -> Output:
+    def _act(self, inputs: dict[str, Any], target: PyTree, wanted: Demand, phase: Phase) -> Output:
         check_no_replica(self)
         model, method = self.model, self.method  # each look at a part of a module takes time
         batch = self._batch(inputs)
@@ -375,7 +375,7 @@ class Balanced(Loop):
             acting=True,
             check=partial(self._check, target),
         )
-        return apply_method(self._tools, model, method, observed, acts=acts)
+        return apply_method(self._tools, model, method, observed, phase)
 
     @torch.no_grad()
     def _respond(self, batch: Batch, target: PyTree) -> Output:

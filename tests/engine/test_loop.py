@@ -113,13 +113,14 @@ def test_labels_that_the_score_ignores_count_in_no_mean(ignored):
     close(evaluation.unimodal_accuracy, right.double().mean(1))
 
 
-def test_a_metric_of_ones_own_takes_the_place_of_accuracy():
+@pytest.mark.parametrize("kind", [float, lambda mean: mean])
+def test_a_metric_of_ones_own_takes_the_place_of_accuracy(kind):
     balanced = made(score=cp.scores.SquaredError())
     target = torch.randn(5, 4).double()
     inputs, _ = batch(2, 5)
 
     def metric(prediction, target):
-        return -(prediction - target).abs().mean()
+        return kind(-(prediction - target).abs().mean())
 
     given = [{**inputs, "target": target}]
     assert torch.tensor(balanced.evaluate(given, epoch=2).accuracy).isnan()

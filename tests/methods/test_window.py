@@ -259,6 +259,21 @@ def test_a_method_learns_nothing_after_its_window_where_steps_are_monitored(unit
     assert counts == [2, 2]
 
 
+class Resting(cp.AGM):
+    """Says of itself that it takes no part."""
+
+    def phase(self):
+        return "off"
+
+
+def test_a_method_that_takes_no_part_learns_nothing_where_steps_are_monitored():
+    balanced = wrap(Late(2).double(), method=Resting(), monitor=True)
+    inputs, target = batch(2, 7)
+    out = balanced(**inputs, target=target)
+    assert out.responses is not None
+    assert balanced.method.num_steps == 0
+
+
 def test_windows_nest():
     windowed = cp.Windowed(cp.Windowed(cp.AGM(), 2, 4), 1, 3)
     phases = []

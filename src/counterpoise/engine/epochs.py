@@ -15,7 +15,7 @@ from counterpoise.engine.output import Output
 from counterpoise.methods.method import Evaluation
 from counterpoise.methods.shared.rows import check_samples, sample_axis
 
-Metric = Callable[[Tensor, PyTree], Tensor]
+Metric = Callable[[Tensor, PyTree], Tensor | float]
 """From logits and target of a batch to a number that is higher when better, their mean."""
 
 
@@ -53,8 +53,9 @@ def evaluated(
         out, target = respond(**batch), batch["target"]
         assert out.unimodal_logits is not None
         logits = [out.logits, *out.unimodal_logits.to(out.logits.dtype)]
+        pairs = [(criterion(output, target), metric(output, target)) for output in logits]
         rows = torch.stack([
-            torch.stack([criterion(output, target), metric(output, target)]) for output in logits
+            torch.stack([torch.as_tensor(value, device=device) for value in pair]) for pair in pairs
         ])  # fmt: skip
         size = num_counted(out.logits, target, ignored).to(wide)
         sums, count = sums + weighed(rows, size), count + size

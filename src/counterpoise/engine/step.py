@@ -12,11 +12,11 @@ from counterpoise.core.criterion import check_loss
 from counterpoise.core.modulation import modulate, value_factors
 from counterpoise.engine.output import Output
 from counterpoise.engine.passes import Observed, Tools
-from counterpoise.methods.method import Method, Signals
+from counterpoise.methods.method import Method, Phase, Signals
 
 
 def apply_method(
-    tools: Tools, model: nn.Module, method: Method, observed: Observed, *, acts: bool
+    tools: Tools, model: nn.Module, method: Method, observed: Observed, phase: Phase
 ) -> Output:
     """Let a method act on responses, loss and gradients.
 
@@ -25,7 +25,7 @@ def apply_method(
         model: The user's module.
         method: What balances.
         observed: What the passes came to.
-        acts: Whether the method acts in this step, or only learns from it.
+        phase: Whether the method acts in this step, only learns from it, or neither.
 
     Returns:
         What the step returns to the user.
@@ -34,11 +34,12 @@ def apply_method(
         ValueError: If what the method answers has another form than the contract's.
     """
     signals, logits, values = observed.signals, observed.full, observed.values
-    places = tools.places
+    places, acts = tools.places, phase == "on"
     on_encoders = not places.isdisjoint(("encoder_factors", "encoder_gradient"))
     if on_encoders or tools.needs.owns == "encoders":
         signals = signals._replace(encoder_parameters=tools.ownership.encoder_parameters(model))
-    coefficients = method.coefficients(signals) if "coefficients" in places else None
+    asked = "coefficients" in places and phase != "off"  # as where a step is but monitored
+    coefficients = method.coefficients(signals) if asked else None
     if coefficients is None or not acts:
         coefficients = torch.ones(len(method.modalities), device=logits.device)
     else:

@@ -144,8 +144,6 @@ class Windowed(Composite):
 
     def coefficients(self, signals: Signals) -> Tensor | None:
         """Return the method's coefficients; in a compiled step ones outside the window."""
-        if not torch.compiler.is_compiling() and self.phase() == "off":
-            return None  # a step that is monitored has responses at any time
         coefficients = self.method.coefficients(signals)
         if self.unit == "epochs" or coefficients is None or not torch.compiler.is_compiling():
             return coefficients
