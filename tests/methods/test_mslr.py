@@ -1,5 +1,6 @@
 """Each modality's branch has a learning rate of its own."""
 
+import warnings
 from io import BytesIO
 from math import nan
 
@@ -188,3 +189,33 @@ def test_a_loop_that_does_not_ask_for_rates_is_told_once(make):
     asked.bind(("m0", "m1"))
     asked.learning_rates()
     asked.advance()
+
+
+@pytest.mark.parametrize(
+    ("make", "warns"),
+    [
+        (cp.MSES, True),
+        (cp.MSLR, True),
+        (lambda: cp.MSLR("keep", factors=[0.5, 1.0]), False),
+        (cp.GBlend, True),
+        (lambda: cp.GBlend(weights=[0.2, 0.3, 0.5]), False),
+    ],
+)
+def test_epochs_without_validation_are_told_once_where_a_method_goes_by_it(make, warns):
+    method = make()
+    method.bind(["ear", "eye"])
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for epoch in range(30):
+            method.set_epoch(epoch)
+    assert [str(w.message).startswith("`balanced.on_validation(") for w in told] == [True] * warns
+
+
+def test_a_validation_now_and_then_is_enough():
+    method = cp.MSLR()
+    method.bind(["ear", "eye"])
+    losses = torch.tensor([0.5, 0.7])
+    for epoch in range(30):
+        method.set_epoch(epoch)
+        if epoch == 9:
+            method.on_validation(cp.Evaluation(epoch, 0.6, 0.5, losses, 1 - losses), [])

@@ -16,9 +16,10 @@ from counterpoise.core.scores import sum_over_processes
 from counterpoise.methods.method import Evaluation, Signals
 from counterpoise.methods.shared.heads import Heads
 from counterpoise.methods.shared.multitask import Multitask
+from counterpoise.methods.shared.reminders import Validated
 
 
-class GBlend(Multitask):
+class GBlend(Validated, Multitask):
     r"""Weighs the modalities' losses and the joint one by how they generalise and overfit.
 
     L = sum_i w_i L_i over the modalities and, last, the joint loss, with w_i proportional to
@@ -144,10 +145,16 @@ class GBlend(Multitask):
         self.loss_sums = self.loss_sums + totals[:-1]
         self.num_samples = self.num_samples + totals[-1]
 
+    @property
+    def goes_by_validation(self) -> bool:
+        """Whether weights are measured."""
+        return self.weights is None
+
     def on_validation(
         self, evaluation: Evaluation, branches: Sequence[Sequence[nn.Module]]
     ) -> None:
         """At a checkpoint, measure from the one before; start the next training losses."""
+        super().on_validation(evaluation, branches)
         if self.weights is not None:
             return
         if not self.num_samples:  # before training, say: a checkpoint needs a training loss

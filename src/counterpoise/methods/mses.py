@@ -12,14 +12,14 @@ from counterpoise.core.errors import check_count, check_range
 from counterpoise.methods.method import Evaluation, Needs, Signals
 from counterpoise.methods.shared.heads import Heads
 from counterpoise.methods.shared.multitask import Multitask
-from counterpoise.methods.shared.reminders import Reminding
+from counterpoise.methods.shared.reminders import Reminding, Validated
 from counterpoise.methods.shared.settings import PerModality, check_per_modality
 from counterpoise.methods.shared.snapshots import Snapshots
 
 logger = logging.getLogger(__name__)
 
 
-class MSES(Reminding, Multitask):
+class MSES(Validated, Reminding, Multitask):
     r"""Stops each modality's branch when its own validation loss no longer improves.
 
     After each validation epoch t, of each modality's own loss L_t: smoothed_t = smoothing
@@ -117,6 +117,7 @@ class MSES(Reminding, Multitask):
         self, evaluation: Evaluation, branches: Sequence[Sequence[nn.Module]]
     ) -> None:
         """Look for new minima, keep the weights there, stop branches that have waited too long."""
+        super().on_validation(evaluation, branches)
         losses = evaluation.required("unimodal_loss", "MSES").to(self.previous)
         losses = losses.where(losses.isfinite(), float("inf"))
         smoothed = self.smoothing * self.previous + (1 - self.smoothing) * losses

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from counterpoise.core.errors import check_choice, check_count, check_range
 from counterpoise.methods.method import Evaluation, Needs
-from counterpoise.methods.shared.reminders import Reminding
+from counterpoise.methods.shared.reminders import Reminding, Validated
 from counterpoise.methods.shared.settings import PerModality, check_per_modality, per_modality
 
 
-class MSLR(Reminding):
+class MSLR(Validated, Reminding):
     r"""Gives each modality's branch a learning rate of its own.
 
     A branch learns at the optimiser's rate times a factor. With f_m from ``factors``:
@@ -102,10 +102,16 @@ class MSLR(Reminding):
         """Return that branches are acted on."""
         return Needs(owns="branches")
 
+    @property
+    def goes_by_validation(self) -> bool:
+        """Whether rates are dynamic."""
+        return self.mode == "dynamic"
+
     def on_validation(
         self, evaluation: Evaluation, branches: Sequence[Sequence[nn.Module]]
     ) -> None:
         """Compare each modality's accuracy with its window, and let it enter the window."""
+        super().on_validation(evaluation, branches)
         if self.mode != "dynamic":
             return
         accuracies = evaluation.required("unimodal_accuracy", "MSLR").to(self.history)
