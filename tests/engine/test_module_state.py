@@ -58,11 +58,15 @@ class Listing(nn.Module):
     def __init__(self):
         super().__init__()
         self.rest, self.losses, self.named, self.seen = head(), [], {"loss": None}, set()
+        self.log = {"sums": [], "parts": [{"last": 0.0}]}
+        self.log["whole"] = self.log  # a container may hold itself
 
     def forward(self, a, b):
         self.losses.append(a.square().mean() + b.square().mean())
         self.named["loss"] = self.losses[-1]
         self.seen.add(float(a.detach().sum()))
+        self.log["sums"].append(float(b.detach().sum()))
+        self.log["parts"][0]["last"] = self.log["sums"][-1]
         return self.rest(a, b)
 
 
@@ -79,6 +83,8 @@ def test_what_a_modules_containers_hold_is_that_of_the_full_passes(level):
     assert own.named["loss"] is own.losses[-1]
     assert own.losses[-1].requires_grad
     assert own.seen == expected.seen
+    assert own.log["sums"] == expected.log["sums"]
+    assert own.log["parts"] == expected.log["parts"]
 
 
 @pytest.mark.parametrize("size", [999, 1000])

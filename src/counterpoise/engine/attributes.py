@@ -25,8 +25,8 @@ class AttributesKept:
     """Gives modules their attributes and buffers back after a while.
 
     An attribute that was set is what it was before, and one that was added is gone. Lists,
-    dictionaries and sets of up to 1,000 entries hold what they held; larger ones are taken for
-    tables that are read. What else an attribute holds is not looked into.
+    dictionaries and sets hold what they held, and those in them, up to 1,000 entries an attribute;
+    larger ones are taken for tables that are read. What else it holds is not looked into.
 
     Args:
         modules: Those of the model that may keep something: PyTorch's own do not.
@@ -36,7 +36,7 @@ class AttributesKept:
     def __init__(self, modules: Iterable[nn.Module], *, parts: bool = False) -> None:
         self._own, self._parts = modules, parts
         self._kept: list[tuple[dict[str, Any], dict[str, Any]]] = []
-        self._held: list[tuple[Any, Any]] = []
+        self._held: dict[int, tuple[Any, Any]] = {}
         self._names: list[tuple[dict[str, Any], set[str]]] = []
 
     def __enter__(self) -> None:
@@ -44,13 +44,22 @@ class AttributesKept:
             for table in (module.__dict__, module._buffers):
                 self._kept.append((table, table.copy()))
             for name in module.__dict__.keys() - _OF_PYTORCH:
-                value = module.__dict__[name]
-                if type(value) in _CONTAINERS and len(value) <= _MOST:
-                    self._held.append((value, value.copy()))
+                if type(module.__dict__[name]) in _CONTAINERS:
+                    self._hold(module.__dict__[name])
             if self._parts:
                 self._kept.append((module._modules, module._modules.copy()))
                 # Parameters that were there stay: whoever shards them puts others in their place.
                 self._names.append((module._parameters, set(module._parameters)))
+
+    def _hold(self, container: Any) -> None:
+        room, waiting = _MOST, [container]
+        while waiting:
+            value = waiting.pop()
+            fits = type(value) in _CONTAINERS and len(value) <= room
+            if fits and id(value) not in self._held:
+                room -= len(value)
+                self._held[id(value)] = (value, value.copy())
+                waiting += value.values() if isinstance(value, dict) else value
 
     def __exit__(self, *exception: object) -> None:
         for table, kept in self._kept:
@@ -59,7 +68,7 @@ class AttributesKept:
                 _keep_only(kept.keys(), table)
         for table, names in self._names:
             _keep_only(names, table)
-        for container, entries in self._held:
+        for container, entries in self._held.values():
             container.clear()
             (container.extend if hasattr(container, "extend") else container.update)(entries)
 
